@@ -1,0 +1,68 @@
+/** @file Gradients of element-wise arithmetic. */
+import { rule } from '../rule.js'
+
+/** d(u + v) = du + dv */
+export const add = rule('Add', ({ dy: [g] }) => [g, g])
+
+/** d(u − v) = du − dv */
+export const sub = rule('Sub', ({ b, dy: [g], needs }) => [g, needs(1) && b.neg(g!)])
+
+/** d(u·v) = v·du + u·dv */
+export const mul = rule('Mul', ({ b, x: [u, v], dy: [g], needs }) => [needs(0) && b.mul(g!, v!), needs(1) && b.mul(g!, u!)])
+
+/** d(u/v) = du/v − (u/v)·dv/v */
+export const div = rule('Div', ({ b, x: [, v], y: [q], dy: [g], needs }) => {
+  const perV = b.div(g!, v!)
+  return [perV, needs(1) && b.neg(b.mul(perV, q!))]
+})
+
+/** d(−x) = −dx */
+export const neg = rule('Neg', ({ b, dy: [g] }) => [b.neg(g!)])
+
+/** d|x| = sign(x) dx, 0 at 0 */
+export const abs = rule('Abs', ({ b, x: [x], dy: [g] }) => [b.mul(g!, b.sign(x!))])
+
+/** d eˣ = eˣ dx */
+export const exp = rule('Exp', ({ b, y: [y], dy: [g] }) => [b.mul(g!, y!)])
+
+/** d ln x = dx/x */
+export const log = rule('Log', ({ b, x: [x], dy: [g] }) => [b.div(g!, x!)])
+
+/** d √x = dx/(2√x) */
+export const sqrt = rule('Sqrt', ({ b, y: [y], dy: [g] }) => [b.div(b.mul(g!, 0.5), y!)])
+
+/** d(1/x) = −dx/x² */
+export const reciprocal = rule('Reciprocal', ({ b, y: [y], dy: [g] }) => [b.neg(b.mul(g!, b.mul(y!, y!)))])
+
+/** d(uᵛ) = v·uᵛ⁻¹ du + uᵛ·ln u dv; the second term is 0 where u ≤ 0, as in PyTorch for u = 0 */
+export const pow = rule('Pow', ({ b, x: [u, v], y: [y], dy: [g], needs }) => [
+  needs(0) && b.mul(g!, b.mul(v!, b.pow(u!, b.sub(v!, 1)))),
+  needs(1) && b.mul(g!, b.mul(y!, b.where(b.greater(u!, 0), b.log(b.where(b.greater(u!, 0), u!, 1)), 0))),
+])
+
+/** d sin x = cos x dx */
+export const sin = rule('Sin', ({ b, x: [x], dy: [g] }) => [b.mul(g!, b.cos(x!))])
+
+/** d cos x = −sin x dx */
+export const cos = rule('Cos', ({ b, x: [x], dy: [g] }) => [b.neg(b.mul(g!, b.sin(x!)))])
+
+/** d erf x = 2/√π · e^(−x²) dx */
+export const erf = rule('Erf', ({ b, x: [x], dy: [g] }) => [b.mul(g!, b.mul(b.exp(b.neg(b.mul(x!, x!))), 2 / Math.sqrt(Math.PI)))])
+
+/** The gradient follows the branch that was taken. */
+export const where = rule('Where', ({ b, x: [condition], dy: [g], needs }) => [
+  null,
+  needs(1) && b.where(condition!, g!, 0),
+  needs(2) && b.where(condition!, 0, g!),
+])
+
+/** A cast between float types passes the gradient through, cast back. */
+export const cast = rule('Cast', ({ b, x: [x], dy: [g] }) => [b.cast(g!, x!.dtype)])
+
+export const identity = rule('Identity', ({ dy: [g] }) => [g])
+
+/** d clip(x) = dx where lo ≤ x ≤ hi, bounds included as in PyTorch */
+export const clip = rule('Clip', ({ b, x: [x, lo, hi], dy: [g] }) => {
+  const bounds = [lo && b.greaterOrEqual(x!, lo), hi && b.lessOrEqual(x!, hi)].filter((v) => v !== undefined)
+  return [bounds.length === 0 ? g : b.where(bounds.reduce(b.and), g!, 0)]
+})

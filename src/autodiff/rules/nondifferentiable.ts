@@ -1,0 +1,2 @@
+import type { GradientRule } from '../rule.js'
+export const nondifferentiable: readonly GradientRule[] = []

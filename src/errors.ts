@@ -1,0 +1,40 @@
+/**
+ * @file The error classes of lowrank: one for each different reaction of a caller.
+ *
+ * Every message says what is wrong, where, what was expected, what was found and what to do.
+ */
+
+/** Base class: a mistake in the input or the environment that the user can mend. */
+export class LowrankError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+  }
+}
+
+/** A model file or folder is damaged, incomplete or of an unknown kind. */
+export class InvalidModelError extends LowrankError {}
+
+/** An adapter folder is damaged, does not fit the model, or asks for maths we do not have. */
+export class InvalidAdapterError extends LowrankError {}
+
+/** A row, a data file or a tokenizer is not what training needs. */
+export class InvalidDataError extends LowrankError {}
+
+/** An option is out of range, unknown or contradicts another. */
+export class InvalidOptionError extends LowrankError {}
+
+/** Operators that have no gradient rule, lowering or shape inference: all of them in one message. */
+export class UnsupportedOpError extends LowrankError {}
+
+/** Tensor shapes that do not fit together or cannot be decided before the run. */
+export class ShapeError extends LowrankError {}
+
+/** Training had to stop: NaN or infinity in the loss or the gradients. */
+export class TrainingError extends LowrankError {}
+
+/** The runtime refused a graph or a run. */
+export class RuntimeError extends LowrankError {}
+
+/** A file could not be read or written: missing, no permission, no space left. */
+export class FileError extends LowrankError {}

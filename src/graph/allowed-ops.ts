@@ -1,0 +1,39 @@
+/** @file The closed list of operators that lowrank emits; anything else is a bug of ours. */
+
+const standard = [
+  // element-wise
+  ...['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Abs', 'Sign', 'Exp', 'Log', 'Sqrt', 'Reciprocal', 'Pow', 'Sin', 'Cos', 'Erf', 'Tanh', 'Sigmoid', 'Relu'],
+  ...['Min', 'Max', 'Where', 'Cast', 'Identity', 'Clip', 'Floor', 'Mod', 'Softplus'],
+  ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'And', 'Or', 'Not', 'IsNaN', 'IsInf'],
+  // integer arithmetic of the dropout masks
+  ...['BitwiseXor', 'BitwiseAnd', 'BitShift'],
+  // products
+  ...['MatMul', 'Gemm'],
+  // movement
+  ...['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'Concat', 'Split', 'Slice', 'Pad', 'Tile', 'Flatten', 'Trilu'],
+  // indexing
+  ...['Gather', 'GatherElements', 'GatherND', 'ScatterND', 'ScatterElements', 'NonZero'],
+  // reductions
+  ...['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceSumSquare', 'ReduceProd', 'ReduceL2', 'ReduceLogSumExp', 'CumSum'],
+  // normalisation and activations that the runtime computes in one pass
+  ...['Softmax', 'LogSoftmax', 'LayerNormalization', 'SimplifiedLayerNormalization', 'Gelu'],
+  // shapes
+  ...['Shape', 'ConstantOfShape', 'Range'],
+]
+
+/** Contrib operators of the inference runtime: each saves a copy or a chain of passes over memory. */
+const microsoft = [
+  'FusedMatMul', // transposed batched products without a transposed copy
+  'RotaryEmbedding', // one pass instead of six; its backward is itself with the angle negated
+  'FastGelu',
+  'QuickGelu', // x·sigmoid(αx); SiLU for α = 1
+]
+
+export const emittableOps: ReadonlySet<string> = new Set([...standard, ...microsoft.map((op) => `com.microsoft.${op}`)])
+
+export const operatorKey = (op: string, domain: string): string => (domain === '' || domain === 'ai.onnx' ? op : `${domain}.${op}`)
+
+export function assertEmittable(op: string, domain: string): void {
+  if (!emittableOps.has(operatorKey(op, domain)))
+    throw new TypeError(`internal: operator "${operatorKey(op, domain)}" is not in the closed list of src/graph/allowed-ops.ts`)
+}

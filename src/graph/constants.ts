@@ -1,0 +1,77 @@
+/** @file Tensors made in TypeScript, and reading small constants back. */
+import { bytesPerElement, elementCount, isFileTensor, type DType, type HostTensor, type Initializer, type TypedArray } from './types.js'
+import { floatToHalf, halfToFloat } from '../util/half.js'
+
+/** An empty typed array that holds `count` elements of `dtype`. */
+export function allocate(dtype: DType, count: number): TypedArray {
+  switch (dtype) {
+    case 'float32':
+      return new Float32Array(count)
+    case 'float64':
+      return new Float64Array(count)
+    case 'float16':
+    case 'bfloat16':
+    case 'uint16':
+      return new Uint16Array(count)
+    case 'int16':
+      return new Int16Array(count)
+    case 'int32':
+      return new Int32Array(count)
+    case 'uint32':
+      return new Uint32Array(count)
+    case 'int64':
+      return new BigInt64Array(count)
+    case 'uint64':
+      return new BigUint64Array(count)
+    case 'int8':
+      return new Int8Array(count)
+    case 'uint8':
+    case 'bool':
+      return new Uint8Array(count)
+    case 'int4':
+    case 'uint4':
+      return new Uint8Array(Math.ceil(count / 2))
+    case 'string':
+      throw new TypeError('internal: string tensors have no typed array')
+  }
+}
+
+/** A tensor of `dtype` from plain numbers. */
+export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike<number>): HostTensor {
+  const data = allocate(dtype, values.length)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(value)
+    else data[i] = dtype === 'float16' ? floatToHalf(value) : value
+  }
+  return { dtype, shape, data }
+}
+
+export const float32 = (shape: readonly number[], data: Float32Array): HostTensor => ({ dtype: 'float32', shape, data })
+
+export function int64(shape: readonly number[], values: ArrayLike<number>): HostTensor {
+  return tensor('int64', shape, values)
+}
+
+/** The numbers of a small constant, or undefined if it lies in a file. */
+export function numbersOf(initializer: Initializer | undefined): number[] | undefined {
+  if (initializer === undefined || isFileTensor(initializer)) return undefined
+  const { data, dtype } = initializer
+  return dtype === 'float16' ? Array.from(data as Uint16Array, halfToFloat) : Array.from(data as ArrayLike<number | bigint>, Number)
+}
+
+/** The raw little-endian bytes of a tensor, without a copy. */
+export const bytesOf = (host: HostTensor): Uint8Array =>
+  new Uint8Array(host.data.buffer, host.data.byteOffset, host.data.byteLength)
+
+/** A tensor over raw little-endian bytes; copies only where the bytes are not aligned. */
+export function fromBytes(dtype: DType, shape: readonly number[], bytes: Uint8Array): HostTensor {
+  const count = elementCount(shape)
+  const size = Math.ceil(count * bytesPerElement[dtype as keyof typeof bytesPerElement])
+  if (bytes.byteLength !== size)
+    throw new RangeError(`internal: ${dtype} [${shape.join(', ')}] needs ${size} bytes, got ${bytes.byteLength}`)
+  const empty = allocate(dtype, 0)
+  const aligned = bytes.byteOffset % empty.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice()
+  const Type = empty.constructor as new (buffer: ArrayBufferLike, offset: number, length: number) => TypedArray
+  return { dtype, shape, data: new Type(aligned.buffer, aligned.byteOffset, size / empty.BYTES_PER_ELEMENT) }
+}

@@ -1,0 +1,318 @@
+/** @file Output types and shapes of a node from its inputs: one entry per operator. */
+import { ShapeError, UnsupportedOpError } from '../errors.js'
+import { numbersOf } from './constants.js'
+import { broadcastShapes, divideDims, normalizeAxis, resolveReshape } from './shapes.js'
+import { multiplyDims, type Attributes, type Dim, type DType, type Initializer, type Shape, type Value } from './types.js'
+import type { Graph } from './graph.js'
+
+export interface OutputType {
+  readonly dtype: DType
+  readonly shape: Shape | undefined
+}
+
+/** What an inference entry sees of one node. */
+export class InferContext {
+  constructor(
+    private readonly graph: Graph,
+    readonly op: string,
+    readonly inputs: readonly (Value | undefined)[],
+    readonly attributes: Attributes,
+    readonly outputCount: number,
+  ) {}
+
+  get where(): string {
+    return `${this.op}(${this.inputs.map((v) => (v === undefined ? '' : `${v.name} [${v.shape?.join(', ') ?? '?'}]`)).join(', ')})`
+  }
+
+  input(index: number): Value {
+    const value = this.inputs[index]
+    if (value === undefined) throw new ShapeError(`${this.where}: input ${index} is missing`)
+    return value
+  }
+
+  dtype(index: number): DType {
+    return this.input(index).dtype
+  }
+
+  /** Shape of an input whose rank must be known. */
+  shape(index: number): Shape {
+    const { shape, name } = this.input(index)
+    if (shape === undefined) throw new ShapeError(`${this.where}: the rank of "${name}" is unknown`)
+    return shape
+  }
+
+  int(name: string, fallback: number): number {
+    const attribute = this.attributes[name]
+    return attribute?.type === 'int' ? attribute.value : fallback
+  }
+
+  ints(name: string): readonly number[] | undefined {
+    const attribute = this.attributes[name]
+    return attribute?.type === 'ints' ? attribute.value : undefined
+  }
+
+  /** The numbers of a constant input, or undefined if they are only known at the run. */
+  constant(index: number): number[] | undefined {
+    const value = this.inputs[index]
+    return value === undefined ? undefined : numbersOf(this.graph.initializers.get(value.name) as Initializer | undefined)
+  }
+
+  /** Axes given as input (`index`) or, in older opsets, as attribute. */
+  axes(index: number): readonly number[] | undefined {
+    return this.ints('axes') ?? this.constant(index)
+  }
+}
+
+type Inference = (c: InferContext) => OutputType[]
+
+const like: Inference = (c) => [{ dtype: c.dtype(0), shape: c.input(0).shape }]
+
+const broadcast: Inference = (c) => [
+  { dtype: c.dtype(0), shape: c.inputs.map((_, i) => c.shape(i)).reduce((a, b) => broadcastShapes(a, b, c.where)) },
+]
+
+const compare: Inference = (c) => [{ dtype: 'bool', shape: broadcastShapes(c.shape(0), c.shape(1), c.where) }]
+
+const reduce: Inference = (c) => {
+  const shape = c.shape(0)
+  const keep = c.int('keepdims', 1) === 1
+  const given = c.axes(1)
+  if (given === undefined && c.inputs[1] !== undefined) throw new ShapeError(`${c.where}: axes must be a constant`)
+  if ((given === undefined || given.length === 0) && c.int('noop_with_empty_axes', 0) === 1) return [{ dtype: c.dtype(0), shape }]
+  const axes = new Set((given?.length ? given : shape.map((_, i) => i)).map((a) => normalizeAxis(a, shape.length, c.where)))
+  return [{ dtype: c.dtype(0), shape: shape.flatMap((dim, i) => (axes.has(i) ? (keep ? [1] : []) : [dim])) }]
+}
+
+const normalization: Inference = (c) => {
+  const shape = c.shape(0)
+  const axis = normalizeAxis(c.int('axis', -1), shape.length, c.where)
+  const statistics = { dtype: c.dtype(0), shape: shape.map((dim, i) => (i < axis ? dim : 1)) }
+  return [{ dtype: c.dtype(0), shape }, statistics, statistics].slice(0, c.outputCount)
+}
+
+/** [.., m, k] x [.., k, n] with optional transposes, broadcasting the leading dimensions; 1-D operands as in NumPy. */
+function matMulShape(c: InferContext, transA: boolean, transB: boolean): Shape {
+  const swap = (s: Shape): Shape => [...s.slice(0, -2), s[s.length - 1]!, s[s.length - 2]!]
+  let a = c.shape(0)
+  let b = c.shape(1)
+  const vectorA = a.length === 1
+  const vectorB = b.length === 1
+  if (vectorA) a = [1, ...a]
+  else if (transA) a = swap(a)
+  if (vectorB) b = [...b, 1]
+  else if (transB) b = swap(b)
+  const k = a[a.length - 1]
+  if (k !== b[b.length - 2]) throw new ShapeError(`${c.where}: inner dimensions differ (${k} and ${b[b.length - 2]})`)
+  const lead = broadcastShapes(a.slice(0, -2), b.slice(0, -2), c.where)
+  return [...lead, ...(vectorA ? [] : [a[a.length - 2]!]), ...(vectorB ? [] : [b[b.length - 1]!])]
+}
+
+const dataTypes: Readonly<Record<number, DType>> = {
+  1: 'float32',
+  2: 'uint8',
+  3: 'int8',
+  4: 'uint16',
+  5: 'int16',
+  6: 'int32',
+  7: 'int64',
+  8: 'string',
+  9: 'bool',
+  10: 'float16',
+  11: 'float64',
+  12: 'uint32',
+  13: 'uint64',
+  16: 'bfloat16',
+  21: 'uint4',
+  22: 'int4',
+}
+
+/** Element types by their TensorProto number. */
+export const dtypeFromOnnx = (code: number): DType | undefined => dataTypes[code]
+export const dtypeToOnnx = (dtype: DType): number => Number(Object.entries(dataTypes).find(([, name]) => name === dtype)![0])
+
+const castTo = (c: InferContext): DType => {
+  const to = dataTypes[c.int('to', 0)]
+  if (to === undefined) throw new ShapeError(`${c.where}: unknown element type ${c.int('to', 0)}`)
+  return to
+}
+
+/** Length of a slice `start:end:step` of a dimension, undefined where the dimension is a name and the slice cuts it. */
+function sliceLength(dim: Dim, start: number, end: number, step: number): Dim | undefined {
+  const openEnd = step > 0 ? end >= 2 ** 31 - 1 : end <= -(2 ** 31)
+  if (typeof dim === 'string') {
+    const openStart = step > 0 ? start === 0 : start === -1 || start >= 2 ** 31 - 1
+    if (openStart && openEnd && Math.abs(step) === 1) return dim
+    return undefined
+  }
+  const clampTo = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high)
+  const from = start < 0 ? start + dim : start
+  const to = end < 0 && !openEnd ? end + dim : end
+  return step > 0
+    ? Math.max(0, Math.ceil((clampTo(to, 0, dim) - clampTo(from, 0, dim)) / step))
+    : Math.max(0, Math.ceil((clampTo(to, -1, dim - 1) - clampTo(from, 0, dim - 1)) / step))
+}
+
+const inferences: Readonly<Record<string, Inference>> = {
+  ...Object.fromEntries(
+    ['Identity', 'Neg', 'Abs', 'Exp', 'Log', 'Sqrt', 'Reciprocal', 'Sin', 'Cos', 'Erf', 'Tanh', 'Sigmoid', 'Relu', 'Gelu', 'FastGelu']
+      .concat(['QuickGelu', 'Softmax', 'LogSoftmax', 'Sign', 'Floor', 'Ceil', 'Round', 'Not', 'CumSum', 'RotaryEmbedding', 'Clip', 'Softplus', 'BitwiseNot'])
+      .concat(['ScatterND', 'ScatterElements', 'Trilu'])
+      .map((op) => [op, like]),
+  ),
+  ...Object.fromEntries(
+    ['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Min', 'Max', 'Mod', 'And', 'Or', 'Xor', 'BitwiseXor', 'BitwiseAnd', 'BitwiseOr', 'BitShift'].map((op) => [op, broadcast]),
+  ),
+  ...Object.fromEntries(['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'].map((op) => [op, compare])),
+  ...Object.fromEntries(
+    ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceSumSquare', 'ReduceL2', 'ReduceLogSumExp', 'ReduceProd'].map((op) => [op, reduce]),
+  ),
+  LayerNormalization: normalization,
+  SimplifiedLayerNormalization: normalization,
+  IsNaN: (c) => [{ dtype: 'bool', shape: c.shape(0) }],
+  IsInf: (c) => [{ dtype: 'bool', shape: c.shape(0) }],
+  Where: (c) => [
+    { dtype: c.dtype(1), shape: broadcastShapes(broadcastShapes(c.shape(0), c.shape(1), c.where), c.shape(2), c.where) },
+  ],
+  Cast: (c) => [{ dtype: castTo(c), shape: c.input(0).shape }],
+  MatMul: (c) => [{ dtype: c.dtype(0), shape: matMulShape(c, false, false) }],
+  FusedMatMul: (c) => [{ dtype: c.dtype(0), shape: matMulShape(c, c.int('transA', 0) === 1, c.int('transB', 0) === 1) }],
+  Gemm: (c) => {
+    const a = c.shape(0)
+    const b = c.shape(1)
+    if (a.length !== 2 || b.length !== 2) throw new ShapeError(`${c.where}: operands must be of rank 2`)
+    const [m, k] = c.int('transA', 0) === 1 ? [a[1]!, a[0]!] : [a[0]!, a[1]!]
+    const [l, n] = c.int('transB', 0) === 1 ? [b[1]!, b[0]!] : [b[0]!, b[1]!]
+    if (k !== l) throw new ShapeError(`${c.where}: inner dimensions differ (${k} and ${l})`)
+    return [{ dtype: c.dtype(0), shape: [m, n] }]
+  },
+  Transpose: (c) => {
+    const shape = c.shape(0)
+    const perm = c.ints('perm') ?? shape.map((_, i) => shape.length - 1 - i)
+    return [{ dtype: c.dtype(0), shape: perm.map((p) => shape[p]!) }]
+  },
+  Reshape: (c) => {
+    const target = c.constant(1)
+    if (target === undefined) {
+      const rank = c.shape(1)[0]
+      return [{ dtype: c.dtype(0), shape: typeof rank === 'number' && rank === 0 ? [] : undefined }]
+    }
+    return [{ dtype: c.dtype(0), shape: resolveReshape(c.shape(0), target, c.where) }]
+  },
+  Flatten: (c) => {
+    const shape = c.shape(0)
+    const axis = c.int('axis', 1) < 0 ? c.int('axis', 1) + shape.length : c.int('axis', 1)
+    const product = (dims: Shape): Dim => dims.reduce<Dim>(multiplyDims, 1)
+    return [{ dtype: c.dtype(0), shape: [product(shape.slice(0, axis)), product(shape.slice(axis))] }]
+  },
+  Squeeze: (c) => {
+    const shape = c.shape(0)
+    const axes = c.axes(1)?.map((a) => normalizeAxis(a, shape.length, c.where))
+    return [{ dtype: c.dtype(0), shape: shape.filter((dim, i) => (axes === undefined ? dim !== 1 : !axes.includes(i))) }]
+  },
+  Unsqueeze: (c) => {
+    const shape = c.shape(0)
+    const given = c.axes(1)
+    if (given === undefined) throw new ShapeError(`${c.where}: axes must be a constant`)
+    const rank = shape.length + given.length
+    const axes = new Set(given.map((a) => normalizeAxis(a, rank, c.where)))
+    const rest = [...shape]
+    return [{ dtype: c.dtype(0), shape: Array.from({ length: rank }, (_, i) => (axes.has(i) ? 1 : rest.shift()!)) }]
+  },
+  Expand: (c) => {
+    const target = c.constant(1)
+    return [{ dtype: c.dtype(0), shape: target === undefined ? undefined : broadcastShapes(c.shape(0), target, c.where) }]
+  },
+  Tile: (c) => {
+    const repeats = c.constant(1)
+    return [{ dtype: c.dtype(0), shape: repeats && c.shape(0).map((dim, i) => multiplyDims(dim, repeats[i]!)) }]
+  },
+  Concat: (c) => {
+    const first = c.shape(0)
+    const axis = normalizeAxis(c.int('axis', 0), first.length, c.where)
+    const dims = c.inputs.map((_, i) => c.shape(i)[axis]!)
+    const numeric = dims.every((d) => typeof d === 'number')
+    const total: Dim = numeric ? dims.reduce<number>((sum, d) => sum + (d as number), 0) : dims.filter((d) => d !== 0).join('+')
+    return [{ dtype: c.dtype(0), shape: first.map((dim, i) => (i === axis ? total : dim)) }]
+  },
+  Split: (c) => {
+    const shape = c.shape(0)
+    const axis = normalizeAxis(c.int('axis', 0), shape.length, c.where)
+    const sizes = c.ints('split') ?? c.constant(1)
+    return Array.from({ length: c.outputCount }, (_, i) => {
+      const part = sizes === undefined ? divideDims(shape[axis]!, c.outputCount) : sizes[i]
+      if (part === undefined) throw new ShapeError(`${c.where}: cannot split dimension ${shape[axis]} into ${c.outputCount} parts`)
+      return { dtype: c.dtype(0), shape: shape.map((dim, d) => (d === axis ? part : dim)) }
+    })
+  },
+  Slice: (c) => {
+    const shape = c.shape(0)
+    const starts = c.constant(1) ?? c.ints('starts')
+    const ends = c.constant(2) ?? c.ints('ends')
+    const axes = c.constant(3) ?? c.ints('axes') ?? starts?.map((_, i) => i)
+    const steps = c.constant(4)
+    if (starts === undefined || ends === undefined || axes === undefined) return [{ dtype: c.dtype(0), shape: undefined }]
+    const result = [...shape]
+    axes.forEach((a, i) => {
+      const axis = normalizeAxis(a, shape.length, c.where)
+      const length = sliceLength(shape[axis]!, starts[i]!, ends[i]!, steps?.[i] ?? 1)
+      result[axis] = length ?? `${shape[axis]}[${starts[i]}:${ends[i]}]`
+    })
+    return [{ dtype: c.dtype(0), shape: result }]
+  },
+  Pad: (c) => {
+    const shape = c.shape(0)
+    const pads = c.constant(1) ?? c.ints('pads')
+    const axes = c.constant(3) ?? shape.map((_, i) => i)
+    if (pads === undefined) return [{ dtype: c.dtype(0), shape: undefined }]
+    const result = [...shape]
+    axes.forEach((a, i) => {
+      const axis = normalizeAxis(a, shape.length, c.where)
+      const amount = pads[i]! + pads[i + axes.length]!
+      const dim = shape[axis]!
+      result[axis] = typeof dim === 'number' ? dim + amount : amount === 0 ? dim : `${dim}+${amount}`
+    })
+    return [{ dtype: c.dtype(0), shape: result }]
+  },
+  Gather: (c) => {
+    const shape = c.shape(0)
+    const axis = normalizeAxis(c.int('axis', 0), shape.length, c.where)
+    return [{ dtype: c.dtype(0), shape: [...shape.slice(0, axis), ...c.shape(1), ...shape.slice(axis + 1)] }]
+  },
+  GatherElements: (c) => [{ dtype: c.dtype(0), shape: c.shape(1) }],
+  GatherND: (c) => {
+    const shape = c.shape(0)
+    const indices = c.shape(1)
+    const batch = c.int('batch_dims', 0)
+    const depth = indices[indices.length - 1]
+    if (typeof depth !== 'number') throw new ShapeError(`${c.where}: the last dimension of the indices must be a number`)
+    return [{ dtype: c.dtype(0), shape: [...indices.slice(0, -1), ...shape.slice(batch + depth)] }]
+  },
+  Shape: (c) => {
+    const rank = c.shape(0).length
+    const clip = (v: number): number => Math.min(Math.max(v < 0 ? v + rank : v, 0), rank)
+    return [{ dtype: 'int64', shape: [Math.max(0, clip(c.int('end', rank)) - clip(c.int('start', 0)))] }]
+  },
+  ConstantOfShape: (c) => {
+    const value = c.attributes['value']
+    return [{ dtype: value?.type === 'tensor' ? value.value.dtype : 'float32', shape: c.constant(0) }]
+  },
+  Range: (c) => [{ dtype: c.dtype(0), shape: undefined }],
+  NonZero: (c) => [{ dtype: 'int64', shape: [c.shape(0).length, 'nonzero'] }],
+}
+
+/** Whether `op` has an entry; the domain does not matter, no name is used twice with another meaning. */
+export const canInfer = (op: string): boolean => Object.hasOwn(inferences, op)
+
+export const inferredOps = (): string[] => Object.keys(inferences)
+
+/**
+ * Element type and shape of each output of a node.
+ * @throws UnsupportedOpError for an operator without an entry, ShapeError where the inputs do not fit.
+ */
+export function inferNode(graph: Graph, op: string, inputs: readonly (Value | undefined)[], attributes: Attributes, outputCount: number): OutputType[] {
+  const inference = inferences[op]
+  if (inference === undefined) throw new UnsupportedOpError(`no shape inference for operator "${op}"; add an entry to src/graph/infer.ts`)
+  const outputs = inference(new InferContext(graph, op, inputs, attributes, outputCount))
+  if (outputs.length !== outputCount) throw new ShapeError(`${op}: ${outputCount} outputs requested, inference gives ${outputs.length}`)
+  return outputs
+}

@@ -1,0 +1,79 @@
+/** @file Arithmetic on symbolic shapes: broadcasting, axes, reshaping. */
+import { ShapeError } from '../errors.js'
+import { formatShape, multiplyDims, type Dim, type Shape } from './types.js'
+
+/** Axis counted from the front; `-1` is the last of `rank`. */
+export function normalizeAxis(axis: number, rank: number, where: string): number {
+  const normal = axis < 0 ? axis + rank : axis
+  if (!Number.isInteger(normal) || normal < 0 || normal >= rank)
+    throw new ShapeError(`${where}: axis ${axis} is out of range for rank ${rank}`)
+  return normal
+}
+
+/**
+ * Shape of an element-wise result (NumPy rules). Two different names, or a name beside a number other than 1,
+ * cannot be decided before the run: that throws instead of guessing.
+ */
+export function broadcastShapes(a: Shape, b: Shape, where: string): Shape {
+  const rank = Math.max(a.length, b.length)
+  const result: Dim[] = []
+  for (let i = 0; i < rank; i++) {
+    const x = a[a.length - rank + i] ?? 1
+    const y = b[b.length - rank + i] ?? 1
+    if (x === y || y === 1) result.push(x)
+    else if (x === 1) result.push(y)
+    else throw new ShapeError(`${where}: cannot broadcast ${formatShape(a)} with ${formatShape(b)}`)
+  }
+  return result
+}
+
+/** Axes over which a gradient of shape `from` is summed to get back to the broadcast operand of shape `to`. */
+export function broadcastAxes(from: Shape, to: Shape): number[] {
+  const lead = from.length - to.length
+  const axes = Array.from({ length: lead }, (_, i) => i)
+  to.forEach((dim, i) => {
+    if (dim === 1 && from[lead + i] !== 1) axes.push(lead + i)
+  })
+  return axes
+}
+
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i])
+
+export const productOfDims = (shape: Shape): Dim => shape.reduce<Dim>(multiplyDims, 1)
+
+/** Quotient of two products of dimensions, or undefined where it is not a product itself. */
+export function divideDims(product: Dim, divisor: Dim): Dim | undefined {
+  if (product === divisor) return 1
+  if (typeof product === 'number' && typeof divisor === 'number')
+    return divisor !== 0 && product % divisor === 0 ? product / divisor : undefined
+  const split = (dim: Dim): [number, string[]] => {
+    const parts = String(dim).split('*')
+    return [parts.filter((p) => /^\d+$/.test(p)).reduce((p, f) => p * Number(f), 1), parts.filter((p) => !/^\d+$/.test(p))]
+  }
+  const [n, symbols] = split(product)
+  const [d, divisorSymbols] = split(divisor)
+  if (d === 0 || n % d !== 0) return undefined
+  for (const symbol of divisorSymbols) {
+    const at = symbols.indexOf(symbol)
+    if (at < 0) return undefined
+    symbols.splice(at, 1)
+  }
+  return symbols.reduce<Dim>(multiplyDims, n / d)
+}
+
+/** Replaces the one `-1` and the `0`s of a Reshape target by the dimensions they stand for. */
+export function resolveReshape(input: Shape, target: readonly Dim[], where: string): Shape {
+  const copied = target.map((dim, i) => {
+    if (dim !== 0) return dim
+    const same = input[i]
+    if (same === undefined) throw new ShapeError(`${where}: reshape target ${formatShape(target)} copies dimension ${i} of ${formatShape(input)}`)
+    return same
+  })
+  const at = copied.indexOf(-1)
+  if (at < 0) return copied
+  const rest = productOfDims(copied.filter((_, i) => i !== at))
+  const inferred = divideDims(productOfDims(input), rest)
+  if (inferred === undefined)
+    throw new ShapeError(`${where}: cannot reshape ${formatShape(input)} to ${formatShape(target)}`)
+  return copied.map((dim, i) => (i === at ? inferred : dim))
+}

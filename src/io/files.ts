@@ -1,0 +1,29 @@
+/** @file What lowrank needs of a file system. Effects come in as an argument, so tests can fill disks and browsers can bring OPFS. */
+
+export interface Files {
+  /** Bytes of a file, or of a range of it. @throws FileError if missing, unreadable or shorter than the range */
+  read(path: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array>
+  readText(path: string): Promise<string>
+  /** Size in bytes. @throws FileError if missing */
+  size(path: string): Promise<number>
+  exists(path: string): Promise<boolean>
+  isDirectory(path: string): Promise<boolean>
+  /** Names in a folder, sorted. */
+  list(folder: string): Promise<string[]>
+  /** Decoded chunks of a text file in order, never the whole file at once. */
+  streamText(path: string): AsyncIterable<string>
+  /**
+   * Writes a whole file or nothing: beside its name, flushed to disk, then renamed. Creates the folder.
+   * @throws FileError saying whether permission or space is missing; the old file is then untouched
+   */
+  write(path: string, content: Uint8Array | string | AsyncIterable<Uint8Array>): Promise<void>
+  /** Appends to a log; creates it if needed. */
+  append(path: string, text: string): Promise<void>
+  makeFolder(path: string): Promise<void>
+  /** Removes a file or a folder with all it holds; fine if it is missing. */
+  remove(path: string): Promise<void>
+  /** Renames a file or folder. */
+  move(from: string, to: string): Promise<void>
+  /** Absolute path with symbolic links resolved; the path itself where nothing is there yet. */
+  realPath(path: string): Promise<string>
+}

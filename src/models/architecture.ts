@@ -1,0 +1,59 @@
+/** @file What an architecture declares: its names, its default targets and how its graph is built. */
+import type { Graph } from '../graph/graph.js'
+import type { Value } from '../graph/types.js'
+import type { ConfigReader } from './config-reader.js'
+import type { ModelBuilder } from './model-builder.js'
+
+/** A model family. One file each in this folder; `registry.ts` lists them. */
+export interface Architecture {
+  /** `model_type` values of config.json that this file builds. */
+  readonly modelTypes: readonly string[]
+  /** PEFT's default `target_modules` for the family (reference A.6). */
+  readonly defaultTargetModules: readonly string[]
+  /** Names of tensors in published checkpoints that are no weights (buffers of older versions). */
+  readonly ignoredTensors?: RegExp
+  /** Prefix of the base model inside the full one, for checkpoints saved without it (`transformer.`, `model.`). */
+  readonly baseModelPrefix: string
+  /** Reads what the graph needs from config.json, refusing values that would change the maths unsupported. */
+  build(model: ModelBuilder, config: ConfigReader): Backbone
+}
+
+/** What `build` returns. */
+export interface Backbone {
+  /** Final hidden states, [batch*sequence, hidden]. */
+  readonly hidden: Value
+  /** Applies the language-model head to rows of hidden states: [rows, hidden] to [rows, vocabulary]. */
+  readonly head: (hidden: Value) => Value
+  readonly vocabularySize: number
+  readonly maxPositions: number
+  /** Set when the graph was built with a cache: what generation must allocate per layer. */
+  readonly cache?: { readonly layers: number; readonly kvHeads: number; readonly headDim: number }
+}
+
+export interface BuildOptions {
+  /**
+   * - `full`: inputs `input_ids`, `attention_mask`, `position_ids`, all int64 [batch, sequence];
+   *   `logits` for every position.
+   * - `cached`: also `past_key.N`, `past_value.N` [batch, kvHeads, cache, headDim] and `cache_mask` [batch, cache];
+   *   gives `present_key.N`, `present_value.N` [batch, kvHeads, sequence, headDim] of the new positions only, and the
+   *   `logits` of the last position, [batch, vocabulary].
+   */
+  readonly mode: 'full' | 'cached'
+  /**
+   * Rows hold several examples: `attention_mask` carries the example's number (1, 2, …; 0 is padding) and positions
+   * attend only within their own example.
+   */
+  readonly packed?: boolean
+}
+
+/** A built language model. */
+export interface LanguageModelGraph {
+  readonly graph: Graph
+  /** Input of the head, [batch*sequence, hidden]. */
+  readonly hidden: Value
+  /** [batch, sequence, vocabulary], or [batch, vocabulary] in `cached` mode. */
+  readonly logits: Value
+  readonly vocabularySize: number
+  readonly maxPositions: number
+  readonly cache?: Backbone['cache']
+}

@@ -1,0 +1,35 @@
+/** @file What lowrank needs of a runtime. The implementations are the only files that import onnxruntime. */
+import type { Graph } from '../graph/graph.js'
+import type { HostTensor } from '../graph/types.js'
+
+export type Device = 'cpu' | 'webgpu' | 'wasm' | 'cuda'
+
+export interface RuntimeOptions {
+  /** Where the graph runs; `cpu` unless said. */
+  readonly device?: Device
+  /** Threads inside one operator; the runtime's own choice (all cores) unless said. */
+  readonly threads?: number
+}
+
+export interface SessionOptions {
+  /** Write the runtime's profile (JSON trace) to files that start with this path. */
+  readonly profile?: string
+  /** Keep weights once instead of also packed for each product: less memory, slower products. */
+  readonly disablePrepacking?: boolean
+}
+
+/** A compiled graph. */
+export interface Session {
+  /**
+   * Runs the graph once.
+   * @param feeds a tensor for every graph input
+   * @returns the graph's outputs by name
+   */
+  run(feeds: Readonly<Record<string, HostTensor>>): Promise<Record<string, HostTensor>>
+  release(): Promise<void>
+}
+
+export interface Runtime {
+  readonly device: Device
+  createSession(graph: Graph, options?: SessionOptions): Promise<Session>
+}
