@@ -1,0 +1,104 @@
+/** @file Cross-entropy of a causal language model, in chunks, on labelled positions alone. */
+import { InvalidModelError } from '../errors.js'
+import { GraphBuilder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
+import { int, type Node, type Value } from '../graph/types.js'
+
+export interface CausalLmLossOptions {
+  /** Input of the head, [batch*sequence, hidden]. */
+  readonly hidden: Value
+  /** [batch, sequence, vocabulary], computed from `hidden` alone. */
+  readonly logits: Value
+  /** In how many chunks of rows the head and the loss are computed; memory falls, products stay as they are. */
+  readonly chunks: number
+}
+
+export interface CausalLmLoss {
+  /** The given graph with input `labels` int64 [batch, sequence] and without the whole logits. */
+  readonly graph: Graph
+  /** Sum over the positions whose next label is not -100, a scalar. */
+  readonly loss: Value
+}
+
+/** Label of positions that do not count, as in transformers. */
+export const IGNORED_LABEL = -100
+
+/**
+ * Sum of −log softmax(logits)[next label].
+ *
+ * Labels are shifted here, as transformers does: position t predicts label t+1. Only rows that have a label reach the
+ * head at all, which for completion-only training saves most of the largest product of a small model; and they reach
+ * it in chunks, so that no [tokens, vocabulary] array is ever whole.
+ */
+export function causalLmLoss(graph: Graph, options: CausalLmLossOptions): CausalLmLoss {
+  const result = graph.clone()
+  const b = new GraphBuilder(result)
+  const { hidden } = options
+  const width = hidden.shape?.[1]
+  if (hidden.shape?.length !== 2 || width === undefined) throw new InvalidModelError(`the input of the head must be a matrix, "${hidden.name}" is not`)
+
+  const loss = b.scope('loss', () => {
+    const labels = result.addInput('labels', 'int64', ['batch', 'sequence'])
+    const next = b.emit('Slice', [labels, b.int64s([1]), b.int64s([2 ** 31 - 1]), b.int64s([1])], {}, { shapes: [['batch', 'next']] })
+    const positions = b.transpose(b.emit('NonZero', [b.not(b.equal(next, IGNORED_LABEL))], {}, { shapes: [[2, 'labelled']] }), [1, 0])
+    const targets = b.emit('GatherND', [next, positions]) // [labelled]
+    const rows = b.emit('GatherND', [b.reshape(hidden, ['batch', 'sequence', width]), positions]) // [labelled, hidden]
+    const head = headNodes(result, hidden, options.logits)
+    const chunks = chunkRows(b, [rows, targets], options.chunks)
+    const sums = chunks.map(([x, labelsOfChunk]) => {
+      const logits = applyNodes(b, head, hidden, x!)
+      const logProbabilities = b.emit('LogSoftmax', [logits], { axis: int(-1) })
+      const picked = b.emit('GatherElements', [logProbabilities, b.unsqueeze(labelsOfChunk!, [1])], { axis: int(1) })
+      return b.neg(b.sumAll(picked))
+    })
+    return sums.reduce((a, c) => b.add(a, c))
+  })
+  result.outputs = [loss]
+  result.prune()
+  return { graph: result, loss }
+}
+
+/** The given tensors cut along their first axis into `count` parts of equal length, the last ones shorter or empty. */
+function chunkRows(b: GraphBuilder, tensors: readonly Value[], count: number): Value[][] {
+  if (count === 1) return [[...tensors]]
+  const total = b.emit('Shape', [tensors[0]!], { start: int(0), end: int(1) })
+  const size = b.div(b.add(total, count - 1), count)
+  return Array.from({ length: count }, (_, k) => {
+    const start = b.mul(size, k)
+    const end = b.mul(size, k + 1)
+    return tensors.map((t) => b.emit('Slice', [t, start, end, b.int64s([0])], {}, { shapes: [[`chunk_${k}`, ...t.shape!.slice(1)]] }))
+  })
+}
+
+/** Nodes that compute the logits from the hidden states, without the closing reshape to [batch, sequence, …]. */
+function headNodes(graph: Graph, hidden: Value, logits: Value): Node[] {
+  const producers = graph.producers()
+  const last = producers.get(logits.name)
+  const end = last?.op === 'Reshape' ? last.inputs[0]! : logits.name
+  const dependent = new Set([hidden.name])
+  for (const node of graph.nodes) if (node.inputs.some((i) => dependent.has(i))) node.outputs.forEach((o) => dependent.add(o))
+  const needed = new Set([end])
+  const nodes: Node[] = []
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i]!
+    if (!node.outputs.some((o) => needed.has(o) && dependent.has(o))) continue
+    nodes.push(node)
+    for (const input of node.inputs) needed.add(input)
+  }
+  if (nodes.length === 0 || !needed.has(hidden.name))
+    throw new InvalidModelError(`the logits "${logits.name}" are not computed from the hidden states "${hidden.name}"`)
+  return nodes.reverse()
+}
+
+/** Emits copies of `nodes` that read `to` where the originals read `from`; gives the copy of the last output. */
+function applyNodes(b: GraphBuilder, nodes: readonly Node[], from: Value, to: Value): Value {
+  const copies = new Map<string, Value>([[from.name, to]])
+  let result = to
+  for (const node of nodes) {
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : (copies.get(name) ?? b.graph.value(name))))
+    const outputs = b.emitAll(node.op, inputs, node.attributes, { domain: node.domain, outputs: node.outputs.length })
+    outputs.forEach((output, i) => copies.set(node.outputs[i]!, output))
+    result = outputs[0]!
+  }
+  return result
+}

@@ -1,0 +1,62 @@
+/** @file The optimizer as a graph: clipping and AdamW on one flat vector of parameters, any length. */
+import { GraphBuilder } from '../graph/builder.js'
+import { Graph } from '../graph/graph.js'
+import type { Value } from '../graph/types.js'
+
+export interface AdamWOptions {
+  readonly beta1: number
+  readonly beta2: number
+  readonly epsilon: number
+  readonly weightDecay: number
+  /** Largest global norm of the gradient; Infinity clips nothing. */
+  readonly maxGradNorm: number
+}
+
+/**
+ * Builds the update graph: AdamW with decoupled weight decay (Loshchilov and Hutter, 2019) after clipping the global
+ * norm (Pascanu et al., 2013), as torch.optim.AdamW and torch.nn.utils.clip_grad_norm_ compute them.
+ *
+ * Inputs, float32: `parameters`, `gradient`, `moment1`, `moment2` [n]; `gradient_scale` [] (one over the number of
+ * tokens, for the gradient is of a sum); `learning_rate` [] or [n]; `bias_correction1`, `bias_correction2` [] =
+ * 1 − βᵗ, computed in float64 outside.
+ * Outputs: `new_parameters`, `new_moment1`, `new_moment2` [n], `gradient_norm` [] before clipping.
+ *
+ * The graph does not know the model: one vector holds every trainable tensor.
+ */
+export function adamWGraph(options: AdamWOptions): Graph {
+  const graph = new Graph('adamw')
+  const b = new GraphBuilder(graph)
+  const vector = (name: string): Value => graph.addInput(name, 'float32', ['n'])
+  const scalar = (name: string): Value => graph.addInput(name, 'float32', [])
+  const parameters = vector('parameters')
+  const raw = vector('gradient')
+  const moment1 = vector('moment1')
+  const moment2 = vector('moment2')
+  const gradientScale = scalar('gradient_scale')
+  const learningRate = graph.addInput('learning_rate', 'float32', ['k'])
+  const correction1 = scalar('bias_correction1')
+  const correction2 = scalar('bias_correction2')
+
+  const sumOfSquares = b.emit('ReduceSumSquare', [raw], { keepdims: { type: 'int', value: 0 } })
+  const norm = b.mul(b.sqrt(sumOfSquares), gradientScale)
+  // torch: coefficient = min(1, maxNorm / (norm + 1e-6))
+  const clip = Number.isFinite(options.maxGradNorm) ? b.min(b.div(options.maxGradNorm, b.add(norm, 1e-6)), 1) : undefined
+  const g = b.mul(raw, clip === undefined ? gradientScale : b.mul(gradientScale, clip))
+
+  // m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g²
+  const m = b.add(b.mul(moment1, options.beta1), b.mul(g, 1 - options.beta1))
+  const v = b.add(b.mul(moment2, options.beta2), b.mul(b.mul(g, g), 1 - options.beta2))
+  // p ← p(1 − lr·λ) − lr/c₁ · m / (√v/√c₂ + ε)
+  const rate = { ...learningRate, shape: [1] }
+  const decayed = options.weightDecay === 0 ? parameters : b.mul(parameters, b.sub(1, b.mul(rate, options.weightDecay)))
+  const denominator = b.add(b.div(b.sqrt(v), b.sqrt(correction2)), options.epsilon)
+  const p = b.sub(decayed, b.mul(b.div(rate, correction1), b.div(m, denominator)))
+
+  graph.outputs = [
+    b.emit('Identity', [p], {}, { name: 'new_parameters' }),
+    b.emit('Identity', [m], {}, { name: 'new_moment1' }),
+    b.emit('Identity', [v], {}, { name: 'new_moment2' }),
+    b.emit('Identity', [norm], {}, { name: 'gradient_norm' }),
+  ]
+  return graph
+}
