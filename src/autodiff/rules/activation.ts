@@ -1,7 +1,7 @@
 /** @file Gradients of activation functions. */
-import { rule } from '../rule.js'
 import type { GraphBuilder } from '../../graph/builder.js'
 import type { Value } from '../../graph/types.js'
+import { rule } from '../rule.js'
 
 /** d tanh x = (1 − tanh²x) dx */
 export const tanh = rule('Tanh', ({ b, y: [y], dy: [g] }) => [b.mul(g!, b.sub(1, b.mul(y!, y!)))])
@@ -34,3 +34,37 @@ function geluTanh(b: GraphBuilder, x: Value, g: Value): Value {
 export const gelu = rule('Gelu', ({ b, input, dy: [g], string }) => [
   string('approximate', 'none') === 'tanh' ? geluTanh(b, input(0), g!) : geluExact(b, input(0), g!),
 ])
+
+/** gelu(x + bias) in the tanh form */
+export const fastGelu = rule(
+  'FastGelu',
+  ({ b, input, x: [x, bias], dy: [g] }) => {
+    const d = geluTanh(b, bias === undefined ? input(0) : b.add(x!, bias), g!)
+    return [d, bias && d]
+  },
+  { domain: 'com.microsoft' },
+)
+
+/** x·s with s = σ(αx), SiLU for α = 1: d = (s + αy(1 − s)) dx */
+export const quickGelu = rule(
+  'QuickGelu',
+  ({ b, x: [x], y: [y], dy: [g], float }) => {
+    const alpha = float('alpha', 1.702)
+    const times = (v: Value): Value => (alpha === 1 ? v : b.mul(v, alpha))
+    const s = b.sigmoid(times(x!))
+    return [b.mul(g!, b.add(s, b.mul(times(y!), b.sub(1, s))))]
+  },
+  { domain: 'com.microsoft' },
+)
+
+/** d ln(1 + eˣ) = σ(x) dx */
+export const softplus = rule('Softplus', ({ b, x: [x], dy: [g] }) => [b.mul(g!, b.sigmoid(x!))])
+
+/** A rotation; its transpose is the rotation by the negated angle (Su et al., 2021) */
+export const rotaryEmbedding = rule(
+  'RotaryEmbedding',
+  ({ b, input, dy: [g], node }) => [
+    b.emit('RotaryEmbedding', [g!, input(1), input(2), b.neg(input(3))], node.attributes, { domain: 'com.microsoft' }),
+  ],
+  { domain: 'com.microsoft' },
+)

@@ -1,5 +1,6 @@
 /** @file Gradients of element-wise arithmetic. */
-import { rule } from '../rule.js'
+import type { Value } from '../../graph/types.js'
+import { rule, type GradientFunction } from '../rule.js'
 
 /** d(u + v) = du + dv */
 export const add = rule('Add', ({ dy: [g] }) => [g, g])
@@ -47,7 +48,9 @@ export const sin = rule('Sin', ({ b, x: [x], dy: [g] }) => [b.mul(g!, b.cos(x!))
 export const cos = rule('Cos', ({ b, x: [x], dy: [g] }) => [b.neg(b.mul(g!, b.sin(x!)))])
 
 /** d erf x = 2/√π · e^(−x²) dx */
-export const erf = rule('Erf', ({ b, x: [x], dy: [g] }) => [b.mul(g!, b.mul(b.exp(b.neg(b.mul(x!, x!))), 2 / Math.sqrt(Math.PI)))])
+export const erf = rule('Erf', ({ b, x: [x], dy: [g] }) => [
+  b.mul(g!, b.mul(b.exp(b.neg(b.mul(x!, x!))), 2 / Math.sqrt(Math.PI))),
+])
 
 /** The gradient follows the branch that was taken. */
 export const where = rule('Where', ({ b, x: [condition], dy: [g], needs }) => [
@@ -66,3 +69,21 @@ export const clip = rule('Clip', ({ b, x: [x, lo, hi], dy: [g] }) => {
   const bounds = [lo && b.greaterOrEqual(x!, lo), hi && b.lessOrEqual(x!, hi)].filter((v) => v !== undefined)
   return [bounds.length === 0 ? g : b.where(bounds.reduce(b.and), g!, 0)]
 })
+
+/** The gradient goes to the operands that equal the result, in equal shares where several tie (as PyTorch). */
+const extreme: GradientFunction = ({ b, x, y: [y], dy: [g], needs }) => {
+  if (x.length === 1) return [g]
+  const taken = x.map((operand) => b.equal(operand!, y!))
+  const ties = taken.map((mask) => b.cast(mask, g!.dtype)).reduce((sum, mask) => b.add(sum, mask))
+  const share: Value = b.div(g!, ties)
+  return taken.map((mask, i) => needs(i) && b.where(mask, share, 0))
+}
+
+export const min = rule('Min', extreme)
+export const max = rule('Max', extreme)
+
+/** x mod m = x − m·q with a whole q: d = dx − q·dm */
+export const mod = rule('Mod', ({ b, x: [x, m], y: [y], dy: [g], needs }) => [
+  g,
+  needs(1) && b.neg(b.mul(g!, b.div(b.sub(x!, y!), m!))),
+])

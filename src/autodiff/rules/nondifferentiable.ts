@@ -1,2 +1,13 @@
-import type { GradientRule } from '../rule.js'
-export const nondifferentiable: readonly GradientRule[] = []
+/** @file Operators that pass no gradient: their results are integers, booleans, shapes or steps. */
+import { noGradient, type GradientRule } from '../rule.js'
+
+export const nondifferentiable: readonly GradientRule[] = [
+  // shapes and constants
+  ...['Shape', 'Size', 'Range', 'ConstantOfShape', 'Constant', 'EyeLike', 'OneHot', 'NonZero'],
+  // comparisons and logic
+  ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'And', 'Or', 'Xor', 'Not', 'IsNaN', 'IsInf'],
+  // bits
+  ...['BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot', 'BitShift'],
+  // steps: the derivative is zero wherever it exists
+  ...['Sign', 'Floor', 'Ceil', 'Round', 'ArgMax', 'ArgMin'],
+].map((op) => noGradient(op))
