@@ -1,0 +1,81 @@
+/** @file Mean loss and perplexity over a data set. */
+import type { Adapter } from '../core/adapter.js'
+import { Adapter as AdapterClass } from '../core/adapter.js'
+import type { Model } from '../core/model.js'
+import { Parameters } from '../core/parameters.js'
+import { openDataset, type Dataset } from '../data/dataset.js'
+import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import { LossSession } from './session.js'
+import { adapterTrainee, type Trainee } from './trainee.js'
+
+export interface EvaluateOptions {
+  readonly data: string | readonly string[]
+  /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
+  readonly batchSize?: number
+  /** Longest row in tokens; the model's positions unless said. */
+  readonly maxLength?: number
+}
+
+export interface Evaluation {
+  /** Mean over labelled tokens, in nats. */
+  readonly loss: number
+  /** e to the loss. */
+  readonly perplexity: number
+  /** Labelled tokens. */
+  readonly tokens: number
+}
+
+/** A model without anything to train, as the evaluation sees it. */
+const frozenTrainee = (model: Model): Trainee => ({
+  model,
+  parameters: new Parameters([]),
+  totalParameters: model.parameterCount,
+  build: (options) => {
+    const built = model.build(options)
+    return { graph: built.graph, hidden: built.hidden, logits: built.logits, parameters: [] }
+  },
+  save: () => Promise.resolve(),
+  fingerprint: '',
+})
+
+/**
+ * Evaluates a model, or a model with an adapter, on rows of text.
+ * @throws InvalidDataError if no row has a label
+ */
+export async function evaluate(subject: Model | Adapter, options: EvaluateOptions): Promise<Evaluation> {
+  const trainee = subject instanceof AdapterClass ? adapterTrainee(subject) : frozenTrainee(subject)
+  const { model } = trainee
+  const batchSize = options.batchSize ?? 8
+  if (!Number.isInteger(batchSize) || batchSize < 1) throw new InvalidOptionError(`batchSize must be a whole number of at least 1, got ${batchSize}`)
+  const dataset = await openModelDataset(model, options.data, options.maxLength)
+  const session = await LossSession.create(trainee, { packed: false, maxTokens: batchSize * (options.maxLength ?? model.maxPositions) })
+  try {
+    return await evaluateDataset(session, dataset, batchSize)
+  } finally {
+    await session.release()
+  }
+}
+
+/** Opens rows for a model: its tokenizer, its vocabulary, its positions. */
+export async function openModelDataset(model: Model, data: string | readonly string[], maxLength?: number): Promise<Dataset> {
+  const tokenizer = await model.tokenizer()
+  return openDataset(model.environment.files, typeof data === 'string' ? [data] : data, {
+    ...(tokenizer !== undefined && { tokenizer }),
+    ...(maxLength !== undefined && { maxLength }),
+    vocabularySize: model.vocabularySize,
+    maxPositions: model.maxPositions,
+  })
+}
+
+/** Token-weighted mean over all batches, in file order. */
+export async function evaluateDataset(session: LossSession, dataset: Dataset, batchSize: number): Promise<Evaluation> {
+  let sum = 0
+  let tokens = 0
+  for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 })) {
+    sum += await session.run(batch)
+    tokens += batch.tokens
+  }
+  if (tokens === 0) throw new InvalidDataError('the evaluation data has no labelled token')
+  const loss = sum / tokens
+  return { loss, perplexity: Math.exp(loss), tokens }
+}

@@ -1,0 +1,65 @@
+/** @file What a training run reports. The command line, the HTML report and a web page only render these. */
+
+export interface StartEvent {
+  readonly event: 'start'
+  readonly steps: number
+  /** Steps already done when the run resumes. */
+  readonly resumedAt: number
+  readonly trainableParameters: number
+  readonly totalParameters: number
+  readonly rows: number
+}
+
+export interface StepEvent {
+  readonly event: 'step'
+  /** Counted from 1. */
+  readonly step: number
+  readonly epoch: number
+  /** Mean over the labelled tokens of the step, before its update. */
+  readonly loss: number
+  /** Global norm of the gradient before clipping. */
+  readonly gradNorm: number
+  readonly learningRate: number
+  /** Tokens of the step that are no padding. */
+  readonly tokens: number
+  readonly tokensPerSecond: number
+}
+
+export interface EvalEvent {
+  readonly event: 'eval'
+  readonly step: number
+  readonly loss: number
+  readonly perplexity: number
+  /** Labelled tokens. */
+  readonly tokens: number
+  /** Whether this is the lowest evaluation loss so far. */
+  readonly best: boolean
+}
+
+export interface CheckpointEvent {
+  readonly event: 'checkpoint'
+  readonly step: number
+  readonly path: string
+}
+
+export interface WarningEvent {
+  readonly event: 'warning'
+  readonly step: number
+  readonly message: string
+}
+
+export interface DoneEvent {
+  readonly event: 'done'
+  readonly steps: number
+  /** Loss of the last step. */
+  readonly loss: number
+  readonly evalLoss?: number
+  readonly trainableParameters: number
+  readonly totalParameters: number
+  readonly peakMemoryBytes: number
+  readonly seconds: number
+  readonly stoppedEarly: boolean
+  readonly out?: string
+}
+
+export type TrainEvent = StartEvent | StepEvent | EvalEvent | CheckpointEvent | WarningEvent | DoneEvent

@@ -1,0 +1,53 @@
+/** @file The run's log: every event as a line of JSON in `log.jsonl`. */
+import type { Files } from '../io/files.js'
+import type { DoneEvent, TrainEvent } from './events.js'
+
+export const LOG_FILE = 'log.jsonl'
+
+/** Appends events to the log of an output folder; without a folder it records nothing. */
+export class RunLog {
+  private constructor(
+    private readonly files: Files,
+    private readonly path: string | undefined,
+  ) {}
+
+  /**
+   * Opens the log of a run. A fresh run starts a new log; a resumed one keeps what belongs to the steps it
+   * continues from and drops what the interrupted run did after its last checkpoint.
+   */
+  static async open(files: Files, out: string | undefined, step: number): Promise<RunLog> {
+    const log = new RunLog(files, out === undefined ? undefined : `${out}/${LOG_FILE}`)
+    if (log.path === undefined) return log
+    const kept = step > 0 && (await files.exists(log.path)) ? keepUntil(await files.readText(log.path), step) : ''
+    await files.write(log.path, kept)
+    return log
+  }
+
+  /** Passes events on, recording each before the caller sees it. */
+  async *recording(events: AsyncGenerator<TrainEvent, DoneEvent>): AsyncGenerator<TrainEvent, DoneEvent> {
+    try {
+      for (;;) {
+        const next = await events.next()
+        if (next.done === true) return next.value
+        if (this.path !== undefined) await this.files.append(this.path, `${JSON.stringify(next.value)}\n`)
+        yield next.value
+      }
+    } finally {
+      // A caller that leaves its loop early ends the run too.
+      await events.return(undefined as never)
+    }
+  }
+}
+
+/** Lines up to a step; a last line cut off by a kill is dropped. */
+function keepUntil(text: string, step: number): string {
+  const lines = text.split('\n').filter((line) => {
+    try {
+      const event = JSON.parse(line) as TrainEvent
+      return event.event !== 'done' && (!('step' in event) || event.step <= step)
+    } catch {
+      return false
+    }
+  })
+  return lines.map((line) => `${line}\n`).join('')
+}

@@ -1,0 +1,107 @@
+/** @file Options of a training run, their defaults and their checks. */
+import { InvalidOptionError } from '../errors.js'
+import { scheduleNames, type ScheduleName } from '../optim/schedule.js'
+
+export interface TrainOptions {
+  /** Files of rows: JSONL, CSV, TSV or Parquet. */
+  readonly data: string | readonly string[]
+  readonly evalData?: string | readonly string[]
+  /** Folder for checkpoints, log and the trained adapter; nothing is written without it. */
+  readonly out?: string
+  /** Passes over the data; 1 unless `steps` is given. */
+  readonly epochs?: number
+  /** Number of updates; goes before `epochs`. */
+  readonly steps?: number
+  /** Rows in one micro-batch. */
+  readonly batchSize?: number
+  /** Micro-batches in one update; weighted by their labelled tokens. */
+  readonly gradAccum?: number
+  readonly learningRate?: number
+  readonly schedule?: ScheduleName
+  /** Steps of warm-up if 1 or more, a share of all steps if below 1. */
+  readonly warmup?: number
+  readonly weightDecay?: number
+  /** Largest global norm of the gradient; 0 clips nothing. */
+  readonly maxGradNorm?: number
+  readonly beta1?: number
+  readonly beta2?: number
+  readonly epsilon?: number
+  /** Longest row in tokens; longer ones are cut. The model's positions unless said. */
+  readonly maxLength?: number
+  readonly shuffle?: boolean
+  readonly seed?: number
+  /** Rows of similar length share a batch: less padding. */
+  readonly groupByLength?: boolean
+  /** Several examples share a row, without seeing each other. */
+  readonly packing?: boolean
+  /** Steps between evaluations; at the end of each epoch unless said. */
+  readonly evalEvery?: number
+  readonly evalBatchSize?: number
+  /** Stop after this many evaluations without a lower loss. */
+  readonly earlyStopping?: number
+  /** Steps between checkpoints; 0 writes none. */
+  readonly checkpointEvery?: number
+  /** How many checkpoints to keep. */
+  readonly saveTotalLimit?: number
+  /** Continue from the newest checkpoint of `out`. */
+  readonly resume?: boolean
+  /** What to do when loss or gradient is not finite: `stop` with an error, or `skip` the update. */
+  readonly onNan?: 'stop' | 'skip'
+  /** Ends the run after the current step, with a checkpoint. */
+  readonly signal?: AbortSignal
+}
+
+export type ResolvedTrainOptions = Required<Omit<TrainOptions, 'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal'>> &
+  Pick<TrainOptions, 'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal'>
+
+/** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
+export const MAX_SKIPPED_IN_A_ROW = 20
+
+/** Fills in the defaults. @throws InvalidOptionError naming the option that is out of range */
+export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions {
+  const resolved: ResolvedTrainOptions = {
+    epochs: 1,
+    batchSize: 8,
+    gradAccum: 1,
+    learningRate: 2e-4,
+    schedule: 'constant',
+    warmup: 0,
+    weightDecay: 0,
+    maxGradNorm: 1,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    shuffle: true,
+    seed: 0,
+    groupByLength: false,
+    packing: false,
+    evalBatchSize: options.batchSize ?? 8,
+    checkpointEvery: 0,
+    saveTotalLimit: 2,
+    resume: false,
+    onNan: 'stop',
+    ...options,
+  }
+  const check = (name: keyof TrainOptions, fits: (value: number) => boolean, expected: string): void => {
+    const value = resolved[name]
+    if (value !== undefined && !(typeof value === 'number' && fits(value)))
+      throw new InvalidOptionError(`${name} must be ${expected}, got ${String(value)}`)
+  }
+  const whole = (low: number) => (v: number) => Number.isInteger(v) && v >= low
+  const counts = ['steps', 'batchSize', 'gradAccum', 'maxLength', 'evalEvery', 'evalBatchSize', 'earlyStopping', 'saveTotalLimit'] as const
+  for (const name of counts) check(name, whole(1), 'a whole number of at least 1')
+  check('checkpointEvery', whole(0), 'a whole number of at least 0')
+  check('seed', whole(0), 'a whole number of at least 0')
+  check('epochs', (v) => v > 0 && Number.isFinite(v), 'above 0')
+  check('learningRate', (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0')
+  for (const name of ['warmup', 'weightDecay', 'maxGradNorm'] as const) check(name, (v) => v >= 0, 'at least 0')
+  for (const name of ['beta1', 'beta2'] as const) check(name, (v) => v >= 0 && v < 1, 'at least 0 and below 1')
+  check('epsilon', (v) => v > 0, 'above 0')
+  if (!scheduleNames.includes(resolved.schedule)) throw new InvalidOptionError(`schedule must be one of ${scheduleNames.join(', ')}, got "${resolved.schedule}"`)
+  if (resolved.onNan !== 'stop' && resolved.onNan !== 'skip') throw new InvalidOptionError(`onNan must be "stop" or "skip", got "${String(resolved.onNan)}"`)
+  if (resolved.packing && resolved.groupByLength) throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
+  if (resolved.earlyStopping !== undefined && resolved.evalData === undefined) throw new InvalidOptionError('earlyStopping needs evalData')
+  if ((resolved.resume || resolved.checkpointEvery > 0) && resolved.out === undefined)
+    throw new InvalidOptionError('checkpoints and resume need an output folder: give out')
+  return resolved
+}

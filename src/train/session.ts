@@ -1,0 +1,164 @@
+/** @file The two compiled graphs of a run: gradients of a micro-batch, and the update. */
+import { float32, tensor } from '../graph/constants.js'
+import type { HostTensor } from '../graph/types.js'
+import { causalLmLoss } from '../losses/causal-lm.js'
+import { adamWGraph, type AdamWOptions } from '../optim/adamw.js'
+import type { Parameters } from '../core/parameters.js'
+import type { Session } from '../runtime/runtime.js'
+import { mix32 } from '../adapters/dropout.js'
+import { GRADIENT_OUTPUT, gradientGraph, LOSS_OUTPUT } from './gradient-graph.js'
+import type { Trainee } from './trainee.js'
+import type { Batch } from '../data/batch.js'
+
+/** Bytes of one [rows, vocabulary] array that a chunk of the loss may hold. */
+const LOSS_CHUNK_BYTES = 64 * 2 ** 20
+
+/** In how many chunks the loss is computed for at most `rows` labelled positions. */
+export const lossChunks = (rows: number, vocabulary: number): number => Math.max(1, Math.ceil((rows * vocabulary * 4) / LOSS_CHUNK_BYTES))
+
+export interface LossSessionOptions {
+  readonly packed: boolean
+  /** Most rows times positions of one batch, to choose the chunks of the loss. */
+  readonly maxTokens: number
+}
+
+/** Inputs of the model that a batch gives. */
+function batchFeeds(batch: Batch): Record<string, HostTensor> {
+  return { input_ids: batch.inputIds, attention_mask: batch.attentionMask, position_ids: batch.positionIds, labels: batch.labels }
+}
+
+/** Only what the graph asks for: an architecture without positions takes none, a graph without dropout no seed. */
+async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<{ session: Session; inputs: ReadonlySet<string> }> {
+  const { model } = trainee
+  const prepared = trainee.build({ mode: 'full', packed: options.packed, training })
+  const { graph, loss } = causalLmLoss(prepared.graph, {
+    hidden: prepared.hidden,
+    logits: prepared.logits,
+    chunks: lossChunks(options.maxTokens, model.vocabularySize),
+  })
+  let final = graph
+  if (training) final = gradientGraph(graph, loss, prepared.parameters)
+  else final.outputs = [loss]
+  const session = await model.environment.runtime.createSession(final)
+  return { session, inputs: new Set(final.inputs.map((i) => i.name)) }
+}
+
+const only = (feeds: Record<string, HostTensor>, inputs: ReadonlySet<string>): Record<string, HostTensor> =>
+  Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.has(name)))
+
+export interface GradientResult {
+  /** Sum over labelled tokens. */
+  readonly loss: number
+  /** Gradient of that sum, in the order of the parameters. */
+  readonly gradient: Float32Array
+}
+
+/** Loss and gradient of micro-batches. */
+export class GradientSession {
+  private constructor(
+    private readonly session: Session,
+    private readonly inputs: ReadonlySet<string>,
+    private readonly parameters: Parameters,
+  ) {}
+
+  static async create(trainee: Trainee, options: LossSessionOptions): Promise<GradientSession> {
+    const { session, inputs } = await compile(trainee, options, true)
+    return new GradientSession(session, inputs, trainee.parameters)
+  }
+
+  /** @param dropoutSeed another number for each micro-batch of a run */
+  async run(batch: Batch, dropoutSeed: number): Promise<GradientResult> {
+    const feeds = {
+      ...batchFeeds(batch),
+      ...Object.fromEntries(this.parameters.tensors),
+      dropout_seed: tensor('uint32', [1], [mix32(dropoutSeed)]),
+    }
+    const results = await this.session.run(only(feeds, this.inputs))
+    return { loss: Number(results[LOSS_OUTPUT]!.data[0]), gradient: results[GRADIENT_OUTPUT]!.data as Float32Array }
+  }
+
+  release(): Promise<void> {
+    return this.session.release()
+  }
+}
+
+/** Loss alone, for evaluation. */
+export class LossSession {
+  private constructor(
+    private readonly session: Session,
+    private readonly inputs: ReadonlySet<string>,
+    private readonly parameters: Parameters,
+  ) {}
+
+  static async create(trainee: Trainee, options: LossSessionOptions): Promise<LossSession> {
+    const { session, inputs } = await compile(trainee, options, false)
+    return new LossSession(session, inputs, trainee.parameters)
+  }
+
+  /** Sum of the loss over the labelled tokens of a batch. */
+  async run(batch: Batch): Promise<number> {
+    const results = await this.session.run(only({ ...batchFeeds(batch), ...Object.fromEntries(this.parameters.tensors) }, this.inputs))
+    return Number(Object.values(results)[0]!.data[0])
+  }
+
+  release(): Promise<void> {
+    return this.session.release()
+  }
+}
+
+/** The optimizer's state: two moments of every parameter and the number of updates. */
+export interface OptimizerState {
+  moment1: Float32Array
+  moment2: Float32Array
+  updates: number
+}
+
+/** Clipping and AdamW on the flat parameter vector. */
+export class UpdateSession {
+  private constructor(
+    private readonly session: Session,
+    private readonly parameters: Parameters,
+    private readonly options: AdamWOptions,
+    readonly state: OptimizerState,
+  ) {}
+
+  static async create(trainee: Trainee, options: AdamWOptions): Promise<UpdateSession> {
+    const session = await trainee.model.environment.runtime.createSession(adamWGraph(options))
+    const zeros = (): Float32Array => new Float32Array(trainee.parameters.count)
+    return new UpdateSession(session, trainee.parameters, options, { moment1: zeros(), moment2: zeros(), updates: 0 })
+  }
+
+  /**
+   * One update in place, unless the gradient is not finite: then nothing changes.
+   * @param gradient of the summed loss
+   * @param scale one over the number of labelled tokens
+   * @returns the global norm of the mean gradient before clipping
+   */
+  async run(gradient: Float32Array, scale: number, learningRate: number): Promise<number> {
+    const { state, parameters, options } = this
+    const n = [parameters.count]
+    const scalar = (value: number): HostTensor => float32([], Float32Array.of(value))
+    const step = state.updates + 1
+    const results = await this.session.run({
+      parameters: float32(n, parameters.data),
+      gradient: float32(n, gradient),
+      moment1: float32(n, state.moment1),
+      moment2: float32(n, state.moment2),
+      gradient_scale: scalar(scale),
+      learning_rate: float32([1], Float32Array.of(learningRate)),
+      bias_correction1: scalar(1 - options.beta1 ** step),
+      bias_correction2: scalar(1 - options.beta2 ** step),
+    })
+    const norm = Number(results['gradient_norm']!.data[0])
+    if (!Number.isFinite(norm)) return norm
+    parameters.data.set(results['new_parameters']!.data as Float32Array)
+    state.moment1 = results['new_moment1']!.data as Float32Array
+    state.moment2 = results['new_moment2']!.data as Float32Array
+    state.updates = step
+    return norm
+  }
+
+  release(): Promise<void> {
+    return this.session.release()
+  }
+}

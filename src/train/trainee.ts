@@ -1,0 +1,79 @@
+/** @file What can be trained: an adapter, or every weight of a model. The trainer knows neither. */
+import { attachLora } from '../adapters/lora.js'
+import type { Adapter } from '../core/adapter.js'
+import type { Model } from '../core/model.js'
+import { Parameters } from '../core/parameters.js'
+import { loadTensor, toFloat32, encodeSafetensors } from '../formats/safetensors.js'
+import type { Graph } from '../graph/graph.js'
+import { isFileTensor, type Value } from '../graph/types.js'
+import type { BuildOptions } from '../models/architecture.js'
+import { buildLanguageModel } from '../models/registry.js'
+
+/** A language model with inputs for everything that is trained. */
+export interface TraineeGraph {
+  readonly graph: Graph
+  readonly hidden: Value
+  readonly logits: Value
+  /** Inputs, in the order of `Trainee.parameters`. */
+  readonly parameters: readonly Value[]
+}
+
+export interface Trainee {
+  readonly model: Model
+  readonly parameters: Parameters
+  /** Parameters of the base that are frozen and the trained ones together. */
+  readonly totalParameters: number
+  /** The model's graph with an input for everything that is trained. `training` switches dropout on. */
+  build(options: BuildOptions & { readonly training: boolean }): TraineeGraph
+  /** Writes the result: a PEFT folder, or a model. */
+  save(folder: string): Promise<void>
+  /** Tells runs apart that must not resume each other. */
+  readonly fingerprint: string
+}
+
+/** Trains the A and B of an adapter. */
+export function adapterTrainee(adapter: Adapter): Trainee {
+  const { model, parameters, targets, config } = adapter
+  return {
+    model,
+    parameters,
+    totalParameters: model.parameterCount + parameters.count,
+    build({ training, ...options }) {
+      const built = model.build(options)
+      const dropout = training ? config.loraDropout : 0
+      const attached = attachLora(built.graph, targets, { scaling: 'graph', dropout })
+      return { graph: attached.graph, hidden: built.hidden, logits: attached.graph.outputs[0]!, parameters: attached.parameters }
+    },
+    save: (folder) => adapter.save(folder),
+    fingerprint: JSON.stringify(targets.map((t) => [t.module.name, t.r, t.scale])) + `dropout=${config.loraDropout}`,
+  }
+}
+
+/**
+ * Trains every weight of a model from its current values: pre-training and full fine-tuning.
+ * All weights are held in memory, with two moments each.
+ */
+export async function fullTrainee(model: Model): Promise<Trainee> {
+  const names = [...model.build({ mode: 'full' }).graph.initializers.keys()].filter((name) => model.weights.has(name))
+  const parameters = new Parameters(names.map((name) => ({ name, shape: model.weights.get(name)!.shape })))
+  for (const name of names) {
+    const weight = model.weights.get(name)!
+    parameters.view(name).set(toFloat32(isFileTensor(weight) ? await loadTensor(model.environment.files, weight) : weight))
+  }
+  return {
+    model,
+    parameters,
+    totalParameters: parameters.count,
+    build(options) {
+      // Built from the float32 copies, so that a 16-bit checkpoint leaves no cast between an input and its use.
+      const built = buildLanguageModel(model.config, parameters.tensors, options, model.path)
+      return { graph: built.graph, hidden: built.hidden, logits: built.logits, parameters: names.map((name) => built.graph.promoteToInput(name)) }
+    },
+    async save(folder) {
+      const { files } = model.environment
+      await files.write(`${folder}/config.json`, `${JSON.stringify({ ...model.config.json, dtype: 'float32' }, null, 2)}\n`)
+      await files.write(`${folder}/model.safetensors`, encodeSafetensors(parameters.tensors))
+    },
+    fingerprint: JSON.stringify(names),
+  }
+}
