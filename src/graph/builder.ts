@@ -23,6 +23,7 @@ export interface EmitOptions {
 export class GraphBuilder {
   private readonly constants = new Map<string, Value>()
   private readonly dims = new Map<string, Value>()
+  private readonly shapeVectors = new Map<string, Value>()
   /** Prefix of the names of emitted values, for readable graphs. */
   private prefix = ''
 
@@ -202,8 +203,15 @@ export class GraphBuilder {
   /** A shape as an int64 vector, constant where every dimension is a number. */
   shapeVector(shape: Shape): Value {
     if (shape.every((d) => typeof d === 'number')) return this.int64s(shape)
-    const parts = shape.map((d) => this.dim(d))
-    return parts.length === 1 ? parts[0]! : this.concat(parts, 0)
+    const key = shape.join(',')
+    const known = this.shapeVectors.get(key)
+    if (known !== undefined && this.graph.values.get(known.name) === known) return known
+    const vector = this.concat(
+      shape.map((d) => this.dim(d)),
+      0,
+    )
+    this.shapeVectors.set(key, vector)
+    return vector
   }
 
   /** Reshape to a symbolic shape, without run-time shape arithmetic where `0` and one `-1` suffice. */

@@ -26,6 +26,8 @@ export interface Backbone {
   readonly head: (hidden: Value) => Value
   readonly vocabularySize: number
   readonly maxPositions: number
+  /** `present_key.N`, `present_value.N` of every layer, when built with a cache. */
+  readonly present?: readonly Value[]
   /** Set when the graph was built with a cache: what generation must allocate per layer. */
   readonly cache?: { readonly layers: number; readonly kvHeads: number; readonly headDim: number }
 }
@@ -34,7 +36,9 @@ export interface BuildOptions {
   /**
    * - `full`: inputs `input_ids`, `attention_mask`, `position_ids`, all int64 [batch, sequence];
    *   `logits` for every position.
-   * - `cached`: also `past_key.N`, `past_value.N` [batch, kvHeads, cache, headDim] and `cache_mask` [batch, cache];
+   * - `cached`: also `past_key.N`, `past_value.N` [batch, kvHeads, cache, headDim] and `cache_mask` int64
+   *   [batch, cache], and for sliding windows `cache_length` int64 [1], the index of the first new position (slot j of
+   *   the cache has index j);
    *   gives `present_key.N`, `present_value.N` [batch, kvHeads, sequence, headDim] of the new positions only, and the
    *   `logits` of the last position, [batch, vocabulary].
    */
@@ -44,6 +48,11 @@ export interface BuildOptions {
    * attend only within their own example.
    */
   readonly packed?: boolean
+  /**
+   * Positions that the graph must serve, if fewer than the model has: rotary tables of a long-context model take
+   * tens of megabytes, and a run that never goes beyond 1,024 tokens need not carry them.
+   */
+  readonly positions?: number
 }
 
 /** A built language model. */

@@ -80,6 +80,8 @@ export class ConfigReader {
   expect<T extends Json>(key: string, expected: T, absentIs: T = expected): void {
     const value = this.get(key) ?? absentIs
     if (JSON.stringify(value) !== JSON.stringify(expected))
-      throw new InvalidModelError(`${this.source}: "${key}": ${JSON.stringify(value)} is not supported (only ${JSON.stringify(expected)})`)
+      throw new InvalidModelError(
+        `${this.source}: "${key}": ${JSON.stringify(value)} is not supported (only ${JSON.stringify(expected)})`,
+      )
   }
 }

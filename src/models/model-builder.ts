@@ -1,9 +1,9 @@
 /** @file The vocabulary architectures are written in: weights, linear layers, embeddings, norms. */
-import { InvalidModelError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { Graph } from '../graph/graph.js'
+import { dtypeToOnnx } from '../graph/infer.js'
 import type { ModuleKind } from '../graph/module.js'
-import type { Initializer, Value } from '../graph/types.js'
+import { int, type Initializer, type Value } from '../graph/types.js'
 import type { BuildOptions } from './architecture.js'
 
 /** Weights of a model by their checkpoint names. */
@@ -18,14 +18,15 @@ export type Weights = ReadonlyMap<string, Initializer>
 export class ModelBuilder {
   readonly graph: Graph
   readonly b: GraphBuilder
-  private readonly used = new Set<string>()
+  /** Shape of every weight the architecture asked for, in order. */
+  readonly requested = new Map<string, readonly number[]>()
+  /** What is wrong with the weights: all of it, so that one message can say it. */
+  readonly problems: string[] = []
 
   constructor(
     name: string,
     private readonly weights: Weights,
     readonly options: BuildOptions,
-    /** Where the weights came from, for messages. */
-    private readonly source: string,
   ) {
     this.graph = new Graph(name)
     this.b = new GraphBuilder(this.graph)
@@ -37,28 +38,49 @@ export class ModelBuilder {
 
   /**
    * A weight as a float32 value, checked against the shape that the config asks for. 16-bit checkpoints are cast
-   * once, when the session is created.
+   * once, when the session is created. A weight that is missing or does not fit is noted in `problems`.
    */
   weight(name: string, shape: readonly number[]): Value {
-    const tensor = this.weights.get(name)
-    if (tensor === undefined) throw new InvalidModelError(`${this.source}: tensor "${name}" [${shape.join(', ')}] is missing`)
-    if (tensor.shape.length !== shape.length || tensor.shape.some((d, i) => d !== shape[i]))
-      throw new InvalidModelError(`${this.source}: tensor "${name}" must have shape [${shape.join(', ')}] by config.json, got [${tensor.shape.join(', ')}]`)
-    if (!['float32', 'float16', 'bfloat16'].includes(tensor.dtype))
-      throw new InvalidModelError(`${this.source}: tensor "${name}" has element type ${tensor.dtype}; expected F32, F16 or BF16`)
-    this.used.add(name)
-    const value = this.graph.values.get(name) ?? this.graph.addInitializer(name, tensor)
-    if (tensor.dtype === 'float32') return value
+    this.requested.set(name, shape)
     const cast = `${name}/float32`
-    return this.graph.values.get(cast) ?? this.b.emit('Cast', [value], { to: { type: 'int', value: 1 } }, { name: cast })
+    const known = this.graph.values.get(cast) ?? this.graph.values.get(name)
+    if (known !== undefined) return known
+    const tensor = this.weights.get(name)
+    const problem = this.mismatch(name, shape, tensor)
+    if (tensor === undefined || problem !== undefined) {
+      if (problem !== undefined) this.problems.push(problem)
+      return this.graph.declare(name, 'float32', shape)
+    }
+    const value = this.graph.addInitializer(name, tensor)
+    if (tensor.dtype === 'float32') return value
+    return this.b.emit('Cast', [value], { to: int(dtypeToOnnx('float32')) }, { name: cast })
+  }
+
+  private mismatch(name: string, shape: readonly number[], tensor: Initializer | undefined): string | undefined {
+    const expected = `[${shape.join(', ')}]`
+    if (tensor === undefined) return `tensor "${name}" ${expected} is missing`
+    if (tensor.shape.length !== shape.length || tensor.shape.some((d, i) => d !== shape[i]))
+      return `tensor "${name}" must have shape ${expected} by config.json, got [${tensor.shape.join(', ')}]`
+    if (!['float32', 'float16', 'bfloat16'].includes(tensor.dtype))
+      return `tensor "${name}" has element type ${tensor.dtype}; expected float32, float16 or bfloat16`
+    return undefined
   }
 
   /** Tensors of the checkpoint that the graph never asked for. */
   unusedWeights(): string[] {
-    return [...this.weights.keys()].filter((name) => !this.used.has(name))
+    return [...this.weights.keys()].filter((name) => !this.requested.has(name))
   }
 
-  private register(name: string, kind: ModuleKind, weight: Value, bias: Value | undefined, input: Value, output: Value, sizes: [number, number], head = false): Value {
+  private register(
+    name: string,
+    kind: ModuleKind,
+    weight: Value,
+    bias: Value | undefined,
+    input: Value,
+    output: Value,
+    sizes: [number, number],
+    head = false,
+  ): Value {
     // A layer that runs several times (a head applied in chunks) is one module; the first use registers it.
     if (!this.graph.modules.has(name))
       this.graph.modules.set(name, {
@@ -87,6 +109,16 @@ export class ModelBuilder {
     const bias = options.bias === true ? this.weight(`${name}.bias`, [outFeatures]) : undefined
     const y = this.b.gemm(x, weight, { c: bias, transB: true, name })
     return this.register(name, 'Linear', weight, bias, x, y, [inFeatures, outFeatures], options.isOutputHead)
+  }
+
+  /**
+   * The language-model head, a linear layer without bias. `tiedTo` names the embedding whose matrix it shares; a
+   * checkpoint that brings a matrix of its own nevertheless is believed, as transformers does since version 5.
+   */
+  head(name: string, x: Value, hidden: number, vocabulary: number, tiedTo?: string): Value {
+    const own = `${name}.weight`
+    const weightName = tiedTo === undefined || this.hasWeight(own) ? own : tiedTo
+    return this.linear(name, x, hidden, vocabulary, { weightName, isOutputHead: true })
   }
 
   /** transformers' `Conv1D` (GPT-2): x [rows, in] times W [in, out], plus bias. */

@@ -1,0 +1,23 @@
+/** @file Qwen3: Llama with RMS norms on the heads of queries and keys, and sliding windows in some layers. */
+import type { Architecture } from './architecture.js'
+import { buildDecoder, mixedWindows, readDecoder } from './decoder.js'
+
+export const qwen3: Architecture = {
+  modelTypes: ['qwen3'],
+  defaultTargetModules: ['q_proj', 'v_proj'],
+  ignoredTensors: /\.rotary_emb\.inv_freq$/,
+  baseModelPrefix: 'model.',
+  build(model, config) {
+    const bias = config.boolean('attention_bias', false)
+    return buildDecoder(
+      model,
+      readDecoder(config, {
+        qkvBias: bias,
+        outputBias: bias,
+        queryKeyNorm: true,
+        windows: mixedWindows(config),
+        defaultHeadDim: 128,
+      }),
+    )
+  },
+}

@@ -1,0 +1,127 @@
+/** @file The architectures lowrank knows, and the way from config and weights to a graph. */
+import { InvalidModelError } from '../errors.js'
+import type { Architecture, BuildOptions, LanguageModelGraph } from './architecture.js'
+import type { ConfigReader } from './config-reader.js'
+import { gpt2 } from './gpt2.js'
+import { llama } from './llama.js'
+import { mistral } from './mistral.js'
+import { ModelBuilder, type Weights } from './model-builder.js'
+import { qwen2 } from './qwen2.js'
+import { qwen3 } from './qwen3.js'
+
+export const architectures: readonly Architecture[] = [gpt2, llama, mistral, qwen2, qwen3]
+
+export const knownModelTypes = (): string[] => architectures.flatMap((a) => a.modelTypes)
+
+/**
+ * The architecture of a model by `model_type`.
+ * @throws InvalidModelError for an unknown one, listing those we know
+ */
+export function findArchitecture(config: ConfigReader): Architecture {
+  const type = config.string('model_type')
+  const architecture = architectures.find((a) => a.modelTypes.includes(type))
+  if (architecture === undefined)
+    throw new InvalidModelError(
+      `${config.source}: model type "${type}" is not supported; known are ${knownModelTypes().join(', ')}`,
+    )
+  return architecture
+}
+
+/**
+ * The name that our graph gives a tensor of a checkpoint. Checkpoints of the base model alone (published GPT-2)
+ * lack its prefix.
+ *
+ * @param names all tensors of the checkpoint
+ * @returns graph name by checkpoint name, without the tensors that are no weights
+ */
+export function graphNames(architecture: Architecture, names: Iterable<string>): Map<string, string> {
+  const all = [...names]
+  const { baseModelPrefix: prefix, ignoredTensors } = architecture
+  const bare = !all.some((name) => name.startsWith(prefix))
+  return new Map(
+    all
+      .filter((name) => ignoredTensors?.test(name) !== true)
+      .map((name) => [name, bare && !name.startsWith('lm_head.') ? prefix + name : name]),
+  )
+}
+
+const SHOWN = 10
+
+/** Lists a few of many. */
+const some = (items: readonly string[]): string =>
+  items.slice(0, SHOWN).join('; ') + (items.length > SHOWN ? `; and ${items.length - SHOWN} more` : '')
+
+/**
+ * Builds the graph of a language model.
+ *
+ * Inputs and outputs are those of {@link BuildOptions.mode}; `graph.outputs` is `logits`, then `present_key.N` and
+ * `present_value.N` layer by layer with a cache. Dropout of the base model is never applied: it is frozen.
+ *
+ * @param weights by the checkpoint's own names
+ * @param source where the weights came from, for messages
+ * @throws InvalidModelError for an unknown architecture, a config we cannot follow, and for tensors that are missing,
+ *   unexpected or of another shape than config.json says: all of them in one message
+ */
+export function buildLanguageModel(
+  config: ConfigReader,
+  weights: Weights,
+  options: BuildOptions,
+  source: string,
+): LanguageModelGraph {
+  const architecture = findArchitecture(config)
+  const names = graphNames(architecture, weights.keys())
+  const model = new ModelBuilder(
+    config.string('model_type'),
+    new Map([...names].map(([from, to]) => [to, weights.get(from)!])),
+    options,
+  )
+  const language = assemble(model, architecture, config)
+  if (model.problems.length > 0) throw new InvalidModelError(`${source}: ${some(model.problems)}`)
+  const unexpected = model.unusedWeights()
+  if (unexpected.length > 0)
+    throw new InvalidModelError(
+      `${source}: unexpected ${unexpected.length === 1 ? 'tensor' : 'tensors'} ${some(unexpected.map((name) => `"${name}"`))}; ` +
+        `a model of type "${config.string('model_type')}" with this config.json has none of that name`,
+    )
+  return language
+}
+
+/** Names and shapes of all weights of a model, in the order the graph asks for them. */
+export function weightShapes(config: ConfigReader): Map<string, readonly number[]> {
+  const model = new ModelBuilder('shapes', new Map(), { mode: 'full', positions: 1 })
+  assemble(model, findArchitecture(config), config)
+  return model.requested
+}
+
+function assemble(model: ModelBuilder, architecture: Architecture, config: ConfigReader): LanguageModelGraph {
+  const { b, graph, options } = model
+  const { hidden, head, vocabularySize, maxPositions, present = [], cache } = architecture.build(model, config)
+  const width = hidden.shape![1]!
+  const logits =
+    options.mode === 'full'
+      ? b.emit(
+          'Reshape',
+          [head(hidden), b.shapeVector(['batch', 'sequence', vocabularySize])],
+          {},
+          {
+            name: 'logits',
+            shapes: [['batch', 'sequence', vocabularySize]],
+          },
+        )
+      : // Only the newest position is asked for: the head is the largest product of a small model.
+        b.emit(
+          'Identity',
+          [head(b.gather(b.reshape(hidden, ['batch', 'sequence', width]), b.scalar(-1, 'int64'), 1))],
+          {},
+          { name: 'logits' },
+        )
+  graph.outputs = [logits, ...present]
+  return {
+    graph,
+    hidden,
+    logits,
+    vocabularySize,
+    maxPositions: Math.min(maxPositions, options.positions ?? maxPositions),
+    ...(cache && { cache }),
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * @file Rotary position embeddings (Su et al., 2021) and the ways of stretching them that config.json names.
+ *
+ * Formulas and roundings follow transformers' `modeling_rope_utils.py`: frequencies and angles are float32 there, and
+ * models were trained with those roundings, so ours round at the same places.
+ */
+import { InvalidModelError } from '../errors.js'
+import { float32 } from '../graph/constants.js'
+import { int, type Value } from '../graph/types.js'
+import type { ConfigReader } from './config-reader.js'
+import type { ModelBuilder } from './model-builder.js'
+
+/** What a model's rotary embedding is. */
+export interface Rope {
+  /** Leading features of a head that are rotated; even. */
+  readonly rotaryDim: number
+  /** Angle per position for each pair of features, [rotaryDim / 2]. */
+  readonly inverseFrequencies: Float32Array
+  /** Factor on cosine and sine (yarn's attention factor). */
+  readonly scaling: number
+  /** Positions that the model is meant for. */
+  readonly maxPositions: number
+}
+
+interface RopeInput {
+  readonly config: ConfigReader
+  /** `rope_parameters` or `rope_scaling`. */
+  readonly parameters: ConfigReader
+  readonly base: number
+  readonly dim: number
+  readonly maxPositions: number
+}
+
+type Stretched = Pick<Rope, 'inverseFrequencies' | 'scaling' | 'maxPositions'>
+
+const { fround } = Math
+
+/** base^(2i/dim) in float32. */
+const wavelengths = (base: number, dim: number): number[] =>
+  Array.from({ length: dim / 2 }, (_, i) => fround(Math.pow(base, fround((2 * i) / dim))))
+
+const plain = (base: number, dim: number): number[] => wavelengths(base, dim).map((w) => fround(1 / w))
+
+/** Position interpolation: every frequency divided by the factor. */
+function linear({ parameters, base, dim, maxPositions }: RopeInput): Stretched {
+  const factor = parameters.number('factor')
+  return {
+    inverseFrequencies: Float32Array.from(plain(base, dim), (f) => f / factor),
+    scaling: 1,
+    maxPositions: Math.floor(maxPositions * Math.max(1, factor)),
+  }
+}
+
+/** Llama 3.1: low frequencies divided by the factor, high ones kept, those between interpolated. */
+function llama3({ parameters, base, dim, maxPositions }: RopeInput): Stretched {
+  const factor = parameters.number('factor')
+  const low = parameters.number('low_freq_factor')
+  const high = parameters.number('high_freq_factor')
+  const original = parameters.number('original_max_position_embeddings', maxPositions)
+  const stretch = (frequency: number): number => {
+    const wavelength = fround(fround(2 * Math.PI) / frequency)
+    if (wavelength > original / low) return frequency / factor
+    if (wavelength < original / high) return frequency
+    const smooth = fround(fround(fround(original / wavelength) - low) / (high - low))
+    return fround(fround(fround(1 - smooth) * frequency) / factor) + fround(smooth * frequency)
+  }
+  return { inverseFrequencies: Float32Array.from(plain(base, dim), stretch), scaling: 1, maxPositions }
+}
+
+/** YaRN (Peng et al., 2023): interpolation of low frequencies, a ramp to the high ones, and an attention factor. */
+function yarn({ config, parameters, base, dim, maxPositions }: RopeInput): Stretched {
+  const original = parameters.number(
+    'original_max_position_embeddings',
+    config.number('original_max_position_embeddings', maxPositions),
+  )
+  const factor = parameters.number('factor', maxPositions / original)
+  const mscale = (weight: number): number => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1)
+  const m = parameters.number('mscale', 0)
+  const all = parameters.number('mscale_all_dim', 0)
+  const scaling = parameters.number('attention_factor', m !== 0 && all !== 0 ? mscale(m) / mscale(all) : mscale(1))
+
+  // Index of the pair of features that turns `rotations` times within the original length.
+  const correction = (rotations: number): number => (dim * Math.log(original / (rotations * 2 * Math.PI))) / (2 * Math.log(base))
+  const truncate = parameters.boolean('truncate', true)
+  const rawLow = correction(parameters.number('beta_fast', 32) || 32)
+  const rawHigh = correction(parameters.number('beta_slow', 1) || 1)
+  const low = Math.max(truncate ? Math.floor(rawLow) : rawLow, 0)
+  const end = Math.min(truncate ? Math.ceil(rawHigh) : rawHigh, dim - 1)
+  const high = end === low ? end + 0.001 : end
+  const inverseFrequencies = Float32Array.from(wavelengths(base, dim), (w, i) => {
+    const keep = fround(1 - Math.min(Math.max(fround(fround(i - low) / (high - low)), 0), 1))
+    const interpolated = fround(1 / fround(factor * w))
+    return fround(interpolated * fround(1 - keep)) + fround(fround(1 / w) * keep)
+  })
+  return { inverseFrequencies, scaling, maxPositions: Math.max(maxPositions, Math.floor(factor * original)) }
+}
+
+/**
+ * Also dynamic NTK scaling: transformers raises the base only for sequences longer than `max_position_embeddings`,
+ * so up to there it is plain. Longer sequences would need other angles for all positions, so they are not offered.
+ */
+const unstretched = ({ base, dim, maxPositions }: RopeInput): Stretched => ({
+  inverseFrequencies: Float32Array.from(plain(base, dim)),
+  scaling: 1,
+  maxPositions,
+})
+
+const variants: Readonly<Record<string, (input: RopeInput) => Stretched>> = {
+  default: unstretched,
+  dynamic: unstretched,
+  linear,
+  llama3,
+  yarn,
+}
+
+/**
+ * Reads the rotary embedding of a model: `rope_parameters` (transformers 5) or `rope_theta` with `rope_scaling` (4).
+ *
+ * @throws InvalidModelError for a rope type that is not built, or parameters per kind of layer
+ */
+export function readRope(config: ConfigReader, headDim: number): Rope {
+  const parameters = config.object('rope_scaling') ?? config.object('rope_parameters')
+  const where = parameters?.source ?? config.source
+  const type = parameters?.string('rope_type', parameters.string('type', 'default')) ?? 'default'
+  const variant = Object.hasOwn(variants, type) ? variants[type] : undefined
+  if (variant === undefined)
+    throw new InvalidModelError(`${where}: rope type "${type}" is not supported; known are ${Object.keys(variants).join(', ')}`)
+  const nested = Object.entries(parameters?.json ?? {}).find(([, v]) => typeof v === 'object' && v !== null && !Array.isArray(v))
+  if (nested !== undefined)
+    throw new InvalidModelError(
+      `${where}: rope parameters per kind of layer ("${nested[0]}") are not supported for this architecture`,
+    )
+  const base = parameters?.has('rope_theta') === true ? parameters.number('rope_theta') : config.number('rope_theta', 10_000)
+  const part =
+    parameters?.number('partial_rotary_factor', config.number('partial_rotary_factor', 1)) ??
+    config.number('partial_rotary_factor', 1)
+  const rotaryDim = Math.trunc(headDim * part)
+  if (rotaryDim <= 0 || rotaryDim > headDim || rotaryDim % 2 !== 0)
+    throw new InvalidModelError(
+      `${where}: rotary embedding needs an even number of features up to the head's ${headDim}, got ${rotaryDim}`,
+    )
+  const maxPositions = config.integer('max_position_embeddings')
+  return { rotaryDim, ...variant({ config, parameters: parameters ?? config, base, dim: rotaryDim, maxPositions }) }
+}
+
+/** Cosine and sine of every angle, each [positions, rotaryDim / 2]. */
+export function ropeTables(rope: Rope, positions: number): { cos: Float32Array; sin: Float32Array } {
+  const { inverseFrequencies: frequencies, scaling } = rope
+  const half = frequencies.length
+  const cos = new Float32Array(positions * half)
+  const sin = new Float32Array(positions * half)
+  for (let position = 0; position < positions; position++)
+    for (let i = 0; i < half; i++) {
+      const angle = fround(position * frequencies[i]!)
+      cos[position * half + i] = fround(Math.cos(angle)) * scaling
+      sin[position * half + i] = fround(Math.sin(angle)) * scaling
+    }
+  return { cos, sin }
+}
+
+/** Rotates heads; the tables are constants shared by all layers. */
+export class RotaryEmbedding {
+  private readonly cos: Value
+  private readonly sin: Value
+
+  constructor(
+    private readonly model: ModelBuilder,
+    private readonly positionIds: Value,
+    private readonly rope: Rope,
+    private readonly headDim: number,
+  ) {
+    const positions = Math.min(rope.maxPositions, model.options.positions ?? rope.maxPositions)
+    const tables = ropeTables(rope, positions)
+    const shape = [positions, rope.rotaryDim / 2]
+    this.cos = model.b.constant(float32(shape, tables.cos), 'rope_cos')
+    this.sin = model.b.constant(float32(shape, tables.sin), 'rope_sin')
+  }
+
+  /** x [batch, heads, sequence, headDim], the pairs being feature i and i + rotaryDim / 2. */
+  rotate(x: Value, heads: number, name?: string): Value {
+    const partial = this.rope.rotaryDim < this.headDim
+    return this.model.b.emit(
+      'RotaryEmbedding',
+      [x, this.positionIds, this.cos, this.sin],
+      partial ? { rotary_embedding_dim: int(this.rope.rotaryDim), num_heads: int(heads) } : {},
+      { domain: 'com.microsoft', ...(name !== undefined && { name }) },
+    )
+  }
+}
