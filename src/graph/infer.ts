@@ -252,10 +252,15 @@ const inferences: Readonly<Record<string, Inference>> = {
     const ends = c.constant(2) ?? c.ints('ends')
     const axes = c.constant(3) ?? c.ints('axes') ?? starts?.map((_, i) => i)
     const steps = c.constant(4)
-    if (starts === undefined || ends === undefined || axes === undefined) return [{ dtype: c.dtype(0), shape: undefined }]
+    if (axes === undefined) return [{ dtype: c.dtype(0), shape: undefined }]
     const result = [...shape]
     axes.forEach((a, i) => {
       const axis = normalizeAxis(a, shape.length, c.where)
+      if (starts === undefined || ends === undefined || (c.inputs[4] !== undefined && steps === undefined)) {
+        // Bounds known at the run only: a dimension of its own, named after them.
+        result[axis] = `${shape[axis]}[${starts?.[i] ?? `${c.inputs[1]!.name}@${i}`}:${ends?.[i] ?? `${c.inputs[2]!.name}@${i}`}]`.replaceAll('*', '.')
+        return
+      }
       const length = sliceLength(shape[axis]!, starts[i]!, ends[i]!, steps?.[i] ?? 1)
       result[axis] = length ?? `${shape[axis]}[${starts[i]}:${ends[i]}]`
     })

@@ -1,0 +1,21 @@
+/** @file All gradient cases: the table that the meta-test holds against the registered rules. */
+import type { GradientCase } from '../../testing/gradcheck.js'
+import { activationCases } from './activation.cases.js'
+import { elementwiseCases } from './elementwise.cases.js'
+import { indexingCases } from './indexing.cases.js'
+import { matmulCases } from './matmul.cases.js'
+import { movementCases } from './movement.cases.js'
+import { normalizationCases } from './normalization.cases.js'
+import { reductionCases } from './reduction.cases.js'
+import { softmaxCases } from './softmax.cases.js'
+
+export const gradientCases: Readonly<Record<string, readonly GradientCase[]>> = {
+  activation: activationCases,
+  elementwise: elementwiseCases,
+  indexing: indexingCases,
+  matmul: matmulCases,
+  movement: movementCases,
+  normalization: normalizationCases,
+  reduction: reductionCases,
+  softmax: softmaxCases,
+}
