@@ -81,7 +81,7 @@ function headNodes(graph: Graph, hidden: Value, logits: Value): Node[] {
   const nodes: Node[] = []
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     const node = graph.nodes[i]!
-    if (!node.outputs.some((o) => needed.has(o) && dependent.has(o))) continue
+    if (!node.outputs.some((o) => o !== hidden.name && needed.has(o) && dependent.has(o))) continue
     nodes.push(node)
     for (const input of node.inputs) needed.add(input)
   }
