@@ -38,3 +38,6 @@ export class RuntimeError extends LowrankError {}
 
 /** A file could not be read or written: missing, no permission, no space left. */
 export class FileError extends LowrankError {}
+
+/** The Hugging Face Hub could not be reached, or refused: no such repository, no permission, a broken download. */
+export class HubError extends LowrankError {}

@@ -1,0 +1,108 @@
+/**
+ * @file The hub's cache on disk, in the layout that Python's huggingface_hub uses and shares:
+ * `models--owner--name/{refs/REVISION, blobs/ETAG, snapshots/COMMIT/FILE -> ../../blobs/ETAG}`.
+ */
+import { mkdir, readFile, rename, stat, symlink, copyFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { FileError } from '../errors.js'
+import { INDEX, requiredFiles, type RepositoryKind } from './repository-files.js'
+
+const COMMIT = /^[0-9a-f]{40}$/
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return false
+    throw error
+  }
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  return (await exists(path)) ? readFile(path, 'utf8') : undefined
+}
+
+/** The folder of one repository in the cache. */
+export class RepositoryCache {
+  readonly folder: string
+
+  constructor(cacheDir: string, repository: string) {
+    this.folder = join(cacheDir, ['models', ...repository.split('/')].join('--'))
+  }
+
+  blob(etag: string): string {
+    return join(this.folder, 'blobs', etag)
+  }
+
+  snapshot(commit: string): string {
+    return join(this.folder, 'snapshots', commit)
+  }
+
+  /** Whether the snapshot has the file, and its blob is there too. */
+  has(commit: string, file: string): Promise<boolean> {
+    return exists(join(this.snapshot(commit), file))
+  }
+
+  hasBlob(etag: string): Promise<boolean> {
+    return exists(this.blob(etag))
+  }
+
+  /** The commit that a revision had when it was last looked up. */
+  async commitOf(revision: string): Promise<string | undefined> {
+    if (COMMIT.test(revision)) return (await exists(this.snapshot(revision))) ? revision : undefined
+    return (await textOf(join(this.folder, 'refs', revision)))?.trim()
+  }
+
+  /** Remembers the commit of a branch or tag. */
+  async setCommit(revision: string, commit: string): Promise<void> {
+    if (revision === commit) return
+    await this.writing(async () => {
+      const path = join(this.folder, 'refs', revision)
+      await mkdir(dirname(path), { recursive: true })
+      const temporary = `${path}.${process.pid}.tmp`
+      await writeFile(temporary, commit)
+      await rename(temporary, path)
+    })
+  }
+
+  /** Makes the file of a snapshot point to its blob; a copy where the system has no symbolic links. */
+  async link(commit: string, file: string, etag: string): Promise<void> {
+    await this.writing(async () => {
+      const path = join(this.snapshot(commit), file)
+      await mkdir(dirname(path), { recursive: true })
+      await rm(path, { force: true })
+      try {
+        await symlink(relative(dirname(path), this.blob(etag)), path)
+      } catch (error) {
+        if (codeOf(error) === 'EEXIST') return // another process was quicker
+        if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EINVAL'].includes(codeOf(error))) throw error
+        await copyFile(this.blob(etag), path)
+      }
+    })
+  }
+
+  /** Files that a complete snapshot would have and this one lacks. */
+  async missing(kind: RepositoryKind, commit: string): Promise<string[]> {
+    const folder = this.snapshot(commit)
+    const single = await exists(join(folder, 'model.safetensors'))
+    const index = kind === 'model' && !single ? await textOf(join(folder, INDEX)) : undefined
+    const missing = []
+    for (const file of requiredFiles(kind, index, join(folder, INDEX))) if (!(await this.has(commit, file))) missing.push(file)
+    return missing
+  }
+
+  /** Runs file work of the cache; @throws FileError with the folder and the way out when the disk refuses. */
+  async writing<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (cause) {
+      const code = codeOf(cause)
+      const why = { ENOSPC: 'no space left on the device', EACCES: 'no permission', EROFS: 'the disk is read-only' }[code]
+      if (why === undefined) throw cause
+      throw new FileError(`writing the hub cache ${this.folder}: ${why}; set HF_HUB_CACHE to another folder`, { cause })
+    }
+  }
+}

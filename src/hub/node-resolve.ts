@@ -1,0 +1,234 @@
+/** @file From what the user typed, a path or a hub id, to a folder on disk. */
+import { listFiles, modelInfo, HubApiError } from '@huggingface/hub'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { HubError, FileError, LowrankError } from '../errors.js'
+import { explainRefusal } from './hub-error.js'
+import { hubSettings, parseHubId, type EnvironmentVariables, type HubId, type HubSettings } from './hub-id.js'
+import { RepositoryCache } from './node-cache.js'
+import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
+import { INDEX, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
+
+export interface ResolveOptions {
+  /** A base model (default) or an adapter: decides which files are fetched. */
+  readonly kind?: RepositoryKind
+  /** Branch, tag or commit; goes before `@revision` in the id. */
+  readonly revision?: string
+  readonly token?: string
+  readonly cacheDir?: string
+  readonly endpoint?: string
+  /** Use only the cache. */
+  readonly offline?: boolean
+  readonly env?: EnvironmentVariables
+  readonly fetch?: typeof fetch
+  /** Told of every piece that arrives. */
+  readonly onProgress?: (progress: DownloadProgress) => void
+  /** Told when the hub cannot be reached and the cached copy is used. */
+  readonly onWarning?: (message: string) => void
+  /** Waits before attempt 1, 2, … after a failure; half a second, doubled each time, unless said. */
+  readonly wait?: (attempt: number) => Promise<void>
+}
+
+export interface DownloadProgress {
+  readonly repository: string
+  readonly file: string
+  readonly received: number
+  readonly size: number
+}
+
+export interface Resolved {
+  /** Folder or file on this machine. */
+  readonly path: string
+  /** What the user called it: the hub id without its revision, or the path. */
+  readonly id: string
+  /** The commit, if it came from the hub. */
+  readonly commit?: string
+}
+
+/**
+ * Finds a model or adapter. An existing file or folder is used as it is; `owner/name[@revision]` is fetched from the
+ * Hugging Face Hub into its cache, the one that Python uses, and only what is not there yet. The branch is looked up
+ * each time; if the hub cannot be reached, a complete cached copy is used with a warning.
+ * @throws FileError if it is neither a path that exists nor a hub id
+ * @throws HubError if the hub cannot be reached and the cache has no complete copy, or if the hub refuses
+ */
+export async function resolveModel(idOrPath: string, options: ResolveOptions = {}): Promise<Resolved> {
+  if (existsSync(idOrPath)) return { path: idOrPath, id: idOrPath }
+  const parsed = parseHubId(idOrPath)
+  if (parsed === undefined)
+    throw new FileError(
+      `"${idOrPath}" does not exist; expected a folder, a file or a hub id such as owner/name or owner/name@revision`,
+    )
+  const id = options.revision === undefined ? parsed : { ...parsed, revision: options.revision }
+  const given = hubSettings(options.env ?? process.env, homedir())
+  const settings: HubSettings = {
+    endpoint: (options.endpoint ?? given.endpoint).replace(/\/+$/, ''),
+    token: options.token ?? given.token,
+    cacheDir: options.cacheDir ?? given.cacheDir,
+    offline: options.offline ?? given.offline,
+  }
+  const kind = options.kind ?? 'model'
+  const cache = new RepositoryCache(settings.cacheDir, id.name)
+  if (settings.offline) return fromCache(id, kind, cache, settings, 'HF_HUB_OFFLINE is set, so nothing was downloaded')
+  const hub = new Hub(id, settings, options)
+  try {
+    return await fetchAll(id, kind, cache, hub, options)
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error
+    const why = `${settings.endpoint} could not be reached: ${error.message}`
+    const resolved = await fromCache(id, kind, cache, settings, why)
+    options.onWarning?.(`${why}; using the copy of ${id.name} in ${cache.folder} (commit ${resolved.commit})`)
+    return resolved
+  }
+}
+
+/** The network failed, not the request. */
+class Unreachable extends Error {}
+
+/** Requests to one repository. */
+class Hub {
+  private readonly fetch: typeof fetch
+
+  constructor(
+    readonly id: HubId,
+    readonly settings: HubSettings,
+    options: ResolveOptions,
+  ) {
+    const base = options.fetch ?? fetch
+    const origin = new URL(settings.endpoint).origin
+    // The token is added here and not by the library, which accepts only huggingface.co's own kind; it goes to the
+    // endpoint alone (fetch drops it when a redirect leads elsewhere).
+    this.fetch = async (input, init) => {
+      const url = input instanceof Request ? input.url : String(input)
+      const headers = new Headers(init?.headers)
+      if (settings.token !== undefined && new URL(url).origin === origin) headers.set('Authorization', `Bearer ${settings.token}`)
+      try {
+        return await base(input, { ...init, headers })
+      } catch (cause) {
+        throw new Unreachable(reasonOf(cause), { cause })
+      }
+    }
+  }
+
+  refused(status: number, said: string): Error {
+    if (status === 429 || status >= 500) return new Unreachable(`status ${status}${said === '' ? '' : `: ${said}`}`)
+    return explainRefusal({ status, said }, this.id, this.settings.endpoint, this.settings.token !== undefined)
+  }
+
+  private async asking<T>(request: () => Promise<T>): Promise<T> {
+    try {
+      return await request()
+    } catch (error) {
+      if (error instanceof HubApiError) throw this.refused(error.statusCode, said(error.data))
+      if (error instanceof LowrankError || error instanceof Unreachable) throw error
+      throw new HubError(`${this.settings.endpoint} gave an answer that is none of the hub's: ${reasonOf(error)}`, {
+        cause: error,
+      })
+    }
+  }
+
+  private get request(): { hubUrl: string; fetch: typeof fetch } {
+    return { hubUrl: this.settings.endpoint, fetch: this.fetch }
+  }
+
+  async commit(): Promise<string> {
+    const { name, revision } = this.id
+    const { sha } = await this.asking(() => modelInfo({ ...this.request, name, revision, additionalFields: ['sha'] }))
+    if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha))
+      throw new HubError(`${this.settings.endpoint} named no commit for "${name}" at "${revision}"`)
+    return sha
+  }
+
+  async list(commit: string): Promise<Map<string, RemoteFile>> {
+    return this.asking(async () => {
+      const files = new Map<string, RemoteFile>()
+      for await (const { type, path, size, oid, lfs } of listFiles({ ...this.request, repo: this.id.name, revision: commit })) {
+        const etag = lfs?.oid ?? oid
+        // The hash becomes a file name in the cache.
+        if (type === 'file' && etag !== undefined && /^[0-9a-f]{40,64}$/.test(etag))
+          files.set(path, { path, size: lfs?.size ?? size, etag, large: lfs !== undefined })
+      }
+      return files
+    })
+  }
+
+  async open(commit: string, file: string, offset: number): Promise<{ body: AsyncIterable<Uint8Array>; offset: number }> {
+    const url = `${this.settings.endpoint}/${this.id.name}/resolve/${commit}/${file.split('/').map(encodeURIComponent).join('/')}`
+    // Content-coding would make the offsets those of the packed bytes.
+    const headers = { 'Accept-Encoding': 'identity', ...(offset > 0 && { Range: `bytes=${offset}-` }) }
+    const response = await this.fetch(url, { headers })
+    if (!response.ok || response.body === null) {
+      const body: unknown = await response.json().catch(() => undefined)
+      throw this.refused(response.status, said(body))
+    }
+    const start = /^bytes (\d+)-/.exec(response.headers.get('Content-Range') ?? '')?.[1]
+    return {
+      body: response.body as unknown as AsyncIterable<Uint8Array>,
+      offset: response.status === 206 ? Number(start ?? offset) : 0,
+    }
+  }
+}
+
+const said = (data: unknown): string => {
+  const { error, message } = (data ?? {}) as { error?: unknown; message?: unknown }
+  const text = typeof error === 'string' ? error : typeof message === 'string' ? message : ''
+  return text.length < 200 && !text.includes('<') ? text : ''
+}
+
+async function fetchAll(
+  id: HubId,
+  kind: RepositoryKind,
+  cache: RepositoryCache,
+  hub: Hub,
+  options: ResolveOptions,
+): Promise<Resolved> {
+  const commit = await hub.commit()
+  const listed = await hub.list(commit)
+  const get = async (path: string): Promise<void> => {
+    const file = listed.get(path)
+    if (file === undefined) throw new HubError(`repository "${id.name}" lacks the shard ${path} that ${INDEX} names`)
+    if (await cache.has(commit, path)) return
+    if (!(await cache.hasBlob(file.etag)))
+      await cache.writing(() =>
+        downloadBlob(file, cache.blob(file.etag), {
+          open: (offset) => hub.open(commit, path, offset),
+          onProgress: (received, size) => options.onProgress?.({ repository: id.name, file: path, received, size }),
+          wait: options.wait ?? (async (attempt) => setTimeout(250 * 2 ** attempt)),
+        }),
+      )
+    await cache.link(commit, path, file.etag)
+  }
+  const { files, sharded } = selectFiles(kind, new Set(listed.keys()), id.name)
+  for (const file of files) await get(file)
+  if (sharded) {
+    const index = join(cache.snapshot(commit), INDEX)
+    for (const shard of shardsOf(await readFile(index, 'utf8'), index)) await get(shard)
+  }
+  // Last, so that a branch points to a commit only when all of it is here.
+  await cache.setCommit(id.revision, commit)
+  return { path: cache.snapshot(commit), id: id.name, commit }
+}
+
+async function fromCache(
+  id: HubId,
+  kind: RepositoryKind,
+  cache: RepositoryCache,
+  settings: HubSettings,
+  why: string,
+): Promise<Resolved> {
+  const advice = `pass a local folder, or fetch "${id.name}" once while ${settings.endpoint} can be reached`
+  const commit = await cache.commitOf(id.revision)
+  if (commit === undefined)
+    throw new HubError(
+      `"${id.name}" is no file or folder here; ${why}; the cache ${cache.folder} has no revision "${id.revision}": ${advice}`,
+    )
+  const missing = await cache.missing(kind, commit)
+  if (missing.length > 0)
+    throw new HubError(
+      `${why}; the copy of "${id.name}" in ${cache.folder} is incomplete, it lacks ${missing.join(', ')}: ${advice}`,
+    )
+  return { path: cache.snapshot(commit), id: id.name, commit }
+}

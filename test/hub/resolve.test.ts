@@ -1,0 +1,243 @@
+import { existsSync, readlinkSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { FileError, HubError } from '../../src/errors.js'
+import { resolveModel, type ResolveOptions } from '../../src/hub/node-resolve.js'
+import { COMMIT, fakeHub, gitSha1, sha256, type Fake } from './fake-hub.js'
+
+const name = 'someone/tiny'
+const weights = Buffer.from(Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251))
+const files = {
+  '.gitattributes': Buffer.from('*.safetensors lfs'),
+  'README.md': Buffer.from('# tiny'),
+  'config.json': Buffer.from('{"model_type":"llama"}'),
+  'tokenizer.json': Buffer.from('{}'),
+  'model.safetensors': weights,
+  'consolidated.safetensors': Buffer.from('the same weights under other names'),
+  'pytorch_model.bin': Buffer.from('pickle'),
+}
+
+let hub: Fake
+let cacheDir: string
+const options = (more: ResolveOptions = {}): ResolveOptions => ({
+  endpoint: hub.endpoint,
+  cacheDir,
+  env: {},
+  wait: async () => undefined,
+  ...more,
+})
+const downloads = (): string[] => hub.requests.filter((line) => line.includes('/resolve/'))
+
+beforeEach(async () => {
+  cacheDir = await mkdtemp(join(tmpdir(), 'lowrank-hub-'))
+  hub = await fakeHub(name, files)
+})
+afterEach(async () => {
+  await hub.close()
+  await rm(cacheDir, { recursive: true, force: true })
+})
+
+describe('a model from the hub', () => {
+  it('fetches what is needed into the cache layout that Python uses', async () => {
+    const progress: string[] = []
+    const resolved = await resolveModel(name, options({ onProgress: (p) => progress.push(`${p.file} ${p.received}/${p.size}`) }))
+    expect(resolved).toEqual({ path: join(cacheDir, 'models--someone--tiny', 'snapshots', COMMIT), id: name, commit: COMMIT })
+    expect(await readdir(resolved.path)).toEqual(['config.json', 'model.safetensors', 'tokenizer.json'])
+    expect(await readFile(join(resolved.path, 'model.safetensors'))).toEqual(weights)
+    expect(readlinkSync(join(resolved.path, 'model.safetensors'))).toBe(join('..', '..', 'blobs', sha256(weights)))
+    expect(readlinkSync(join(resolved.path, 'config.json'))).toBe(join('..', '..', 'blobs', gitSha1(files['config.json'])))
+    expect(await readFile(join(cacheDir, 'models--someone--tiny', 'refs', 'main'), 'utf8')).toBe(COMMIT)
+    expect(progress.at(-1)).toBe('model.safetensors 300000/300000')
+  })
+
+  it('fetches nothing twice', async () => {
+    await resolveModel(name, options())
+    const before = downloads().length
+    await resolveModel(`${name}@v1`, options())
+    expect(downloads().length).toBe(before)
+    expect(await readFile(join(cacheDir, 'models--someone--tiny', 'refs', 'v1'), 'utf8')).toBe(COMMIT)
+  })
+
+  it('fetches the shards that the index names, and no others', async () => {
+    await hub.close()
+    const index = {
+      weight_map: {
+        a: 'model-00001-of-00002.safetensors',
+        b: 'model-00002-of-00002.safetensors',
+        c: 'model-00001-of-00002.safetensors',
+      },
+    }
+    hub = await fakeHub(name, {
+      'config.json': files['config.json'],
+      'model.safetensors.index.json': Buffer.from(JSON.stringify(index)),
+      'model-00001-of-00002.safetensors': Buffer.from('one'),
+      'model-00002-of-00002.safetensors': Buffer.from('two'),
+      'consolidated.00.safetensors': Buffer.from('again'),
+    })
+    const { path } = await resolveModel(name, options())
+    expect(await readdir(path)).toEqual([
+      'config.json',
+      'model-00001-of-00002.safetensors',
+      'model-00002-of-00002.safetensors',
+      'model.safetensors.index.json',
+    ])
+  })
+
+  it('fetches an adapter', async () => {
+    await hub.close()
+    hub = await fakeHub(name, {
+      'adapter_config.json': Buffer.from('{}'),
+      'adapter_model.safetensors': Buffer.from('AB'),
+      'optimizer.pt': Buffer.from('x'),
+    })
+    const { path } = await resolveModel(name, options({ kind: 'adapter' }))
+    expect(await readdir(path)).toEqual(['adapter_config.json', 'adapter_model.safetensors'])
+    await expect(resolveModel(name, options())).rejects.toThrow(/has no config\.json.*it holds an adapter/)
+  })
+
+  it('says which files a repository without safetensors has', async () => {
+    await hub.close()
+    hub = await fakeHub(name, { 'config.json': files['config.json'], 'pytorch_model.bin': files['pytorch_model.bin'] })
+    await expect(resolveModel(name, options())).rejects.toThrow(
+      /neither model\.safetensors nor .*pytorch_model\.bin: convert it to safetensors/,
+    )
+  })
+
+  it('uses an existing folder as it is, without a request', async () => {
+    const folder = join(cacheDir, 'here')
+    await mkdir(folder)
+    expect(await resolveModel(folder, options())).toEqual({ path: folder, id: folder })
+    expect(hub.requests).toEqual([])
+  })
+
+  it('refuses what is neither a path nor an id', async () => {
+    for (const text of ['./nowhere', 'nowhere', '/a/b/c', 'a/b/c', '../x', 'a--b/c'])
+      await expect(resolveModel(text, options())).rejects.toThrow(FileError)
+    await expect(resolveModel('a/b@..', options())).rejects.toThrow(/no branch, tag or commit/)
+    expect(hub.requests).toEqual([])
+  })
+})
+
+describe('interrupted downloads', () => {
+  it('continues within one call after cuts, asking only for the rest', async () => {
+    hub.cuts.set('model.safetensors', [100_000, 50_000])
+    const { path } = await resolveModel(name, options())
+    expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
+    const ranges = downloads()
+      .filter((line) => line.includes('/model.safetensors'))
+      .map((line) => line.split(' ')[2])
+    expect(ranges).toEqual([undefined, 'bytes=100000-', 'bytes=150000-'])
+  })
+
+  it('keeps what came when it gives up, and continues in the next run', async () => {
+    hub.cuts.set('model.safetensors', [120_000, 0, 0, 0, 0, 0, 0])
+    await expect(resolveModel(name, options())).rejects.toThrow(
+      /"model\.safetensors" stopped at 120000 of 300000 bytes.*run the same command again to continue/,
+    )
+    expect(existsSync(join(cacheDir, 'models--someone--tiny', 'refs', 'main'))).toBe(false)
+    hub.cuts.clear()
+    hub.requests.length = 0
+    const { path } = await resolveModel(name, options())
+    expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
+    expect(downloads()).toEqual([`GET /${name}/resolve/${COMMIT}/model.safetensors bytes=120000-`])
+  })
+
+  it('starts over when the server ignores the range', async () => {
+    hub.cuts.set('model.safetensors', [1000])
+    hub.ignoreRange = true
+    const { path } = await resolveModel(name, options())
+    expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
+  })
+
+  it('starts over when what an earlier run left is damaged', async () => {
+    const blobs = join(cacheDir, 'models--someone--tiny', 'blobs')
+    await mkdir(blobs, { recursive: true })
+    await writeFile(join(blobs, `${sha256(weights)}.incomplete`), Buffer.alloc(5000, 1))
+    const { path } = await resolveModel(name, options())
+    expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
+    expect(await readdir(blobs)).not.toContain(`${sha256(weights)}.incomplete`)
+  })
+})
+
+describe('refusals', () => {
+  it('sends the token of the environment', async () => {
+    hub.token = 'secret'
+    for (const variable of ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'])
+      await resolveModel(name, options({ env: { [variable]: 'secret' } }))
+  })
+
+  it('tells a missing token from a wrong one', async () => {
+    hub.token = 'secret'
+    await expect(resolveModel(name, options())).rejects.toThrow(/status 401.*private or gated; check the name, or set HF_TOKEN/)
+    await expect(resolveModel(name, options({ token: 'wrong' }))).rejects.toThrow(
+      /status 401: Invalid credentials.*HF_TOKEN is wrong or has expired/,
+    )
+  })
+
+  it('asks to accept the terms of a gated repository', async () => {
+    hub.gated = true
+    await expect(resolveModel(name, options({ token: 'mine' }))).rejects.toThrow(
+      /status 403: Access to this model is restricted.*accept the terms at .*someone\/tiny/,
+    )
+  })
+
+  it('names the repository or the revision that is not there', async () => {
+    await expect(resolveModel('someone/else', options())).rejects.toThrow(
+      /no repository "someone\/else" with revision "main".*Repository not found.*no file or folder here/,
+    )
+    await expect(resolveModel(`${name}@v9`, options())).rejects.toThrow(/revision "v9".*Invalid rev id: v9/)
+  })
+})
+
+describe('offline', () => {
+  const away = (): Promise<void> => hub.close()
+
+  it('says what was tried, where the cache is and what to do', async () => {
+    await away()
+    const error = await resolveModel(name, options()).catch((e: unknown) => e)
+    expect(error).toBeInstanceOf(HubError)
+    for (const part of [
+      `"${name}"`,
+      hub.endpoint,
+      'ECONNREFUSED',
+      join(cacheDir, 'models--someone--tiny'),
+      'pass a local folder',
+    ])
+      expect((error as Error).message).toContain(part)
+    hub = await fakeHub(name, files)
+  })
+
+  it('uses a warm cache with a warning', async () => {
+    const { path } = await resolveModel(name, options())
+    await away()
+    const warnings: string[] = []
+    expect((await resolveModel(name, options({ onWarning: (w) => warnings.push(w) }))).path).toBe(path)
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]).toMatch(/could not be reached.*using the copy of someone\/tiny/)
+    hub = await fakeHub(name, files)
+  })
+
+  it('asks nothing with HF_HUB_OFFLINE', async () => {
+    const env = { HF_HUB_OFFLINE: '1' }
+    await expect(resolveModel(name, options({ env }))).rejects.toThrow(/HF_HUB_OFFLINE is set/)
+    expect(hub.requests).toEqual([])
+    const { path } = await resolveModel(name, options())
+    hub.requests.length = 0
+    expect((await resolveModel(name, options({ env }))).path).toBe(path)
+    expect((await resolveModel(`${name}@${COMMIT}`, options({ env }))).path).toBe(path)
+    expect(hub.requests).toEqual([])
+  })
+
+  it('does not take half a download for a model', async () => {
+    const { path } = await resolveModel(name, options())
+    await rm(join(path, 'model.safetensors'))
+    await expect(resolveModel(name, options({ offline: true }))).rejects.toThrow(/incomplete, it lacks model\.safetensors/)
+  })
+
+  it('treats a hub in trouble like one that cannot be reached', async () => {
+    hub.down = 503
+    await expect(resolveModel(name, options())).rejects.toThrow(/could not be reached: status 503: Service unavailable/)
+  })
+})
