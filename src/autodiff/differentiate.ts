@@ -32,7 +32,12 @@ export interface Differentiated {
  * @throws UnsupportedOpError naming every node on the path that has no rule
  * @throws ShapeError if the loss is no scalar, does not depend on a value of `wrt`, or shapes cannot be decided
  */
-export function differentiate(graph: Graph, loss: Value, wrt: readonly Value[], options: DifferentiateOptions = {}): Differentiated {
+export function differentiate(
+  graph: Graph,
+  loss: Value,
+  wrt: readonly Value[],
+  options: DifferentiateOptions = {},
+): Differentiated {
   const result = graph.clone()
   const b = new GraphBuilder(result)
   const rules = new Map([...builtinRules, ...(options.rules ?? [])].map((r) => [operatorKey(r.op, r.domain), r]))
@@ -51,7 +56,9 @@ export function differentiate(graph: Graph, loss: Value, wrt: readonly Value[], 
     const context = new RuleContext(b, node, dy, path.needed)
     const inputGradients = b.scope(`grad/${node.name}`, () => rules.get(operatorKey(node.op, node.domain))!.gradient!(context))
     if (inputGradients.length > node.inputs.length && inputGradients.slice(node.inputs.length).some(Boolean))
-      throw new TypeError(`internal: the rule of ${context.where} returns ${inputGradients.length} gradients for ${node.inputs.length} inputs`)
+      throw new TypeError(
+        `internal: the rule of ${context.where} returns ${inputGradients.length} gradients for ${node.inputs.length} inputs`,
+      )
     inputGradients.forEach((gradient, index) => {
       const name = node.inputs[index]
       if (!gradient || name === undefined || !path.needed.has(name)) return
@@ -67,7 +74,8 @@ export function differentiate(graph: Graph, loss: Value, wrt: readonly Value[], 
 }
 
 function reached(value: Value, gradient: Value | undefined, loss: Value): Value {
-  if (gradient === undefined) throw new ShapeError(`the loss "${loss.name}" does not depend on "${value.name}": nothing to train there`)
+  if (gradient === undefined)
+    throw new ShapeError(`the loss "${loss.name}" does not depend on "${value.name}": nothing to train there`)
   return gradient
 }
 
@@ -113,12 +121,15 @@ function refuseUnsupported(nodes: readonly Node[], rules: ReadonlyMap<string, Gr
 
 /** Sums a gradient over the axes along which its value was broadcast. */
 function sumToShape(b: GraphBuilder, gradient: Value, value: Value, where: string): Value {
-  if (gradient.dtype !== value.dtype) throw new TypeError(`internal: ${where} gives a ${gradient.dtype} gradient for ${value.dtype} "${value.name}"`)
+  if (gradient.dtype !== value.dtype)
+    throw new TypeError(`internal: ${where} gives a ${gradient.dtype} gradient for ${value.dtype} "${value.name}"`)
   if (gradient.shape === undefined || value.shape === undefined || sameShape(gradient.shape, value.shape)) return gradient
   const axes = broadcastAxes(gradient.shape, value.shape)
   const summed = axes.length === 0 ? gradient : b.reduceSum(gradient, axes, true)
   const result = b.reshape(summed, value.shape)
   if (!sameShape(result.shape!, value.shape))
-    throw new ShapeError(`${where}: cannot sum a gradient ${formatShape(gradient.shape)} to ${formatShape(value.shape)} of "${value.name}"`)
+    throw new ShapeError(
+      `${where}: cannot sum a gradient ${formatShape(gradient.shape)} to ${formatShape(value.shape)} of "${value.name}"`,
+    )
   return result
 }

@@ -11,6 +11,8 @@ import * as reduction from './rules/reduction.js'
 import * as softmax from './rules/softmax.js'
 
 export const builtinRules: readonly GradientRule[] = [
-  ...[activation, elementwise, indexing, matmul, movement, normalization, reduction, softmax].flatMap((family): GradientRule[] => Object.values(family)),
+  ...[activation, elementwise, indexing, matmul, movement, normalization, reduction, softmax].flatMap((family): GradientRule[] =>
+    Object.values(family),
+  ),
   ...nondifferentiable,
 ]

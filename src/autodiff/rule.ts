@@ -47,7 +47,8 @@ export class RuleContext {
 
   /** Shape of a value whose rank must be known. */
   shape = (value: Value): Shape => {
-    if (value.shape === undefined) throw new ShapeError(`${this.where}: the rank of "${value.name}" is unknown, so its gradient cannot be built`)
+    if (value.shape === undefined)
+      throw new ShapeError(`${this.where}: the rank of "${value.name}" is unknown, so its gradient cannot be built`)
     return value.shape
   }
 
