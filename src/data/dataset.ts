@@ -1,0 +1,260 @@
+/** @file A data set: files of rows, ready to be read as batches from any place, again and again. */
+import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import type { Files } from '../io/files.js'
+import { fingerprintFile } from '../util/fingerprint.js'
+import { prefetch } from '../util/prefetch.js'
+import { Random } from '../util/rng.js'
+import { makeBatch, type Batch, type PackedRow } from './batch.js'
+import { checkExampleOptions, encodeRow, type Example, type ExampleOptions } from './examples.js'
+import { bucket, BUCKET_WINDOW, epochOrder, type Position } from './order.js'
+import { at, openRows, type Row, type RowSource } from './rows.js'
+
+export interface DatasetOptions extends ExampleOptions {
+  /**
+   * A row without a label that counts (an empty completion, a prompt that fills `maxLength`): `refuse` stops with an
+   * error that names it, `skip` leaves it out of its batch.
+   */
+  readonly unlabelled?: 'refuse' | 'skip'
+  /** Told each time a row is left out. */
+  readonly onSkip?: (row: { readonly file: string; readonly line: number }) => void
+}
+
+export interface BatchOptions {
+  /** Rows in a batch; the last of an epoch may have fewer. */
+  readonly batchSize: number
+  /** Another order each epoch, from `seed`; in file order unless said. */
+  readonly shuffle?: boolean
+  readonly seed?: number
+  /** Rows of similar length share a batch, within windows of 50 batches. */
+  readonly bucket?: boolean
+  /** Several examples share a row of up to `maxLength` tokens (the model's positions without it). */
+  readonly packing?: boolean
+  /** Padding before the tokens, for generation. */
+  readonly leftPad?: boolean
+}
+
+export interface IterationOptions extends BatchOptions {
+  /** Where to begin; at the beginning unless said. */
+  readonly start?: Position
+  /** Epochs to run, the first of them `start.epoch`; one unless said. `Infinity` never ends. */
+  readonly epochs?: number
+}
+
+/** A batch and where the data goes on after it. */
+export interface PositionedBatch extends Batch {
+  readonly next: Position
+}
+
+/**
+ * Opens files of rows: scans each once for the places of its rows, which is all that stays in memory.
+ * @throws InvalidDataError if a file is of no known kind or damaged, or there is no row; InvalidOptionError if a length does not fit the model
+ */
+export async function openDataset(files: Files, paths: readonly string[], options: DatasetOptions): Promise<Dataset> {
+  checkExampleOptions(options)
+  if (paths.length === 0) throw new InvalidOptionError('no data file was given; name at least one.')
+  const sources: RowSource[] = []
+  const prints: string[] = []
+  for (const path of paths) {
+    const source = await openRows(files, path)
+    sources.push(source)
+    prints.push(`${source.length}:${await fingerprintFile(files, path)}`)
+  }
+  if (sources.every((source) => source.length === 0))
+    throw new InvalidDataError(`no row in ${paths.join(', ')}: the data set is empty.`)
+  return new Dataset(sources, prints.join(','), options)
+}
+
+/** Rows in the order they are packed, and the places in it where each packed row begins; the last place is the end. */
+interface Packs {
+  readonly order: Uint32Array
+  readonly starts: Uint32Array
+}
+
+export class Dataset {
+  /** Number of rows. */
+  readonly length: number
+  private packing: { readonly key: string; readonly packs: Promise<Packs> } | undefined
+
+  /** @internal use `openDataset` */
+  constructor(
+    private readonly sources: readonly RowSource[],
+    /** Tells whether two data sets are the same: rows, sizes, first and last bytes of the files, in order. */
+    readonly fingerprint: string,
+    private readonly options: DatasetOptions,
+  ) {
+    this.length = sources.reduce((sum, source) => sum + source.length, 0)
+  }
+
+  /** The row at `index` over all files, as read. @throws InvalidDataError naming file and line */
+  async row(index: number): Promise<Row> {
+    let rest = index
+    for (const source of this.sources) {
+      if (rest < source.length) return source.row(rest)
+      rest -= source.length
+    }
+    throw new RangeError(`row ${index} of ${this.length}`)
+  }
+
+  /**
+   * The tokens and labels of a row; undefined if it has no label that counts and such rows are skipped.
+   * @throws InvalidDataError naming file, line and field
+   */
+  async example(index: number): Promise<Example | undefined> {
+    const row = await this.row(index)
+    const example = encodeRow(row, this.options)
+    if (example.tokens > 0) return example
+    if (this.options.unlabelled === 'skip') {
+      this.options.onSkip?.({ file: row.file, line: row.line })
+      return undefined
+    }
+    const reason = example.truncated
+      ? `all its labels were cut off at ${this.options.maxLength} tokens; raise maxLength (--max-length) or shorten the prompt`
+      : 'all its labels are masked (nothing to complete, no assistant turn, or a single token)'
+    throw new InvalidDataError(`${at(row)}: the row has no token to learn: ${reason}; or leave the row out.`)
+  }
+
+  /** Number of batches of an epoch. With packing all rows are tokenised once to know it. */
+  async batchesPerEpoch(options: BatchOptions): Promise<number> {
+    checkBatchOptions(options)
+    if (options.packing !== true) return Math.ceil(this.length / options.batchSize)
+    return Math.ceil(((await this.packs(options)).starts.length - 1) / options.batchSize)
+  }
+
+  /**
+   * Batches from `start` on; the next one is made ready while one is used. Nothing before
+   * `start` is read, except with bucketing the beginning of its window, and with packing all rows, once, for their lengths.
+   * @throws InvalidDataError naming the row that cannot be used, or if a whole epoch has no label
+   */
+  async *batches(options: IterationOptions): AsyncGenerator<PositionedBatch> {
+    checkBatchOptions(options)
+    yield* prefetch(this.epochs(options))
+  }
+
+  private async *epochs(options: IterationOptions): AsyncGenerator<PositionedBatch> {
+    const { start = { epoch: 0, batch: 0 }, epochs = 1 } = options
+    // A pad token that was added to the tokenizer alone has no embedding; padding is masked, so any id will do.
+    const pad = this.options.tokenizer?.padTokenId ?? 0
+    const padding = { padTokenId: pad < this.options.vocabularySize ? pad : 0, leftPad: options.leftPad ?? false }
+    for (let epoch = start.epoch; epoch < start.epoch + epochs; epoch++) {
+      const first = epoch === start.epoch ? start.batch : 0
+      let any = first > 0
+      let index = first
+      for await (const rows of this.groups(epoch, first, options)) {
+        index++
+        if (rows.length === 0) continue
+        any = true
+        yield { ...makeBatch(rows, padding), next: { epoch, batch: index } }
+      }
+      if (!any) {
+        const names = this.sources.map((source) => source.file).join(', ')
+        throw new InvalidDataError(
+          `no row of ${names} has a token to learn: all labels are masked. Check the shape of the rows and maxLength.`,
+        )
+      }
+    }
+  }
+
+  /** The rows of each batch of an epoch, from batch `first` on. A batch may be empty if all its rows are skipped. */
+  private async *groups(epoch: number, first: number, options: BatchOptions): AsyncGenerator<PackedRow[]> {
+    const { batchSize } = options
+    if (options.packing === true) return yield* this.packedGroups(epoch, first, options)
+    const order = epochOrder(this.length, { ...orderOptions(options), epoch })
+    if (options.bucket === true) return yield* this.bucketGroups(order, epoch, first, options)
+    for (let start = first * batchSize; start < order.length; start += batchSize) {
+      yield (await this.examples(order.subarray(start, start + batchSize))).map((example) => [example])
+    }
+  }
+
+  private async *bucketGroups(
+    order: Uint32Array,
+    epoch: number,
+    first: number,
+    options: BatchOptions,
+  ): AsyncGenerator<PackedRow[]> {
+    const { batchSize } = options
+    const rows = BUCKET_WINDOW * batchSize
+    for (let window = Math.floor(first / BUCKET_WINDOW); window * rows < order.length; window++) {
+      const indices = order.subarray(window * rows, (window + 1) * rows)
+      const examples = await this.examples(indices)
+      const random = options.shuffle === true ? Random.derive(options.seed ?? 0, 'bucket', epoch, window) : undefined
+      const batches = bucket(examples, (example) => example.inputIds.length, batchSize, random)
+      // Skipped rows may have cost batches: the count of a window stays, so that positions do.
+      const count = Math.ceil(indices.length / batchSize)
+      for (let i = Math.max(0, first - window * BUCKET_WINDOW); i < count; i++)
+        yield (batches[i] ?? []).map((example) => [example])
+    }
+  }
+
+  private async *packedGroups(epoch: number, first: number, options: BatchOptions): AsyncGenerator<PackedRow[]> {
+    const { order, starts } = await this.packs(options)
+    const rows = epochOrder(starts.length - 1, { ...orderOptions(options), epoch })
+    for (let start = first * options.batchSize; start < rows.length; start += options.batchSize) {
+      const group: PackedRow[] = []
+      for (const row of rows.subarray(start, start + options.batchSize)) {
+        group.push(await this.examples(order.subarray(starts[row], starts[row + 1])))
+      }
+      yield group
+    }
+  }
+
+  /**
+   * Which examples share a row: the same ones in every epoch, so that all epochs have as many batches and any batch can
+   * be had without those before it. In memory 8 bytes a row.
+   */
+  private packs(options: BatchOptions): Promise<Packs> {
+    const { shuffle, seed } = orderOptions(options)
+    const key = shuffle ? String(seed) : 'file order'
+    if (this.packing?.key !== key) {
+      const order = epochOrder(this.length, { shuffle: false, seed, epoch: 0 })
+      if (shuffle) Random.derive(seed, 'packing').shuffle(order)
+      this.packing = { key, packs: this.findPacks(order) }
+    }
+    return this.packing.packs
+  }
+
+  /** Fills rows with examples in order; an example that does not fit opens the next row. */
+  private async findPacks(order: Uint32Array): Promise<Packs> {
+    const capacity = this.options.maxLength ?? this.options.maxPositions
+    const starts: number[] = []
+    let used = Infinity
+    for (const [place, index] of order.entries()) {
+      const length = (await this.example(index))?.inputIds.length ?? 0
+      if (length > 0 && used + length > capacity) {
+        starts.push(place)
+        used = 0
+      }
+      used += length
+    }
+    return { order, starts: Uint32Array.from([...starts, order.length]) }
+  }
+
+  private async examples(indices: Uint32Array): Promise<Example[]> {
+    const examples: Example[] = []
+    for (const index of indices) {
+      const example = await this.example(index)
+      if (example !== undefined) examples.push(example)
+    }
+    return examples
+  }
+}
+
+const orderOptions = (options: BatchOptions): { shuffle: boolean; seed: number } => ({
+  shuffle: options.shuffle ?? false,
+  seed: options.seed ?? 0,
+})
+
+function checkBatchOptions({ batchSize, bucket, packing, leftPad, start }: IterationOptions): void {
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new InvalidOptionError(`batchSize must be a whole number of at least 1, got ${batchSize}.`)
+  if (bucket === true && packing === true)
+    throw new InvalidOptionError('bucket and packing exclude each other: packed rows are of one length anyway.')
+  if (packing === true && leftPad === true)
+    throw new InvalidOptionError(
+      'packing and leftPad exclude each other: packed rows are for training, left padding for generation.',
+    )
+  if (start !== undefined && ![start.epoch, start.batch].every((value) => Number.isInteger(value) && value >= 0)) {
+    throw new InvalidOptionError(
+      `start must hold a whole epoch and batch of at least 0, got epoch ${start.epoch}, batch ${start.batch}.`,
+    )
+  }
+}

@@ -1,0 +1,117 @@
+/** @file The files that make a tokenizer, and where each special token is named. */
+import { InvalidDataError } from '../errors.js'
+import type { Files } from '../io/files.js'
+
+type Json = Record<string, unknown>
+
+export interface TokenizerFolder {
+  /** tokenizer.json */
+  readonly tokenizer: Json
+  /** tokenizer_config.json, empty where there is none. */
+  readonly config: Json
+  /** The same with special tokens as text instead of objects. */
+  readonly plainConfig: Json
+  readonly specialTokensMap: Json
+  readonly generationConfig: Json
+  readonly modelConfig: Json
+  readonly template: { readonly source: string; readonly file: string } | undefined
+}
+
+export interface SpecialTokens {
+  readonly bos: number | undefined
+  readonly eos: number | undefined
+  readonly pad: number | undefined
+  readonly unk: number | undefined
+  /** Every token that ends generation. */
+  readonly ends: readonly number[]
+  /** Texts by the names that chat templates use. */
+  readonly names: Readonly<Record<string, string>>
+}
+
+/** Reads a tokenizer's files; undefined if there is no tokenizer.json. @throws InvalidDataError naming a damaged file */
+export async function readTokenizerFolder(files: Files, folder: string): Promise<TokenizerFolder | undefined> {
+  if (!(await files.exists(`${folder}/tokenizer.json`))) return undefined
+  const json = async (name: string): Promise<Json> => {
+    const path = `${folder}/${name}`
+    if (!(await files.exists(path))) return {}
+    let value: unknown
+    try {
+      value = JSON.parse(await files.readText(path))
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause
+      throw new InvalidDataError(`${path}: not valid JSON (${cause.message}); fetch the file again.`, { cause })
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new InvalidDataError(`${path}: expected a JSON object.`)
+    return value as Json
+  }
+  const config = await json('tokenizer_config.json')
+  return {
+    tokenizer: {
+      normalizer: null,
+      pre_tokenizer: null,
+      post_processor: null,
+      decoder: null,
+      added_tokens: [],
+      ...(await json('tokenizer.json')),
+    },
+    config,
+    plainConfig: Object.fromEntries(Object.entries(config).map(([key, value]) => [key, tokenText(value) ?? value])),
+    specialTokensMap: await json('special_tokens_map.json'),
+    generationConfig: await json('generation_config.json'),
+    modelConfig: await json('config.json'),
+    template: await readTemplate(files, folder, config),
+  }
+}
+
+/** chat_template.jinja goes before the field of tokenizer_config.json, as in transformers. */
+async function readTemplate(files: Files, folder: string, config: Json): Promise<TokenizerFolder['template']> {
+  const path = `${folder}/chat_template.jinja`
+  if (await files.exists(path)) return { source: await files.readText(path), file: path }
+  const file = `${folder}/tokenizer_config.json`
+  const field = config['chat_template']
+  if (field === undefined || field === null) return undefined
+  if (typeof field === 'string') return { source: field, file }
+  if (Array.isArray(field)) {
+    const named = field as { name?: unknown; template?: unknown }[]
+    const chosen = named.find((entry) => entry.name === 'default')?.template
+    if (typeof chosen === 'string') return { source: chosen, file }
+    throw new InvalidDataError(
+      `${file}: of its chat templates (${named.map((entry) => String(entry.name)).join(', ')}) none is named "default".`,
+    )
+  }
+  throw new InvalidDataError(`${file}: "chat_template" must be text or a list of named templates.`)
+}
+
+/** The tokenizer's own names go first, then the ids of the model's configs. */
+export function readSpecialTokens(folder: TokenizerFolder, idOf: (token: string) => number | undefined): SpecialTokens {
+  const names: Record<string, string> = {}
+  const own = (role: string): number | undefined => {
+    const text = tokenText(folder.config[`${role}_token`]) ?? tokenText(folder.specialTokensMap[`${role}_token`])
+    if (text === undefined) return undefined
+    names[`${role}_token`] = text
+    return idOf(text)
+  }
+  const ofModel = (role: string): number[] => {
+    const id = folder.generationConfig[`${role}_token_id`] ?? folder.modelConfig[`${role}_token_id`]
+    return (Array.isArray(id) ? id : [id]).filter((value): value is number => Number.isInteger(value))
+  }
+  for (const role of ['sep', 'cls', 'mask']) own(role)
+  const eos = own('eos')
+  const modelEnds = ofModel('eos')
+  return {
+    bos: own('bos') ?? ofModel('bos')[0],
+    eos: eos ?? modelEnds[0],
+    pad: own('pad') ?? ofModel('pad')[0],
+    unk: own('unk'),
+    ends: [...new Set([...(eos === undefined ? [] : [eos]), ...modelEnds])],
+    names,
+  }
+}
+
+/** A token as text: configs write it plainly or as an object with `content`. */
+function tokenText(value: unknown): string | undefined {
+  if (typeof value === 'string') return value
+  if (typeof value === 'object' && value !== null && 'content' in value && typeof value.content === 'string') return value.content
+  return undefined
+}

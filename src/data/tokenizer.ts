@@ -1,0 +1,177 @@
+/** @file A model's tokenizer: text to token ids and back, special tokens, chat template. */
+import { Tokenizer as UntypedTokenizer } from '@huggingface/tokenizers'
+import { InvalidDataError } from '../errors.js'
+import type { Files } from '../io/files.js'
+import { ChatTemplate, type Rendered } from './chat-template.js'
+import type { Message } from './row-shapes.js'
+import { readSpecialTokens, readTokenizerFolder, type TokenizerFolder } from './tokenizer-folder.js'
+
+/** Classes whose `add_bos_token` and `add_eos_token` overrule tokenizer.json, as in transformers. */
+const CLASSES_WITH_OWN_BOS = /^(CodeLlama|Llama|Gemma)Tokenizer(Fast)?$/
+
+/** What we use of the package's class; its own declarations do not resolve under Node's module rules. */
+interface HubTokenizer {
+  encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] }
+  decode(ids: number[], options: { skip_special_tokens: boolean }): string
+  token_to_id(token: string): number | undefined
+}
+const HubTokenizer = UntypedTokenizer as unknown as new (tokenizer: object, config: object) => HubTokenizer
+
+/** Token ids and, for each, whether it is to be learned. */
+export interface MaskedTokens {
+  readonly ids: readonly number[]
+  /** Stretches of `ids`: [start, end). */
+  readonly learn: readonly { readonly start: number; readonly end: number }[]
+}
+
+export class Tokenizer {
+  /** What `tokenizer(text)` puts before and after a text. */
+  readonly prefix: readonly number[]
+  readonly suffix: readonly number[]
+  readonly bosTokenId: number | undefined
+  /** Ends a text in training. */
+  readonly eosTokenId: number | undefined
+  /** Every token that ends generation: the tokenizer's own and the model's. */
+  readonly eosTokenIds: readonly number[]
+  /** Fills the ends of batches; masked, so any token will do where the tokenizer names none. */
+  readonly padTokenId: number
+  readonly unkTokenId: number | undefined
+  private readonly template: ChatTemplate | undefined
+
+  private constructor(
+    private readonly inner: HubTokenizer,
+    /** Where it was read from, for messages. */
+    readonly folder: string,
+    contents: TokenizerFolder,
+    clock: () => Date,
+  ) {
+    const special = readSpecialTokens(contents, (token) => inner.token_to_id(token))
+    this.bosTokenId = special.bos
+    this.eosTokenId = special.eos
+    this.eosTokenIds = special.ends
+    this.unkTokenId = special.unk
+    this.padTokenId = special.pad ?? special.eos ?? 0
+    const { prefix, suffix } = this.surroundings(contents)
+    this.prefix = prefix
+    this.suffix = suffix
+    if (contents.template !== undefined)
+      this.template = new ChatTemplate(contents.template.source, contents.template.file, special.names, clock)
+  }
+
+  /** @throws InvalidDataError if tokenizer.json asks for a component that is not known */
+  static create(contents: TokenizerFolder, folder: string, clock: () => Date): Tokenizer {
+    let inner: HubTokenizer
+    try {
+      inner = new HubTokenizer(contents.tokenizer, { clean_up_tokenization_spaces: false, ...contents.plainConfig })
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new InvalidDataError(`${folder}/tokenizer.json: cannot be used (${reason}).`, { cause })
+    }
+    return new Tokenizer(inner, folder, contents, clock)
+  }
+
+  get hasChatTemplate(): boolean {
+    return this.template !== undefined
+  }
+
+  /** Token ids of a text; with the tokenizer's own special tokens around it unless `addSpecialTokens` is false. */
+  encode(text: string, options: { readonly addSpecialTokens?: boolean } = {}): number[] {
+    const ids = this.inner.encode(text, { add_special_tokens: false }).ids
+    return options.addSpecialTokens === false ? ids : [...this.prefix, ...ids, ...this.suffix]
+  }
+
+  /** Token ids of a text that is to be continued: what the tokenizer puts before, nothing after. */
+  encodePrompt(text: string): number[] {
+    return [...this.prefix, ...this.encode(text, { addSpecialTokens: false })]
+  }
+
+  /** Text of token ids, special tokens included unless `skipSpecialTokens`. */
+  decode(ids: readonly number[], options: { readonly skipSpecialTokens?: boolean } = {}): string {
+    if (ids.length === 0) return ''
+    return this.inner.decode([...ids], { skip_special_tokens: options.skipSpecialTokens ?? false })
+  }
+
+  /**
+   * A dialogue as the text that the model's chat template makes of it. The template writes the special tokens itself:
+   * encode it with `addSpecialTokens: false`.
+   * @throws InvalidDataError if the model has no chat template, or the template refuses the dialogue
+   */
+  applyChatTemplate(messages: readonly Message[], options: { readonly addGenerationPrompt?: boolean } = {}): string {
+    return this.chat().render(messages, options.addGenerationPrompt ?? false)
+  }
+
+  /** Tokens of a dialogue; the assistant's turns are to be learned. */
+  encodeMessages(messages: readonly Message[]): MaskedTokens {
+    return this.mask(this.chat().renderAssistant(messages))
+  }
+
+  /** Tokens of a prompt and its completion, both turns of a chat; the completion is to be learned. */
+  encodeChatCompletion(prompt: readonly Message[], completion: readonly Message[]): MaskedTokens {
+    return this.mask(this.chat().renderCompletion(prompt, completion))
+  }
+
+  /**
+   * The whole text is tokenised once, as the model will meet it, and each border of a stretch is found by tokenising
+   * what stands before it: the tokens that both have in common lie before the border. A token that straddles a border
+   * counts as learned.
+   */
+  private mask(rendered: Rendered): MaskedTokens {
+    const ids = this.encode(rendered.text, { addSpecialTokens: false })
+    const border = (place: number): { readonly tokens: number; readonly exact: boolean } => {
+      if (place >= rendered.text.length) return { tokens: ids.length, exact: true }
+      const before = this.encode(rendered.text.slice(0, place), { addSpecialTokens: false })
+      let common = 0
+      while (common < before.length && before[common] === ids[common]) common++
+      return { tokens: common, exact: common === before.length }
+    }
+    const learn = rendered.spans.map(({ start, end }) => {
+      const last = border(end)
+      return { start: border(start).tokens, end: last.exact ? last.tokens : Math.min(ids.length, last.tokens + 1) }
+    })
+    return { ids, learn }
+  }
+
+  private chat(): ChatTemplate {
+    if (this.template !== undefined) return this.template
+    throw new InvalidDataError(
+      `${this.folder}: the model has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja), ` +
+        'so rows of messages cannot be turned into text; add one, or give rows of "prompt" and "completion".',
+    )
+  }
+
+  /** Reads off an example what the post-processor adds. */
+  private surroundings(contents: TokenizerFolder): { prefix: number[]; suffix: number[] } {
+    const sample = 'a'
+    const plain = this.inner.encode(sample, { add_special_tokens: false }).ids
+    const full = this.inner.encode(sample).ids
+    let start = 0
+    while (start + plain.length <= full.length && !plain.every((id, i) => full[start + i] === id)) start++
+    if (start + plain.length > full.length) {
+      throw new InvalidDataError(
+        `${this.folder}/tokenizer.json: its post-processor changes a text's own tokens; such tokenizers are not supported.`,
+      )
+    }
+    let prefix = full.slice(0, start)
+    let suffix = full.slice(start + plain.length)
+    const { tokenizer_class: name, add_bos_token: addBos, add_eos_token: addEos } = contents.config
+    if (typeof name === 'string' && CLASSES_WITH_OWN_BOS.test(name)) {
+      if (typeof addBos === 'boolean') prefix = addBos && this.bosTokenId !== undefined ? [this.bosTokenId] : []
+      if (typeof addEos === 'boolean') suffix = addEos && this.eosTokenId !== undefined ? [this.eosTokenId] : []
+    }
+    return { prefix, suffix }
+  }
+}
+
+/**
+ * The tokenizer beside a model, or undefined if the folder holds no tokenizer.json.
+ * @param options.clock what `strftime_now` in chat templates tells; the system's unless said
+ * @throws InvalidDataError if one of its files is damaged
+ */
+export async function loadTokenizer(
+  files: Files,
+  folder: string,
+  options: { readonly clock?: () => Date } = {},
+): Promise<Tokenizer | undefined> {
+  const contents = await readTokenizerFolder(files, folder)
+  return contents === undefined ? undefined : Tokenizer.create(contents, folder, options.clock ?? (() => new Date()))
+}
