@@ -2,7 +2,8 @@
 import { bytesOf } from '../graph/constants.js'
 import { bytesPerElement, elementCount, type DType, type HostTensor } from '../graph/types.js'
 import { InvalidModelError } from '../errors.js'
-import { safetensorsTypes } from './safetensors.js'
+import { compareCodePoints } from '../util/python-json.js'
+import { safetensorsTypes } from './safetensors-types.js'
 
 /** What `save_file` of transformers and PEFT writes. */
 export const DEFAULT_METADATA: Readonly<Record<string, string>> = { format: 'pt' }
@@ -19,16 +20,6 @@ export interface LazyTensor {
   readonly shape: readonly number[]
   /** The tensor's bytes, little-endian, row-major. Called once, in the order of the file. */
   readonly load: () => Promise<Uint8Array>
-}
-
-/** Order of strings by code point, as Rust and Python sort; JavaScript's own order differs beyond U+FFFF. */
-export function compareCodePoints(a: string, b: string): number {
-  const left = Array.from(a)
-  const right = Array.from(b)
-  for (let i = 0; i < left.length && i < right.length; i++) {
-    if (left[i] !== right[i]) return left[i]!.codePointAt(0)! - right[i]!.codePointAt(0)!
-  }
-  return left.length - right.length
 }
 
 function typeName(name: string, dtype: DType): string {

@@ -1,30 +1,16 @@
 /** @file Reading safetensors files: a length, a JSON header, and the tensors' bytes without a gap. */
 import { InvalidModelError } from '../errors.js'
 import { fromBytes } from '../graph/constants.js'
-import { bytesPerElement, elementCount, type DType, type FileTensor, type HostTensor } from '../graph/types.js'
+import { bytesPerElement, elementCount, type FileTensor, type HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { widen } from '../util/half.js'
 import { duplicateKey } from './json-keys.js'
+import { safetensorsTypes } from './safetensors-types.js'
+
+export { DEFAULT_METADATA, encodeSafetensors, safetensorsChunks, type LazyTensor } from './safetensors-write.js'
 
 /** The format's own limit for the header, 100 MB. */
 const MAX_HEADER = 100_000_000
-
-/** Element types by the names that safetensors gives them; the rarer ones (F8, F4, C64) have no ONNX kernel that trains. */
-export const safetensorsTypes: Readonly<Record<string, DType>> = {
-  F64: 'float64',
-  F32: 'float32',
-  F16: 'float16',
-  BF16: 'bfloat16',
-  I64: 'int64',
-  I32: 'int32',
-  I16: 'int16',
-  I8: 'int8',
-  U64: 'uint64',
-  U32: 'uint32',
-  U16: 'uint16',
-  U8: 'uint8',
-  BOOL: 'bool',
-}
 
 export interface SafetensorsHeader {
   /** In the order of their bytes. */

@@ -1,0 +1,163 @@
+/** @file The options of a LoRA adapter: PEFT's `LoraConfig` in camelCase, its defaults and its rules. */
+import { InvalidOptionError } from '../errors.js'
+import type { JsonValue } from '../util/python-json.js'
+
+/** How A and B begin: true, false, `gaussian`, and in adapters of others further names that PEFT knows. */
+export type InitLoraWeights = boolean | string
+
+/** PEFT 0.21's `LoraConfig`, as far as we read it; what we do not read travels in `other`. */
+export interface LoraConfig {
+  /** Rank of A and B, above 0. */
+  readonly r: number
+  /** Numerator of the scale. */
+  readonly loraAlpha: number
+  /** Probability, in [0, 1), of dropping an element of the branch's input while training. */
+  readonly loraDropout: number
+  /** Names or name endings, a Python regular expression for the whole name, `all-linear`, or null for the architecture's default. */
+  readonly targetModules: readonly string[] | string | null
+  /** Same rule as `targetModules`; what it matches is left alone. */
+  readonly excludeModules: readonly string[] | string | null
+  /** Modules trained in full and stored whole; never adapted. */
+  readonly modulesToSave: readonly string[] | null
+  /** Kept for files only: the orientation is decided by the kind of the layer (PEFT overwrites the flag). */
+  readonly fanInFanOut: boolean
+  /** Biases of the base that are trained and stored. */
+  readonly bias: 'none' | 'all' | 'lora_only'
+  /** Scale alpha/√r instead of alpha/r (Kalajdzievski, 2023). */
+  readonly useRslora: boolean
+  /** Weight-decomposed LoRA (Liu et al., 2024). */
+  readonly useDora: boolean
+  /** B has a bias. */
+  readonly loraBias: boolean
+  /** true, false, `gaussian`, … (how A and B begin). */
+  readonly initLoraWeights: InitLoraWeights
+  /** Ranks by regular expressions for the end of module names; the first that matches counts. */
+  readonly rankPattern: Readonly<Record<string, number>>
+  readonly alphaPattern: Readonly<Record<string, number>>
+  /** Keeps only these layer indices. */
+  readonly layersToTransform: number | readonly number[] | null
+  /** Name of the list of layers, for example `layers`. */
+  readonly layersPattern: string | readonly string[] | null
+  /** PEFT's task: `CAUSAL_LM`, `SEQ_CLS`, … */
+  readonly taskType: string | null
+  /** Id or folder of the base model. */
+  readonly baseModelNameOrPath: string | null
+  readonly revision: string | null
+  /** Keys that PEFT knows and we only carry along, by PEFT's own names. */
+  readonly other: Readonly<Record<string, JsonValue>>
+}
+
+/** PEFT's defaults. */
+export const loraDefaults: LoraConfig = {
+  r: 8,
+  loraAlpha: 8,
+  loraDropout: 0,
+  targetModules: null,
+  excludeModules: null,
+  modulesToSave: null,
+  fanInFanOut: false,
+  bias: 'none',
+  useRslora: false,
+  useDora: false,
+  loraBias: false,
+  initLoraWeights: true,
+  rankPattern: {},
+  alphaPattern: {},
+  layersToTransform: null,
+  layersPattern: null,
+  taskType: null,
+  baseModelNameOrPath: null,
+  revision: null,
+  other: {},
+}
+
+/** PEFT's name of a field: `targetModules` is `target_modules`. */
+export const peftKey = (field: keyof LoraConfig): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
+/** `all-linear` in any spelling of its letters, as PEFT reads it. */
+export const isAllLinear = (targets: LoraConfig['targetModules']): boolean =>
+  typeof targets === 'string' && targets.toLowerCase() === 'all-linear'
+
+const isRank = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value > 0
+const isNumber = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value)
+const isName = (value: unknown): boolean => typeof value === 'string' && value !== ''
+const isNames = (value: unknown): boolean => Array.isArray(value) && value.every(isName)
+const isIndex = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isTextOrNull = (value: unknown): boolean => value === null || typeof value === 'string'
+const isTargets = (value: unknown): boolean => value === null || isName(value) || isNames(value)
+
+/** What each field must be, in words and as a test. */
+const rules: { readonly [K in keyof LoraConfig]: readonly [expected: string, test: (value: unknown) => boolean] } = {
+  r: ['an integer above 0', isRank],
+  loraAlpha: ['a number', isNumber],
+  loraDropout: ['a probability in [0, 1)', (v) => isNumber(v) && (v as number) >= 0 && (v as number) < 1],
+  targetModules: ['a list of names, a regular expression, "all-linear" or null', isTargets],
+  excludeModules: ['a list of names, a regular expression or null', isTargets],
+  modulesToSave: ['a list of names or null', (v) => v === null || isNames(v)],
+  fanInFanOut: ['true or false', isBoolean],
+  bias: ['"none", "all" or "lora_only"', (v) => v === 'none' || v === 'all' || v === 'lora_only'],
+  useRslora: ['true or false', isBoolean],
+  useDora: ['true or false', isBoolean],
+  loraBias: ['true or false', isBoolean],
+  initLoraWeights: ['true, false or the name of an initialisation', (v) => isBoolean(v) || isName(v)],
+  rankPattern: ['an object of integers above 0', (v) => isRecord(v) && Object.values(v).every(isRank)],
+  alphaPattern: ['an object of numbers', (v) => isRecord(v) && Object.values(v).every(isNumber)],
+  layersToTransform: [
+    'a layer index, a list of them or null',
+    (v) => v === null || isIndex(v) || (Array.isArray(v) && v.every(isIndex)),
+  ],
+  layersPattern: ['a name, a list of names or null', (v) => v === null || typeof v === 'string' || isNames(v)],
+  taskType: ['a string or null', isTextOrNull],
+  baseModelNameOrPath: ['a string or null', isTextOrNull],
+  revision: ['a string or null', isTextOrNull],
+  other: ['an object', isRecord],
+}
+
+const isEmpty = (value: string | readonly unknown[] | null): boolean => value === null || value.length === 0
+
+/** What is wrong with a configuration, in PEFT's names of the fields, or undefined. */
+export function loraConfigProblem(
+  config: LoraConfig,
+  nameOf: (field: keyof LoraConfig) => string = (f) => f,
+): string | undefined {
+  for (const field of Object.keys(rules) as (keyof LoraConfig)[]) {
+    const [expected, test] = rules[field]
+    if (!test(config[field])) return `"${nameOf(field)}" must be ${expected}, got ${JSON.stringify(config[field])}`
+  }
+  const { targetModules, layersToTransform, layersPattern } = config
+  if (typeof targetModules === 'string') {
+    for (const field of ['layersToTransform', 'layersPattern'] as const)
+      if (config[field] !== null)
+        return `"${nameOf(field)}" cannot be combined with "${nameOf('targetModules')}" as one string (${JSON.stringify(targetModules)}); list the names instead`
+  }
+  if (!isEmpty(layersPattern) && layersToTransform === null)
+    return `"${nameOf('layersPattern')}" needs "${nameOf('layersToTransform')}" as well`
+  if (config.loraBias && config.useDora) return `"${nameOf('loraBias')}" cannot be combined with "${nameOf('useDora')}"`
+  if (config.loraBias && typeof config.initLoraWeights === 'string')
+    return `"${nameOf('loraBias')}" needs "${nameOf('initLoraWeights')}" true or false, got ${JSON.stringify(config.initLoraWeights)}`
+  return undefined
+}
+
+/**
+ * A whole configuration from the fields that are given: PEFT's defaults for the rest, the architecture's targets where
+ * none are named. Fields set to undefined count as not given.
+ * @throws InvalidOptionError naming the field, what is expected and what was found
+ */
+export function completeLoraConfig(fields: Partial<LoraConfig>, defaultTargetModules: readonly string[]): LoraConfig {
+  const unknown = Object.keys(fields).find((field) => !Object.hasOwn(rules, field))
+  if (unknown !== undefined)
+    throw new InvalidOptionError(`unknown LoRA option "${unknown}"; known: ${Object.keys(rules).join(', ')}`)
+  const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<LoraConfig>
+  const config: LoraConfig = { ...loraDefaults, ...given }
+  const problem = loraConfigProblem(config)
+  if (problem !== undefined) throw new InvalidOptionError(`LoRA option ${problem}`)
+  if (!isEmpty(config.targetModules)) return config
+  if (defaultTargetModules.length === 0)
+    throw new InvalidOptionError(
+      'this architecture has no default target modules; set "targetModules" (a list of names, or "all-linear")',
+    )
+  return { ...config, targetModules: [...defaultTargetModules] }
+}

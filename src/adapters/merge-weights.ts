@@ -1,0 +1,86 @@
+/** @file The arithmetic of merging: W + s·B·A in float32. */
+import type { ModuleKind } from '../graph/module.js'
+
+/** Columns of the result worked on at a time: a block of A of this width stays in the processor's cache. */
+const COLUMNS = 1024
+
+/** [rows, columns] to [columns, rows]. */
+function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(matrix.length)
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]!
+  return result
+}
+
+/**
+ * W + s·left·right into a new array; every product and sum is rounded to float32 as a float32 matrix product does.
+ * @param left [rows, r]
+ * @param right [r, columns]
+ */
+function addProduct(
+  W: Float32Array,
+  left: Float32Array,
+  right: Float32Array,
+  rows: number,
+  columns: number,
+  r: number,
+  scale: number,
+) {
+  const weight = new Float32Array(W.length)
+  const sum = new Float32Array(Math.min(COLUMNS, columns))
+  const s = Math.fround(scale)
+  let maxAbsDelta = 0
+  for (let start = 0; start < columns; start += COLUMNS) {
+    const width = Math.min(COLUMNS, columns - start)
+    for (let row = 0; row < rows; row++) {
+      sum.fill(0)
+      for (let k = 0; k < r; k++) {
+        const factor = left[row * r + k]!
+        const base = k * columns + start
+        for (let j = 0; j < width; j++) sum[j] = sum[j]! + factor * right[base + j]!
+      }
+      const at = row * columns + start
+      for (let j = 0; j < width; j++) {
+        const delta = Math.fround(s * sum[j]!)
+        const size = delta < 0 ? -delta : delta
+        // NaN is larger than nothing and nothing is larger than it: once found, it stays.
+        if (size > maxAbsDelta || size !== size) maxAbsDelta = size
+        weight[at + j] = W[at + j]! + delta
+      }
+    }
+  }
+  return { weight, maxAbsDelta }
+}
+
+/**
+ * The weight of a layer with its adapter merged into it.
+ *
+ * - `Linear`, W [out, in]: W + s·B·A
+ * - `Conv1D`, W [in, out]: W + s·(B·A)ᵀ
+ * - `Embedding`, W [vocabulary, hidden]: W + s·(B·A)ᵀ with A [r, vocabulary], B [hidden, r]
+ * @param W the base weight; not changed
+ * @param shape shape of W
+ * @param A [r, in]
+ * @param B [out, r]
+ * @returns the sum, and the largest absolute change (NaN if there is one)
+ */
+export function mergedWeight(
+  W: Float32Array,
+  kind: ModuleKind,
+  shape: readonly number[],
+  A: Float32Array,
+  B: Float32Array,
+  scale: number,
+): { weight: Float32Array; maxAbsDelta: number } {
+  const [rows = 0, columns = 0] = shape
+  const transposed = kind !== 'Linear'
+  const inFeatures = transposed ? rows : columns
+  const outFeatures = transposed ? columns : rows
+  const r = inFeatures === 0 ? 0 : A.length / inFeatures
+  if (shape.length !== 2 || W.length !== rows * columns || !Number.isInteger(r) || B.length !== outFeatures * r)
+    throw new RangeError(
+      `internal: ${kind} [${shape.join(', ')}] with ${W.length} numbers does not fit A of ${A.length} and B of ${B.length} numbers`,
+    )
+  return transposed
+    ? addProduct(W, transpose(A, r, inFeatures), transpose(B, outFeatures, r), rows, columns, r, scale)
+    : addProduct(W, B, A, rows, columns, r, scale)
+}

@@ -1,0 +1,71 @@
+/** @file Strict loading: an adapter's tensors are exactly those that its configuration asks for. */
+import { InvalidAdapterError } from '../errors.js'
+import { formatShape, isFloat, type HostTensor } from '../graph/types.js'
+import { loraAName, loraBName, type LoraTarget } from './lora.js'
+
+/** At most this many names of one kind are listed; the rest is counted. */
+const LISTED = 10
+
+function listed(title: string, items: readonly string[]): string[] {
+  if (items.length === 0) return []
+  const more = items.length > LISTED ? [`    … and ${items.length - LISTED} more`] : []
+  return [`  ${title} (${items.length}):`, ...items.slice(0, LISTED).map((item) => `    ${item}`), ...more]
+}
+
+/** Index of the first NaN or infinity, or -1, read from the bits: an exponent of ones. */
+export function firstNonFinite({ dtype, data }: HostTensor): number {
+  if (dtype === 'float16') return (data as Uint16Array).findIndex((bits) => (bits & 0x7c00) === 0x7c00)
+  if (dtype === 'bfloat16') return (data as Uint16Array).findIndex((bits) => (bits & 0x7f80) === 0x7f80)
+  return isFloat(dtype) ? (data as Float32Array).findIndex((value) => !Number.isFinite(value)) : -1
+}
+
+/**
+ * Checks an adapter's tensors (by PEFT's keys) against the layers it is for.
+ * @param source folder or file, for the message
+ * @throws InvalidAdapterError naming at once every tensor that is missing, unexpected, of the wrong shape or type, or
+ * that holds NaN or infinity
+ */
+export function checkAdapterTensors(
+  targets: readonly LoraTarget[],
+  tensors: ReadonlyMap<string, HostTensor>,
+  source = 'the adapter',
+): void {
+  const expected = new Map<string, readonly number[]>()
+  for (const { module, r } of targets) {
+    expected.set(loraAName(module.name), [r, module.inFeatures])
+    expected.set(loraBName(module.name), [module.outFeatures, r])
+  }
+  const missing: string[] = []
+  const shapes: string[] = []
+  const types: string[] = []
+  const poisoned: string[] = []
+  for (const [name, shape] of expected) {
+    const tensor = tensors.get(name)
+    if (tensor === undefined) missing.push(`${name} ${formatShape(shape)}`)
+    else if (formatShape(tensor.shape) !== formatShape(shape))
+      shapes.push(`${name}: expected ${formatShape(shape)}, found ${formatShape(tensor.shape)}`)
+    else if (!isFloat(tensor.dtype)) types.push(`${name}: ${tensor.dtype}`)
+    else {
+      const at = firstNonFinite(tensor)
+      if (at >= 0) poisoned.push(`${name}, element ${at}`)
+    }
+  }
+  const unexpected = [...tensors]
+    .filter(([name]) => !expected.has(name))
+    .map(([name, { shape }]) => `${name} ${formatShape(shape)}`)
+  const problems = [
+    ...listed('missing tensors', missing),
+    ...listed('unexpected tensors', unexpected),
+    ...listed('tensors of the wrong shape', shapes),
+    ...listed('tensors that are not floating-point', types),
+    ...listed('tensors with NaN or infinity', poisoned),
+  ]
+  if (problems.length > 0)
+    throw new InvalidAdapterError(
+      [
+        `${source} does not fit the model or its own adapter_config.json:`,
+        ...problems,
+        '  Use the base model that the adapter was trained on.',
+      ].join('\n'),
+    )
+}

@@ -1,0 +1,209 @@
+/** @file Which layers an adapter is attached to, decided exactly as PEFT 0.21 decides (`check_target_module_exists`). */
+import { InvalidOptionError } from '../errors.js'
+import type { Module } from '../graph/module.js'
+import { compareCodePoints } from '../util/python-json.js'
+import type { LoraTarget } from './lora.js'
+import { isAllLinear, type LoraConfig } from './lora-config.js'
+import { nearestNames } from './nearest.js'
+import { pythonRegex } from './python-regex.js'
+
+/** From this many targets on, PEFT stores the shortest name endings that tell them from the other modules. */
+const MIN_TARGETS_FOR_SUFFIXES = 20
+
+type Matcher = (name: string) => boolean
+
+/** Exact name, or name ending after a dot; a string is a regular expression for the whole name. */
+function nameMatcher(targets: readonly string[] | string): Matcher {
+  if (typeof targets === 'string') {
+    const regex = pythonRegex(targets, 'fullmatch')
+    return (name) => regex.test(name)
+  }
+  const exact = new Set(targets)
+  return (name) => exact.has(name) || targets.some((target) => name.endsWith(`.${target}`))
+}
+
+/** Whether the layer index in a module's name is asked for; true for every name where no index is. */
+function layerMatcher(config: LoraConfig): Matcher {
+  const { layersToTransform, layersPattern } = config
+  if (layersToTransform === null || (Array.isArray(layersToTransform) && layersToTransform.length === 0)) return () => true
+  const wanted = new Set(typeof layersToTransform === 'number' ? [layersToTransform] : layersToTransform)
+  const patterns = layersPattern === null ? [] : typeof layersPattern === 'string' ? [layersPattern] : layersPattern
+  const regexes =
+    patterns.length === 0 || layersPattern === ''
+      ? [pythonRegex('.*?\\.[^.]*\\.(?P<idx>\\d+)\\.', 'match')]
+      : patterns.map((pattern) => pythonRegex(`(?:^|.*?\\.)${pattern}\\.(?P<idx>\\d+)\\.`, 'match'))
+  return (name) => {
+    for (const regex of regexes) {
+      const index = regex.exec(name)?.groups?.['idx']
+      if (index !== undefined) return wanted.has(Number(index))
+    }
+    return false
+  }
+}
+
+/** PEFT's answer for a module name, before the kind of the module is looked at. */
+function targetMatcher(config: LoraConfig, targets: readonly string[] | string): Matcher {
+  const { excludeModules, modulesToSave } = config
+  const excluded = excludeModules === null || excludeModules.length === 0 ? () => false : nameMatcher(excludeModules)
+  const saved = (modulesToSave ?? []).map((name) => pythonRegex(`(^|.*\\.)${name}($|\\..*)`, 'match'))
+  const matches = nameMatcher(targets)
+  const exact = new Set(typeof targets === 'string' ? [] : targets)
+  const layer = layerMatcher(config)
+  return (name) => {
+    if (excluded(name) || saved.some((regex) => regex.test(name))) return false
+    // A module that is named in full is meant, whatever layersToTransform says; a regular expression knows no layers.
+    return exact.has(name) || (matches(name) && (typeof targets === 'string' || layer(name)))
+  }
+}
+
+/** Names of all modules that `all-linear` means: every linear layer but the output head. */
+const allLinear = (modules: ReadonlyMap<string, Module>): string[] =>
+  [...modules.values()].filter(({ kind, isOutputHead }) => kind !== 'Embedding' && !isOutputHead).map(({ name }) => name)
+
+/** The targets as PEFT matches them: `all-linear` expanded to names. */
+function expand(modules: ReadonlyMap<string, Module>, config: LoraConfig): readonly string[] | string {
+  const { targetModules } = config
+  if (targetModules === null)
+    throw new InvalidOptionError('"targetModules" is not set; give a list of names, a regular expression or "all-linear"')
+  return isAllLinear(targetModules) ? allLinear(modules) : targetModules
+}
+
+/** Names of the blocks that hold modules: `model.layers.0`, `model.layers`, `model`. */
+function containers(modules: ReadonlyMap<string, Module>): Set<string> {
+  const names = new Set<string>()
+  for (const name of modules.keys()) {
+    for (let dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) names.add(name.slice(0, dot))
+  }
+  for (const name of modules.keys()) names.delete(name)
+  return names
+}
+
+/**
+ * The value of a `rank_pattern` or `alpha_pattern` for a module: the first key that matches the end of its name.
+ * PEFT files store the keys in alphabetical order, so an order that matters would be lost on saving: refused.
+ */
+function patternValue(
+  patterns: readonly { key: string; value: number; regex: RegExp }[],
+  field: string,
+  name: string,
+): number | undefined {
+  const hits = patterns.filter(({ regex }) => regex.test(name))
+  const [first] = hits
+  if (first === undefined) return undefined
+  const stored = hits.reduce((a, b) => (compareCodePoints(b.key, a.key) < 0 ? b : a))
+  if (stored.value !== first.value)
+    throw new InvalidOptionError(
+      `"${field}": both "${first.key}" (${first.value}) and "${stored.key}" (${stored.value}) match ${name}; the first would count now, ` +
+        'but an adapter file keeps the keys in alphabetical order, so the other would count when it is loaded; make the keys exclusive',
+    )
+  return first.value
+}
+
+const compilePatterns = (patterns: Readonly<Record<string, number>>) =>
+  Object.entries(patterns).map(([key, value]) => ({ key, value, regex: pythonRegex(`(.*\\.)?(${key})$`, 'match') }))
+
+/**
+ * The layers that a configuration adapts, in the order of the model, with rank, alpha and scale of each.
+ *
+ * PEFT's order of checks: excluded modules, modules to save, then the targets (a regular expression for the whole
+ * name; or exact names, which pass over `layersToTransform`; or name endings). `rankPattern` and `alphaPattern`
+ * change single modules.
+ * @throws InvalidOptionError if nothing matches (with the nearest names), if something matches that cannot be adapted, or
+ * if a rank is 0 or larger than its matrix
+ */
+export function matchTargets(modules: ReadonlyMap<string, Module>, config: LoraConfig): LoraTarget[] {
+  const targets = expand(modules, config)
+  const matches = targetMatcher(config, targets)
+  const matched = [...modules.values()].filter(({ name }) => matches(name))
+  const block = [...containers(modules)].find(matches)
+  if (block !== undefined)
+    throw new InvalidOptionError(
+      `"targetModules" ${JSON.stringify(config.targetModules)} matches ${block}, which is a block of layers and not a layer; ${adaptable(modules)}`,
+    )
+  if (matched.length === 0) throw nothingMatches(modules, config)
+  const ranks = compilePatterns(config.rankPattern)
+  const alphas = compilePatterns(config.alphaPattern)
+  return matched.map((module) => {
+    const { name, kind, inFeatures, outFeatures } = module
+    if (kind === 'Embedding')
+      throw new InvalidOptionError(
+        `"targetModules" matches the embedding ${name}; LoRA on embeddings is not supported yet, leave it out`,
+      )
+    const r = patternValue(ranks, 'rankPattern', name) ?? config.r
+    const alpha = patternValue(alphas, 'alphaPattern', name) ?? config.loraAlpha
+    const largest = Math.min(inFeatures, outFeatures)
+    if (!Number.isSafeInteger(r) || r <= 0 || r > largest)
+      throw new InvalidOptionError(
+        `rank ${r} does not fit ${name} (${inFeatures} inputs, ${outFeatures} outputs); choose r from 1 to ${largest}`,
+      )
+    return { module, r, alpha, scale: config.useRslora ? alpha / Math.sqrt(r) : alpha / r }
+  })
+}
+
+const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
+
+const adaptableNames = (modules: ReadonlyMap<string, Module>): string[] => [
+  ...new Set([...modules.values()].filter(({ kind }) => kind !== 'Embedding').map(({ name }) => lastPart(name))),
+]
+
+const adaptable = (modules: ReadonlyMap<string, Module>): string =>
+  `layers that can be adapted: ${adaptableNames(modules).join(', ')}`
+
+function nothingMatches(modules: ReadonlyMap<string, Module>, config: LoraConfig): InvalidOptionError {
+  const { targetModules, excludeModules, layersToTransform, layersPattern, modulesToSave } = config
+  const wanted = typeof targetModules === 'string' ? [targetModules] : (targetModules ?? [])
+  const nearest = [...new Set(wanted.flatMap((name) => nearestNames(lastPart(name), adaptableNames(modules))))]
+  const also = Object.entries({ excludeModules, modulesToSave, layersToTransform, layersPattern }).filter(
+    ([, value]) => value !== null,
+  )
+  return new InvalidOptionError(
+    [
+      `"targetModules" ${JSON.stringify(targetModules)} matches no layer of the model`,
+      ...(also.length === 0 ? [] : [`with ${also.map(([key, value]) => `${key} ${JSON.stringify(value)}`).join(', ')}`]),
+      ...(nearest.length === 0 ? [] : [`did you mean ${nearest.join(', ')}?`]),
+      adaptable(modules),
+    ].join('; '),
+  )
+}
+
+/**
+ * PEFT's `_find_minimal_target_modules`: the shortest name endings that cover the targets and no other module.
+ * @param others names of modules that must not match
+ */
+export function minimalSuffixes(targets: readonly string[], others: Iterable<string>): string[] {
+  /** Endings of a name, shortest first: `a.b.c` gives c, b.c, a.b.c. */
+  const endings = (name: string): string[] => {
+    const parts = name.split('.')
+    return parts.map((_, i) => parts.slice(parts.length - 1 - i).join('.'))
+  }
+  const forbidden = new Set([...others].flatMap(endings))
+  const compareLists = (a: readonly string[], b: readonly string[]): number => {
+    for (let i = 0; i < a.length && i < b.length; i++) if (a[i] !== b[i]) return compareCodePoints(a[i]!, b[i]!)
+    return a.length - b.length
+  }
+  const sorted = [...new Set(targets)]
+    .map((name) => ({ name, endings: endings(name) }))
+    .sort((a, b) => compareLists(a.endings, b.endings))
+  const required = new Set<string>()
+  for (const { name, endings } of sorted) {
+    if ([...required].some((suffix) => name.endsWith(`.${suffix}`))) continue
+    const suffix = endings.find((ending) => !required.has(ending) && !forbidden.has(ending))
+    if (suffix !== undefined) required.add(suffix)
+  }
+  return required.size === 0 ? [...new Set(targets)] : [...required]
+}
+
+/**
+ * What `target_modules` of adapter_config.json says: `all-linear` is replaced by the names it means, and 20 names or
+ * more by the shortest endings, as PEFT does. Lists are sorted (PEFT's order is random).
+ */
+export function targetModulesForFile(modules: ReadonlyMap<string, Module>, config: LoraConfig): readonly string[] | string {
+  const targets = expand(modules, config)
+  if (typeof targets === 'string') return targets
+  const unique = [...new Set(targets)].sort(compareCodePoints)
+  if (unique.length < MIN_TARGETS_FOR_SUFFIXES) return unique
+  const isTarget = nameMatcher(unique)
+  const others = [...modules.keys(), ...containers(modules)].filter((name) => !isTarget(name))
+  const shorter = minimalSuffixes(unique, others)
+  return shorter.length < unique.length ? shorter.sort(compareCodePoints) : unique
+}

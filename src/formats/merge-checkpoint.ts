@@ -1,0 +1,199 @@
+/** @file Writes a merged model: every shard anew, one tensor in memory at a time, everything else copied. */
+import { firstNonFinite } from '../adapters/strict.js'
+import { mergedWeight } from '../adapters/merge-weights.js'
+import { InvalidAdapterError, InvalidModelError, InvalidOptionError } from '../errors.js'
+import { bytesOf } from '../graph/constants.js'
+import type { ModuleKind } from '../graph/module.js'
+import { formatShape, type FileTensor, type HostTensor } from '../graph/types.js'
+import type { Files } from '../io/files.js'
+import { ConfigReader, type Json } from '../models/config-reader.js'
+import { findArchitecture, graphNames } from '../models/registry.js'
+import { narrow } from '../util/half.js'
+import { INDEX_FILE, openCheckpoint, type Checkpoint } from './checkpoint.js'
+import { copySmallFiles, prepareOutput } from './merge-folder.js'
+import { loadTensor, safetensorsChunks, toFloat32, type LazyTensor } from './safetensors.js'
+
+/** One adapter's part in one weight: s·B·A. */
+export interface WeightDelta {
+  /** Module path, for messages and to tell an output head from the embedding it is tied to. */
+  readonly module: string
+  readonly kind: ModuleKind
+  /** [r, in] */
+  readonly A: Float32Array
+  /** [out, r] */
+  readonly B: Float32Array
+  readonly scale: number
+}
+
+export interface MergeRequest {
+  /** Model folder; never written to. */
+  readonly source: string
+  readonly out: string
+  /** By the weight's name in the model's graph; several parts are added in order. */
+  readonly deltas: ReadonlyMap<string, readonly WeightDelta[]>
+}
+
+export interface MergeSummary {
+  readonly mergedTensors: number
+  /** Largest absolute change of a weight by one adapter. */
+  readonly maxAbsDelta: number
+  /** Names of the files written, in the out folder. */
+  readonly files: readonly string[]
+}
+
+/** A tensor to be written: where its base comes from and what is added. */
+interface Plan {
+  readonly name: string
+  readonly base: FileTensor
+  readonly deltas: readonly WeightDelta[]
+}
+
+const moduleOf = (weight: string): string => weight.replace(/\.weight$/, '')
+
+/**
+ * What each tensor of the output is made of, by its name. An adapted output head whose weight is tied to the embedding
+ * becomes a tensor of its own: the embedding itself was not adapted.
+ */
+function plan(
+  checkpoint: Checkpoint,
+  names: ReadonlyMap<string, string>,
+  request: MergeRequest,
+): { plans: Map<string, Plan>; untied: Map<string, string> } {
+  const fileNames = new Map([...names].map(([inFile, inGraph]) => [inGraph, inFile]))
+  const plans = new Map([...checkpoint.weights].map(([name, base]): [string, Plan] => [name, { name, base, deltas: [] }]))
+  /** New tensor to the tensor that it was tied to. */
+  const untied = new Map<string, string>()
+  for (const [weight, deltas] of request.deltas) {
+    const inFile = fileNames.get(weight)
+    const base = inFile === undefined ? undefined : checkpoint.weights.get(inFile)
+    if (inFile === undefined || base === undefined)
+      throw new InvalidAdapterError(`${request.source} has no tensor "${weight}" for the adapter to be merged into`)
+    for (const delta of deltas) {
+      checkFit(inFile, base, delta)
+      const tied = delta.kind !== 'Embedding' && delta.module !== moduleOf(weight)
+      const target = tied ? `${delta.module}.weight` : inFile
+      if (tied) untied.set(target, inFile)
+      const before = tied && plans.get(target)?.base !== base ? [] : (plans.get(target)?.deltas ?? [])
+      plans.set(target, { name: target, base, deltas: [...before, delta] })
+    }
+  }
+  return { plans, untied }
+}
+
+function checkFit(name: string, { dtype, shape }: FileTensor, { module, kind, A, B }: WeightDelta): void {
+  if (!['float32', 'float16', 'bfloat16'].includes(dtype))
+    throw new InvalidModelError(`tensor "${name}" has element type ${dtype}; an adapter can be merged into F32, F16 and BF16`)
+  const [rows = 0, columns = 0] = shape
+  const [inFeatures, outFeatures] = kind === 'Linear' ? [columns, rows] : [rows, columns]
+  const r = A.length / inFeatures
+  if (shape.length !== 2 || !Number.isInteger(r) || B.length !== r * outFeatures)
+    throw new InvalidAdapterError(
+      `the adapter of ${module} (A with ${A.length} numbers, B with ${B.length}) does not fit tensor "${name}" ${formatShape(shape)}`,
+    )
+}
+
+/** Loads a tensor and adds its deltas; the element type stays. */
+async function mergeTensor(files: Files, { name, base, deltas }: Plan, onDelta: (maxAbs: number) => void): Promise<Uint8Array> {
+  if (deltas.length === 0) return files.read(base.file.path, { offset: base.file.offset, length: base.file.length })
+  let values = toFloat32(await loadTensor(files, base))
+  for (const { kind, A, B, scale } of deltas) {
+    const { weight, maxAbsDelta } = mergedWeight(values, kind, base.shape, A, B, scale)
+    values = weight
+    onDelta(maxAbsDelta)
+  }
+  const data = base.dtype === 'float32' ? values : narrow(base.dtype as 'float16' | 'bfloat16', values)
+  const merged: HostTensor = { dtype: base.dtype, shape: base.shape, data }
+  const bad = firstNonFinite(merged)
+  if (bad >= 0)
+    throw new InvalidAdapterError(
+      `merging gives ${String(values[bad])} in tensor "${name}", element ${bad}` +
+        (Number.isFinite(values[bad])
+          ? `, which ${base.dtype} cannot hold`
+          : '; the base or the adapter holds NaN or infinity, or values too large'),
+    )
+  return bytesOf(merged)
+}
+
+async function readConfig(files: Files, folder: string): Promise<Record<string, Json>> {
+  const path = `${folder}/config.json`
+  if (!(await files.exists(path)))
+    throw new InvalidModelError(`"${folder}" holds no config.json; expected a Hugging Face model folder`)
+  try {
+    const json: unknown = JSON.parse(await files.readText(path))
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, Json>
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+  }
+  throw new InvalidModelError(`${path} must hold a JSON object`)
+}
+
+/** The index of the shards with the untied tensors in it. */
+function extendIndex(
+  index: Readonly<Record<string, unknown>>,
+  checkpoint: Checkpoint,
+  added: ReadonlyMap<string, { file: string; bytes: number }>,
+): string {
+  const weightMap = { ...(index['weight_map'] as Record<string, string>) }
+  const metadata = { ...(index['metadata'] as Record<string, Json> | undefined) }
+  for (const [name, { file, bytes }] of added) {
+    if (checkpoint.weights.has(name)) continue
+    weightMap[name] = file
+    if (typeof metadata['total_size'] === 'number') metadata['total_size'] += bytes
+  }
+  const sorted = Object.fromEntries(Object.entries(weightMap).sort(([a], [b]) => (a < b ? -1 : 1)))
+  return `${JSON.stringify({ ...index, metadata, weight_map: sorted }, null, 2)}\n`
+}
+
+/**
+ * Writes `source` with the deltas added to `out`: same shards, names, element types and metadata; sums are computed in
+ * float32 and rounded once. config.json comes last, so that an interrupted merge is no model.
+ * @throws InvalidOptionError if `out` is the source, or a folder that holds anything but an earlier merge
+ * @throws InvalidAdapterError if a delta fits no tensor, or the result is not finite (the tensor is named)
+ */
+export async function mergeCheckpoint(files: Files, request: MergeRequest): Promise<MergeSummary> {
+  const { source, out } = request
+  if ((await files.realPath(source)) === (await files.realPath(out)))
+    throw new InvalidOptionError(
+      `"${out}" is the source model's own folder; merging never changes the source, choose another folder`,
+    )
+  const checkpoint = await openCheckpoint(files, source)
+  const config = await readConfig(files, source)
+  const names = graphNames(findArchitecture(new ConfigReader(config, `${source}/config.json`)), checkpoint.weights.keys())
+  const { plans, untied } = plan(checkpoint, names, request)
+  let maxAbsDelta = 0
+  const onDelta = (size: number): void => {
+    maxAbsDelta = Math.max(maxAbsDelta, size)
+  }
+  /** Untied tensors go to the shard of the tensor they were tied to. */
+  const shardOf = new Map(checkpoint.shards.flatMap(({ file, tensors }) => tensors.map((name): [string, string] => [name, file])))
+  const added = new Map(
+    [...untied].map(([name, tied]) => [
+      name,
+      { file: shardOf.get(name) ?? shardOf.get(tied)!, bytes: checkpoint.weights.get(tied)!.file.length },
+    ]),
+  )
+  for (const [name, { file }] of added) shardOf.set(name, file)
+
+  const weightFiles = [...checkpoint.shards.map(({ file }) => file), ...(checkpoint.index === undefined ? [] : [INDEX_FILE])]
+  const written = await prepareOutput(files, source, out, weightFiles)
+  for (const { file, metadata } of checkpoint.shards) {
+    const lazy = [...plans.values()]
+      .filter(({ name }) => shardOf.get(name) === file)
+      .map((p): LazyTensor => ({
+        name: p.name,
+        dtype: p.base.dtype,
+        shape: p.base.shape,
+        load: () => mergeTensor(files, p, onDelta),
+      }))
+    await files.write(`${out}/${file}`, safetensorsChunks(lazy, metadata))
+  }
+  const mergedTensors = [...plans.values()].filter(({ deltas }) => deltas.length > 0).length
+  if (checkpoint.index !== undefined) await files.write(`${out}/${INDEX_FILE}`, extendIndex(checkpoint.index, checkpoint, added))
+  await copySmallFiles(files, source, out)
+  const configText =
+    untied.size === 0
+      ? await files.read(`${source}/config.json`)
+      : `${JSON.stringify({ ...config, tie_word_embeddings: false }, null, 2)}\n`
+  await files.write(`${out}/config.json`, configText)
+  return { mergedTensors, maxAbsDelta, files: written }
+}

@@ -1,0 +1,75 @@
+/** @file PEFT adapter folders: `adapter_config.json` and `adapter_model.safetensors`, read strictly and written exactly. */
+import { InvalidAdapterError } from '../errors.js'
+import type { LoraConfig } from '../adapters/lora-config.js'
+import type { HostTensor } from '../graph/types.js'
+import type { Files } from '../io/files.js'
+import { formatAdapterConfig, parseAdapterConfig, type ParsedAdapterConfig } from './peft-config.js'
+import { encodeSafetensors, loadTensor, readSafetensorsHeader } from './safetensors.js'
+
+export const CONFIG_FILE = 'adapter_config.json'
+export const TENSORS_FILE = 'adapter_model.safetensors'
+
+/** An adapter as its folder holds it; nothing is checked against a model yet. */
+export interface AdapterFolder extends ParsedAdapterConfig {
+  /** By PEFT's keys, `base_model.model.<module>.lora_A.weight`, in the order of the file. */
+  readonly tensors: Map<string, HostTensor>
+}
+
+/** Folders below that hold an adapter: PEFT stores adapters not named "default" in a folder of their name. */
+async function adaptersBelow(files: Files, folder: string): Promise<string[]> {
+  const found: string[] = []
+  for (const name of await files.list(folder)) {
+    const path = `${folder}/${name}`
+    if ((await files.isDirectory(path)) && (await files.exists(`${path}/${CONFIG_FILE}`))) found.push(path)
+  }
+  return found
+}
+
+async function checkFolder(files: Files, folder: string): Promise<void> {
+  if (!(await files.isDirectory(folder))) throw new InvalidAdapterError(`adapter folder "${folder}" does not exist`)
+  if (!(await files.exists(`${folder}/${CONFIG_FILE}`))) {
+    const below = await adaptersBelow(files, folder)
+    throw new InvalidAdapterError(
+      `"${folder}" holds no ${CONFIG_FILE}; expected a PEFT adapter folder${below.length === 0 ? '' : `; did you mean ${below.join(' or ')}?`}`,
+    )
+  }
+  if (await files.exists(`${folder}/${TENSORS_FILE}`)) return
+  throw new InvalidAdapterError(
+    (await files.exists(`${folder}/adapter_model.bin`))
+      ? `"${folder}" holds its tensors as adapter_model.bin, a Python pickle; convert it to safetensors ` +
+          '(in Python: PeftModel.from_pretrained(model, folder).save_pretrained(other))'
+      : `"${folder}" holds no ${TENSORS_FILE}; the adapter is incomplete`,
+  )
+}
+
+/**
+ * Reads a PEFT adapter folder whole; adapters are small.
+ * @throws InvalidAdapterError if a file is missing or the configuration asks for maths that is not supported;
+ * InvalidModelError if the safetensors file is damaged
+ */
+export async function readAdapterFolder(files: Files, folder: string): Promise<AdapterFolder> {
+  await checkFolder(files, folder)
+  const source = `${folder}/${CONFIG_FILE}`
+  const parsed = parseAdapterConfig(await files.readText(source), source)
+  const { tensors: header } = await readSafetensorsHeader(files, `${folder}/${TENSORS_FILE}`)
+  const tensors = new Map<string, HostTensor>()
+  for (const [name, tensor] of header) tensors.set(name, await loadTensor(files, tensor))
+  return { ...parsed, tensors }
+}
+
+/** What is written: the configuration with its targets as they shall be stored, and the tensors by PEFT's keys. */
+export interface AdapterToWrite {
+  readonly config: LoraConfig
+  readonly tensors: ReadonlyMap<string, HostTensor>
+  readonly unknownKeys?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Writes a PEFT adapter folder that Python's `PeftModel.from_pretrained` loads. Each file appears whole or not at all;
+ * the configuration comes last, so that a folder with one has its tensors.
+ */
+export async function writeAdapterFolder(files: Files, folder: string, adapter: AdapterToWrite): Promise<void> {
+  await files.makeFolder(folder)
+  await files.write(`${folder}/${TENSORS_FILE}`, encodeSafetensors(adapter.tensors))
+  await files.write(`${folder}/${CONFIG_FILE}`, formatAdapterConfig(adapter))
+}
