@@ -57,7 +57,7 @@ export class Adapter {
    * Writes a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`. Each file appears whole or not at all.
    */
   async save(folder: string): Promise<void> {
-    const config = { ...this.config, targetModules: targetModulesForFile(this.model.modules, this.config, this.targets) }
+    const config = { ...this.config, targetModules: targetModulesForFile(this.model.modules, this.config) }
     await writeAdapterFolder(this.model.environment.files, folder, { config, tensors: this.tensors, unknownKeys: this.unknownKeys })
   }
 }

@@ -6,7 +6,7 @@ import { elementCount, type Initializer } from '../graph/types.js'
 import type { Module } from '../graph/module.js'
 import type { Architecture, BuildOptions, LanguageModelGraph } from '../models/architecture.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
-import { buildLanguageModel, findArchitecture } from '../models/registry.js'
+import { buildLanguageModel, findArchitecture, graphNames } from '../models/registry.js'
 import type { Environment } from './environment.js'
 
 /** A language model from a Hugging Face folder. Its weights stay on disk, untouched. */
@@ -21,6 +21,7 @@ export class Model {
     readonly id: string,
     readonly config: ConfigReader,
     readonly architecture: Architecture,
+    /** By the names of the graph, which are those of transformers' full model. */
     readonly weights: ReadonlyMap<string, Initializer>,
     /** Layers that can be adapted, by module path. */
     readonly modules: ReadonlyMap<string, Module>,
@@ -49,14 +50,16 @@ export class Model {
     const config = new ConfigReader(json as Record<string, Json>, configPath)
     const architecture = findArchitecture(config)
     const checkpoint: Checkpoint = await openCheckpoint(files, path)
-    const built = buildLanguageModel(config, checkpoint.weights, { mode: 'full' }, path)
-    return new Model(environment, path, id, config, architecture, checkpoint.weights, built.graph.modules, built.vocabularySize, built.maxPositions)
+    const names = graphNames(architecture, checkpoint.weights.keys())
+    const weights = new Map([...names].map(([from, to]) => [to, checkpoint.weights.get(from)!]))
+    const built = buildLanguageModel(config, weights, { mode: 'full', positions: 1 }, path)
+    return new Model(environment, path, id, config, architecture, weights, built.graph.modules, built.vocabularySize, built.maxPositions)
   }
 
   /** A model from a config and weights in memory: for tests, benchmarks and training from scratch. */
   static fromWeights(environment: Environment, config: ConfigReader, weights: ReadonlyMap<string, Initializer>, options: { path?: string; tokenizer?: Tokenizer } = {}): Model {
     const path = options.path ?? config.source
-    const built = buildLanguageModel(config, weights, { mode: 'full' }, path)
+    const built = buildLanguageModel(config, weights, { mode: 'full', positions: 1 }, path)
     const model = new Model(environment, path, path, config, findArchitecture(config), weights, built.graph.modules, built.vocabularySize, built.maxPositions)
     if (options.tokenizer !== undefined) model.tokenizerPromise = Promise.resolve(options.tokenizer)
     return model

@@ -121,7 +121,7 @@ function assemble(model: ModelBuilder, architecture: Architecture, config: Confi
     hidden,
     logits,
     vocabularySize,
-    maxPositions: Math.min(maxPositions, options.positions ?? maxPositions),
+    maxPositions,
     ...(cache && { cache }),
   }
 }

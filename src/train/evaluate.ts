@@ -1,11 +1,10 @@
 /** @file Mean loss and perplexity over a data set. */
-import type { Adapter } from '../core/adapter.js'
-import { Adapter as AdapterClass } from '../core/adapter.js'
+import { Adapter } from '../core/adapter.js'
 import type { Model } from '../core/model.js'
 import { Parameters } from '../core/parameters.js'
 import { openDataset, type Dataset } from '../data/dataset.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
-import { LossSession } from './session.js'
+import { lossOptions, LossSession } from './session.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 
 export interface EvaluateOptions {
@@ -43,12 +42,12 @@ const frozenTrainee = (model: Model): Trainee => ({
  * @throws InvalidDataError if no row has a label
  */
 export async function evaluate(subject: Model | Adapter, options: EvaluateOptions): Promise<Evaluation> {
-  const trainee = subject instanceof AdapterClass ? adapterTrainee(subject) : frozenTrainee(subject)
+  const trainee = subject instanceof Adapter ? adapterTrainee(subject) : frozenTrainee(subject)
   const { model } = trainee
   const batchSize = options.batchSize ?? 8
   if (!Number.isInteger(batchSize) || batchSize < 1) throw new InvalidOptionError(`batchSize must be a whole number of at least 1, got ${batchSize}`)
   const dataset = await openModelDataset(model, options.data, options.maxLength)
-  const session = await LossSession.create(trainee, { packed: false, maxTokens: batchSize * (options.maxLength ?? model.maxPositions) })
+  const session = await LossSession.create(trainee, lossOptions(model, batchSize, options.maxLength))
   try {
     return await evaluateDataset(session, dataset, batchSize)
   } finally {

@@ -3,6 +3,7 @@ import { float32, tensor } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import { causalLmLoss } from '../losses/causal-lm.js'
 import { adamWGraph, type AdamWOptions } from '../optim/adamw.js'
+import type { Model } from '../core/model.js'
 import type { Parameters } from '../core/parameters.js'
 import type { Session } from '../runtime/runtime.js'
 import { mix32 } from '../adapters/dropout.js'
@@ -16,10 +17,21 @@ const LOSS_CHUNK_BYTES = 64 * 2 ** 20
 /** In how many chunks the loss is computed for at most `rows` labelled positions. */
 export const lossChunks = (rows: number, vocabulary: number): number => Math.max(1, Math.ceil((rows * vocabulary * 4) / LOSS_CHUNK_BYTES))
 
+/** Length that the chunks of the loss are sized for when rows may be as long as the model allows. */
+const USUAL_LENGTH = 1024
+
 export interface LossSessionOptions {
   readonly packed: boolean
-  /** Most rows times positions of one batch, to choose the chunks of the loss. */
-  readonly maxTokens: number
+  /** Longest row that will be fed. */
+  readonly positions: number
+  /** Usual number of positions in a batch, to choose the chunks of the loss; more is slower on memory, not wrong. */
+  readonly tokens: number
+}
+
+/** What a loss session needs to know of its batches. */
+export function lossOptions(model: Model, batchSize: number, maxLength: number | undefined, packed = false): LossSessionOptions {
+  const positions = Math.min(maxLength ?? model.maxPositions, model.maxPositions)
+  return { packed, positions, tokens: batchSize * Math.min(positions, maxLength ?? USUAL_LENGTH) }
 }
 
 /** Inputs of the model that a batch gives. */
@@ -30,11 +42,11 @@ function batchFeeds(batch: Batch): Record<string, HostTensor> {
 /** Only what the graph asks for: an architecture without positions takes none, a graph without dropout no seed. */
 async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<{ session: Session; inputs: ReadonlySet<string> }> {
   const { model } = trainee
-  const prepared = trainee.build({ mode: 'full', packed: options.packed, training })
+  const prepared = trainee.build({ mode: 'full', packed: options.packed, positions: options.positions, training })
   const { graph, loss } = causalLmLoss(prepared.graph, {
     hidden: prepared.hidden,
     logits: prepared.logits,
-    chunks: lossChunks(options.maxTokens, model.vocabularySize),
+    chunks: lossChunks(options.tokens, model.vocabularySize),
   })
   let final = graph
   if (training) final = gradientGraph(graph, loss, prepared.parameters)

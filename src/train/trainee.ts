@@ -54,7 +54,7 @@ export function adapterTrainee(adapter: Adapter): Trainee {
  * All weights are held in memory, with two moments each.
  */
 export async function fullTrainee(model: Model): Promise<Trainee> {
-  const names = [...model.build({ mode: 'full' }).graph.initializers.keys()].filter((name) => model.weights.has(name))
+  const names = [...model.build({ mode: 'full', positions: 1 }).graph.initializers.keys()].filter((name) => model.weights.has(name))
   const parameters = new Parameters(names.map((name) => ({ name, shape: model.weights.get(name)!.shape })))
   for (const name of names) {
     const weight = model.weights.get(name)!

@@ -1,15 +1,15 @@
 /** @file The training loop: an async generator of events. */
 import { Adapter } from '../core/adapter.js'
-import { InvalidDataError, TrainingError } from '../errors.js'
+import { TrainingError } from '../errors.js'
 import { learningRateAt } from '../optim/schedule.js'
 import type { Batch } from '../data/batch.js'
-import type { Dataset } from '../data/dataset.js'
+import type { BatchOptions, Dataset, PositionedBatch } from '../data/dataset.js'
 import { loadCheckpoint, writeCheckpoint, type RunState } from './checkpoint.js'
 import { evaluateDataset, openModelDataset, type Evaluation } from './evaluate.js'
 import type { DoneEvent, EvalEvent, TrainEvent } from './events.js'
 import { RunLog } from './log.js'
 import { MAX_SKIPPED_IN_A_ROW, resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from './options.js'
-import { GradientSession, LossSession, UpdateSession } from './session.js'
+import { GradientSession, lossOptions, LossSession, UpdateSession } from './session.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 
 /**
@@ -33,12 +33,6 @@ export async function* train(subject: Adapter | Trainee, options: TrainOptions):
   } finally {
     await run.release()
   }
-}
-
-/** One micro-batch with where the data goes on after it. */
-interface Positioned {
-  readonly batch: Batch
-  readonly next: RunState['position']
 }
 
 class Run {
@@ -67,7 +61,6 @@ class Run {
     const batchesPerEpoch = await dataset.batchesPerEpoch(batchOptions(options))
     const totalSteps = options.steps ?? Math.max(1, Math.ceil((batchesPerEpoch * options.epochs) / options.gradAccum))
 
-    const length = Math.min(options.maxLength ?? model.maxPositions, model.maxPositions)
     const update = await UpdateSession.create(trainee, {
       beta1: options.beta1,
       beta2: options.beta2,
@@ -95,9 +88,9 @@ class Run {
     const log = await RunLog.open(files, options.out, state.step)
     // Proof that the folder can be written, before hours of work depend on it.
     if (options.out !== undefined) await files.makeFolder(options.out)
-    const gradients = await GradientSession.create(trainee, { packed: options.packing, maxTokens: options.batchSize * length })
+    const gradients = await GradientSession.create(trainee, lossOptions(model, options.batchSize, options.maxLength, options.packing))
     const evaluation =
-      evalDataset === undefined ? undefined : await LossSession.create(trainee, { packed: false, maxTokens: options.evalBatchSize * length })
+      evalDataset === undefined ? undefined : await LossSession.create(trainee, lossOptions(model, options.evalBatchSize, options.maxLength))
     return new Run(trainee, options, dataset, evalDataset, totalSteps, gradients, update, evaluation, log, state)
   }
 
@@ -120,7 +113,7 @@ class Run {
     let stoppedEarly = false
     let evaluatedAt = -1
     let savedAt = this.state.step
-    const batches = this.batches()
+    const batches = this.dataset.batches({ ...batchOptions(options), epochs: Infinity, start: this.state.position })
     try {
       while (this.state.step < this.totalSteps && !stoppedEarly) {
         const epoch = this.state.position.epoch
@@ -141,7 +134,7 @@ class Run {
         if (aborted) break
       }
     } finally {
-      await batches.return?.(undefined)
+      await batches.return(undefined)
     }
     const aborted = options.signal?.aborted === true && this.state.step < this.totalSteps
     if (this.evaluation !== undefined && evaluatedAt !== this.state.step && !aborted) yield await this.evaluate()
@@ -165,24 +158,8 @@ class Run {
     return done
   }
 
-  /** Micro-batches from the state's position on, epoch after epoch. */
-  private async *batches(): AsyncGenerator<Positioned> {
-    let { epoch, batch: index } = this.state.position
-    for (;;) {
-      let seen = 0
-      for await (const batch of this.dataset.batches({ ...batchOptions(this.options), epochs: 1, start: { epoch, batch: index } })) {
-        seen++
-        index++
-        yield { batch, next: { epoch, batch: index } }
-      }
-      if (seen === 0 && index === 0) throw new InvalidDataError('the training data gives no batch: no row has a labelled token')
-      epoch++
-      index = 0
-    }
-  }
-
   /** One update from `gradAccum` micro-batches, weighted by their labelled tokens. */
-  private async *step(batches: AsyncGenerator<Positioned>): AsyncGenerator<TrainEvent> {
+  private async *step(batches: AsyncGenerator<PositionedBatch>): AsyncGenerator<TrainEvent> {
     const { options, state } = this
     const { now } = this.trainee.model.environment
     const started = now()
@@ -193,14 +170,13 @@ class Run {
     let position = state.position
     let microBatches = state.microBatches
     for (let k = 0; k < options.gradAccum; k++) {
-      const { value, done } = await batches.next()
+      const { value: batch, done } = await batches.next()
       if (done === true) break
-      const { batch, next } = value as Positioned
       const result = await this.gradients.run(batch, options.seed ^ Math.imul(++microBatches, 0x9e3779b1))
       sum += result.loss
       labelled += batch.tokens
       tokens += countNonZero(batch)
-      position = next
+      position = batch.next
       if (gradient === undefined) gradient = result.gradient
       else for (let i = 0; i < gradient.length; i++) gradient[i]! += result.gradient[i]!
     }
@@ -273,7 +249,7 @@ class Run {
   }
 }
 
-const batchOptions = (o: ResolvedTrainOptions): Parameters<Dataset['batchesPerEpoch']>[0] => ({
+const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
   batchSize: o.batchSize,
   shuffle: o.shuffle,
   seed: o.seed,

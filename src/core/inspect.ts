@@ -1,0 +1,221 @@
+/** @file A description of what a path holds: model folder, adapter folder, .safetensors or .onnx. Headers are read, weights are not. */
+import { loraAName, loraBName } from '../adapters/lora.js'
+import type { LoraConfig } from '../adapters/lora-config.js'
+import { checkAdapterTensors } from '../adapters/strict.js'
+import { matchTargets } from '../adapters/targets.js'
+import { InvalidModelError } from '../errors.js'
+import { CONFIG_FILE, readAdapterFolder, TENSORS_FILE } from '../formats/peft.js'
+import { readSafetensorsHeader } from '../formats/safetensors.js'
+import type { Module } from '../graph/module.js'
+import { elementCount, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
+import { decodeModel } from '../onnx/decode.js'
+import type { Environment } from './environment.js'
+import { Model } from './model.js'
+
+/** A layer that can be adapted. */
+export interface InspectedModule {
+  readonly name: string
+  /** `Linear`, `Conv1D`, an ONNX operator, or `matrix` where a file does not tell. */
+  readonly kind: string
+  /** Of the weight, as stored. */
+  readonly shape: readonly number[]
+  /** Parameters of the weight. */
+  readonly parameters: number
+}
+
+export interface InspectedTarget {
+  readonly name: string
+  readonly r: number
+  readonly alpha: number
+  readonly scale: number
+  readonly inFeatures: number
+  readonly outFeatures: number
+  /** Of A and B together. */
+  readonly parameters: number
+}
+
+export interface ModelInspection {
+  readonly kind: 'model'
+  readonly path: string
+  readonly architecture: string
+  readonly parameters: number
+  /** Element types of the weights on disk. */
+  readonly dtypes: readonly string[]
+  readonly vocabularySize: number
+  readonly maxPositions: number
+  readonly defaultTargetModules: readonly string[]
+  readonly modules: readonly InspectedModule[]
+}
+
+export interface AdapterInspection {
+  readonly kind: 'adapter'
+  readonly path: string
+  readonly baseModel: string | null
+  readonly r: number
+  readonly alpha: number
+  readonly dropout: number
+  readonly useRslora: boolean
+  readonly rankPattern: Readonly<Record<string, number>>
+  readonly alphaPattern: Readonly<Record<string, number>>
+  readonly targetModules: LoraConfig['targetModules']
+  readonly parameters: number
+  /** Size of the tensors' file. */
+  readonly bytes: number
+  readonly modules: readonly InspectedTarget[]
+}
+
+export interface FileInspection {
+  readonly kind: 'safetensors' | 'onnx'
+  readonly path: string
+  readonly parameters: number
+  readonly bytes: number
+  readonly tensors: number
+  /** Metadata of a safetensors file; operator sets of an ONNX file. */
+  readonly metadata: Readonly<Record<string, string>>
+  readonly modules: readonly InspectedModule[]
+}
+
+export type Inspection = ModelInspection | AdapterInspection | FileInspection
+
+/**
+ * Describes a model or adapter folder, a `.safetensors` or an `.onnx` file.
+ * @throws InvalidModelError, InvalidAdapterError if it is damaged or of an unknown kind
+ */
+export async function inspect(path: string, environment: Environment): Promise<Inspection> {
+  const { files } = environment
+  if (await files.isDirectory(path)) {
+    if (await files.exists(`${path}/${CONFIG_FILE}`)) return inspectAdapter(path, environment)
+    if (await files.exists(`${path}/config.json`)) return inspectModel(path, environment)
+    throw new InvalidModelError(`"${path}" holds neither config.json (a model) nor ${CONFIG_FILE} (an adapter)`)
+  }
+  if (!(await files.exists(path))) throw new InvalidModelError(`"${path}" does not exist`)
+  if (path.endsWith('.safetensors')) return inspectSafetensors(path, environment)
+  if (path.endsWith('.onnx')) return inspectOnnx(path, environment)
+  throw new InvalidModelError(
+    `"${path}" is of no kind that can be inspected; expected a model or adapter folder, .safetensors or .onnx`,
+  )
+}
+
+async function inspectModel(path: string, environment: Environment): Promise<ModelInspection> {
+  const model = await Model.open(path, environment)
+  return {
+    kind: 'model',
+    path,
+    architecture: model.config.string('model_type'),
+    parameters: model.parameterCount,
+    dtypes: [...new Set([...model.weights.values()].map(({ dtype }) => dtype))].sort(),
+    vocabularySize: model.vocabularySize,
+    maxPositions: model.maxPositions,
+    defaultTargetModules: model.architecture.defaultTargetModules,
+    modules: [...model.modules.values()]
+      .filter(({ kind }) => kind !== 'Embedding')
+      .map(({ name, kind, inFeatures, outFeatures }) => ({
+        name,
+        kind,
+        shape: kind === 'Conv1D' ? [inFeatures, outFeatures] : [outFeatures, inFeatures],
+        parameters: inFeatures * outFeatures,
+      })),
+  }
+}
+
+/** The layers that an adapter's own tensors tell of: A is [r, in], B is [out, r]. */
+function modulesOf(tensors: ReadonlyMap<string, HostTensor>): Map<string, Module> {
+  const modules = new Map<string, Module>()
+  const [prefix, suffix] = loraAName('\0').split('\0') as [string, string]
+  for (const [key, { shape }] of tensors) {
+    if (!key.startsWith(prefix) || !key.endsWith(suffix)) continue
+    const name = key.slice(prefix.length, key.length - suffix.length)
+    const B = tensors.get(loraBName(name))
+    if (shape.length !== 2 || B?.shape.length !== 2) continue
+    const none = { weight: '', bias: undefined, input: '', output: '', isOutputHead: false }
+    modules.set(name, { name, kind: 'Linear', inFeatures: shape[1]!, outFeatures: B.shape[0]!, ...none })
+  }
+  return modules
+}
+
+async function inspectAdapter(path: string, { files }: Environment): Promise<AdapterInspection> {
+  const { config, tensors } = await readAdapterFolder(files, path)
+  const modules = modulesOf(tensors)
+  // A folder without target_modules relies on the architecture's defaults; here the tensors themselves say what is adapted.
+  const targets = matchTargets(modules, {
+    ...config,
+    targetModules: [...modules.keys()],
+    layersToTransform: null,
+    layersPattern: null,
+  })
+  checkAdapterTensors(targets, tensors, path)
+  return {
+    kind: 'adapter',
+    path,
+    baseModel: config.baseModelNameOrPath,
+    r: config.r,
+    alpha: config.loraAlpha,
+    dropout: config.loraDropout,
+    useRslora: config.useRslora,
+    rankPattern: config.rankPattern,
+    alphaPattern: config.alphaPattern,
+    targetModules: config.targetModules,
+    parameters: [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    bytes: await files.size(`${path}/${TENSORS_FILE}`),
+    modules: targets.map(({ module: { name, inFeatures, outFeatures }, r, alpha, scale }) => ({
+      name,
+      r,
+      alpha,
+      scale,
+      inFeatures,
+      outFeatures,
+      parameters: r * (inFeatures + outFeatures),
+    })),
+  }
+}
+
+async function inspectSafetensors(path: string, { files }: Environment): Promise<FileInspection> {
+  const { tensors, metadata } = await readSafetensorsHeader(files, path)
+  const matrices = [...tensors].filter(([name, { shape }]) => name.endsWith('.weight') && shape.length >= 2)
+  return {
+    kind: 'safetensors',
+    path,
+    parameters: [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    bytes: await files.size(path),
+    tensors: tensors.size,
+    metadata,
+    modules: matrices.map(([name, { shape }]) => ({
+      name: name.slice(0, -'.weight'.length),
+      kind: shape.length === 2 ? 'matrix' : 'kernel',
+      shape,
+      parameters: elementCount(shape),
+    })),
+  }
+}
+
+/** Operators whose second input is a weight that LoRA can stand beside. */
+const WEIGHTED = new Set(['MatMul', 'Gemm', 'Conv'])
+
+async function inspectOnnx(path: string, { files }: Environment): Promise<FileInspection> {
+  const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '.'
+  const graph = decodeModel(await files.read(path), { folder, source: path })
+  const constants = new Map<string, Initializer>(graph.initializers)
+  for (const { op, outputs, attributes } of graph.nodes) {
+    const value = attributes['value']
+    if (op === 'Constant' && value?.type === 'tensor') constants.set(outputs[0]!, value.value)
+  }
+  const modules = new Map<string, InspectedModule>()
+  for (const { op, inputs } of graph.nodes) {
+    const weight = inputs[1] === undefined ? undefined : constants.get(inputs[1])
+    if (!WEIGHTED.has(op) || weight === undefined || weight.shape.length < 2) continue
+    modules.set(inputs[1]!, { name: inputs[1]!, kind: op, shape: weight.shape, parameters: elementCount(weight.shape) })
+  }
+  const inside = await files.size(path)
+  const external = [...constants.values()].reduce((sum, t) => sum + (isFileTensor(t) ? t.file.length : 0), 0)
+  return {
+    kind: 'onnx',
+    path,
+    parameters: [...constants.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    bytes: inside + external,
+    tensors: constants.size,
+    metadata: Object.fromEntries(
+      [...graph.opsets].map(([domain, version]) => [domain === '' ? 'ai.onnx' : domain, String(version)]),
+    ),
+    modules: [...modules.values()],
+  }
+}
