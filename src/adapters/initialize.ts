@@ -1,4 +1,5 @@
 /** @file First values of A and B (reference: PEFT's `reset_lora_parameters`). */
+import { InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
 import type { InitLoraWeights } from './lora-config.js'
 import type { LoraTarget } from './lora.js'
@@ -14,6 +15,8 @@ import type { LoraTarget } from './lora.js'
  * Every layer has a random stream of its own: adding or removing a target changes no other layer's numbers.
  */
 export function initializeLora(target: LoraTarget, init: InitLoraWeights, seed: number, A: Float32Array, B: Float32Array): void {
+  if (typeof init === 'string' && init !== 'gaussian')
+    throw new InvalidOptionError(`initialisation "${init}" of new adapters is not supported yet; use true, false or "gaussian"`)
   const { module, r } = target
   const random = Random.derive(seed, 'lora', module.name)
   const uniform = (into: Float32Array, fanIn: number): void => {

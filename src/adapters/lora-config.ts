@@ -1,6 +1,7 @@
 /** @file The options of a LoRA adapter: PEFT's `LoraConfig` in camelCase, its defaults and its rules. */
 import { InvalidOptionError } from '../errors.js'
 import type { JsonValue } from '../util/python-json.js'
+import { isSupported } from './supported.js'
 
 /** How A and B begin: true, false, `gaussian`, and in adapters of others further names that PEFT knows. */
 export type InitLoraWeights = boolean | string
@@ -154,6 +155,9 @@ export function completeLoraConfig(fields: Partial<LoraConfig>, defaultTargetMod
   const config: LoraConfig = { ...loraDefaults, ...given }
   const problem = loraConfigProblem(config)
   if (problem !== undefined) throw new InvalidOptionError(`LoRA option ${problem}`)
+  for (const [field, value] of Object.entries(given) as [keyof LoraConfig, JsonValue][])
+    if (!isSupported(peftKey(field), value))
+      throw new InvalidOptionError(`LoRA option "${field}": ${JSON.stringify(value)} is not supported yet`)
   if (!isEmpty(config.targetModules)) return config
   if (defaultTargetModules.length === 0)
     throw new InvalidOptionError(

@@ -26,13 +26,6 @@ const supportedValues: Readonly<Record<string, (value: JsonValue) => boolean>> =
   init_lora_weights: (v) => typeof v === 'boolean' || ['gaussian', 'eva', 'orthogonal', 'mica'].includes(v as string),
 }
 
-/** Initialisations that a new adapter can start from; a stored one may have started from others. */
-const supportedInits: readonly JsonValue[] = [true, false, 'gaussian']
-
 /** Whether an adapter with this key and value, in PEFT's names, can be computed. True for keys that change no maths. */
 export const isSupported = (key: string, value: JsonValue): boolean =>
   !Object.hasOwn(supportedValues, key) || supportedValues[key]!(value)
-
-/** Whether a new adapter can be made with this key and value. */
-export const isSupportedForNew = (key: string, value: JsonValue): boolean =>
-  key === 'init_lora_weights' ? supportedInits.includes(value) : isSupported(key, value)

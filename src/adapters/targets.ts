@@ -41,8 +41,8 @@ function layerMatcher(config: LoraConfig): Matcher {
   }
 }
 
-/** PEFT's answer for a module name, before the kind of the module is looked at. */
-function targetMatcher(config: LoraConfig, targets: readonly string[] | string): Matcher {
+/** PEFT's answer for a module name, before the kind of the module is looked at. `all-linear` must be expanded before. */
+export function targetMatcher(config: LoraConfig, targets: readonly string[] | string): Matcher {
   const { excludeModules, modulesToSave } = config
   const excluded = excludeModules === null || excludeModules.length === 0 ? () => false : nameMatcher(excludeModules)
   const saved = (modulesToSave ?? []).map((name) => pythonRegex(`(^|.*\\.)${name}($|\\..*)`, 'match'))
@@ -99,7 +99,8 @@ function patternValue(
   return first.value
 }
 
-const compilePatterns = (patterns: Readonly<Record<string, number>>) =>
+/** The keys of a pattern as PEFT's `get_pattern_key` compiles them. */
+export const compilePatterns = (patterns: Readonly<Record<string, number>>) =>
   Object.entries(patterns).map(([key, value]) => ({ key, value, regex: pythonRegex(`(.*\\.)?(${key})$`, 'match') }))
 
 /**
