@@ -1,5 +1,5 @@
 /** @file Chat templates: a dialogue to the text a model was taught, and the stretches of it that the assistant wrote. */
-import { Template } from '@huggingface/jinja'
+import { Environment, Interpreter, Template } from '@huggingface/jinja'
 import { InvalidDataError } from '../errors.js'
 import type { Message } from './row-shapes.js'
 import { strftime } from '../util/strftime.js'
@@ -22,6 +22,18 @@ const CLOSE = '\uFDD1'
 const MARK = /[\uFDD0\uFDD1]/g
 /** transformers' own tag around what the assistant writes. */
 const GENERATION_TAG = /\{%-?\s*generation\s*-?%\}/
+
+/** What every template may use. */
+const globals: Readonly<Record<string, unknown>> = {
+  ...{ true: true, True: true, false: false, False: false, none: null, None: null },
+  raise_exception: (message: string) => {
+    throw new Error(message)
+  },
+  range: (start: number, stop?: number, step = 1): number[] => {
+    const [from, to] = stop === undefined ? [0, start] : [start, stop]
+    return Array.from({ length: Math.max(0, Math.ceil((to - from) / step)) }, (_, i) => from + i * step)
+  },
+}
 
 /** A model's chat template in the environment that transformers gives it: trimmed blocks, `raise_exception`, `strftime_now`, no tools. */
 export class ChatTemplate {
@@ -125,14 +137,21 @@ export class ChatTemplate {
         throw new InvalidDataError('A message holds a Unicode noncharacter (U+FDD0 or U+FDD1); remove it.')
     }
     try {
-      return template.render({
+      const environment = new Environment()
+      const values = {
+        ...globals,
         ...this.variables,
         messages,
         add_generation_prompt: addGenerationPrompt,
         tools: null,
         documents: null,
-        strftime_now: (format: string) => strftime(this.clock(), format),
-      })
+      }
+      for (const [name, value] of Object.entries(values)) environment.set(name, value)
+      environment.set('strftime_now', (format: string) => strftime(this.clock(), format))
+      // Not `template.render`, which brings a `strftime_now` of the system's clock and language.
+      const output = new Interpreter(environment).run(template.parsed)
+      if (typeof output.value !== 'string') throw new Error('it renders to no text')
+      return output.value
     } catch (cause) {
       throw new InvalidDataError(`${this.file}: the chat template refuses the dialogue (${messageOf(cause)}).`, { cause })
     }

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { encodeRow, type ExampleOptions } from './examples.js'
+import { byteTokenizer, memoryFiles } from '../../test/support/data.js'
+import { loadTokenizer } from './tokenizer.js'
+
+const config = { tokenizer_class: 'LlamaTokenizer', bos_token: '<s>', eos_token: '</s>', add_bos_token: true }
+const files = memoryFiles({
+  'm/tokenizer.json': byteTokenizer(['<s>', '</s>']),
+  'm/tokenizer_config.json': JSON.stringify(config),
+})
+const tokenizer = await loadTokenizer(files, 'm')
+if (tokenizer === undefined) throw new Error('no tokenizer')
+const options: ExampleOptions = { tokenizer, vocabularySize: 258, maxPositions: 64 }
+const encode = (value: Record<string, unknown>, changes: Partial<ExampleOptions> = {}) =>
+  encodeRow({ value, file: 'd.jsonl', line: 3 }, { ...options, ...changes })
+const BOS = 256
+const EOS = 257
+const _ = -100
+
+describe('encodeRow', () => {
+  it('learns all of a text, with the end of text once', () => {
+    expect(encode({ text: 'ab' })).toEqual({
+      inputIds: [BOS, 97, 98, EOS],
+      attentionMask: [1, 1, 1, 1],
+      labels: [BOS, 97, 98, EOS],
+      tokens: 3,
+      truncated: false,
+    })
+    expect(encode({ text: 'ab</s>' }).inputIds).toEqual([BOS, 97, 98, EOS])
+  })
+
+  it('learns the completion and the end of text, not the prompt', () => {
+    const example = encode({ prompt: 'a\n', completion: 'bc' })
+    expect(example.inputIds).toEqual([BOS, 97, 10, 98, 99, EOS])
+    expect(example.labels).toEqual([_, _, _, 98, 99, EOS])
+    expect(example.tokens).toBe(3)
+  })
+
+  it('learns the end alone of an empty completion', () => {
+    expect(encode({ prompt: 'a', completion: '' }).labels).toEqual([_, _, EOS])
+  })
+
+  it('takes tokenised rows as they are, without the padding at their end', () => {
+    expect(encode({ input_ids: [5, 6, 7, 0, 0], attention_mask: [1, 1, 1, 0, 0] })).toMatchObject({
+      inputIds: [5, 6, 7],
+      labels: [5, 6, 7],
+      tokens: 2,
+    })
+    expect(encode({ input_ids: [0, 6, 7], attention_mask: [0, 1, 1] })).toMatchObject({
+      inputIds: [0, 6, 7],
+      attentionMask: [0, 1, 1],
+      labels: [_, 6, 7],
+    })
+    expect(encode({ input_ids: [5, 6, 7], labels: [_, 9, _] })).toMatchObject({ labels: [_, 9, _], tokens: 1 })
+  })
+
+  it('cuts the end off and says so', () => {
+    expect(encode({ prompt: 'abc', completion: 'defg' }, { maxLength: 6 })).toMatchObject({
+      inputIds: [BOS, 97, 98, 99, 100, 101],
+      labels: [_, _, _, _, 100, 101],
+      tokens: 2,
+      truncated: true,
+    })
+    expect(encode({ prompt: 'abcdef', completion: 'g' }, { maxLength: 6 }).tokens).toBe(0)
+  })
+
+  it.each([
+    [
+      { text: 'a' },
+      { vocabularySize: 256 },
+      "d.jsonl, line 3: token id 256 at position 0 is outside the model's vocabulary of 256 (0 to 255)",
+    ],
+    [{ input_ids: [1, -1] }, {}, 'token id -1 at position 1'],
+    [{ input_ids: [1, 2], labels: [-100, 300] }, {}, 'label 300 at position 1 is neither -100 nor'],
+    [
+      { text: 'x'.repeat(80) },
+      {},
+      'd.jsonl, line 3: 82 tokens, but the model has only 64 positions; set maxLength (--max-length) to at most 64',
+    ],
+    [{ messages: [{ role: 'user', content: 'x' }] }, {}, 'd.jsonl, line 3: m: the model has no chat template'],
+  ])('refuses %j', (value, changes, message) => {
+    expect(() => encode(value, changes)).toThrow(message)
+  })
+
+  it('needs a tokenizer for text, none for tokens', () => {
+    const bare = { vocabularySize: 258, maxPositions: 64 }
+    expect(() => encodeRow({ value: { text: 'a' }, file: 'd.jsonl', line: 3 }, bare)).toThrow(
+      "d.jsonl, line 3: the row is text, but the model's folder has no tokenizer.json",
+    )
+    expect(encodeRow({ value: { input_ids: [1, 2] }, file: 'd.jsonl', line: 3 }, bare).tokens).toBe(1)
+  })
+})

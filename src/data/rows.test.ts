@@ -1,0 +1,151 @@
+import { mkdtemp, rm, writeFile, truncate, open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { InvalidDataError } from '../errors.js'
+import { nodeFiles } from '../io/node-files.js'
+import { openRows, readRows, type Row } from './rows.js'
+import { memoryFiles } from '../../test/support/data.js'
+
+async function rowsOf(name: string, content: string | Uint8Array): Promise<Row[]> {
+  const rows: Row[] = []
+  for await (const row of readRows(memoryFiles({ [name]: content }), name)) rows.push(row)
+  return rows
+}
+
+describe('JSON lines', () => {
+  it('reads objects with their lines, past a byte order mark, CRLF, blank lines and a missing last newline', async () => {
+    const rows = await rowsOf('a.jsonl', '\uFEFF{"text":"é1"}\r\n\r\n  \t\n {"text":"2"}\n\n{"text":"3"}')
+    expect(rows).toEqual([
+      { value: { text: 'é1' }, file: 'a.jsonl', line: 1 },
+      { value: { text: '2' }, file: 'a.jsonl', line: 4 },
+      { value: { text: '3' }, file: 'a.jsonl', line: 6 },
+    ])
+  })
+
+  it('reads rows in any order', async () => {
+    const source = await openRows(memoryFiles({ 'a.jsonl': '{"n":0}\n{"n":1}\n{"n":2}\n' }), 'a.jsonl')
+    expect(source.length).toBe(3)
+    expect([await source.row(2), await source.row(0), await source.row(1)].map((row) => row.value['n'])).toEqual([2, 0, 1])
+  })
+
+  it.each([
+    ['{"a":1}\n{"a":', 'a.jsonl, line 2: not valid JSON'],
+    ['{"a":1}\n\n[1]', 'a.jsonl, line 3: expected a JSON object, found an array'],
+    ['null', 'a.jsonl, line 1: expected a JSON object, found null'],
+    ['"x"', 'a.jsonl, line 1: expected a JSON object, found a string'],
+    ['[\n{"a":1}\n]', 'The file looks like one JSON array: write each element on a line of its own.'],
+  ])('refuses %j', async (content, message) => {
+    const error = await rowsOf('a.jsonl', content).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(InvalidDataError)
+    expect((error as Error).message).toContain(message)
+  })
+
+  it('names the line of bytes that are no UTF-8, and tells UTF-16', async () => {
+    const bytes = Uint8Array.from([...new TextEncoder().encode('{"a":1}\n{"a":"'), 0xff, ...new TextEncoder().encode('"}')])
+    await expect(rowsOf('a.jsonl', bytes)).rejects.toThrow('a.jsonl, line 2: the bytes are not valid UTF-8')
+    await expect(rowsOf('a.jsonl', Uint8Array.from([0xff, 0xfe, 0x7b, 0]))).rejects.toThrow('a.jsonl, line 1: the file is UTF-16')
+  })
+
+  it('refuses an extension it does not know', async () => {
+    await expect(rowsOf('a.txt', 'x')).rejects.toThrow(
+      'a.txt: the extension tells no data format; rename the file to one of .jsonl',
+    )
+    await expect(rowsOf('constructor', 'x')).rejects.toThrow('the extension tells no data format')
+  })
+})
+
+describe('CSV and TSV', () => {
+  it('reads quoted fields with commas, quotes and newlines, and counts lines of the file', async () => {
+    const rows = await rowsOf('a.csv', '\uFEFFprompt,completion\r\n"a, ""b""\nc",d\r\n\r\n e ,\r\n')
+    expect(rows).toEqual([
+      { value: { prompt: 'a, "b"\nc', completion: 'd' }, file: 'a.csv', line: 2 },
+      { value: { prompt: ' e ', completion: '' }, file: 'a.csv', line: 5 },
+    ])
+  })
+
+  it('takes quotes in tab-separated values as they are, and keeps a blank first column', async () => {
+    const rows = await rowsOf('a.tsv', 'text\tlabel\nhe said "hi\t1\r\n\t2\n')
+    expect(rows.map((row) => [row.value, row.line])).toEqual([
+      [{ text: 'he said "hi', label: '1' }, 2],
+      [{ text: '', label: '2' }, 3],
+    ])
+  })
+
+  it.each([
+    ['', 'a.csv: the file is empty'],
+    ['a,b\n1,2,3\n', 'a.csv, line 2: 3 fields where the header names 2 (a, b)'],
+    ['a,a\n', 'a.csv, line 1: the header names "a" twice'],
+    ['a,\n', 'a.csv, line 1: column 2 of the header has no name'],
+    ['a,b\n1,2\n"x,3\n4,5\n', 'a.csv, line 3: a double quote opens a field and none closes it'],
+    ['a,b\n1,x"y"\n', 'a.csv, line 2: not valid CSV'],
+  ])('refuses %j', async (content, message) => {
+    await expect(rowsOf('a.csv', content)).rejects.toThrow(message)
+  })
+})
+
+describe('Parquet', () => {
+  const files = nodeFiles()
+  const path = join(import.meta.dirname, '../../test/fixtures/data/rows.parquet')
+
+  it('reads rows of several groups in any order; empty cells are absent', async () => {
+    const source = await openRows(files, path)
+    expect(source.length).toBe(5)
+    expect((await source.row(4)).value).toEqual({ prompt: 'prompt 4', completion: 'answer 4 é', id: 4 })
+    expect(await source.row(3)).toEqual({ value: { prompt: 'prompt 3', id: 3 }, file: path, line: 4 })
+    expect((await source.row(0)).value['prompt']).toBe('prompt 0')
+  })
+
+  it('refuses what is no Parquet file', async () => {
+    await expect(openRows(memoryFiles({ 'a.parquet': 'no parquet at all' }), 'a.parquet')).rejects.toThrow(
+      'a.parquet: not a Parquet file, or damaged',
+    )
+  })
+})
+
+describe('a file larger than it may cost', () => {
+  it('is never held in memory', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'lowrank-rows-'))
+    try {
+      const path = join(folder, 'large.jsonl')
+      // 256 MB of which almost all is a hole.
+      const size = 256 << 20
+      await writeFile(path, '{"text":"first"}\n')
+      await truncate(path, size)
+      const handle = await open(path, 'r+')
+      // A hole reads as zero bytes: closed off from the rows by newlines, it is one row that is no JSON.
+      await handle.write('\n{"text":"last"}\n', size - 17)
+      await handle.close()
+
+      const files = nodeFiles()
+      let largest = 0
+      const watched = {
+        ...files,
+        read: (p: string, range?: { offset: number; length: number }) => (
+          (largest = Math.max(largest, range?.length ?? Infinity)),
+          files.read(p, range)
+        ),
+      }
+      const source = await openRows(watched, path)
+      expect(source.length).toBe(3)
+      expect((await source.row(0)).value).toEqual({ text: 'first' })
+      expect((await source.row(2)).value).toEqual({ text: 'last' })
+      expect(largest).toBeLessThanOrEqual(4 << 20)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  it('is read in stretches when read in order, and row by row when not', async () => {
+    const line = `${JSON.stringify({ text: 'x'.repeat(1000) })}\n`
+    const files = memoryFiles({ 'a.jsonl': line.repeat(8000) })
+    const source = await openRows(files, 'a.jsonl')
+    files.reads.length = 0
+    for (let i = 0; i < 8000; i++) await source.row(i)
+    expect(files.reads.length).toBeLessThan(12)
+    expect(Math.max(...files.reads.map((read) => read.length))).toBeLessThanOrEqual(1 << 20)
+    files.reads.length = 0
+    for (let i = 0; i < 100; i++) await source.row((i * 7919) % 8000)
+    expect(Math.max(...files.reads.slice(1).map((read) => read.length))).toBe(line.length)
+  })
+})
