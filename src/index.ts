@@ -1,21 +1,33 @@
 /** @file lowrank: LoRA for JavaScript. Everything public of the Node entry, by name. */
 import { addLora as addLoraTo, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
+import { inspect as inspectWith, type Inspection } from './core/inspect.js'
 import { Model } from './core/model.js'
+import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
 import { nodeEnvironment } from './node-environment.js'
 import type { RuntimeOptions } from './runtime/runtime.js'
 
-/** Where and how a model runs. */
-export type LoadOptions = RuntimeOptions
+/** How hub ids are fetched. */
+export type HubOptions = Pick<
+  ResolveOptions,
+  'revision' | 'token' | 'cacheDir' | 'endpoint' | 'offline' | 'onProgress' | 'onWarning'
+>
+
+/** Where and how a model runs, and how it is fetched. */
+export type LoadOptions = RuntimeOptions & HubOptions
 
 /**
- * Opens a Hugging Face model folder. Weights stay on disk and are never changed.
+ * Opens a Hugging Face model. Weights stay on disk and are never changed.
  *
- * @param path folder with `config.json` and `model.safetensors` (or shards)
+ * @param path folder with `config.json` and `model.safetensors` (or shards), or a hub id: `owner/name[@revision]`
  * @throws InvalidModelError if the folder is incomplete, damaged, or of an unknown architecture
+ * @throws HubError if it is a hub id that cannot be fetched
  * @example
  * const model = await loadModel('./SmolLM2-135M')
  */
-export const loadModel = (path: string, options: LoadOptions = {}): Promise<Model> => Model.open(path, nodeEnvironment(options))
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
+  const found = await resolveModel(path, options)
+  return Model.open(found.path, nodeEnvironment(options), found.id)
+}
 
 /**
  * Puts a new LoRA adapter on a model.
@@ -24,13 +36,30 @@ export const loadModel = (path: string, options: LoadOptions = {}): Promise<Mode
  * @example
  * const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] })
  */
-export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> => Promise.resolve().then(() => addLoraTo(model, options))
+export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> =>
+  Promise.resolve().then(() => addLoraTo(model, options))
 
-/** Loads a PEFT adapter folder onto a model, strictly. */
-export const loadAdapter = (model: Model, path: string): Promise<Adapter> => loadAdapterOf(model, path)
+/** Loads a PEFT adapter, from a folder or a hub id, onto a model, strictly. */
+export async function loadAdapter(model: Model, path: string, options: HubOptions = {}): Promise<Adapter> {
+  return loadAdapterOf(model, (await resolveModel(path, { ...options, kind: 'adapter' })).path)
+}
+
+/** Describes what a path or hub id holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
+export async function inspect(path: string, options: HubOptions = {}): Promise<Inspection> {
+  return inspectWith((await resolveModel(path, { ...options, kind: 'any' })).path, nodeEnvironment())
+}
 
 export { Adapter, type LoraOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
+export type {
+  AdapterInspection,
+  FileInspection,
+  InspectedModule,
+  InspectedTarget,
+  Inspection,
+  ModelInspection,
+} from './core/inspect.js'
+export type { DownloadProgress } from './hub/node-resolve.js'
 export { merge, type Merged, type MergeResult } from './core/merge.js'
 export type { Environment } from './core/environment.js'
 export { train } from './train/trainer.js'
@@ -41,6 +70,7 @@ export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluat
 export { nodeEnvironment } from './node-environment.js'
 export {
   FileError,
+  HubError,
   InvalidAdapterError,
   InvalidDataError,
   InvalidModelError,

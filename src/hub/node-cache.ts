@@ -5,7 +5,7 @@
 import { mkdir, readFile, rename, stat, symlink, copyFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { FileError } from '../errors.js'
-import { INDEX, requiredFiles, type RepositoryKind } from './repository-files.js'
+import { configFile, INDEX, requiredFiles, type RepositoryKind } from './repository-files.js'
 
 const COMMIT = /^[0-9a-f]{40}$/
 
@@ -85,7 +85,8 @@ export class RepositoryCache {
   }
 
   /** Files that a complete snapshot would have and this one lacks. */
-  async missing(kind: RepositoryKind, commit: string): Promise<string[]> {
+  async missing(asked: RepositoryKind, commit: string): Promise<string[]> {
+    const kind = asked === 'any' ? ((await this.has(commit, configFile.adapter)) ? 'adapter' : 'model') : asked
     const folder = this.snapshot(commit)
     const single = await exists(join(folder, 'model.safetensors'))
     const index = kind === 'model' && !single ? await textOf(join(folder, INDEX)) : undefined

@@ -1,13 +1,16 @@
 /** @file Which files of a repository lowrank needs. */
 import { HubError } from '../errors.js'
 
-/** What to take from a repository: a base model or a PEFT adapter. */
-export type RepositoryKind = 'model' | 'adapter'
+/** What a repository may hold: a base model or a PEFT adapter. */
+type Holding = 'model' | 'adapter'
+
+/** What to take from it; `any` takes what there is. */
+export type RepositoryKind = Holding | 'any'
 
 export const INDEX = 'model.safetensors.index.json'
 const SINGLE = 'model.safetensors'
 
-const SMALL: Readonly<Record<RepositoryKind, readonly string[]>> = {
+const SMALL: Readonly<Record<Holding, readonly string[]>> = {
   model: [
     'config.json',
     'generation_config.json',
@@ -25,7 +28,7 @@ const SMALL: Readonly<Record<RepositoryKind, readonly string[]>> = {
 }
 
 /** The file without which a folder is none of that kind. */
-export const configFile: Readonly<Record<RepositoryKind, string>> = { model: 'config.json', adapter: 'adapter_config.json' }
+export const configFile: Readonly<Record<Holding, string>> = { model: 'config.json', adapter: 'adapter_config.json' }
 
 export interface Selection {
   /** Files to get now, small ones first, so that a mistake shows before gigabytes are on their way. */
@@ -39,12 +42,13 @@ export interface Selection {
  * `pytorch_model.bin`, sub-folders) are left alone.
  * @throws HubError if the repository does not hold a model or an adapter that we can read
  */
-export function selectFiles(kind: RepositoryKind, listed: ReadonlySet<string>, repository: string): Selection {
+export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, repository: string): Selection {
+  const kind = asked === 'any' ? (listed.has(configFile.adapter) ? 'adapter' : 'model') : asked
   const config = configFile[kind]
   const bin = [...listed].filter((path) => /\.(bin|pt|pth|h5|gguf|msgpack|onnx)$/.test(path))
   const instead = bin.length > 0 ? `; it has ${bin.slice(0, 3).join(', ')}: convert it to safetensors first` : ''
   if (!listed.has(config)) {
-    const other: RepositoryKind = kind === 'model' ? 'adapter' : 'model'
+    const other: Holding = kind === 'model' ? 'adapter' : 'model'
     const hint = listed.has(configFile[other]) ? `; it holds ${other === 'adapter' ? 'an adapter' : 'a model'}` : ''
     throw new HubError(`repository "${repository}" has no ${config}, so it holds no ${kind} that lowrank can read${hint}`)
   }
@@ -79,7 +83,7 @@ export function shardsOf(indexText: string, where: string): string[] {
 }
 
 /** Files that a complete folder has at least; `undefined` content of the index means there is none. */
-export function requiredFiles(kind: RepositoryKind, indexText: string | undefined, where: string): string[] {
+export function requiredFiles(kind: Holding, indexText: string | undefined, where: string): string[] {
   if (kind === 'adapter') return [configFile.adapter, 'adapter_model.safetensors']
   return [configFile.model, ...(indexText === undefined ? [SINGLE] : shardsOf(indexText, where))]
 }
