@@ -1,0 +1,37 @@
+/** @file Lint: TypeScript rules, and the direction of imports between the rooms of src. */
+import tseslint from 'typescript-eslint'
+import { importDirection } from './scripts/import-direction.js'
+
+/** Rooms where Node's own modules are allowed; everything else runs in a browser too. */
+const nodeOnly = ['src/cli/**', 'src/io/node-files.ts', 'src/runtime/ort-node.ts', 'src/hub/**', 'src/report/node-assets.ts', 'src/node-environment.ts']
+
+const noNode = { group: ['node:*', 'fs', 'path', 'os', 'crypto', 'url'], message: 'The core is pure: take files, clock and randomness as arguments.' }
+const noRuntime = { group: ['onnxruntime-*'], message: 'Only src/runtime imports onnxruntime.' }
+
+export default tseslint.config(
+  { ignores: ['dist/', 'out/', 'coverage/', 'bench/results/', 'test/fixtures/'] },
+  ...tseslint.configs.recommended,
+  {
+    plugins: { lowrank: { rules: { 'import-direction': importDirection } } },
+    rules: {
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      eqeqeq: 'error',
+      'no-console': 'error',
+      'prefer-const': 'error',
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    rules: {
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      'lowrank/import-direction': 'error',
+      'no-restricted-imports': ['error', { patterns: [noNode, noRuntime] }],
+    },
+  },
+  { files: nodeOnly, rules: { 'no-restricted-imports': ['error', { patterns: [noRuntime] }] } },
+  { files: ['src/runtime/ort-*.ts'], rules: { 'no-restricted-imports': 'off' } },
+  { files: ['src/**/*.test.ts', 'src/**/*.cases.ts', 'src/**/cases.ts'], rules: { 'no-restricted-imports': 'off', 'lowrank/import-direction': 'off' } },
+  { files: ['demo/**', 'bench/**', 'scripts/**', 'test/**'], rules: { 'no-console': 'off' } },
+)

@@ -1,0 +1,28 @@
+/** @file ESLint rule: rooms of src import downwards only. */
+import { dirname, relative, resolve, sep } from 'node:path'
+
+/** Rooms from bottom to top. A room may import from those before it, never from those after it. */
+export const rooms = [
+  ...['errors', 'io', 'util', 'graph', 'onnx', 'runtime', 'autodiff', 'testing', 'models', 'losses', 'optim', 'adapters', 'formats', 'data'],
+  ...['core', 'generate', 'train', 'report', 'hub', 'node-environment', 'index', 'cli'],
+]
+
+const source = resolve(import.meta.dirname, '../src')
+const roomOf = (path) => relative(source, path).split(sep)[0].replace(/\.[jt]s$/, '')
+
+/** @type {import('eslint').Rule.RuleModule} */
+export const importDirection = {
+  meta: { type: 'problem', schema: [] },
+  create(context) {
+    const from = roomOf(context.filename)
+    const check = (node) => {
+      const target = node.source?.value
+      if (typeof target !== 'string' || !target.startsWith('.')) return
+      const to = roomOf(resolve(dirname(context.filename), target))
+      if (!rooms.includes(from)) context.report({ node, message: `src/${from} has no place in the order of rooms: add it to scripts/import-direction.js` })
+      else if (rooms.indexOf(to) > rooms.indexOf(from))
+        context.report({ node, message: `src/${from} must not import from src/${to}, which is above it (${rooms.join(' < ')})` })
+    }
+    return { ImportDeclaration: check, ExportNamedDeclaration: check, ExportAllDeclaration: check, ImportExpression: check }
+  },
+}
