@@ -1,0 +1,72 @@
+/** @file From arguments to an exit code. */
+import { LowrankError } from '../errors.js'
+import { evalCommand } from './commands/eval.js'
+import { generateCommand } from './commands/generate.js'
+import { inspectCommand } from './commands/inspect.js'
+import { mergeCommand } from './commands/merge.js'
+import { trainCommand } from './commands/train.js'
+import type { Command } from './flags.js'
+import { commandHelp, overview } from './help.js'
+import { parseFlags } from './parse.js'
+import { terminal, type Stream } from './terminal.js'
+import { didYouMean, UsageError } from './usage-error.js'
+
+export const commands: readonly Command[] = [trainCommand, evalCommand, generateCommand, mergeCommand, inspectCommand]
+
+export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const
+
+/** What the command line needs of the process. */
+export interface Surroundings {
+  readonly stdout: Stream
+  readonly stderr: Stream
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly version: string
+  readonly interrupted: AbortSignal
+}
+
+/** Runs a command line. @param args what follows `lowrank`. @returns the exit code */
+export async function runCli(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { stdout, stderr, env } = surroundings
+  try {
+    const [name, ...rest] = args
+    if (name === '--version' || name === '-V') return say(stdout, surroundings.version)
+    if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) return say(stdout, overview(commands))
+    if (name === undefined) throw new UsageError('a command is missing.')
+    const wanted = name === 'help' ? rest[0]! : name
+    const command = commands.find((c) => c.name === wanted)
+    if (command === undefined) {
+      const known = commands.map((c) => c.name)
+      throw new UsageError(`unknown command "${wanted}".${didYouMean(wanted, known)} Commands: ${known.join(', ')}.`)
+    }
+    const parsed = parseFlags(command, name === 'help' ? ['--help'] : rest)
+    if (parsed.help) return say(stdout, commandHelp(command))
+    const output = terminal(stdout, stderr, env, parsed.values['json'] === true)
+    const { positional, given } = parsed
+    return await command.run(parsed.values as never, { output, positional, given, interrupted: surroundings.interrupted })
+  } catch (error) {
+    return report(error, args, surroundings)
+  }
+}
+
+function say(stdout: Stream, text: string): number {
+  stdout.write(`${text}\n`)
+  return ExitCode.ok
+}
+
+/** One message on stderr: the user's mistake, a wrong command line, or a mistake of ours. */
+function report(error: unknown, args: readonly string[], { stderr, env, version }: Surroundings): number {
+  if (error instanceof UsageError) {
+    const command = commands.find((c) => c.name === args[0])
+    stderr.write(`${error.message}\nSee lowrank ${command === undefined ? '' : `${command.name} `}--help.\n`)
+    return ExitCode.usage
+  }
+  const debug = (env['LOWRANK_DEBUG'] ?? '') !== '' && env['LOWRANK_DEBUG'] !== '0'
+  if (error instanceof LowrankError) stderr.write(`error: ${debug ? (error.stack ?? error.message) : error.message}\n`)
+  else {
+    const text = error instanceof Error ? error.message : String(error)
+    const stack =
+      debug && error instanceof Error ? `\n${error.stack}` : '\nThis is a bug in lowrank; set LOWRANK_DEBUG=1 to see where.'
+    stderr.write(`unexpected error (lowrank ${version}, node ${process.version}): ${text}${stack}\n`)
+  }
+  return ExitCode.failed
+}

@@ -1,0 +1,43 @@
+/** @file `lowrank eval`. */
+import { defineCommand, defined } from '../flags.js'
+import { count, digits, table } from '../format.js'
+import { library, openSubject } from '../sources.js'
+
+export const evalCommand = defineCommand({
+  name: 'eval',
+  summary: 'Measure loss and perplexity on a data set.',
+  description:
+    'The loss is the mean over all tokens with a label, in nats, weighted by token count over batches; the batch size changes speed and memory, not the result.',
+  flags: {
+    model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+    adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
+    data: { type: 'texts', value: 'FILE…', required: true, help: 'Rows: JSONL, CSV, TSV or Parquet.' },
+    'batch-size': { type: 'integer', value: 'N', min: 1, default: 8, help: 'Rows in one batch.' },
+    'max-length': {
+      type: 'integer',
+      value: 'N',
+      min: 1,
+      help: "Longest row in tokens; longer ones are cut. The model's positions unless said.",
+    },
+  },
+  examples: ['lowrank eval --model SmolLM2-135M --adapter out --data valid.jsonl'],
+  prints: '`{"loss":…,"perplexity":…,"tokens":…}`; `tokens` counts those with a label.',
+  async run(values, { output }) {
+    const { evaluate } = await library()
+    const subject = await openSubject(values, output)
+    const result = await evaluate(subject, {
+      data: values.data,
+      batchSize: values['batch-size'],
+      ...defined({ maxLength: values['max-length'] }),
+    })
+    if (output.json) output.printJson(result)
+    else
+      for (const line of table(
+        ['loss', 'perplexity', 'tokens'],
+        [[digits(result.loss), digits(result.perplexity), count(result.tokens)]],
+        [0, 1, 2],
+      ))
+        output.print(line)
+    return 0
+  },
+})

@@ -1,0 +1,60 @@
+/** @file `lowrank generate`. */
+import { defineCommand, defined } from '../flags.js'
+import { count, digits } from '../format.js'
+import { library, openSubject } from '../sources.js'
+
+export const generateCommand = defineCommand({
+  name: 'generate',
+  summary: 'Continue a prompt with a model, with or without an adapter.',
+  description:
+    'Greedy by default: the same prompt gives the same text. A temperature above 0 samples; the same seed then gives the same text.',
+  flags: {
+    model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+    adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
+    prompt: {
+      type: 'text',
+      value: 'T',
+      required: true,
+      help: 'Text to continue. One that begins with two hyphens is given as --prompt=T.',
+    },
+    'max-new-tokens': { type: 'integer', value: 'N', min: 1, default: 128, help: 'Most tokens to generate.' },
+    temperature: { type: 'number', value: 'X', min: 0, default: 0, help: '0 takes the likeliest token; above 0 samples.' },
+    'top-k': { type: 'integer', value: 'N', min: 1, help: 'Sample among the N likeliest tokens.' },
+    'top-p': { type: 'number', value: 'X', min: 0, help: 'Sample among the likeliest tokens that have probability X together.' },
+    'repetition-penalty': {
+      type: 'number',
+      value: 'X',
+      min: 0,
+      help: 'Above 1 makes tokens that were there before less likely.',
+    },
+    stop: { type: 'texts', value: 'T…', help: 'Stop before this text; may be repeated.' },
+    beams: { type: 'integer', value: 'N', min: 1, default: 1, notYet: { above: 1 }, help: 'Beams of a beam search.' },
+  },
+  examples: [
+    'lowrank generate --model SmolLM2-135M --prompt "Once upon a time"',
+    'lowrank generate --model SmolLM2-135M --adapter out --prompt "Hello" --temperature 0.8 --top-p 0.95 --seed 1',
+  ],
+  prints: '`{"text":…,"ids":[…],"tokensPerSecond":…}`; `text` and `ids` are what was generated, without the prompt.',
+  async run(values, { output }) {
+    const { generate } = await library()
+    const subject = await openSubject(values, output)
+    const result = await generate(subject, {
+      prompt: values.prompt,
+      maxNewTokens: values['max-new-tokens'],
+      temperature: values.temperature,
+      seed: values.seed,
+      ...defined({
+        topK: values['top-k'],
+        topP: values['top-p'],
+        repetitionPenalty: values['repetition-penalty'],
+        stop: values.stop,
+      }),
+    })
+    if (output.json) output.printJson({ text: result.text, ids: [...result.ids], tokensPerSecond: result.tokensPerSecond })
+    else {
+      output.print(`${values.prompt}${result.text}`)
+      output.note(output.color.dim(`${count(result.ids.length)} tokens, ${digits(result.tokensPerSecond, 3)} tokens/s`))
+    }
+    return 0
+  },
+})

@@ -1,0 +1,93 @@
+/** @file `lowrank inspect`. */
+import type { Inspection } from '../../index.js'
+import { defineCommand } from '../flags.js'
+import { count, digits, megabytes, table } from '../format.js'
+import { hubOptions, library } from '../sources.js'
+
+const show = (value: unknown): string =>
+  value === null ? '–' : typeof value === 'string' ? value : Array.isArray(value) ? value.join(', ') : JSON.stringify(value)
+
+/** Facts in front of the table of modules. */
+function facts(found: Inspection): [string, string][] {
+  switch (found.kind) {
+    case 'model':
+      return [
+        ['architecture', found.architecture],
+        ['parameters', count(found.parameters)],
+        ['stored as', found.dtypes.join(', ')],
+        ['vocabulary', count(found.vocabularySize)],
+        ['positions', count(found.maxPositions)],
+        ['default targets', found.defaultTargetModules.join(', ')],
+      ]
+    case 'adapter':
+      return [
+        ['base model', show(found.baseModel)],
+        ['rank', String(found.r)],
+        ['alpha', digits(found.alpha)],
+        ['dropout', digits(found.dropout)],
+        ['rsLoRA', found.useRslora ? 'yes' : 'no'],
+        ...(Object.keys(found.rankPattern).length > 0 ? [['rank pattern', show(found.rankPattern)] as [string, string]] : []),
+        ...(Object.keys(found.alphaPattern).length > 0 ? [['alpha pattern', show(found.alphaPattern)] as [string, string]] : []),
+        ['targets', show(found.targetModules)],
+        ['parameters', count(found.parameters)],
+        ['size', megabytes(found.bytes)],
+      ]
+    case 'safetensors':
+    case 'onnx':
+      return [
+        ['tensors', count(found.tensors)],
+        ['parameters', count(found.parameters)],
+        ['size', megabytes(found.bytes)],
+        ...Object.entries(found.metadata),
+      ]
+  }
+}
+
+function modules(found: Inspection): string[] {
+  if (found.modules.length === 0) return ['no module that can be adapted']
+  if (found.kind === 'adapter')
+    return table(
+      ['module', 'rank', 'alpha', 'scale', 'in', 'out', 'parameters'],
+      found.modules.map((m) => [
+        m.name,
+        String(m.r),
+        digits(m.alpha),
+        digits(m.scale, 4),
+        count(m.inFeatures),
+        count(m.outFeatures),
+        count(m.parameters),
+      ]),
+      [1, 2, 3, 4, 5, 6],
+    )
+  return table(
+    ['module', 'kind', 'shape', 'parameters'],
+    found.modules.map((m) => [m.name, m.kind, m.shape.join(' × '), count(m.parameters)]),
+    [3],
+  )
+}
+
+export const inspectCommand = defineCommand({
+  name: 'inspect',
+  summary: 'Show what a model, an adapter or a file holds.',
+  description:
+    'For a model folder, a .safetensors or an .onnx file: the modules that can be adapted, with shapes and parameter counts. For an adapter folder: rank, alpha, targets and size.',
+  positional: 'PATH',
+  flags: {},
+  examples: ['lowrank inspect SmolLM2-135M', 'lowrank inspect out --json'],
+  prints:
+    'one object with `kind` (`model`, `adapter`, `safetensors` or `onnx`), `parameters`, `modules` and what the kind has beside them.',
+  async run(_values, { output, positional }) {
+    const { inspect } = await library()
+    const found = await inspect(positional, hubOptions(output))
+    if (output.json) output.printJson(found)
+    else {
+      output.print(output.color.bold(`${found.kind} ${found.path}`))
+      const rows = facts(found)
+      const width = Math.max(...rows.map(([name]) => name.length))
+      for (const [name, value] of rows) output.print(`${output.color.dim(name.padEnd(width))}  ${value}`)
+      output.print('')
+      for (const line of modules(found)) output.print(line)
+    }
+    return 0
+  },
+})

@@ -1,0 +1,117 @@
+/** @file The flags of `lowrank train`. */
+import type { Flags } from '../flags.js'
+
+/** Values of --init and what PEFT's `init_lora_weights` calls them. */
+export const initialisations: Readonly<Record<string, boolean | string>> = { default: true, gaussian: 'gaussian', random: false }
+
+const laterInitialisations = ['eva', 'olora', 'pissa', 'corda', 'loftq', 'orthogonal', 'lora_ga']
+
+export const trainFlags = {
+  model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+  data: { type: 'texts', value: 'FILE…', required: true, help: 'Rows to train on: JSONL, CSV, TSV or Parquet.' },
+  out: { type: 'text', value: 'DIR', required: true, help: 'Folder for the adapter, checkpoints, log and report.' },
+  adapter: { type: 'text', value: 'DIR', help: 'Go on training this adapter (PEFT folder or hub id) in place of a new one.' },
+  'eval-data': { type: 'texts', value: 'FILE…', help: 'Rows to evaluate on during training.' },
+  r: { type: 'integer', value: 'N', default: 8, help: 'Rank of the adapter, from 1 to the smaller side of the matrix.' },
+  alpha: { type: 'number', value: 'X', default: 16, help: 'Numerator of the scale alpha/r.' },
+  dropout: { type: 'number', value: 'X', min: 0, default: 0, help: "Probability of dropping an element of the adapter's input." },
+  'target-modules': {
+    type: 'modules',
+    value: 'A,B | all-linear | REGEX',
+    help: "Layers to adapt: names or name endings, all-linear, or a regular expression for the whole name. The architecture's usual ones unless said.",
+  },
+  'exclude-modules': { type: 'modules', value: 'A,B | REGEX', help: 'Layers to leave alone, written the same way.' },
+  'layers-to-transform': { type: 'integers', value: 'N,N', help: 'Adapt only the layers of these numbers, counted from 0.' },
+  'layers-pattern': { type: 'names', value: 'A,B', help: 'Name of the list that --layers-to-transform counts in.' },
+  'rank-pattern': {
+    type: 'mapping',
+    help: 'Ranks of single layers, as JSON or NAME=N,…; names are regular expressions for the end of the name.',
+  },
+  'alpha-pattern': { type: 'mapping', help: 'Alphas of single layers, written the same way.' },
+  bias: {
+    type: 'text',
+    choices: ['none', 'all', 'lora_only'],
+    default: 'none',
+    notYet: ['all', 'lora_only'],
+    help: 'Biases to train.',
+  },
+  'modules-to-save': { type: 'names', value: 'A,B', notYet: 'all', help: 'Modules to train in full.' },
+  'use-rslora': { type: 'switch', help: 'Scale by alpha/√r.' },
+  'use-dora': { type: 'switch', notYet: 'all', help: 'Train magnitudes and directions apart.' },
+  init: {
+    type: 'text',
+    choices: [...Object.keys(initialisations), ...laterInitialisations],
+    default: 'default',
+    notYet: laterInitialisations,
+    help: 'First values: default (A uniform, B zero), gaussian (A normal, B zero), random (both uniform).',
+  },
+  epochs: { type: 'number', value: 'N', help: 'Passes over the data; 1 unless said.' },
+  steps: { type: 'integer', value: 'N', min: 1, help: 'Updates; goes before --epochs.' },
+  'batch-size': { type: 'integer', value: 'N', min: 1, default: 8, help: 'Rows in one micro-batch.' },
+  'grad-accum': {
+    type: 'integer',
+    value: 'N',
+    min: 1,
+    default: 1,
+    help: 'Micro-batches in one update, weighted by their tokens.',
+  },
+  lr: { type: 'number', value: 'X', min: 0, default: 2e-4, help: 'Learning rate.' },
+  schedule: {
+    type: 'text',
+    choices: ['constant', 'linear', 'cosine'],
+    default: 'constant',
+    help: 'Course of the learning rate.',
+  },
+  warmup: {
+    type: 'number',
+    value: 'N | ratio',
+    min: 0,
+    default: 0,
+    help: 'Steps of warm-up, or a share of all steps if below 1.',
+  },
+  'weight-decay': { type: 'number', value: 'X', min: 0, default: 0, help: 'Decoupled weight decay.' },
+  'max-grad-norm': {
+    type: 'number',
+    value: 'X',
+    min: 0,
+    default: 1,
+    help: 'Largest global norm of the gradient; 0 clips nothing.',
+  },
+  'adam-beta1': { type: 'number', value: 'X', min: 0, default: 0.9, help: 'Decay of the first moment.' },
+  'adam-beta2': { type: 'number', value: 'X', min: 0, default: 0.999, help: 'Decay of the second moment.' },
+  'adam-epsilon': { type: 'number', value: 'X', min: 0, default: 1e-8, help: 'Added to the denominator.' },
+  'max-length': {
+    type: 'integer',
+    value: 'N',
+    min: 1,
+    help: "Longest row in tokens; longer ones are cut. The model's positions unless said.",
+  },
+  'no-shuffle': { type: 'switch', help: 'Take the rows in the order of the file.' },
+  'group-by-length': { type: 'switch', help: 'Put rows of similar length into a batch: less padding.' },
+  packing: { type: 'switch', help: 'Put several examples into a row; they do not see each other.' },
+  base: {
+    type: 'text',
+    choices: ['fp32', 'int8', 'int4'],
+    default: 'fp32',
+    notYet: ['int8', 'int4'],
+    help: 'How the frozen weights are held.',
+  },
+  'eval-every': { type: 'integer', value: 'N', min: 1, help: 'Steps between evaluations; at the end of each epoch unless said.' },
+  'eval-batch-size': { type: 'integer', value: 'N', min: 1, help: 'Rows in one batch of evaluation; --batch-size unless said.' },
+  'early-stopping': { type: 'integer', value: 'N', min: 1, help: 'Stop after N evaluations without a lower loss.' },
+  'on-nan': {
+    type: 'text',
+    choices: ['stop', 'skip'],
+    default: 'stop',
+    help: 'What to do when loss or gradient is not finite: stop, or skip the update.',
+  },
+  'checkpoint-every': {
+    type: 'integer',
+    value: 'N',
+    min: 0,
+    default: 0,
+    help: 'Steps between checkpoints; 0 writes none (but Ctrl-C does).',
+  },
+  'save-total-limit': { type: 'integer', value: 'N', min: 1, default: 2, help: 'Checkpoints to keep.' },
+  resume: { type: 'switch', help: 'Continue from the newest checkpoint in --out.' },
+} as const satisfies Flags

@@ -1,0 +1,165 @@
+/** @file `lowrank train`. */
+import { join } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
+import { InvalidOptionError } from '../../errors.js'
+import type { Adapter, LoraOptions, Model, TrainEvent } from '../../index.js'
+import { renderReport } from '../../report/html.js'
+import { reportAssets } from '../../report/node-assets.js'
+import { defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
+import { library, openAdapter, openModel } from '../sources.js'
+import { TrainingView } from '../training-view.js'
+import { trainFlags, initialisations } from './train-flags.js'
+
+const INTERRUPTED = 130
+
+/** The flags that describe a new adapter, and the option of each. */
+const adapterFlags = {
+  r: 'r',
+  alpha: 'loraAlpha',
+  dropout: 'loraDropout',
+  'target-modules': 'targetModules',
+  'exclude-modules': 'excludeModules',
+  'layers-to-transform': 'layersToTransform',
+  'layers-pattern': 'layersPattern',
+  'rank-pattern': 'rankPattern',
+  'alpha-pattern': 'alphaPattern',
+  'use-rslora': 'useRslora',
+  init: 'initLoraWeights',
+} as const satisfies Partial<Record<keyof typeof trainFlags, keyof LoraOptions>>
+
+type TrainValues = Values<typeof trainFlags & typeof import('../flags.js').commonFlags>
+
+const loraOptions = (values: TrainValues): LoraOptions =>
+  defined({
+    r: values.r,
+    loraAlpha: values.alpha,
+    loraDropout: values.dropout,
+    targetModules: values['target-modules'],
+    excludeModules: values['exclude-modules'],
+    layersToTransform: values['layers-to-transform'],
+    layersPattern: values['layers-pattern'],
+    rankPattern: values['rank-pattern'],
+    alphaPattern: values['alpha-pattern'],
+    useRslora: values['use-rslora'],
+    initLoraWeights: initialisations[values.init],
+    seed: values.seed,
+  }) as LoraOptions
+
+/** An adapter that is continued has its own shape: a flag that says otherwise is a mistake, not an order. */
+function checkAgrees(adapter: Adapter, values: TrainValues, given: ReadonlySet<string>): void {
+  const wanted = loraOptions(values)
+  const normal = (value: unknown): string => JSON.stringify(Array.isArray(value) ? [...(value as unknown[])].sort() : value)
+  for (const [flag, option] of Object.entries(adapterFlags)) {
+    // How it began does not matter any more.
+    if (!given.has(flag) || option === 'initLoraWeights') continue
+    const has = adapter.config[option]
+    if (normal(has) !== normal(wanted[option]))
+      throw new InvalidOptionError(
+        `--${flag} ${JSON.stringify(wanted[option])} contradicts --adapter, whose ${flag} is ${JSON.stringify(has)}; leave --${flag} out`,
+      )
+  }
+}
+
+async function openTrained(model: Model, values: TrainValues, { output, given }: Context): Promise<Adapter> {
+  if (values.adapter === undefined) return (await library()).addLora(model, loraOptions(values))
+  const adapter = await openAdapter(model, values.adapter, output)
+  checkAgrees(adapter, values, given)
+  return adapter
+}
+
+/** Writes report.html from the log, which also knows what happened before a resume. */
+async function writeReport(out: string, model: Model, hyperparameters: Readonly<Record<string, unknown>>): Promise<void> {
+  const lines = (await readFile(join(out, 'log.jsonl'), 'utf8')).split('\n').filter((line) => line !== '')
+  const events = lines.map((line) => JSON.parse(line) as TrainEvent)
+  const html = renderReport(events, { title: `lowrank train: ${out}`, model: model.id, hyperparameters }, await reportAssets())
+  await writeFile(join(out, 'report.html'), html)
+}
+
+/** Every flag's value, in the order of the table, without those that are neither given nor defaulted. */
+const hyperparameters = (flags: Flags, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(
+    ['seed', 'device', 'threads', ...Object.keys(flags)]
+      .map((name) => [name, values[name]])
+      .filter(([, value]) => value !== undefined && value !== false),
+  )
+
+export const trainCommand = defineCommand({
+  name: 'train',
+  summary: 'Train a LoRA adapter on rows of text.',
+  description:
+    'Writes a PEFT adapter folder that Python loads, with log.jsonl and report.html beside it. ' +
+    'The base model is never changed. The same seed gives the same run on the same device and thread count. ' +
+    'Ctrl-C ends the run after the current step with a checkpoint; the same command with --resume continues bit for bit. ' +
+    'Rows: {"text"}, {"prompt","completion"} (loss on the completion), {"messages"} (chat template, loss on assistant turns), {"instruction","input","output"}, or tokenised {"input_ids","labels"}.',
+  configFile: true,
+  flags: trainFlags,
+  examples: [
+    'lowrank train --model SmolLM2-135M --data train.jsonl --out out --epochs 3 --lr 2e-4',
+    'lowrank train --config run.yaml --resume',
+    'lowrank train --model SmolLM2-135M --data train.jsonl --eval-data valid.jsonl --eval-every 50 --out out --target-modules all-linear --r 16 --alpha 32 --schedule cosine --warmup 0.03',
+  ],
+  prints:
+    '`{"event":"start",…}`, then `{"event":"step","step":1,"epoch":0,"loss":…,"gradNorm":…,"learningRate":…,"tokens":…,"tokensPerSecond":…}` for each step, ' +
+    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}`, `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
+    '`{"event":"done","steps":…,"loss":…,"trainableParameters":…,"totalParameters":…,"peakMemoryBytes":…,…}`. ' +
+    '`loss` of a step is that of its batch before the update; `gradNorm` is the global norm before clipping.',
+  async run(values, context) {
+    const { output, interrupted } = context
+    const { train } = await library()
+    const model = await openModel(values, output)
+    const adapter = await openTrained(model, values, context)
+    const view = new TrainingView(output, () => performance.now())
+    const settings = hyperparameters(trainFlags, values)
+    const events = train(adapter, {
+      data: values.data,
+      out: values.out,
+      batchSize: values['batch-size'],
+      gradAccum: values['grad-accum'],
+      learningRate: values.lr,
+      schedule: values.schedule as 'constant',
+      warmup: values.warmup,
+      weightDecay: values['weight-decay'],
+      maxGradNorm: values['max-grad-norm'],
+      beta1: values['adam-beta1'],
+      beta2: values['adam-beta2'],
+      epsilon: values['adam-epsilon'],
+      shuffle: !values['no-shuffle'],
+      seed: values.seed,
+      groupByLength: values['group-by-length'],
+      packing: values.packing,
+      checkpointEvery: values['checkpoint-every'],
+      saveTotalLimit: values['save-total-limit'],
+      resume: values.resume,
+      onNan: values['on-nan'] as 'stop',
+      signal: interrupted,
+      ...defined({
+        evalData: values['eval-data'],
+        epochs: values.epochs,
+        steps: values.steps,
+        maxLength: values['max-length'],
+        evalEvery: values['eval-every'],
+        evalBatchSize: values['eval-batch-size'],
+        earlyStopping: values['early-stopping'],
+      }),
+    })
+    let planned = 0
+    let reached = 0
+    try {
+      for await (const event of events) {
+        if (event.event === 'start') planned = event.steps
+        if (event.event === 'done') reached = event.steps
+        if (output.json) output.printJson(event)
+        else view.show(event)
+        if (event.event === 'checkpoint') await writeReport(values.out, model, settings)
+      }
+    } finally {
+      view.close()
+    }
+    await writeReport(values.out, model, settings)
+    if (!interrupted.aborted || reached >= planned) return 0
+    output.note(
+      `interrupted after step ${reached} of ${planned}; a checkpoint is in ${values.out}. Give the same command with --resume to continue.`,
+    )
+    return INTERRUPTED
+  },
+})

@@ -1,0 +1,113 @@
+/** @file Flags as data: parsing, `--help`, the config file and docs/cli.md all come from these tables. */
+
+/** What a flag's text is read as. */
+export type FlagType = 'text' | 'integer' | 'number' | 'switch' | 'texts' | 'names' | 'modules' | 'integers' | 'mapping'
+
+/** One flag; its name is the key of the table, in kebab-case, and also its key in a config file. */
+export interface Flag {
+  readonly type: FlagType
+  readonly help: string
+  /** What stands for the value in the help: `DIR`, `N`. */
+  readonly value?: string
+  readonly required?: true
+  readonly default?: string | number | boolean
+  /** Allowed texts. */
+  readonly choices?: readonly string[]
+  /** Smallest number allowed. */
+  readonly min?: number
+  /** Values that are planned and refused for now: all of them, those listed, or those above a number. */
+  readonly notYet?: 'all' | readonly string[] | { readonly above: number }
+}
+
+export type Flags = Readonly<Record<string, Flag>>
+
+interface ValueTypes {
+  text: string
+  integer: number
+  number: number
+  switch: boolean
+  texts: readonly string[]
+  names: readonly string[]
+  modules: readonly string[] | string
+  integers: readonly number[]
+  mapping: Readonly<Record<string, number>>
+}
+
+/** The values of a table's flags: those with a default or required are always there, switches are false when absent. */
+export type Values<T extends Flags> = {
+  readonly [K in keyof T]: T[K] extends { required: true } | { default: unknown } | { type: 'switch' }
+    ? ValueTypes[T[K]['type']]
+    : ValueTypes[T[K]['type']] | undefined
+}
+
+/** Flags that every command has. */
+export const commonFlags = {
+  device: {
+    type: 'text',
+    help: 'Where the graph runs.',
+    choices: ['cpu', 'webgpu', 'wasm', 'cuda'],
+    default: 'cpu',
+  },
+  threads: { type: 'integer', value: 'N', min: 1, help: 'Threads of the runtime; all cores unless said.' },
+  seed: { type: 'integer', value: 'N', min: 0, default: 0, help: 'Seed of everything random.' },
+  json: { type: 'switch', help: 'Print JSON lines on stdout, and nothing else there.' },
+} as const satisfies Flags
+
+/** A command: its flags and what it does with them. */
+export interface Command<T extends Flags = Flags> {
+  readonly name: string
+  readonly summary: string
+  /** A paragraph or two for the help. */
+  readonly description: string
+  /** Name of the one positional argument, if the command takes one. */
+  readonly positional?: string
+  readonly flags: T
+  /** Whether `--config file.yaml` may give flags. */
+  readonly configFile?: true
+  /** Lines for a shell. */
+  readonly examples: readonly string[]
+  /** The JSON it prints, for the documentation. */
+  readonly prints: string
+  run(values: Values<T & typeof commonFlags>, context: Context): Promise<number>
+}
+
+/** What a command works with beside its flags. */
+export interface Context {
+  readonly output: Output
+  readonly positional: string
+  /** Names of the flags that were given, on the command line or in the config file. */
+  readonly given: ReadonlySet<string>
+  /** Raised by the first Ctrl-C. */
+  readonly interrupted: AbortSignal
+}
+
+/** Where a command prints. */
+export interface Output {
+  readonly json: boolean
+  readonly color: {
+    bold(text: string): string
+    dim(text: string): string
+    green(text: string): string
+    yellow(text: string): string
+    cyan(text: string): string
+  }
+  /** Whether stderr is a terminal, on which a line may be rewritten. */
+  readonly live: boolean
+  readonly columns: number
+  /** A line on stdout. */
+  print(line: string): void
+  /** A JSON line on stdout. */
+  printJson(value: unknown): void
+  /** A line on stderr, for people. */
+  note(line: string): void
+  /** The line at the bottom of a terminal, rewritten in place; undefined removes it. */
+  status(line: string | undefined): void
+}
+
+/** Keeps the types of a command's table through the list of commands. */
+export const defineCommand = <const T extends Flags>(command: Command<T>): Command => command as unknown as Command
+
+/** Drops undefined, so that options with `exactOptionalPropertyTypes` can be filled from flags. */
+export function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
+}

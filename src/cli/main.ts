@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+/** @file The program `lowrank`: the process around the command line. */
+import { readFileSync } from 'node:fs'
+import { runCli } from './app.js'
+
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+// Libraries may log to the console; stdout belongs to results.
+console.log = console.info = console.debug = console.error
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
+const controller = new AbortController()
+const args = process.argv.slice(2)
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    // Only training has something to save; a second signal does not wait for it.
+    if (args[0] !== 'train' || controller.signal.aborted) process.exit(exitCodes[signal])
+    process.stderr.write('\nfinishing the step, then writing a checkpoint; once more to quit at once\n')
+    controller.abort()
+  })
+
+process.exitCode = await runCli(args, {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  version,
+  interrupted: controller.signal,
+})

@@ -1,0 +1,112 @@
+/** @file From the text of a flag, or a value of a config file, to what the library takes. */
+import { InvalidOptionError } from '../errors.js'
+import type { Flag } from './flags.js'
+import { UsageError } from './usage-error.js'
+
+const show = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value))
+
+function fail(where: string, expected: string, value: unknown): never {
+  throw new UsageError(`${where} must be ${expected}, got ${show(value)}.`)
+}
+
+const isList = (value: unknown): value is unknown[] => Array.isArray(value)
+const isMapping = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !isList(value)
+const splitNames = (text: string): string[] => text.split(',').map((part) => part.trim())
+
+function number(value: unknown, flag: Flag, where: string): number {
+  const kind = `${flag.type === 'integer' || flag.type === 'integers' ? 'a whole number' : 'a number'}${flag.min === undefined ? '' : ` of at least ${flag.min}`}`
+  const parsed = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  if (typeof parsed !== 'number' || !Number.isFinite(parsed)) fail(where, kind, value)
+  if (kind.startsWith('a whole') && !Number.isSafeInteger(parsed)) fail(where, kind, value)
+  if (flag.min !== undefined && parsed < flag.min) fail(where, kind, value)
+  return parsed
+}
+
+function names(value: unknown, where: string): string[] {
+  const list = isList(value)
+    ? value
+    : typeof value === 'string'
+      ? splitNames(value)
+      : fail(where, 'names separated by commas', value)
+  for (const name of list) if (typeof name !== 'string' || name === '') fail(where, 'names separated by commas', value)
+  return list as string[]
+}
+
+/** `a,b` is a list of names; `all-linear` and anything that is more than names is passed on as one string. */
+function modules(value: unknown, where: string): string[] | string {
+  if (isList(value)) return names(value, where)
+  if (typeof value !== 'string' || value === '')
+    fail(where, 'names separated by commas, "all-linear" or a regular expression', value)
+  return value === 'all-linear' || !/^[\w.,\s-]+$/.test(value) ? value : names(value, where)
+}
+
+function mapping(value: unknown, where: string): Record<string, number> {
+  const expected = 'JSON such as {"q_proj":16} or a list such as q_proj=16,v_proj=4'
+  let entries: unknown = value
+  if (typeof value === 'string' && value.trim().startsWith('{')) {
+    try {
+      entries = JSON.parse(value)
+    } catch {
+      fail(where, expected, value)
+    }
+  } else if (typeof value === 'string')
+    entries = Object.fromEntries(
+      splitNames(value).map((part) => [part.slice(0, Math.max(0, part.lastIndexOf('='))), part.slice(part.lastIndexOf('=') + 1)]),
+    )
+  if (!isMapping(entries)) fail(where, expected, value)
+  return Object.fromEntries(
+    Object.entries(entries).map(([name, text]) => {
+      const parsed = typeof text === 'string' && text.trim() !== '' ? Number(text) : text
+      if (name === '' || typeof parsed !== 'number' || !Number.isFinite(parsed)) fail(where, expected, value)
+      return [name, parsed]
+    }),
+  )
+}
+
+/**
+ * Reads one value.
+ * @param where how to call the flag in messages: `--lr`, or `lr in run.yaml`
+ * @throws UsageError if the value does not fit; InvalidOptionError if it is planned but not supported yet
+ */
+export function readValue(value: unknown, flag: Flag, where: string): unknown {
+  const parsed = ((): unknown => {
+    switch (flag.type) {
+      case 'text':
+        // In YAML a number or a word like `no` may be meant as text.
+        return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : fail(where, 'text', value)
+      case 'integer':
+      case 'number':
+        return number(value, flag, where)
+      case 'switch':
+        return value === true || value === 'true'
+          ? true
+          : value === false || value === 'false'
+            ? false
+            : fail(where, 'true or false', value)
+      case 'texts':
+        return names(isList(value) ? value : [value], where)
+      case 'names':
+        return names(value, where)
+      case 'modules':
+        return modules(value, where)
+      case 'integers':
+        return (isList(value) ? value : typeof value === 'number' ? [value] : names(value, where)).map((item) =>
+          number(item, { ...flag, min: 0 }, where),
+        )
+      case 'mapping':
+        return mapping(value, where)
+    }
+  })()
+  if (flag.choices !== undefined && !flag.choices.includes(parsed as string))
+    fail(where, `one of ${flag.choices.join(', ')}`, value)
+  refuseNotYet(parsed, flag, where)
+  return parsed
+}
+
+function refuseNotYet(value: unknown, { notYet }: Flag, where: string): void {
+  if (notYet === undefined || value === false) return
+  const supported =
+    typeof notYet === 'object' && ('above' in notYet ? (value as number) <= notYet.above : !notYet.includes(value as string))
+  if (!supported) throw new InvalidOptionError(`${where}${value === true ? '' : ` ${show(value)}`} is not supported yet`)
+}
