@@ -15,6 +15,22 @@ interface Product {
 const asRows = (b: GraphBuilder, x: Value, shape: Shape): Value =>
   b.reshape(x, [productOfDims(shape.slice(0, -1)), shape.at(-1)!])
 
+/** Widest right operand for which a product is cheaper the other way round; measured with heads of 8 to 64. */
+const NARROW = 32
+
+/**
+ * α·Uᵀ·V or α·Uᵀ·Vᵀ. The runtime repacks a transposed left operand element by element, which for attention weights
+ * [sequence, sequence] costs more than the product with a narrow head: then (Vᵀ·U)ᵀ leaves U as it is.
+ */
+function leftTransposed(b: GraphBuilder, u: Value, v: Value, transV: boolean, alpha: number): Value {
+  const rank = v.shape!.length
+  const width = v.shape![transV ? rank - 2 : rank - 1]!
+  if (typeof width !== 'number' || width > NARROW || rank < 3 || u.shape!.length !== rank) return b.matmul(u, v, { transA: true, transB: transV, alpha })
+  const swapped = b.matmul(v, u, { transA: !transV, alpha })
+  const lead = Array.from({ length: rank - 2 }, (_, i) => i)
+  return b.transpose(swapped, [...lead, rank - 1, rank - 2])
+}
+
 /**
  * Y = α·U·V with U = A or Aᵀ and V = B or Bᵀ:
  * dU = α·dY·Vᵀ, dV = α·Uᵀ·dY, each transposed where its operand was.
@@ -43,7 +59,7 @@ function productGradients(c: RuleContext, { transA, transB, alpha }: Product): I
       const [rows, rowsG] = [asRows(b, x, x.shape!), asRows(b, g, g.shape!)]
       return b.reshape(tB ? b.gemm(rowsG, rows, { transA: true, alpha }) : b.gemm(rows, rowsG, { transA: true, alpha }), shapeB)
     }
-    const d = tB ? b.matmul(g, x, { transA: true, transB: tA, alpha }) : b.matmul(x, g, { transA: !tA, alpha })
+    const d = tB ? leftTransposed(b, g, x, tA, alpha) : tA ? b.matmul(x, g, { alpha }) : leftTransposed(b, x, g, false, alpha)
     return vectorB ? b.squeeze(d, [-1]) : d
   }
   return [c.needs(0) && gradientA(), c.needs(1) && gradientB()]
