@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** @file The program `lowrank`: the process around the command line. */
+import { Console } from 'node:console'
 import { readFileSync } from 'node:fs'
 import { runCli } from './app.js'
 
@@ -10,7 +11,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 // Libraries may log to the console; stdout belongs to results.
-console.log = console.info = console.debug = console.error
+globalThis.console = new Console(process.stderr)
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const

@@ -1,11 +1,12 @@
 /** @file Opening the model and the adapter that a command names, with what people want to see meanwhile. */
+import type * as Library from '../index.js'
 import type { Adapter, HubOptions, Model } from '../index.js'
 import type { Device } from '../runtime/runtime.js'
 import { defined, type Output } from './flags.js'
 import { bar, megabytes } from './format.js'
 
 /** The library, loaded when a command needs it: help and usage errors come without the native runtime. */
-export const library = (): Promise<typeof import('../index.js')> => import('../index.js')
+export const library = (): Promise<typeof Library> => import('../index.js')
 
 /** The flags by which commands name what they work on. */
 export interface SourceFlags {

@@ -78,7 +78,7 @@ describe('renderReport', () => {
 describe('smooth', () => {
   it('begins at the first value and keeps a constant', () => {
     expect(smooth([3, 3, 3])).toEqual([3, 3, 3])
-    // (0.95·0.05·1 + 0.05·2) / (0.95·0.05 + 0.05)
-    expect(smooth([1, 2])[1]).toBeCloseTo(0.1475 / 0.0975, 5)
+    // (0.9·0.1·1 + 0.1·2) / (0.9·0.1 + 0.1)
+    expect(smooth([1, 2])[1]).toBeCloseTo(0.29 / 0.19, 5)
   })
 })

@@ -38,7 +38,7 @@ const ofKind = <E extends TrainEvent>(events: readonly TrainEvent[], kind: E['ev
  * Weighted mean of the past, corrected for its start as Adam's moments are: it begins at the first value, not at 0.
  * Steps without a finite value are passed over.
  */
-export function smooth(values: readonly (number | null)[], decay = 0.95): (number | null)[] {
+export function smooth(values: readonly (number | null)[], decay = 0.9): (number | null)[] {
   let mean = 0
   let weight = 0
   return values.map((value) => {

@@ -9,11 +9,11 @@ h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1rem; margin: 0 0 .5rem; } 
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .7rem; margin: 0 0 1.2rem; }
 .facts div, section { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
 dt { color: var(--quiet); font-size: .85rem; } dd { margin: 0; font-variant-numeric: tabular-nums; }
-.charts { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .9rem; margin-bottom: .9rem; }
+.charts { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .9rem; margin-bottom: .9rem; }
 .charts section:first-child { grid-column: 1 / -1; }
 .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: .9rem; align-items: start; margin-top: .9rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; font-weight: 400; padding: .25rem .5rem .25rem 0; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+section > table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+section > table :is(th, td) { text-align: left; font-weight: 400; padding: .25rem .5rem .25rem 0; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 th[scope=row] { color: var(--quiet); white-space: nowrap; } thead th { border: 0; color: var(--quiet); }
 .u-legend { font-size: .8rem; } .u-legend .u-value { font-variant-numeric: tabular-nums; } .u-select { background: color-mix(in srgb, var(--a) 15%, transparent); }
 @media (max-width: 50rem) { .charts { grid-template-columns: 1fr; } }

@@ -1,11 +1,9 @@
 /** @file `lowrank train`. */
-import { join } from 'node:path'
-import { readFile, writeFile } from 'node:fs/promises'
 import { InvalidOptionError } from '../../errors.js'
 import type { Adapter, LoraOptions, Model, TrainEvent } from '../../index.js'
 import { renderReport } from '../../report/html.js'
 import { reportAssets } from '../../report/node-assets.js'
-import { defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
+import { type commonFlags, defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { TrainingView } from '../training-view.js'
 import { trainFlags, initialisations } from './train-flags.js'
@@ -27,7 +25,7 @@ const adapterFlags = {
   init: 'initLoraWeights',
 } as const satisfies Partial<Record<keyof typeof trainFlags, keyof LoraOptions>>
 
-type TrainValues = Values<typeof trainFlags & typeof import('../flags.js').commonFlags>
+type TrainValues = Values<typeof trainFlags & typeof commonFlags>
 
 const loraOptions = (values: TrainValues): LoraOptions =>
   defined({
@@ -69,10 +67,11 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
 
 /** Writes report.html from the log, which also knows what happened before a resume. */
 async function writeReport(out: string, model: Model, hyperparameters: Readonly<Record<string, unknown>>): Promise<void> {
-  const lines = (await readFile(join(out, 'log.jsonl'), 'utf8')).split('\n').filter((line) => line !== '')
+  const { files } = model.environment
+  const lines = (await files.readText(`${out}/log.jsonl`)).split('\n').filter((line) => line !== '')
   const events = lines.map((line) => JSON.parse(line) as TrainEvent)
   const html = renderReport(events, { title: `lowrank train: ${out}`, model: model.id, hyperparameters }, await reportAssets())
-  await writeFile(join(out, 'report.html'), html)
+  await files.write(`${out}/report.html`, html)
 }
 
 /** Every flag's value, in the order of the table, without those that are neither given nor defaulted. */
@@ -152,6 +151,10 @@ export const trainCommand = defineCommand({
         else view.show(event)
         if (event.event === 'checkpoint') await writeReport(values.out, model, settings)
       }
+    } catch (error) {
+      // The curves up to a divergence are what one wants to see; but a second failure must not hide the first.
+      if (planned > 0) await writeReport(values.out, model, settings).catch(() => undefined)
+      throw error
     } finally {
       view.close()
     }

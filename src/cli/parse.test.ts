@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest'
+import { InvalidOptionError } from '../errors.js'
+import { commands } from './app.js'
+import type { Command } from './flags.js'
+import { parseFlags } from './parse.js'
+import { UsageError } from './usage-error.js'
+import { readValue } from './values.js'
+
+const command = (name: string): Command => commands.find((c) => c.name === name)!
+const train = (...args: string[]) => parseFlags(command('train'), ['--model', 'm', '--data', 'd', '--out', 'o', ...args])
+
+describe('parseFlags', () => {
+  it('fills defaults, and tells given from defaulted', () => {
+    const { values, given } = train('--lr', '1e-3')
+    expect(values).toMatchObject({ model: 'm', data: ['d'], lr: 1e-3, r: 8, alpha: 16, resume: false, seed: 0, device: 'cpu' })
+    expect(values['adapter']).toBeUndefined()
+    expect([...given].sort()).toEqual(['data', 'lr', 'model', 'out'])
+  })
+
+  it('takes several files after one flag or by repeating it', () => {
+    expect(train('--eval-data', 'a', 'b', '--eval-data', 'c').values['eval-data']).toEqual(['a', 'b', 'c'])
+  })
+
+  it('takes values with an equals sign, negative numbers and switches with a value', () => {
+    const { values } = train('--alpha', '-2', '--resume=false', '--no-shuffle')
+    expect(values).toMatchObject({ alpha: -2, resume: false, 'no-shuffle': true })
+    expect(parseFlags(command('generate'), ['--model', 'm', '--prompt=--x']).values['prompt']).toBe('--x')
+  })
+
+  it('refuses a flag given twice, and takes --help before anything missing', () => {
+    expect(() => train('--lr', '1', '--lr', '2')).toThrow(/--lr is given twice/)
+    expect(parseFlags(command('train'), ['-h']).help).toBe(true)
+  })
+})
+
+describe('readValue', () => {
+  const read = (type: 'modules' | 'mapping' | 'integers' | 'names', value: unknown): unknown =>
+    readValue(value, { type, help: '' }, '--x')
+
+  it('tells names from all-linear and from a regular expression', () => {
+    expect(read('modules', 'q_proj, v_proj')).toEqual(['q_proj', 'v_proj'])
+    expect(read('modules', 'layers.0.self_attn.q_proj')).toEqual(['layers.0.self_attn.q_proj'])
+    expect(read('modules', 'all-linear')).toBe('all-linear')
+    expect(read('modules', '.*\\.(q|v)_proj')).toBe('.*\\.(q|v)_proj')
+    expect(read('modules', ['a'])).toEqual(['a'])
+  })
+
+  it('reads mappings as JSON, as a list and from YAML', () => {
+    expect(read('mapping', '{"q_proj": 16, "a,b=c": 2}')).toEqual({ q_proj: 16, 'a,b=c': 2 })
+    expect(read('mapping', 'q_proj=16, layers.[01].v=4')).toEqual({ q_proj: 16, 'layers.[01].v': 4 })
+    expect(read('mapping', { q_proj: 16 })).toEqual({ q_proj: 16 })
+    for (const wrong of ['q_proj', 'q_proj=x', '{"a"', '=4', '{"a":"x"}', 3])
+      expect(() => read('mapping', wrong)).toThrow(UsageError)
+  })
+
+  it('reads lists of numbers and names', () => {
+    expect(read('integers', '0,2')).toEqual([0, 2])
+    expect(read('integers', 3)).toEqual([3])
+    expect(() => read('integers', '0,x')).toThrow(/--x must be a whole number of at least 0, got "x"/)
+    expect(() => read('names', 'a,,b')).toThrow(UsageError)
+  })
+
+  it('refuses what is not supported yet, and only that', () => {
+    const flag = { type: 'text', help: '', choices: ['fp32', 'int8'], notYet: ['int8'] } as const
+    expect(readValue('fp32', flag, '--base')).toBe('fp32')
+    expect(() => readValue('int8', flag, '--base')).toThrow(InvalidOptionError)
+    expect(readValue(false, { type: 'switch', help: '', notYet: 'all' }, '--use-dora')).toBe(false)
+  })
+})
