@@ -247,6 +247,14 @@ describe('train', () => {
     expect(steps[0]!['loss'] as number).toBeLessThanOrEqual(done.loss)
   })
 
+  it('says so when there is nothing to resume', async () => {
+    const result = await runCli(trainArgs('fresh', '--steps', '1', '--resume', '--json'))
+    expect([result.code, result.stderr]).toEqual([
+      0,
+      expect.stringMatching(/^warning: .*fresh holds no checkpoint to resume; starting from the beginning\n$/),
+    ])
+  })
+
   it('ends quietly when nobody reads on', async () => {
     const child = startCli(trainArgs('unread', '--steps', '1000000', '--json'))
     let stderr = ''

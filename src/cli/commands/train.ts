@@ -145,7 +145,11 @@ export const trainCommand = defineCommand({
     let reached = 0
     try {
       for await (const event of events) {
-        if (event.event === 'start') planned = event.steps
+        if (event.event === 'start') {
+          planned = event.steps
+          if (values.resume && event.resumedAt === 0)
+            output.note(output.color.yellow(`warning: ${values.out} holds no checkpoint to resume; starting from the beginning`))
+        }
         if (event.event === 'done') reached = event.steps
         if (output.json) output.printJson(event)
         else view.show(event)
