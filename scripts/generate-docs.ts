@@ -1,2 +1,9 @@
-/** @file Writes the documents that are made from code. Tests fail while one of them is out of date. */
-import './generate-ops-doc.js'
+/** @file `npm run docs`: writes the documents that are made from code. Tests fail while one of them is out of date. */
+import { writeFileSync } from 'node:fs'
+import { opsDocument } from './generate-ops-doc.js'
+import { cliDocument } from './generate-cli-doc.js'
+
+const write = (name: string, text: string): void => writeFileSync(new URL(`../docs/${name}`, import.meta.url), text)
+
+write('ops.md', opsDocument())
+write('cli.md', await cliDocument())

@@ -100,7 +100,7 @@ function patternValue(
 }
 
 /** The keys of a pattern as PEFT's `get_pattern_key` compiles them. */
-export const compilePatterns = (patterns: Readonly<Record<string, number>>) =>
+export const compilePatterns = (patterns: Readonly<Record<string, number>>): { key: string; value: number; regex: RegExp }[] =>
   Object.entries(patterns).map(([key, value]) => ({ key, value, regex: pythonRegex(`(.*\\.)?(${key})$`, 'match') }))
 
 /**

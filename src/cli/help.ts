@@ -110,7 +110,7 @@ export function documentation(commands: readonly Command[]): string {
   return [
     '# Command line',
     '',
-    '<!-- Made from the tables in src/cli/commands by `npx vitest run test/cli/docs.test.ts -u`; do not edit. -->',
+    '<!-- Made from the tables in src/cli/commands by `npm run docs`; do not edit. -->',
     '',
     'Exit code 0 means success, 1 a mistake in the input or its surroundings (one message on stderr), 2 wrong usage, 130 an interrupted run. ' +
       'With `--json` stdout carries JSON lines and nothing else; messages for people go to stderr. `NO_COLOR` is honoured. ' +
