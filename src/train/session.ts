@@ -10,6 +10,7 @@ import { mix32 } from '../adapters/dropout.js'
 import { GRADIENT_OUTPUT, gradientGraph, LOSS_OUTPUT } from './gradient-graph.js'
 import type { Trainee } from './trainee.js'
 import type { Batch } from '../data/batch.js'
+import { batchParts, POSITIONS_PER_PART, type BatchTensors } from './parts.js'
 
 /** Bytes of one [rows, vocabulary] array that a chunk of the loss may hold. */
 const LOSS_CHUNK_BYTES = 64 * 2 ** 20
@@ -35,7 +36,7 @@ export function lossOptions(model: Model, batchSize: number, maxLength: number |
 }
 
 /** Inputs of the model that a batch gives. */
-function batchFeeds(batch: Batch): Record<string, HostTensor> {
+function batchFeeds(batch: BatchTensors): Record<string, HostTensor> {
   return { input_ids: batch.inputIds, attention_mask: batch.attentionMask, position_ids: batch.positionIds, labels: batch.labels }
 }
 
@@ -46,7 +47,7 @@ async function compile(trainee: Trainee, options: LossSessionOptions, training: 
   const { graph, loss } = causalLmLoss(prepared.graph, {
     hidden: prepared.hidden,
     logits: prepared.logits,
-    chunks: lossChunks(options.tokens, model.vocabularySize),
+    chunks: lossChunks(Math.min(options.tokens, Math.max(POSITIONS_PER_PART, options.positions)), model.vocabularySize),
   })
   let final = graph
   if (training) final = gradientGraph(graph, loss, prepared.parameters)
@@ -57,6 +58,10 @@ async function compile(trainee: Trainee, options: LossSessionOptions, training: 
 
 const only = (feeds: Record<string, HostTensor>, inputs: ReadonlySet<string>): Record<string, HostTensor> =>
   Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.has(name)))
+
+/** Seed of the dropout masks of a micro-batch: all 53 bits of the run's seed count. */
+export const dropoutSeedOf = (seed: number, microBatch: number): number =>
+  mix32(mix32(seed) ^ mix32(~Math.floor(seed / 2 ** 32)) ^ Math.imul(microBatch + 1, 0x9e3779b1))
 
 export interface GradientResult {
   /** Sum over labelled tokens. */
@@ -78,15 +83,25 @@ export class GradientSession {
     return new GradientSession(session, inputs, trainee.parameters)
   }
 
-  /** @param dropoutSeed another number for each micro-batch of a run */
-  async run(batch: Batch, dropoutSeed: number): Promise<GradientResult> {
-    const feeds = {
-      ...batchFeeds(batch),
-      ...Object.fromEntries(this.parameters.tensors),
-      dropout_seed: tensor('uint32', [1], [mix32(dropoutSeed)]),
+  /**
+   * Sums over the parts of the batch, one run of the graph each.
+   * @param dropoutSeed another number for each micro-batch of a run, see `dropoutSeedOf`
+   */
+  async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
+    let loss = 0
+    let gradient: Float32Array | undefined
+    let seed = mix32(dropoutSeed)
+    for (const part of batchParts(batch)) {
+      const feeds = { ...batchFeeds(part), ...Object.fromEntries(this.parameters.tensors), dropout_seed: tensor('uint32', [1], [seed]) }
+      const results = await this.session.run(only(feeds, this.inputs))
+      loss += Number(results[LOSS_OUTPUT]!.data[0])
+      const addend = results[GRADIENT_OUTPUT]!.data as Float32Array
+      if (gradient === undefined) gradient = addend
+      else for (let i = 0; i < gradient.length; i++) gradient[i]! += addend[i]!
+      // Each part draws its own masks.
+      seed = mix32(seed + 1)
     }
-    const results = await this.session.run(only(feeds, this.inputs))
-    return { loss: Number(results[LOSS_OUTPUT]!.data[0]), gradient: results[GRADIENT_OUTPUT]!.data as Float32Array }
+    return { loss, gradient: gradient! }
   }
 
   release(): Promise<void> {
@@ -109,8 +124,12 @@ export class LossSession {
 
   /** Sum of the loss over the labelled tokens of a batch. */
   async run(batch: Batch): Promise<number> {
-    const results = await this.session.run(only({ ...batchFeeds(batch), ...Object.fromEntries(this.parameters.tensors) }, this.inputs))
-    return Number(Object.values(results)[0]!.data[0])
+    let loss = 0
+    for (const part of batchParts(batch)) {
+      const results = await this.session.run(only({ ...batchFeeds(part), ...Object.fromEntries(this.parameters.tensors) }, this.inputs))
+      loss += Number(Object.values(results)[0]!.data[0])
+    }
+    return loss
   }
 
   release(): Promise<void> {
@@ -123,6 +142,13 @@ export interface OptimizerState {
   moment1: Float32Array
   moment2: Float32Array
   updates: number
+}
+
+export interface UpdateResult {
+  /** Global norm of the mean gradient before clipping. */
+  readonly norm: number
+  /** False if the gradient or the new parameters are not finite: then nothing was changed. */
+  readonly applied: boolean
 }
 
 /** Clipping and AdamW on the flat parameter vector. */
@@ -141,12 +167,11 @@ export class UpdateSession {
   }
 
   /**
-   * One update in place, unless the gradient is not finite: then nothing changes.
+   * One update in place, unless something is not finite: then nothing changes.
    * @param gradient of the summed loss
    * @param scale one over the number of labelled tokens
-   * @returns the global norm of the mean gradient before clipping
    */
-  async run(gradient: Float32Array, scale: number, learningRate: number): Promise<number> {
+  async run(gradient: Float32Array, scale: number, learningRate: number): Promise<UpdateResult> {
     const { state, parameters, options } = this
     const n = [parameters.count]
     const scalar = (value: number): HostTensor => float32([], Float32Array.of(value))
@@ -162,12 +187,14 @@ export class UpdateSession {
       bias_correction2: scalar(1 - options.beta2 ** step),
     })
     const norm = Number(results['gradient_norm']!.data[0])
-    if (!Number.isFinite(norm)) return norm
-    parameters.data.set(results['new_parameters']!.data as Float32Array)
+    const updated = results['new_parameters']!.data as Float32Array
+    // A finite gradient can still carry parameters out of float32's range, with a rate of 1e38 for one.
+    if (!Number.isFinite(norm) || !updated.every(Number.isFinite)) return { norm, applied: false }
+    parameters.data.set(updated)
     state.moment1 = results['new_moment1']!.data as Float32Array
     state.moment2 = results['new_moment2']!.data as Float32Array
     state.updates = step
-    return norm
+    return { norm, applied: true }
   }
 
   release(): Promise<void> {

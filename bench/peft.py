@@ -1,0 +1,109 @@
+"""PyTorch + PEFT in a process of its own, for comparison; speaks the protocol of protocol.ts.
+
+Needs torch, transformers and peft. The same rows (tokenised already), the same batches, the same first A and B, the same
+clipping and AdamW, the same number of threads. Nothing is done that a careful user would not do.
+"""
+
+import json
+import resource
+import sys
+import time
+
+# This file's own folder, where "import peft" would find this file.
+sys.path.pop(0)
+
+import peft
+import torch
+import transformers
+
+IGNORED = -100
+
+
+def peak_bytes():
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def read_batches(path, size):
+    """Rows in file order, padded on the right to the longest of their batch."""
+    with open(path) as file:
+        rows = [json.loads(line) for line in file]
+    for start in range(0, len(rows), size):
+        group = rows[start : start + size]
+        width = max(len(row["input_ids"]) for row in group)
+        pad = lambda values, fill: values + [fill] * (width - len(values))
+        batch = {
+            "input_ids": torch.tensor([pad(row["input_ids"], 0) for row in group]),
+            "labels": torch.tensor([pad(row["labels"], IGNORED) for row in group]),
+        }
+        tokens = sum(len(row["input_ids"]) for row in group)
+        if tokens < width * len(group):
+            # Where nothing is padded no mask is given: attention then takes its fastest way.
+            batch["attention_mask"] = torch.tensor([[1] * len(r["input_ids"]) + [0] * (width - len(r["input_ids"])) for r in group])
+        yield batch, tokens
+
+
+class Run:
+    def __init__(self, case, threads, engine):
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        self.case = case
+        self.bf16 = engine.endswith("bf16")
+        dtype = torch.bfloat16 if self.bf16 else torch.float32
+        base = transformers.AutoModelForCausalLM.from_pretrained(case["model"], dtype=dtype, use_cache=False)
+        self.model = peft.PeftModel.from_pretrained(base, case["adapter"], is_trainable=True)
+        self.model.train()
+        self.forward = torch.compile(self.model) if engine.startswith("compile") else self.model
+        self.trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.trained, lr=case["learningRate"], weight_decay=0.0)
+        self.batches = read_batches(case["tokens"], case["batchSize"])
+
+    def step(self):
+        started = time.perf_counter()
+        batch, tokens = next(self.batches)
+        # PEFT keeps A and B in float32 beside a bfloat16 base; autocast is how its users combine them.
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            loss = self.forward(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        value = loss.item()
+        return {"seconds": time.perf_counter() - started, "loss": value, "tokens": tokens}
+
+    @torch.no_grad()
+    def evaluate(self):
+        self.model.eval()
+        total, count = 0.0, 0
+        for batch, _ in read_batches(self.case["evalTokens"], self.case["batchSize"]):
+            labelled = int((batch["labels"][:, 1:] != IGNORED).sum())
+            total += self.model(**batch).loss.item() * labelled
+            count += labelled
+        self.model.train()
+        return total / count
+
+
+def main():
+    # What libraries print must not mix with the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    run = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["ask"] == "quit":
+            break
+        answer = {}
+        if request["ask"] == "prepare":
+            run = Run(request["case"], request["threads"], request["engine"])
+            answer["versions"] = f"PyTorch {torch.__version__}, PEFT {peft.__version__}, transformers {transformers.__version__}"
+        elif request["ask"] == "steps":
+            answer["steps"] = [run.step() for _ in range(request["count"])]
+        elif request["ask"] == "evaluate":
+            answer["loss"] = run.evaluate()
+        answer["peakBytes"] = peak_bytes()
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+main()

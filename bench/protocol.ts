@@ -1,0 +1,30 @@
+/** @file What a child that runs one engine is asked and answers: JSON, one message a line. `peft.py` speaks the same. */
+import type { Case } from './cases.js'
+
+/** Variants of an engine. */
+export type Engine = 'ours' | 'eager' | 'compile' | 'eager-bf16' | 'compile-bf16'
+
+export type Request =
+  | { readonly ask: 'prepare'; readonly case: Case; readonly threads: number; readonly engine: Engine }
+  | { readonly ask: 'steps'; readonly count: number }
+  | { readonly ask: 'evaluate' }
+  | { readonly ask: 'quit' }
+
+/** One training step. */
+export interface Step {
+  readonly seconds: number
+  /** Mean over labelled tokens, before the update. */
+  readonly loss: number
+  /** Tokens that are no padding, prompts included. */
+  readonly tokens: number
+}
+
+export interface Answer {
+  readonly steps?: readonly Step[]
+  /** Mean loss on the evaluation rows. */
+  readonly loss?: number
+  /** Largest resident memory of the process so far. */
+  readonly peakBytes: number
+  /** Versions of what runs. */
+  readonly versions?: string
+}

@@ -1,0 +1,65 @@
+/** @file Batches in parts. */
+import { describe, expect, it } from 'vitest'
+import { makeBatch } from '../data/batch.js'
+import type { Example } from '../data/examples.js'
+import { batchParts, type BatchTensors } from './parts.js'
+
+/** An example whose tokens are `first`, `first` + 1, …, with a label from the third on. */
+const example = (first: number, length: number): Example => {
+  const inputIds = Array.from({ length }, (_, i) => first + i)
+  return {
+    inputIds,
+    attentionMask: inputIds.map(() => 1),
+    labels: inputIds.map((id, i) => (i < 2 ? -100 : id)),
+    tokens: length - 2,
+    truncated: false,
+  }
+}
+
+/** Every row of some tensors without padding, as text, to compare them in any order. */
+const rowsOf = (tensors: readonly BatchTensors[]): string[] =>
+  tensors
+    .flatMap(({ inputIds, attentionMask, positionIds, labels }) => {
+      const [rows, width] = inputIds.shape as [number, number]
+      return Array.from({ length: rows }, (_, row) =>
+        Array.from({ length: width }, (_, i) =>
+          [inputIds, attentionMask, positionIds, labels].map((t) => String(t.data[row * width + i])),
+        )
+          .filter(([, mask, , label]) => mask !== '0' || label !== '-100')
+          .join(' '),
+      )
+    })
+    .sort()
+
+describe('batchParts', () => {
+  const lengths = [3, 9, 4, 4, 10, 3, 5]
+  const batch = makeBatch(
+    lengths.map((length, i) => [example(100 * i, length)]),
+    { padTokenId: 0 },
+  )
+
+  it('puts rows of similar length together, none padded beyond its part', () => {
+    expect(batchParts(batch, 20).map((part) => part.inputIds.shape)).toEqual([
+      [2, 10],
+      [4, 5],
+      [1, 3],
+    ])
+  })
+
+  it('keeps every token, position and label of every row', () => {
+    for (const positions of [1, 8, 20, 1000]) expect(rowsOf(batchParts(batch, positions))).toEqual(rowsOf([batch]))
+  })
+
+  it('gives a row that is longer than a part a part of its own', () => {
+    expect(batchParts(batch, 4).map((part) => part.inputIds.shape[0])).toEqual([1, 1, 1, 1, 1, 1, 1])
+  })
+
+  it('keeps labels of hidden tokens, and padding before a row', () => {
+    const hidden = { ...example(1, 6), attentionMask: [1, 1, 1, 0, 0, 0] }
+    const left = makeBatch([[hidden], [example(50, 8)]], { padTokenId: 0, leftPad: true })
+    expect(batchParts(left, 1).map((part) => part.inputIds.shape)).toEqual([
+      [1, 8],
+      [1, 8],
+    ])
+  })
+})
