@@ -49,6 +49,11 @@ export interface BuildOptions {
    */
   readonly packed?: boolean
   /**
+   * Blocks of queries that attention is computed in, 1 unless said; only in `full` mode. More spare work on long
+   * sequences and cost operators on short ones; results differ in rounding alone.
+   */
+  readonly queryBlocks?: number
+  /**
    * Positions that the graph must serve, if fewer than the model has: rotary tables of a long-context model take
    * tens of megabytes, and a run that never goes beyond 1,024 tokens need not carry them.
    */

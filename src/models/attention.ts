@@ -1,6 +1,7 @@
 /** @file Causal self-attention with grouped queries, sliding windows, packed rows and a cache. */
 import { InvalidOptionError } from '../errors.js'
-import { int, ints, multiplyDims, type Value } from '../graph/types.js'
+import { planParts, splitParts, type Parts } from '../graph/parts.js'
+import { int, ints, multiplyDims, type Dim, type Value } from '../graph/types.js'
 import type { ModelBuilder } from './model-builder.js'
 
 /** What every language model reads, int64 [batch, sequence]. */
@@ -92,21 +93,92 @@ export class CausalAttention {
    * @returns [batch*sequence, heads*headDim]
    */
   attend(layer: number, q: Value, k: Value, v: Value, scale: number): Value {
-    const { b } = this.model
-    const { heads, kvHeads, headDim, windows } = this.shape
-    const rows = multiplyDims(heads / kvHeads, 'sequence')
+    const { b, options } = this.model
+    const { heads, headDim, windows } = this.shape
     const past = this.past[layer]
-    const queries = b.reshape(q, ['batch', kvHeads, rows, headDim])
+    const mask = this.mask(windows[layer])
+    let heard: Value // [batch, heads, sequence, headDim]
+    if (past !== undefined) {
+      heard = this.attendCached(q, k, v, past, mask, scale)
+      this.present.push(this.named(k, `present_key.${layer}`), this.named(v, `present_value.${layer}`))
+    } else if ((options.queryBlocks ?? 1) > 1) heard = this.attendInBlocks(q, k, v, mask, scale)
+    else heard = this.attendBlock(q, k, v, mask, scale)
+    return b.reshape(b.transpose(heard, [0, 2, 1, 3]), ['batch*sequence', heads * headDim])
+  }
+
+  /** Queries that share a key head become rows of one matrix: [batch, heads, n, headDim] to [batch, kvHeads, group*n, headDim]. */
+  private group(q: Value): Value {
+    const { heads, kvHeads, headDim } = this.shape
+    return this.model.b.reshape(q, ['batch', kvHeads, multiplyDims(heads / kvHeads, q.shape![2]!), headDim])
+  }
+
+  /** softmax of scores [batch, kvHeads, group*n, keys] + mask [batch, 1, n, keys]. */
+  private weigh(scores: Value, mask: Value, n: Dim): Value {
+    const { b } = this.model
+    const [batch, , , keys] = scores.shape!
+    const weights = b.softmax(b.add(b.reshape(scores, [batch!, this.shape.heads, n, keys!]), mask))
+    return b.reshape(weights, scores.shape!)
+  }
+
+  private ungroup(heard: Value, n: Dim): Value {
+    const { heads, headDim } = this.shape
+    return this.model.b.reshape(heard, ['batch', heads, n, headDim])
+  }
+
+  private attendBlock(q: Value, k: Value, v: Value, mask: Value, scale: number): Value {
+    const { b } = this.model
+    const n = q.shape![2]!
+    const weights = this.weigh(b.matmul(this.group(q), k, { transB: true, alpha: scale }), mask, n)
+    return this.ungroup(b.matmul(weights, v), n)
+  }
+
+  /** With a cache only the scores are joined: no key or value is ever copied. */
+  private attendCached(q: Value, k: Value, v: Value, past: { key: Value; value: Value }, mask: Value, scale: number): Value {
+    const { b } = this.model
+    const queries = this.group(q)
     const score = (keys: Value): Value => b.matmul(queries, keys, { transB: true, alpha: scale })
-    // With a cache only the scores are joined: no key or value is ever copied.
-    const scores = past === undefined ? score(k) : b.concat([score(past.key), score(k)], 3)
-    const keys = scores.shape![3]!
-    const weights = b.softmax(b.add(b.reshape(scores, ['batch', heads, 'sequence', keys]), this.mask(windows[layer])))
-    const grouped = b.reshape(weights, ['batch', kvHeads, rows, keys])
-    const mixed = past === undefined ? b.matmul(grouped, v) : this.mixCached(grouped, past.value, v)
-    if (past !== undefined) this.present.push(this.named(k, `present_key.${layer}`), this.named(v, `present_value.${layer}`))
-    const context = b.transpose(b.reshape(mixed, ['batch', heads, 'sequence', headDim]), [0, 2, 1, 3])
-    return b.reshape(context, ['batch*sequence', heads * headDim])
+    const weights = this.weigh(b.concat([score(past.key), score(k)], 3), mask, 'sequence')
+    return this.ungroup(this.mixCached(weights, past.value, v), 'sequence')
+  }
+
+  private blocks: Parts | undefined
+  private readonly blockMasks = new Map<Value, Value[]>()
+
+  /**
+   * Causal attention in blocks of queries, each against the keys up to its own end: of n blocks, (n − 1)/2n of all
+   * scores lie in the future and are never computed. Rows of padding that see no key at all average fewer values than
+   * without blocks; nothing reads them.
+   */
+  private attendInBlocks(q: Value, k: Value, v: Value, mask: Value, scale: number): Value {
+    const { b, options } = this.model
+    const parts = (this.blocks ??= planParts(b, 'sequence', b.dim('sequence'), options.queryBlocks!))
+    const [queries, keys, values] = [q, k, v].map((x) => splitParts(b, x, 2, parts)) as [Value[], Value[], Value[]]
+    const upTo = (whole: Value, pieces: readonly Value[], end: number): Value => {
+      if (end === parts.count - 1) return whole
+      if (end === 0) return pieces[0]!
+      const shape = whole.shape!.map((dim, i) => (i === 2 ? `sequence/0-${end}` : dim))
+      return b.emit('Concat', pieces.slice(0, end + 1), { axis: int(2) }, { shapes: [shape] })
+    }
+    const heard = queries.map((block, i) =>
+      this.attendBlock(block, upTo(k, keys, i), upTo(v, values, i), this.blockMask(mask, parts, i), scale),
+    )
+    return b.emit('Concat', heard, { axis: int(2) }, { shapes: [q.shape!] })
+  }
+
+  /** Rows of block `i` and columns up to its end, cut once for all layers. */
+  private blockMask(mask: Value, parts: Parts, i: number): Value {
+    const { b } = this.model
+    let cut = this.blockMasks.get(mask)
+    if (cut === undefined) {
+      cut = parts.names.map((rows, k) => {
+        const end = parts.bounds[k + 1]!
+        const columns = k === 0 ? rows : k === parts.count - 1 ? 'sequence' : `sequence/0-${k}`
+        const bounds = [b.concat([parts.bounds[k]!, b.int64s([0])], 0), b.concat([end, end], 0), b.int64s([2, 3])]
+        return b.emit('Slice', [mask, ...bounds], {}, { shapes: [[...mask.shape!.slice(0, 2), rows, columns]] })
+      })
+      this.blockMasks.set(mask, cut)
+    }
+    return cut[i]!
   }
 
   /** weights[…, cached]·past + weights[…, new]·v */

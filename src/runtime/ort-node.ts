@@ -47,7 +47,10 @@ class OrtSession implements Session {
       results = await this.session.run(Object.fromEntries(this.session.inputNames.map((name) => [name, toOrt(feeds[name]!)])))
     } catch (cause) {
       const shapes = Object.entries(feeds).map(([name, t]) => `${name}: ${t.dtype} [${t.shape.join(', ')}]`)
-      throw new RuntimeError(`ONNX Runtime failed on graph "${this.name}": ${(cause as Error).message} (fed ${shapes.slice(0, 6).join('; ')})`, { cause })
+      throw new RuntimeError(
+        `ONNX Runtime failed on graph "${this.name}": ${(cause as Error).message} (fed ${shapes.slice(0, 6).join('; ')})`,
+        { cause },
+      )
     }
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]))
   }
@@ -72,6 +75,11 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
       const folder = real.size === 0 ? undefined : commonFolder([...real.values()])
       const bytes = encodeModel(graph, (path) => relative(folder!, real.get(path)!).split(sep).join('/'))
       const session = {
+        // Idle threads sleep instead of spinning: a training graph has a thousand small operators, and spinning takes the
+        // cores from JavaScript and from other processes (half the speed on a busy machine, nothing gained on an idle one).
+        intra_op: { allow_spinning: '0' },
+        // Smaller pieces of work towards the end of an operator, so that no thread waits long for the other.
+        dynamic_block_base: '4',
         ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
         ...(sessionOptions.disablePrepacking === true && { disable_prepacking: '1' }),
       }
@@ -84,7 +92,7 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
           enableMemPattern: false,
           ...(options.threads !== undefined && { intraOpNumThreads: options.threads }),
           ...(sessionOptions.profile !== undefined && { enableProfiling: true, profileFilePrefix: sessionOptions.profile }),
-          ...(Object.keys(session).length > 0 && { extra: { session } }),
+          extra: { session },
         })
         return new OrtSession(ort, graph.name)
       } catch (cause) {

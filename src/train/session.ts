@@ -21,6 +21,12 @@ export const lossChunks = (rows: number, vocabulary: number): number => Math.max
 /** Length that the chunks of the loss are sized for when rows may be as long as the model allows. */
 const USUAL_LENGTH = 1024
 
+/**
+ * Blocks of queries for rows of up to `positions` tokens: from 64 queries a block on, the scores that are spared weigh
+ * more than the operators that are added (a quarter of a step at 150 tokens); beyond 8 blocks little is left to spare.
+ */
+const queryBlocks = (positions: number): number => Math.min(8, Math.max(1, Math.floor(positions / 64)))
+
 export interface LossSessionOptions {
   readonly packed: boolean
   /** Longest row that will be fed. */
@@ -43,7 +49,13 @@ function batchFeeds(batch: BatchTensors): Record<string, HostTensor> {
 /** Only what the graph asks for: an architecture without positions takes none, a graph without dropout no seed. */
 async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<{ session: Session; inputs: ReadonlySet<string> }> {
   const { model } = trainee
-  const prepared = trainee.build({ mode: 'full', packed: options.packed, positions: options.positions, training })
+  const prepared = trainee.build({
+    mode: 'full',
+    packed: options.packed,
+    positions: options.positions,
+    queryBlocks: queryBlocks(options.positions),
+    training,
+  })
   const { graph, loss } = causalLmLoss(prepared.graph, {
     hidden: prepared.hidden,
     logits: prepared.logits,
