@@ -6,9 +6,9 @@ import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets, targetModulesForFile } from '../adapters/targets.js'
 import { readAdapterFolder, writeAdapterFolder } from '../formats/peft.js'
 import { toFloat32 } from '../formats/safetensors.js'
-import { float32 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
+import { withoutBaseCopies } from './base-copies.js'
 import type { Model } from './model.js'
 import { Parameters } from './parameters.js'
 
@@ -58,7 +58,11 @@ export class Adapter {
    */
   async save(folder: string): Promise<void> {
     const config = { ...this.config, targetModules: targetModulesForFile(this.model.modules, this.config) }
-    await writeAdapterFolder(this.model.environment.files, folder, { config, tensors: this.tensors, unknownKeys: this.unknownKeys })
+    await writeAdapterFolder(this.model.environment.files, folder, {
+      config,
+      tensors: this.tensors,
+      unknownKeys: this.unknownKeys,
+    })
   }
 }
 
@@ -81,7 +85,13 @@ export function addLora(model: Model, options: LoraOptions = {}): Adapter {
   const adapter = new Adapter(model, config, matchTargets(model.modules, config))
   for (const target of adapter.targets) {
     const { name } = target.module
-    initializeLora(target, config.initLoraWeights, seed, adapter.parameters.view(loraAName(name)), adapter.parameters.view(loraBName(name)))
+    initializeLora(
+      target,
+      config.initLoraWeights,
+      seed,
+      adapter.parameters.view(loraAName(name)),
+      adapter.parameters.view(loraBName(name)),
+    )
   }
   return adapter
 }
@@ -92,14 +102,11 @@ export function addLora(model: Model, options: LoraOptions = {}): Adapter {
  * maths in a way that is not supported
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
-  const { config, tensors, unknownKeys } = await readAdapterFolder(model.environment.files, folder)
+  const { config, tensors: stored, unknownKeys } = await readAdapterFolder(model.environment.files, folder)
   const complete = completeLoraConfig(config, model.architecture.defaultTargetModules)
   const adapter = new Adapter(model, complete, matchTargets(model.modules, complete), unknownKeys)
+  const tensors = await withoutBaseCopies(model, stored, folder)
   checkAdapterTensors(adapter.targets, tensors, folder)
   for (const [name, tensor] of tensors) adapter.parameters.view(name).set(toFloat32(tensor))
   return adapter
 }
-
-/** A and B ready to be fed, for graphs built with `scaling: 'graph'`. */
-export const feedsOf = (adapter: Adapter): Record<string, HostTensor> =>
-  Object.fromEntries([...adapter.tensors].map(([name, { shape, data }]) => [name, float32(shape, data as Float32Array)]))

@@ -2,6 +2,7 @@
 import { InvalidModelError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
+import { planParts, splitParts } from '../graph/parts.js'
 import { int, type Node, type Value } from '../graph/types.js'
 
 export interface CausalLmLossOptions {
@@ -35,18 +36,29 @@ export function causalLmLoss(graph: Graph, options: CausalLmLossOptions): Causal
   const b = new GraphBuilder(result)
   const { hidden } = options
   const width = hidden.shape?.[1]
-  if (hidden.shape?.length !== 2 || width === undefined) throw new InvalidModelError(`the input of the head must be a matrix, "${hidden.name}" is not`)
+  if (hidden.shape?.length !== 2 || width === undefined)
+    throw new InvalidModelError(`the input of the head must be a matrix, "${hidden.name}" is not`)
 
   const loss = b.scope('loss', () => {
     const labels = result.addInput('labels', 'int64', ['batch', 'sequence'])
-    const next = b.emit('Slice', [labels, b.int64s([1]), b.int64s([2 ** 31 - 1]), b.int64s([1])], {}, { shapes: [['batch', 'next']] })
-    const positions = b.transpose(b.emit('NonZero', [b.not(b.equal(next, IGNORED_LABEL))], {}, { shapes: [[2, 'labelled']] }), [1, 0])
+    const next = b.emit(
+      'Slice',
+      [labels, b.int64s([1]), b.int64s([2 ** 31 - 1]), b.int64s([1])],
+      {},
+      { shapes: [['batch', 'next']] },
+    )
+    const positions = b.transpose(
+      b.emit('NonZero', [b.not(b.equal(next, IGNORED_LABEL))], {}, { shapes: [[2, 'labelled']] }),
+      [1, 0],
+    )
     const targets = b.emit('GatherND', [next, positions]) // [labelled]
-    const rows = b.emit('GatherND', [b.reshape(hidden, ['batch', 'sequence', width]), positions]) // [labelled, hidden]
     const head = headNodes(result, hidden, options.logits)
-    const chunks = chunkRows(b, [rows, targets], options.chunks)
-    const sums = chunks.map(([x, labelsOfChunk]) => {
-      const logits = applyNodes(b, head, hidden, x!)
+    // Whatever the head reads that has a row for each position, such as a dropout mask, loses the same rows.
+    const perRow = [hidden, ...rowInputs(result, head, hidden)]
+    const rows = perRow.map((value) => b.emit('GatherND', [byPosition(b, value), positions])) // [labelled, …]
+    const chunks = chunkRows(b, [targets, ...rows], options.chunks)
+    const sums = chunks.map(([labelsOfChunk, ...rowsOfChunk]) => {
+      const logits = applyNodes(b, head, new Map(perRow.map((value, i) => [value.name, rowsOfChunk[i]!])))
       const logProbabilities = b.emit('LogSoftmax', [logits], { axis: int(-1) })
       const picked = b.emit('GatherElements', [logProbabilities, b.unsqueeze(labelsOfChunk!, [1])], { axis: int(1) })
       return b.neg(b.sumAll(picked))
@@ -58,16 +70,12 @@ export function causalLmLoss(graph: Graph, options: CausalLmLossOptions): Causal
   return { graph: result, loss }
 }
 
-/** The given tensors cut along their first axis into `count` parts of equal length, the last ones shorter or empty. */
+/** The given tensors cut along their first axis into `count` parts: [[a₀, b₀], [a₁, b₁], …]. */
 function chunkRows(b: GraphBuilder, tensors: readonly Value[], count: number): Value[][] {
   if (count === 1) return [[...tensors]]
-  const total = b.emit('Shape', [tensors[0]!], { start: int(0), end: int(1) })
-  const size = b.div(b.add(total, count - 1), count)
-  return Array.from({ length: count }, (_, k) => {
-    const start = b.mul(size, k)
-    const end = b.mul(size, k + 1)
-    return tensors.map((t) => b.emit('Slice', [t, start, end, b.int64s([0])], {}, { shapes: [[`chunk_${k}`, ...t.shape!.slice(1)]] }))
-  })
+  const parts = planParts(b, 'labelled', b.emit('Shape', [tensors[0]!], { start: int(0), end: int(1) }), count)
+  const cut = tensors.map((t) => splitParts(b, t, 0, parts))
+  return Array.from({ length: count }, (_, k) => cut.map((chunks) => chunks[k]!))
 }
 
 /** Nodes that compute the logits from the hidden states, without the closing reshape to [batch, sequence, …]. */
@@ -90,15 +98,29 @@ function headNodes(graph: Graph, hidden: Value, logits: Value): Node[] {
   return nodes.reverse()
 }
 
-/** Emits copies of `nodes` that read `to` where the originals read `from`; gives the copy of the last output. */
-function applyNodes(b: GraphBuilder, nodes: readonly Node[], from: Value, to: Value): Value {
-  const copies = new Map<string, Value>([[from.name, to]])
-  let result = to
+/** [batch*sequence, …] to [batch, sequence, …]. */
+const byPosition = (b: GraphBuilder, value: Value): Value => b.reshape(value, ['batch', 'sequence', ...value.shape!.slice(1)])
+
+/** Values that the head reads beside the hidden states, not computed from them, with as many rows. */
+function rowInputs(graph: Graph, head: readonly Node[], hidden: Value): Value[] {
+  const computed = new Set(head.flatMap((node) => node.outputs))
+  const names = new Set(
+    head.flatMap((node) => node.inputs).filter((name) => name !== '' && name !== hidden.name && !computed.has(name)),
+  )
+  return [...names]
+    .map((name) => graph.value(name))
+    .filter(({ shape }) => typeof shape?.[0] === 'string' && shape[0] === hidden.shape?.[0])
+}
+
+/** Emits copies of `nodes` that read other values in place of some; gives the copy of the last output. */
+function applyNodes(b: GraphBuilder, nodes: readonly Node[], replaced: ReadonlyMap<string, Value>): Value {
+  const copies = new Map(replaced)
+  let result: Value | undefined
   for (const node of nodes) {
     const inputs = node.inputs.map((name) => (name === '' ? undefined : (copies.get(name) ?? b.graph.value(name))))
     const outputs = b.emitAll(node.op, inputs, node.attributes, { domain: node.domain, outputs: node.outputs.length })
     outputs.forEach((output, i) => copies.set(node.outputs[i]!, output))
     result = outputs[0]!
   }
-  return result
+  return result!
 }

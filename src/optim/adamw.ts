@@ -17,7 +17,7 @@ export interface AdamWOptions {
  * norm (Pascanu et al., 2013), as torch.optim.AdamW and torch.nn.utils.clip_grad_norm_ compute them.
  *
  * Inputs, float32: `parameters`, `gradient`, `moment1`, `moment2` [n]; `gradient_scale` [] (one over the number of
- * tokens, for the gradient is of a sum); `learning_rate` [] or [n]; `bias_correction1`, `bias_correction2` [] =
+ * tokens, for the gradient is of a sum); `learning_rate` [1], or [n] for a rate of each parameter; `bias_correction1`, `bias_correction2` [] =
  * 1 − βᵗ, computed in float64 outside.
  * Outputs: `new_parameters`, `new_moment1`, `new_moment2` [n], `gradient_norm` [] before clipping.
  *

@@ -1,35 +1,20 @@
 /** @file Checkpoints: everything a run needs to continue bit for bit, in a folder that appears whole or not at all. */
+import type { Parameters } from '../core/parameters.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
-import type { Parameters } from '../core/parameters.js'
+import { fingerprintDifference } from './fingerprint.js'
+import { initialState, type RunState } from './run-state.js'
 import type { OptimizerState } from './session.js'
-
-/** Where a run stands, beside the tensors. */
-export interface RunState {
-  /** Updates done, skipped ones included. */
-  readonly step: number
-  /** Updates that changed the parameters: the optimizer's clock. */
-  readonly updates: number
-  /** Where the data goes on. */
-  readonly position: { readonly epoch: number; readonly batch: number }
-  /** Micro-batches seen, the seed of dropout. */
-  readonly microBatches: number
-  readonly bestEvalLoss: number | null
-  readonly evaluationsSinceBest: number
-  readonly skippedInARow: number
-  readonly lastLoss: number | null
-  readonly lastEvalLoss: number | null
-  /** Options and model that must be the same for the continuation to be the same run. */
-  readonly fingerprint: string
-}
 
 const FORMAT = 1
 const STATE_FILE = 'training_state.json'
 const TENSOR_FILE = 'training_state.safetensors'
 const NAME = /^checkpoint-(\d+)$/
+/** What a killed process leaves: a checkpoint that was being written or removed. */
+const LEFTOVER = /^\.checkpoint-\d+\.(partial|removed)$/
 
 const folderName = (step: number): string => `checkpoint-${step}`
 
@@ -41,10 +26,32 @@ export async function listCheckpoints(files: Files, out: string): Promise<number
 }
 
 /**
+ * A fresh run must not mix its checkpoints with those of an earlier one: rotation would remove the wrong ones, and a
+ * later resume would continue the wrong run.
+ * @throws InvalidOptionError if the folder holds checkpoints
+ */
+export async function refuseCheckpoints(files: Files, out: string): Promise<void> {
+  const steps = await listCheckpoints(files, out)
+  if (steps.length === 0) return
+  throw new InvalidOptionError(
+    `"${out}" holds checkpoints of an earlier run (${steps.map(folderName).join(', ')}). ` +
+      'Continue it with resume (--resume), remove them, or choose another output folder.',
+  )
+}
+
+/** Removes what a killed process left half written or half removed. */
+export async function removeLeftovers(files: Files, out: string): Promise<void> {
+  if (!(await files.isDirectory(out))) return
+  for (const name of await files.list(out)) if (LEFTOVER.test(name)) await files.remove(`${out}/${name}`)
+}
+
+/**
  * Writes a checkpoint beside its final name and renames it when every file is on disk; then removes old ones.
  *
  * The parameters are stored twice: as the user's adapter (`saveModel`), and beside the moments in one flat file, so
  * that a continuation does not depend on the adapter's format.
+ *
+ * @throws FileError if the disk is full or the folder not writable; the checkpoints before are then untouched
  */
 export async function writeCheckpoint(
   files: Files,
@@ -56,19 +63,25 @@ export async function writeCheckpoint(
 ): Promise<string> {
   const path = `${out}/${folderName(state.step)}`
   const partial = `${out}/.${folderName(state.step)}.partial`
-  await files.remove(partial)
-  await files.makeFolder(partial)
-  await options.saveModel(partial)
   const n = [parameters.count]
   const tensors = new Map<string, HostTensor>([
     ['moment1', float32(n, optimizer.moment1)],
     ['moment2', float32(n, optimizer.moment2)],
     ['parameters', float32(n, parameters.data)],
   ])
-  await files.write(`${partial}/${TENSOR_FILE}`, encodeSafetensors(tensors))
-  await files.write(`${partial}/${STATE_FILE}`, `${JSON.stringify({ format: FORMAT, ...state }, null, 2)}\n`)
-  if (await files.exists(path)) await discard(files, out, state.step)
-  await files.move(partial, path)
+  try {
+    await files.remove(partial)
+    await files.makeFolder(partial)
+    await options.saveModel(partial)
+    await files.write(`${partial}/${TENSOR_FILE}`, encodeSafetensors(tensors))
+    await files.write(`${partial}/${STATE_FILE}`, `${JSON.stringify({ format: FORMAT, ...state }, null, 2)}\n`)
+    if (await files.exists(path)) await discard(files, out, state.step)
+    await files.move(partial, path)
+  } catch (error) {
+    // A full disk is no fuller for our failure.
+    await files.remove(partial).catch(() => undefined)
+    throw error
+  }
   const all = await listCheckpoints(files, out)
   for (const step of all.slice(0, Math.max(0, all.length - options.keep))) await discard(files, out, step)
   return path
@@ -88,9 +101,10 @@ export interface LoadedCheckpoint {
 }
 
 /**
- * Reads the newest checkpoint into the parameters and the optimizer.
+ * Reads the newest checkpoint into the parameters and the optimizer; they are untouched if it throws.
  * @returns undefined if the folder holds none
- * @throws InvalidOptionError if the checkpoint is of another run: other data order, targets or optimizer
+ * @throws InvalidOptionError if the checkpoint is of another run: other data, targets or optimizer
+ * @throws InvalidModelError if the checkpoint is incomplete or damaged
  */
 export async function loadCheckpoint(
   files: Files,
@@ -102,23 +116,29 @@ export async function loadCheckpoint(
   const newest = (await listCheckpoints(files, out)).pop()
   if (newest === undefined) return undefined
   const path = `${out}/${folderName(newest)}`
+  for (const name of [STATE_FILE, TENSOR_FILE])
+    if (!(await files.exists(`${path}/${name}`)))
+      throw new InvalidModelError(
+        `checkpoint "${path}" is incomplete: ${name} is missing. Remove the folder to continue from the checkpoint before it.`,
+      )
   const state = parseState(await files.readText(`${path}/${STATE_FILE}`), `${path}/${STATE_FILE}`)
   if (state.fingerprint !== fingerprint)
     throw new InvalidOptionError(
-      `cannot resume from ${path}: it was written with other settings (${difference(state.fingerprint, fingerprint)}). ` +
-        'Give the same options as before, or another output folder.',
+      `cannot resume from ${path}: it was written with other settings (${fingerprintDifference(state.fingerprint, fingerprint)}). ` +
+        'Give the same as before, or another output folder.',
     )
   const { tensors } = await readSafetensorsHeader(files, `${path}/${TENSOR_FILE}`)
   const read = async (name: string): Promise<Float32Array> => {
     const tensor = tensors.get(name)
     if (tensor === undefined || tensor.shape.length !== 1 || tensor.shape[0] !== parameters.count)
-      throw new InvalidModelError(`${path}/${TENSOR_FILE}: tensor "${name}" must have shape [${parameters.count}], got ${tensor === undefined ? 'none' : `[${tensor.shape.join(', ')}]`}`)
-    return toFloat32(await loadTensor(files, tensor))
+      throw new InvalidModelError(
+        `${path}/${TENSOR_FILE}: tensor "${name}" must have shape [${parameters.count}], got ${tensor === undefined ? 'none' : `[${tensor.shape.join(', ')}]`}`,
+      )
+    return toFloat32(await loadTensor(files, tensor)).slice()
   }
-  parameters.data.set(await read('parameters'))
-  optimizer.moment1 = (await read('moment1')).slice()
-  optimizer.moment2 = (await read('moment2')).slice()
-  optimizer.updates = state.updates
+  const [values, moment1, moment2] = [await read('parameters'), await read('moment1'), await read('moment2')]
+  parameters.data.set(values)
+  Object.assign(optimizer, { moment1, moment2, updates: state.updates })
   return { path, state }
 }
 
@@ -127,22 +147,20 @@ function parseState(text: string, path: string): RunState {
   try {
     json = JSON.parse(text)
   } catch (cause) {
-    throw new InvalidModelError(`${path} is not valid JSON: ${(cause as Error).message}`, { cause })
+    throw new InvalidModelError(
+      `${path} is not valid JSON: ${(cause as Error).message}. Remove the checkpoint to continue from the one before it.`,
+      { cause },
+    )
   }
-  const state = json as RunState & { format?: number }
-  if (typeof json !== 'object' || json === null || state.format !== FORMAT)
-    throw new InvalidModelError(`${path}: expected a training state of format ${FORMAT}, got ${JSON.stringify((json as { format?: number } | null)?.format)}`)
+  const { format, ...state } = (json ?? {}) as RunState & { format?: number }
+  if (format !== FORMAT)
+    throw new InvalidModelError(`${path}: expected a training state of format ${FORMAT}, got ${JSON.stringify(format)}`)
+  for (const [key, example] of Object.entries(initialState(''))) {
+    const value = (state as Record<string, unknown>)[key]
+    const fits =
+      example === null ? value === null || typeof value === 'number' : typeof value === typeof example && value !== null
+    if (!fits)
+      throw new InvalidModelError(`${path}: "${key}" is ${JSON.stringify(value) ?? 'missing'}; the training state is damaged`)
+  }
   return state
-}
-
-/** The options that differ between two fingerprints, which are JSON objects. */
-function difference(before: string, now: string): string {
-  try {
-    const a = JSON.parse(before) as Record<string, unknown>
-    const b = JSON.parse(now) as Record<string, unknown>
-    const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((k) => JSON.stringify(a[k]) !== JSON.stringify(b[k]))
-    return keys.map((k) => `${k}: ${JSON.stringify(a[k])} then, ${JSON.stringify(b[k])} now`).join('; ')
-  } catch {
-    return 'unknown'
-  }
 }

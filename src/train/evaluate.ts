@@ -1,8 +1,8 @@
 /** @file Mean loss and perplexity over a data set. */
 import { Adapter } from '../core/adapter.js'
-import type { Model } from '../core/model.js'
+import { Model } from '../core/model.js'
 import { Parameters } from '../core/parameters.js'
-import { openDataset, type Dataset } from '../data/dataset.js'
+import { openDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { lossOptions, LossSession } from './session.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
@@ -11,8 +11,10 @@ export interface EvaluateOptions {
   readonly data: string | readonly string[]
   /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
   readonly batchSize?: number
-  /** Longest row in tokens; the model's positions unless said. */
+  /** Longest row in tokens; longer ones are cut. Without it a row longer than the model's positions is an error. */
   readonly maxLength?: number
+  /** A row without a token to learn: `refuse` it with an error, or `skip` it. */
+  readonly unlabelled?: 'refuse' | 'skip'
 }
 
 export interface Evaluation {
@@ -37,16 +39,20 @@ const frozenTrainee = (model: Model): Trainee => ({
   fingerprint: '',
 })
 
+const traineeOf = (subject: Model | Adapter | Trainee): Trainee =>
+  subject instanceof Adapter ? adapterTrainee(subject) : subject instanceof Model ? frozenTrainee(subject) : subject
+
 /**
- * Evaluates a model, or a model with an adapter, on rows of text.
- * @throws InvalidDataError if no row has a label
+ * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of text. Dropout is off.
+ * @throws InvalidDataError if a row, or every row, has no label
  */
-export async function evaluate(subject: Model | Adapter, options: EvaluateOptions): Promise<Evaluation> {
-  const trainee = subject instanceof Adapter ? adapterTrainee(subject) : frozenTrainee(subject)
+export async function evaluate(subject: Model | Adapter | Trainee, options: EvaluateOptions): Promise<Evaluation> {
+  const trainee = traineeOf(subject)
   const { model } = trainee
   const batchSize = options.batchSize ?? 8
-  if (!Number.isInteger(batchSize) || batchSize < 1) throw new InvalidOptionError(`batchSize must be a whole number of at least 1, got ${batchSize}`)
-  const dataset = await openModelDataset(model, options.data, options.maxLength)
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new InvalidOptionError(`batchSize must be a whole number of at least 1, got ${batchSize}`)
+  const dataset = await openModelDataset(model, options.data, options)
   const session = await LossSession.create(trainee, lossOptions(model, batchSize, options.maxLength))
   try {
     return await evaluateDataset(session, dataset, batchSize)
@@ -56,11 +62,17 @@ export async function evaluate(subject: Model | Adapter, options: EvaluateOption
 }
 
 /** Opens rows for a model: its tokenizer, its vocabulary, its positions. */
-export async function openModelDataset(model: Model, data: string | readonly string[], maxLength?: number): Promise<Dataset> {
+export async function openModelDataset(
+  model: Model,
+  data: string | readonly string[],
+  { maxLength, unlabelled, onSkip }: { [K in 'maxLength' | 'unlabelled' | 'onSkip']?: DatasetOptions[K] | undefined } = {},
+): Promise<Dataset> {
   const tokenizer = await model.tokenizer()
   return openDataset(model.environment.files, typeof data === 'string' ? [data] : data, {
     ...(tokenizer !== undefined && { tokenizer }),
     ...(maxLength !== undefined && { maxLength }),
+    ...(unlabelled !== undefined && { unlabelled }),
+    ...(onSkip !== undefined && { onSkip }),
     vocabularySize: model.vocabularySize,
     maxPositions: model.maxPositions,
   })

@@ -14,6 +14,7 @@ export interface StepEvent {
   readonly event: 'step'
   /** Counted from 1. */
   readonly step: number
+  /** Pass over the data, counted from 0. */
   readonly epoch: number
   /** Mean over the labelled tokens of the step, before its update. */
   readonly loss: number

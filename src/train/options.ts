@@ -1,4 +1,5 @@
 /** @file Options of a training run, their defaults and their checks. */
+import { nearestNames } from '../adapters/nearest.js'
 import { InvalidOptionError } from '../errors.js'
 import { scheduleNames, type ScheduleName } from '../optim/schedule.js'
 
@@ -8,9 +9,9 @@ export interface TrainOptions {
   readonly evalData?: string | readonly string[]
   /** Folder for checkpoints, log and the trained adapter; nothing is written without it. */
   readonly out?: string
-  /** Passes over the data; 1 unless `steps` is given. */
+  /** Passes over the data, 1 unless said; parts of a pass are fine. */
   readonly epochs?: number
-  /** Number of updates; goes before `epochs`. */
+  /** Number of updates, however many passes that takes; goes before `epochs`. */
   readonly steps?: number
   /** Rows in one micro-batch. */
   readonly batchSize?: number
@@ -26,39 +27,64 @@ export interface TrainOptions {
   readonly beta1?: number
   readonly beta2?: number
   readonly epsilon?: number
-  /** Longest row in tokens; longer ones are cut. The model's positions unless said. */
+  /** Longest row in tokens; longer ones are cut. Without it a row longer than the model's positions is an error. */
   readonly maxLength?: number
   readonly shuffle?: boolean
   readonly seed?: number
   /** Rows of similar length share a batch: less padding. */
   readonly groupByLength?: boolean
-  /** Several examples share a row, without seeing each other. */
+  /** Several examples share a row of up to `maxLength` tokens, without seeing each other. */
   readonly packing?: boolean
-  /** Steps between evaluations; at the end of each epoch unless said. */
+  /** A row without a token to learn: `refuse` it with an error, or `skip` it with a warning. */
+  readonly unlabelled?: 'refuse' | 'skip'
+  /** Steps between evaluations; at the end of each epoch unless said, and always after the last step. */
   readonly evalEvery?: number
   readonly evalBatchSize?: number
   /** Stop after this many evaluations without a lower loss. */
   readonly earlyStopping?: number
-  /** Steps between checkpoints; 0 writes none. */
+  /** Steps between checkpoints, with one more at the end; 0 writes none. */
   readonly checkpointEvery?: number
   /** How many checkpoints to keep. */
   readonly saveTotalLimit?: number
-  /** Continue from the newest checkpoint of `out`. */
+  /** Continue from the newest checkpoint of `out`; from the beginning if it holds none. */
   readonly resume?: boolean
   /** What to do when loss or gradient is not finite: `stop` with an error, or `skip` the update. */
   readonly onNan?: 'stop' | 'skip'
-  /** Ends the run after the current step, with a checkpoint. */
+  /** Ends the run after the current step, with a checkpoint if there is `out`. */
   readonly signal?: AbortSignal
 }
 
-export type ResolvedTrainOptions = Required<Omit<TrainOptions, 'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal'>> &
+export type ResolvedTrainOptions = Required<
+  Omit<TrainOptions, 'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal'>
+> &
   Pick<TrainOptions, 'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal'>
 
 /** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
 export const MAX_SKIPPED_IN_A_ROW = 20
 
-/** Fills in the defaults. @throws InvalidOptionError naming the option that is out of range */
+/** Every option, for misspelt ones to be compared with; the type sees to it that none is missing. */
+const optionNames: Record<keyof TrainOptions, true> = {
+  ...{ data: true, evalData: true, out: true, epochs: true, steps: true, batchSize: true, gradAccum: true, learningRate: true },
+  ...{ schedule: true, warmup: true, weightDecay: true, maxGradNorm: true, beta1: true, beta2: true, epsilon: true },
+  ...{ maxLength: true, shuffle: true, seed: true, groupByLength: true, packing: true, unlabelled: true, evalEvery: true },
+  ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
+  signal: true,
+}
+
+function checkNames(options: object): void {
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(optionNames, name)) continue
+    const near = nearestNames(name, Object.keys(optionNames))
+    throw new InvalidOptionError(
+      `unknown training option "${name}"${near.length === 0 ? `; known are ${Object.keys(optionNames).join(', ')}` : `; did you mean ${near.join(' or ')}?`}`,
+    )
+  }
+}
+
+/** Fills in the defaults. @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
 export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions {
+  checkNames(options)
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as TrainOptions
   const resolved: ResolvedTrainOptions = {
     epochs: 1,
     batchSize: 8,
@@ -75,12 +101,13 @@ export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions
     seed: 0,
     groupByLength: false,
     packing: false,
+    unlabelled: 'refuse',
     evalBatchSize: options.batchSize ?? 8,
     checkpointEvery: 0,
     saveTotalLimit: 2,
     resume: false,
     onNan: 'stop',
-    ...options,
+    ...given,
   }
   const check = (name: keyof TrainOptions, fits: (value: number) => boolean, expected: string): void => {
     const value = resolved[name]
@@ -88,19 +115,42 @@ export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions
       throw new InvalidOptionError(`${name} must be ${expected}, got ${String(value)}`)
   }
   const whole = (low: number) => (v: number) => Number.isInteger(v) && v >= low
-  const counts = ['steps', 'batchSize', 'gradAccum', 'maxLength', 'evalEvery', 'evalBatchSize', 'earlyStopping', 'saveTotalLimit'] as const
+  const counts = [
+    'steps',
+    'batchSize',
+    'gradAccum',
+    'maxLength',
+    'evalEvery',
+    'evalBatchSize',
+    'earlyStopping',
+    'saveTotalLimit',
+  ] as const
   for (const name of counts) check(name, whole(1), 'a whole number of at least 1')
   check('checkpointEvery', whole(0), 'a whole number of at least 0')
-  check('seed', whole(0), 'a whole number of at least 0')
+  check('seed', (v) => Number.isSafeInteger(v) && v >= 0, 'a whole number of at least 0 and at most 53 bits')
   check('epochs', (v) => v > 0 && Number.isFinite(v), 'above 0')
   check('learningRate', (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0')
-  for (const name of ['warmup', 'weightDecay', 'maxGradNorm'] as const) check(name, (v) => v >= 0, 'at least 0')
+  check(
+    'warmup',
+    (v) => (v >= 0 && v < 1) || whole(1)(v),
+    'a share of all steps (at least 0, below 1) or a whole number of steps',
+  )
+  check('weightDecay', (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0')
+  check('maxGradNorm', (v) => v >= 0, 'at least 0')
   for (const name of ['beta1', 'beta2'] as const) check(name, (v) => v >= 0 && v < 1, 'at least 0 and below 1')
   check('epsilon', (v) => v > 0, 'above 0')
-  if (!scheduleNames.includes(resolved.schedule)) throw new InvalidOptionError(`schedule must be one of ${scheduleNames.join(', ')}, got "${resolved.schedule}"`)
-  if (resolved.onNan !== 'stop' && resolved.onNan !== 'skip') throw new InvalidOptionError(`onNan must be "stop" or "skip", got "${String(resolved.onNan)}"`)
-  if (resolved.packing && resolved.groupByLength) throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
-  if (resolved.earlyStopping !== undefined && resolved.evalData === undefined) throw new InvalidOptionError('earlyStopping needs evalData')
+  if (!scheduleNames.includes(resolved.schedule))
+    throw new InvalidOptionError(`schedule must be one of ${scheduleNames.join(', ')}, got "${resolved.schedule}"`)
+  if (resolved.onNan !== 'stop' && resolved.onNan !== 'skip')
+    throw new InvalidOptionError(`onNan must be "stop" or "skip", got "${String(resolved.onNan)}"`)
+  if (resolved.unlabelled !== 'refuse' && resolved.unlabelled !== 'skip')
+    throw new InvalidOptionError(`unlabelled must be "refuse" or "skip", got "${String(resolved.unlabelled)}"`)
+  if (resolved.data === undefined || resolved.data.length === 0)
+    throw new InvalidOptionError('data must name at least one file of rows')
+  if (resolved.packing && resolved.groupByLength)
+    throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
+  if (resolved.earlyStopping !== undefined && resolved.evalData === undefined)
+    throw new InvalidOptionError('earlyStopping needs evalData')
   if ((resolved.resume || resolved.checkpointEvery > 0) && resolved.out === undefined)
     throw new InvalidOptionError('checkpoints and resume need an output folder: give out')
   return resolved

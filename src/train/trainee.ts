@@ -1,5 +1,4 @@
 /** @file What can be trained: an adapter, or every weight of a model. The trainer knows neither. */
-import { attachLora } from '../adapters/lora.js'
 import type { Adapter } from '../core/adapter.js'
 import type { Model } from '../core/model.js'
 import { Parameters } from '../core/parameters.js'
@@ -40,8 +39,7 @@ export function adapterTrainee(adapter: Adapter): Trainee {
     totalParameters: model.parameterCount + parameters.count,
     build({ training, ...options }) {
       const built = model.build(options)
-      const dropout = training ? config.loraDropout : 0
-      const attached = attachLora(built.graph, targets, { scaling: 'graph', dropout })
+      const attached = adapter.attach(built.graph, { dropout: training })
       return { graph: attached.graph, hidden: built.hidden, logits: attached.graph.outputs[0]!, parameters: attached.parameters }
     },
     save: (folder) => adapter.save(folder),
@@ -54,7 +52,9 @@ export function adapterTrainee(adapter: Adapter): Trainee {
  * All weights are held in memory, with two moments each.
  */
 export async function fullTrainee(model: Model): Promise<Trainee> {
-  const names = [...model.build({ mode: 'full', positions: 1 }).graph.initializers.keys()].filter((name) => model.weights.has(name))
+  const names = [...model.build({ mode: 'full', positions: 1 }).graph.initializers.keys()].filter((name) =>
+    model.weights.has(name),
+  )
   const parameters = new Parameters(names.map((name) => ({ name, shape: model.weights.get(name)!.shape })))
   for (const name of names) {
     const weight = model.weights.get(name)!
@@ -67,13 +67,20 @@ export async function fullTrainee(model: Model): Promise<Trainee> {
     build(options) {
       // Built from the float32 copies, so that a 16-bit checkpoint leaves no cast between an input and its use.
       const built = buildLanguageModel(model.config, parameters.tensors, options, model.path)
-      return { graph: built.graph, hidden: built.hidden, logits: built.logits, parameters: names.map((name) => built.graph.promoteToInput(name)) }
+      return {
+        graph: built.graph,
+        hidden: built.hidden,
+        logits: built.logits,
+        parameters: names.map((name) => built.graph.promoteToInput(name)),
+      }
     },
     async save(folder) {
       const { files } = model.environment
-      await files.write(`${folder}/config.json`, `${JSON.stringify({ ...model.config.json, dtype: 'float32' }, null, 2)}\n`)
+      const { torch_dtype: _, ...config } = model.config.json
       await files.write(`${folder}/model.safetensors`, encodeSafetensors(parameters.tensors))
+      // Last, so that a folder with a config has its weights.
+      await files.write(`${folder}/config.json`, `${JSON.stringify({ ...config, dtype: 'float32' }, null, 2)}\n`)
     },
-    fingerprint: JSON.stringify(names),
+    fingerprint: JSON.stringify(parameters.specs),
   }
 }

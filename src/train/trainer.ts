@@ -1,33 +1,37 @@
 /** @file The training loop: an async generator of events. */
 import { Adapter } from '../core/adapter.js'
-import { TrainingError } from '../errors.js'
-import { learningRateAt } from '../optim/schedule.js'
 import type { Batch } from '../data/batch.js'
 import type { BatchOptions, Dataset, PositionedBatch } from '../data/dataset.js'
-import { loadCheckpoint, writeCheckpoint, type RunState } from './checkpoint.js'
-import { evaluateDataset, openModelDataset, type Evaluation } from './evaluate.js'
-import type { DoneEvent, EvalEvent, TrainEvent } from './events.js'
+import type { Position } from '../data/order.js'
+import { TrainingError } from '../errors.js'
+import { learningRateAt } from '../optim/schedule.js'
+import { loadCheckpoint, refuseCheckpoints, removeLeftovers, writeCheckpoint } from './checkpoint.js'
+import { evaluateDataset, openModelDataset } from './evaluate.js'
+import type { DoneEvent, EvalEvent, TrainEvent, WarningEvent } from './events.js'
+import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
 import { MAX_SKIPPED_IN_A_ROW, resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from './options.js'
-import { GradientSession, lossOptions, LossSession, UpdateSession } from './session.js'
+import { initialState, type RunState } from './run-state.js'
+import { dropoutSeedOf, GradientSession, lossOptions, LossSession, UpdateSession } from './session.js'
+import { SkippedRows } from './skipped-rows.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 
 /**
  * Trains an adapter (or all weights, see `fullTrainee`) and yields an event for each step, evaluation and checkpoint.
  *
  * The same seed gives the same run on the same device and thread count, and a resumed run continues bit for bit:
- * everything random is a function of the seed and the step. A step whose loss or gradient is not finite never reaches
- * the parameters.
+ * everything random is a function of the seed and the step. A step whose loss, gradient or result is not finite never
+ * reaches the parameters.
  *
- * @throws InvalidOptionError, InvalidDataError before the first step; TrainingError if the run diverges
+ * @throws InvalidOptionError, InvalidDataError before the first step; InvalidDataError naming a row when it is met;
+ * TrainingError if the run diverges; FileError if the output cannot be written
  * @example
  * for await (const event of train(adapter, { data: 'train.jsonl', learningRate: 2e-4, epochs: 3 }))
  *   if (event.event === 'step') console.log(event.step, event.loss)
  */
 export async function* train(subject: Adapter | Trainee, options: TrainOptions): AsyncGenerator<TrainEvent, DoneEvent> {
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
-  const resolved = resolveTrainOptions(options)
-  const run = await Run.prepare(trainee, resolved)
+  const run = await Run.prepare(trainee, resolveTrainOptions(options))
   try {
     return yield* run.log.recording(run.events())
   } finally {
@@ -35,113 +39,141 @@ export async function* train(subject: Adapter | Trainee, options: TrainOptions):
   }
 }
 
+interface Sessions {
+  readonly update: UpdateSession
+  readonly gradients: GradientSession
+  readonly evaluation: LossSession | undefined
+}
+
+/** How far the data goes: batches of an epoch, and of the whole run (Infinity if the number of steps decides). */
+interface Extent {
+  readonly perEpoch: number
+  readonly end: number
+  readonly totalSteps: number
+}
+
+async function extentOf(dataset: Dataset, options: ResolvedTrainOptions): Promise<Extent> {
+  const perEpoch = await dataset.batchesPerEpoch(batchOptions(options))
+  if (options.steps !== undefined) return { perEpoch, end: Infinity, totalSteps: options.steps }
+  // 0.1 of 30 batches are 3, not the 4 that rounding up 3.0000000000000004 gives.
+  const end = Math.max(1, Math.ceil(perEpoch * options.epochs - 1e-9))
+  return { perEpoch, end, totalSteps: Math.ceil(end / options.gradAccum) }
+}
+
 class Run {
-  private state: RunState
+  /** Set when the data ends before the planned steps do, for rows were skipped. */
+  private dataEnded = false
 
   private constructor(
     private readonly trainee: Trainee,
     private readonly options: ResolvedTrainOptions,
     private readonly dataset: Dataset,
     private readonly evalDataset: Dataset | undefined,
-    private readonly totalSteps: number,
-    private readonly gradients: GradientSession,
-    private readonly update: UpdateSession,
-    private readonly evaluation: LossSession | undefined,
+    private readonly skipped: SkippedRows,
+    private readonly extent: Extent,
+    private readonly sessions: Sessions,
     readonly log: RunLog,
-    state: RunState,
-  ) {
-    this.state = state
-  }
+    private state: RunState,
+  ) {}
 
   static async prepare(trainee: Trainee, options: ResolvedTrainOptions): Promise<Run> {
-    const { model } = trainee
+    const { model, parameters } = trainee
     const { files } = model.environment
-    const dataset = await openModelDataset(model, options.data, options.maxLength)
-    const evalDataset = options.evalData === undefined ? undefined : await openModelDataset(model, options.evalData, options.maxLength)
-    const batchesPerEpoch = await dataset.batchesPerEpoch(batchOptions(options))
-    const totalSteps = options.steps ?? Math.max(1, Math.ceil((batchesPerEpoch * options.epochs) / options.gradAccum))
+    const { out, batchSize, evalBatchSize, maxLength, packing } = options
+    const skipped = new SkippedRows()
+    const rows = { maxLength, unlabelled: options.unlabelled, onSkip: skipped.add }
+    const dataset = await openModelDataset(model, options.data, rows)
+    const evalDataset = options.evalData === undefined ? undefined : await openModelDataset(model, options.evalData, rows)
+    const extent = await extentOf(dataset, options)
+    const fingerprint = await runFingerprint(trainee, options, dataset, extent.totalSteps)
 
-    const update = await UpdateSession.create(trainee, {
-      beta1: options.beta1,
-      beta2: options.beta2,
-      epsilon: options.epsilon,
-      weightDecay: options.weightDecay,
-      maxGradNorm: options.maxGradNorm === 0 ? Infinity : options.maxGradNorm,
-    })
-    const fingerprint = runFingerprint(trainee, options, dataset, totalSteps)
-    let state: RunState = {
-      step: 0,
-      updates: 0,
-      position: { epoch: 0, batch: 0 },
-      microBatches: 0,
-      bestEvalLoss: null,
-      evaluationsSinceBest: 0,
-      skippedInARow: 0,
-      lastLoss: null,
-      lastEvalLoss: null,
-      fingerprint,
+    const open: { release(): Promise<void> }[] = []
+    const opened = <T extends { release(): Promise<void> }>(session: T): T => {
+      open.push(session)
+      return session
     }
-    if (options.resume) {
-      const loaded = await loadCheckpoint(files, options.out!, fingerprint, trainee.parameters, update.state)
-      if (loaded !== undefined) state = loaded.state
+    try {
+      const update = opened(
+        await UpdateSession.create(trainee, {
+          beta1: options.beta1,
+          beta2: options.beta2,
+          epsilon: options.epsilon,
+          weightDecay: options.weightDecay,
+          maxGradNorm: options.maxGradNorm === 0 ? Infinity : options.maxGradNorm,
+        }),
+      )
+      let state = initialState(fingerprint)
+      if (out !== undefined) {
+        if (options.resume) state = (await loadCheckpoint(files, out, fingerprint, parameters, update.state))?.state ?? state
+        else await refuseCheckpoints(files, out)
+        await removeLeftovers(files, out)
+      }
+      // Also the proof that the folder can be written, before hours of work depend on it.
+      const log = await RunLog.open(files, out, state.step)
+      const gradients = opened(await GradientSession.create(trainee, lossOptions(model, batchSize, maxLength, packing)))
+      const evaluation = evalDataset && opened(await LossSession.create(trainee, lossOptions(model, evalBatchSize, maxLength)))
+      return new Run(trainee, options, dataset, evalDataset, skipped, extent, { update, gradients, evaluation }, log, state)
+    } catch (error) {
+      await Promise.all(open.map((session) => session.release()))
+      throw error
     }
-    const log = await RunLog.open(files, options.out, state.step)
-    // Proof that the folder can be written, before hours of work depend on it.
-    if (options.out !== undefined) await files.makeFolder(options.out)
-    const gradients = await GradientSession.create(trainee, lossOptions(model, options.batchSize, options.maxLength, options.packing))
-    const evaluation =
-      evalDataset === undefined ? undefined : await LossSession.create(trainee, lossOptions(model, options.evalBatchSize, options.maxLength))
-    return new Run(trainee, options, dataset, evalDataset, totalSteps, gradients, update, evaluation, log, state)
   }
 
   async release(): Promise<void> {
-    await Promise.all([this.gradients.release(), this.update.release(), this.evaluation?.release()])
+    const { update, gradients, evaluation } = this.sessions
+    await Promise.all([update.release(), gradients.release(), evaluation?.release()])
+  }
+
+  private get finished(): boolean {
+    return this.dataEnded || this.state.step >= this.extent.totalSteps
+  }
+
+  /** A function of the state alone, so that resuming a run that stopped early does not prolong it. */
+  private get stoppedEarly(): boolean {
+    const { earlyStopping } = this.options
+    return earlyStopping !== undefined && this.state.evaluationsSinceBest >= earlyStopping && !this.finished
+  }
+
+  private get aborted(): boolean {
+    return this.options.signal?.aborted === true
   }
 
   async *events(): AsyncGenerator<TrainEvent, DoneEvent> {
-    const { options, trainee } = this
+    const { options, trainee, sessions } = this
     const { now } = trainee.model.environment
     const started = now()
     yield {
       event: 'start',
-      steps: this.totalSteps,
+      steps: this.extent.totalSteps,
       resumedAt: this.state.step,
       trainableParameters: trainee.parameters.count,
       totalParameters: trainee.totalParameters,
       rows: this.dataset.length,
     }
-    let stoppedEarly = false
-    let evaluatedAt = -1
     let savedAt = this.state.step
     const batches = this.dataset.batches({ ...batchOptions(options), epochs: Infinity, start: this.state.position })
     try {
-      while (this.state.step < this.totalSteps && !stoppedEarly) {
-        const epoch = this.state.position.epoch
+      while (!this.finished && !this.stoppedEarly && !this.aborted) {
+        const { step, position } = this.state
         yield* this.step(batches)
-        const last = this.state.step === this.totalSteps
-        const epochEnded = this.state.position.epoch !== epoch
+        if (this.state.step === step) break
+        const epochEnded = this.state.position.epoch !== position.epoch
         const due = options.evalEvery === undefined ? epochEnded : this.state.step % options.evalEvery === 0
-        if (this.evaluation !== undefined && (due || last)) {
-          yield await this.evaluate()
-          evaluatedAt = this.state.step
-          stoppedEarly = options.earlyStopping !== undefined && this.state.evaluationsSinceBest >= options.earlyStopping && !last
-        }
-        const aborted = options.signal?.aborted === true
-        if (options.out !== undefined && (aborted || (options.checkpointEvery > 0 && this.state.step % options.checkpointEvery === 0))) {
-          yield { event: 'checkpoint', step: this.state.step, path: await this.checkpoint() }
+        if (sessions.evaluation !== undefined && (due || this.finished)) yield await this.evaluate()
+        if (options.checkpointEvery > 0 && this.state.step % options.checkpointEvery === 0) {
+          yield await this.checkpoint()
           savedAt = this.state.step
         }
-        if (aborted) break
       }
     } finally {
       await batches.return(undefined)
     }
-    const aborted = options.signal?.aborted === true && this.state.step < this.totalSteps
-    if (this.evaluation !== undefined && evaluatedAt !== this.state.step && !aborted) yield await this.evaluate()
-    if (options.out !== undefined && !aborted) {
-      if (options.checkpointEvery > 0 && savedAt !== this.state.step) yield { event: 'checkpoint', step: this.state.step, path: await this.checkpoint() }
-      await trainee.save(options.out)
-    }
+    const interrupted = this.aborted && !this.finished && !this.stoppedEarly
+    if (sessions.evaluation !== undefined && this.state.lastEvalStep !== this.state.step && !interrupted)
+      yield await this.evaluate()
+    const wanted = options.out !== undefined && (interrupted || options.checkpointEvery > 0)
+    if (wanted && savedAt !== this.state.step) yield await this.checkpoint()
+    if (options.out !== undefined && !interrupted) await trainee.save(options.out)
     const done: DoneEvent = {
       event: 'done',
       steps: this.state.step,
@@ -151,16 +183,25 @@ class Run {
       totalParameters: trainee.totalParameters,
       peakMemoryBytes: trainee.model.environment.peakMemoryBytes(),
       seconds: (now() - started) / 1000,
-      stoppedEarly,
+      stoppedEarly: this.stoppedEarly,
       ...(options.out !== undefined && { out: options.out }),
     }
     yield done
     return done
   }
 
-  /** One update from `gradAccum` micro-batches, weighted by their labelled tokens. */
+  /** The next batch, or undefined at the end of the run's data. */
+  private async nextBatch(batches: AsyncGenerator<PositionedBatch>, position: Position): Promise<PositionedBatch | undefined> {
+    const { perEpoch, end } = this.extent
+    const place = ({ epoch, batch }: Position): number => epoch * perEpoch + batch
+    if (place(position) >= end) return undefined
+    const { value, done } = await batches.next()
+    return done === true || place(value.next) > end ? undefined : value
+  }
+
+  /** One update from `gradAccum` micro-batches, fewer at the end of the data, weighted by their labelled tokens. */
   private async *step(batches: AsyncGenerator<PositionedBatch>): AsyncGenerator<TrainEvent> {
-    const { options, state } = this
+    const { options, state, sessions } = this
     const { now } = this.trainee.model.environment
     const started = now()
     let sum = 0
@@ -169,41 +210,49 @@ class Run {
     let gradient: Float32Array | undefined
     let position = state.position
     let microBatches = state.microBatches
+    let epoch = position.epoch
     for (let k = 0; k < options.gradAccum; k++) {
-      const { value: batch, done } = await batches.next()
-      if (done === true) break
-      const result = await this.gradients.run(batch, options.seed ^ Math.imul(++microBatches, 0x9e3779b1))
+      const batch = await this.nextBatch(batches, position)
+      if (batch === undefined) break
+      const result = await sessions.gradients.run(batch, dropoutSeedOf(options.seed, microBatches++))
       sum += result.loss
       labelled += batch.tokens
       tokens += countNonZero(batch)
-      position = batch.next
+      position = this.normalized(batch.next)
+      epoch = batch.next.epoch
       if (gradient === undefined) gradient = result.gradient
       else for (let i = 0; i < gradient.length; i++) gradient[i]! += result.gradient[i]!
+    }
+    yield* this.skippedRows()
+    if (gradient === undefined) {
+      this.dataEnded = true
+      return
     }
     const loss = sum / labelled
     const learningRate = learningRateAt(state.step, {
       name: options.schedule,
       learningRate: options.learningRate,
-      warmupSteps: options.warmup < 1 ? Math.ceil(options.warmup * this.totalSteps) : options.warmup,
-      totalSteps: this.totalSteps,
+      warmupSteps: options.warmup < 1 ? Math.ceil(options.warmup * this.extent.totalSteps) : options.warmup,
+      totalSteps: this.extent.totalSteps,
     })
-    const gradNorm = Number.isFinite(loss) ? await this.update.run(gradient!, 1 / labelled, learningRate) : Number.NaN
-    const finite = Number.isFinite(loss) && Number.isFinite(gradNorm)
+    const { norm: gradNorm, applied } = Number.isFinite(loss)
+      ? await sessions.update.run(gradient, 1 / labelled, learningRate)
+      : { norm: Number.NaN, applied: false }
     const step = state.step + 1
     this.state = {
       ...state,
       step,
-      updates: this.update.state.updates,
-      position: await this.normalized(position),
+      updates: sessions.update.state.updates,
+      position,
       microBatches,
-      skippedInARow: finite ? 0 : state.skippedInARow + 1,
-      lastLoss: finite ? loss : state.lastLoss,
+      skippedInARow: applied ? 0 : state.skippedInARow + 1,
+      lastLoss: applied ? loss : state.lastLoss,
     }
-    if (!finite) yield* this.nonFinite(step, loss, gradNorm)
+    if (!applied) yield this.nonFinite(loss, gradNorm)
     yield {
       event: 'step',
       step,
-      epoch: position.epoch,
+      epoch,
       loss,
       gradNorm,
       learningRate,
@@ -213,39 +262,58 @@ class Run {
   }
 
   /** The end of an epoch is the beginning of the next, so that a checkpoint does not depend on which was reached first. */
-  private async normalized(position: RunState['position']): Promise<RunState['position']> {
-    const perEpoch = await this.dataset.batchesPerEpoch(batchOptions(this.options))
-    return position.batch >= perEpoch ? { epoch: position.epoch + 1, batch: 0 } : position
+  private normalized(position: Position): Position {
+    return position.batch >= this.extent.perEpoch ? { epoch: position.epoch + 1, batch: 0 } : position
   }
 
-  private async *nonFinite(step: number, loss: number, gradNorm: number): AsyncGenerator<TrainEvent> {
-    const what = Number.isFinite(loss) ? `the gradient's norm is ${gradNorm}` : `the loss is ${loss}`
+  /** @throws TrainingError if the run may not or cannot go on */
+  private nonFinite(loss: number, gradNorm: number): WarningEvent {
+    const { step, skippedInARow } = this.state
+    const what = !Number.isFinite(loss)
+      ? `the loss is ${loss}`
+      : !Number.isFinite(gradNorm)
+        ? `the gradient's norm is ${gradNorm}`
+        : 'the update leaves the range of float32'
     const advice = 'Lower the learning rate, warm up, or check the rows of this batch'
     if (this.options.onNan === 'stop')
-      throw new TrainingError(`step ${step}: ${what}. The parameters were not changed by this step. ${advice}, or skip such steps with onNan: "skip" (--on-nan skip).`)
-    if (this.state.skippedInARow >= MAX_SKIPPED_IN_A_ROW)
-      throw new TrainingError(`step ${step}: ${what}, for the ${this.state.skippedInARow}th step in a row: the run has diverged. ${advice}.`)
-    yield { event: 'warning', step, message: `${what}: the update was skipped` }
-    await Promise.resolve()
+      throw new TrainingError(
+        `step ${step}: ${what}. The parameters were not changed by this step. ${advice}, or skip such steps with onNan: "skip" (--on-nan skip).`,
+      )
+    if (skippedInARow >= MAX_SKIPPED_IN_A_ROW)
+      throw new TrainingError(`step ${step}: ${what}, for the ${skippedInARow}th step in a row: the run has diverged. ${advice}.`)
+    return { event: 'warning', step, message: `${what}: the update was skipped` }
+  }
+
+  private *skippedRows(): Generator<WarningEvent> {
+    const message = this.skipped.take()
+    if (message !== undefined) yield { event: 'warning', step: this.state.step + 1, message }
   }
 
   private async evaluate(): Promise<EvalEvent> {
-    const result: Evaluation = await evaluateDataset(this.evaluation!, this.evalDataset!, this.options.evalBatchSize)
-    const best = this.state.bestEvalLoss === null || result.loss < this.state.bestEvalLoss
+    const { state, options } = this
+    const result = await evaluateDataset(this.sessions.evaluation!, this.evalDataset!, options.evalBatchSize)
+    const best = result.loss < (state.bestEvalLoss ?? Infinity)
     this.state = {
-      ...this.state,
-      bestEvalLoss: best ? result.loss : this.state.bestEvalLoss,
-      evaluationsSinceBest: best ? 0 : this.state.evaluationsSinceBest + 1,
-      lastEvalLoss: result.loss,
+      ...state,
+      bestEvalLoss: best ? result.loss : state.bestEvalLoss,
+      evaluationsSinceBest: best ? 0 : state.evaluationsSinceBest + 1,
+      lastEvalLoss: Number.isFinite(result.loss) ? result.loss : null,
+      lastEvalStep: state.step,
     }
-    return { event: 'eval', step: this.state.step, ...result, best }
+    return { event: 'eval', step: state.step, ...result, best }
   }
 
-  private checkpoint(): Promise<string> {
-    return writeCheckpoint(this.trainee.model.environment.files, this.options.out!, this.state, this.trainee.parameters, this.update.state, {
-      saveModel: (folder) => this.trainee.save(folder),
-      keep: this.options.saveTotalLimit,
-    })
+  private async checkpoint(): Promise<TrainEvent> {
+    const { trainee, state, options } = this
+    const path = await writeCheckpoint(
+      trainee.model.environment.files,
+      options.out!,
+      state,
+      trainee.parameters,
+      this.sessions.update.state,
+      { saveModel: (folder) => trainee.save(folder), keep: options.saveTotalLimit },
+    )
+    return { event: 'checkpoint', step: state.step, path }
   }
 }
 
@@ -261,18 +329,4 @@ const countNonZero = ({ attentionMask }: Batch): number => {
   let count = 0
   for (const value of attentionMask.data as BigInt64Array) if (value !== 0n) count++
   return count
-}
-
-/** What must be equal for a continuation to be the same run. Lengths, output and evaluation may change. */
-function runFingerprint(trainee: Trainee, o: ResolvedTrainOptions, dataset: Dataset, totalSteps: number): string {
-  const { batchSize, gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon } = o
-  const { maxLength, shuffle, seed, groupByLength, packing } = o
-  return JSON.stringify({
-    ...{ batchSize, gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon },
-    ...{ maxLength, shuffle, seed, groupByLength, packing },
-    // A constant rate without relative warm-up does not depend on the length of the run, so it may be prolonged.
-    ...(schedule === 'constant' && (warmup >= 1 || warmup === 0) ? {} : { totalSteps }),
-    data: dataset.fingerprint,
-    trained: trainee.fingerprint,
-  })
 }

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest'
+import { float32 } from '../graph/constants.js'
+import type { HostTensor } from '../graph/types.js'
+import { nodeRuntime } from '../runtime/ort-node.js'
+import { Random } from '../util/rng.js'
+import { adamWGraph, type AdamWOptions } from './adamw.js'
+
+const N = 7
+const STEPS = 12
+
+/** torch.nn.utils.clip_grad_norm_ and torch.optim.AdamW, written down in float64. */
+class Reference {
+  m = new Float64Array(N)
+  v = new Float64Array(N)
+  t = 0
+  constructor(
+    readonly p: Float64Array,
+    readonly o: AdamWOptions,
+  ) {}
+
+  step(mean: readonly number[], rate: number | readonly number[]): number {
+    const norm = Math.hypot(...mean)
+    const clip = Math.min(1, this.o.maxGradNorm / (norm + 1e-6))
+    this.t++
+    for (let i = 0; i < N; i++) {
+      const lr = typeof rate === 'number' ? rate : rate[i]!
+      const g = mean[i]! * clip
+      this.p[i]! *= 1 - lr * this.o.weightDecay
+      this.m[i] = this.o.beta1 * this.m[i]! + (1 - this.o.beta1) * g
+      this.v[i] = this.o.beta2 * this.v[i]! + (1 - this.o.beta2) * g * g
+      const mHat = this.m[i]! / (1 - this.o.beta1 ** this.t)
+      const vHat = this.v[i]! / (1 - this.o.beta2 ** this.t)
+      this.p[i]! -= (lr * mHat) / (Math.sqrt(vHat) + this.o.epsilon)
+    }
+    return norm
+  }
+}
+
+const base: AdamWOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: Infinity }
+
+describe('adamWGraph', () => {
+  it.each<[string, Partial<AdamWOptions>, boolean]>([
+    ['plain', {}, false],
+    ['decay', { weightDecay: 0.3 }, false],
+    ['clipping', { maxGradNorm: 0.25 }, false],
+    ['a bound that is never reached', { maxGradNorm: 1e6 }, false],
+    ['everything, and a rate of each parameter', { weightDecay: 0.1, maxGradNorm: 0.5, beta1: 0.8, beta2: 0.95, epsilon: 1e-3 }, true],
+  ])('equals float64 AdamW over 12 steps: %s', async (_name, given, ratePerParameter) => {
+    const options = { ...base, ...given }
+    const random = new Random(3)
+    const draw = (): number[] => Array.from({ length: N }, () => Math.fround(random.normal()))
+    const start = draw()
+    const reference = new Reference(Float64Array.from(start), options)
+    const session = await nodeRuntime({ threads: 1 }).createSession(adamWGraph(options))
+    const scalar = (value: number): HostTensor => float32([], Float32Array.of(value))
+    const vector = (values: ArrayLike<number>): HostTensor => float32([values.length], Float32Array.from(values))
+    let [p, m, v] = [vector(start), vector(new Float32Array(N)), vector(new Float32Array(N))]
+    for (let t = 1; t <= STEPS; t++) {
+      const sum = draw()
+      const tokens = 1 + random.integer(9)
+      const rate = 0.01 / t
+      const rates = ratePerParameter ? Array.from({ length: N }, (_, i) => rate * (i + 1)) : [rate]
+      const out = await session.run({
+        parameters: p,
+        gradient: vector(sum),
+        moment1: m,
+        moment2: v,
+        gradient_scale: scalar(1 / tokens),
+        learning_rate: vector(rates),
+        bias_correction1: scalar(1 - options.beta1 ** t),
+        bias_correction2: scalar(1 - options.beta2 ** t),
+      })
+      const norm = reference.step(
+        sum.map((x) => x / tokens),
+        ratePerParameter ? rates : rate,
+      )
+      expect(out['gradient_norm']!.data[0]).toBeCloseTo(norm, 5)
+      ;[p, m, v] = [out['new_parameters']!, out['new_moment1']!, out['new_moment2']!]
+      for (let i = 0; i < N; i++) {
+        expect(Math.abs(Number(p.data[i]) - reference.p[i]!)).toBeLessThan(1e-6 * (1 + Math.abs(reference.p[i]!)))
+        expect(Math.abs(Number(m.data[i]) - reference.m[i]!)).toBeLessThan(1e-6)
+        expect(Math.abs(Number(v.data[i]) - reference.v[i]!)).toBeLessThan(1e-6)
+      }
+    }
+    await session.release()
+  })
+
+  it('decays without a gradient, and decay is not clipped or adapted', async () => {
+    const session = await nodeRuntime({ threads: 1 }).createSession(adamWGraph({ ...base, weightDecay: 0.5, maxGradNorm: 1 }))
+    const zero = (): HostTensor => float32([2], new Float32Array(2))
+    const scalar = (value: number): HostTensor => float32([], Float32Array.of(value))
+    const { new_parameters: p } = await session.run({
+      parameters: float32([2], Float32Array.of(2, -4)),
+      ...{ gradient: zero(), moment1: zero(), moment2: zero() },
+      learning_rate: float32([1], Float32Array.of(0.1)),
+      ...{ gradient_scale: scalar(1), bias_correction1: scalar(0.1), bias_correction2: scalar(0.001) },
+    })
+    await session.release()
+    expect(Array.from(p!.data as Float32Array)).toEqual([2 * 0.95, -4 * 0.95].map(Math.fround))
+  })
+})

@@ -1,0 +1,38 @@
+/** @file Where a run stands, beside its tensors: plain JSON. */
+import type { Position } from '../data/order.js'
+
+export interface RunState {
+  /** Updates done, skipped ones included. */
+  readonly step: number
+  /** Updates that changed the parameters: the optimizer's clock. */
+  readonly updates: number
+  /** Where the data goes on. */
+  readonly position: Position
+  /** Micro-batches seen, the seed of dropout. */
+  readonly microBatches: number
+  readonly bestEvalLoss: number | null
+  readonly evaluationsSinceBest: number
+  readonly skippedInARow: number
+  /** Loss of the last step that was finite. */
+  readonly lastLoss: number | null
+  readonly lastEvalLoss: number | null
+  /** Step after which `lastEvalLoss` was found. */
+  readonly lastEvalStep: number | null
+  /** Options, data and model that must be the same for a continuation to be the same run. */
+  readonly fingerprint: string
+}
+
+/** The state before the first step. */
+export const initialState = (fingerprint: string): RunState => ({
+  step: 0,
+  updates: 0,
+  position: { epoch: 0, batch: 0 },
+  microBatches: 0,
+  bestEvalLoss: null,
+  evaluationsSinceBest: 0,
+  skippedInARow: 0,
+  lastLoss: null,
+  lastEvalLoss: null,
+  lastEvalStep: null,
+  fingerprint,
+})
