@@ -29,7 +29,7 @@ async function run(s: Session, seed: number, rows = ROWS): Promise<Float32Array>
 
 /** Share of elements that two masks have in common; independent masks agree on p² + (1 − p)². */
 const agreement = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Array.from(a).filter((value, i) => value === 0 === (b[i] === 0)).length / a.length
+  Array.from(a).filter((value, i) => (value === 0) === (b[i] === 0)).length / a.length
 
 /** Four standard deviations of a share of n draws. */
 const tolerance = (p: number, n: number): number => 4 * Math.sqrt((p * (1 - p)) / n)

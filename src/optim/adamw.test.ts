@@ -44,7 +44,11 @@ describe('adamWGraph', () => {
     ['decay', { weightDecay: 0.3 }, false],
     ['clipping', { maxGradNorm: 0.25 }, false],
     ['a bound that is never reached', { maxGradNorm: 1e6 }, false],
-    ['everything, and a rate of each parameter', { weightDecay: 0.1, maxGradNorm: 0.5, beta1: 0.8, beta2: 0.95, epsilon: 1e-3 }, true],
+    [
+      'everything, and a rate of each parameter',
+      { weightDecay: 0.1, maxGradNorm: 0.5, beta1: 0.8, beta2: 0.95, epsilon: 1e-3 },
+      true,
+    ],
   ])('equals float64 AdamW over 12 steps: %s', async (_name, given, ratePerParameter) => {
     const options = { ...base, ...given }
     const random = new Random(3)
