@@ -3,8 +3,8 @@ import type { GraphBuilder } from './builder.js'
 import { int, type Shape, type Value } from './types.js'
 
 /**
- * A dimension in parts of equal length, the last ones shorter or empty. The first part is never empty unless the whole
- * is: what reads a prefix of the parts always has something to read.
+ * A dimension in parts of equal length, the last one with what is left over. Of a dimension shorter than the number of
+ * parts, all but the last are empty.
  */
 export interface Parts {
   readonly count: number
@@ -12,20 +12,17 @@ export interface Parts {
   readonly names: readonly string[]
   /** int64 [count]: the lengths. */
   readonly sizes: Value
-  /** int64 [count]: where the parts begin. */
-  readonly starts: Value
-  /** int64 [count]: where the parts end. */
-  readonly ends: Value
+  /** int64 [1] each: where the parts begin, then where the last one ends. */
+  readonly bounds: readonly Value[]
 }
 
 /** Plans the cut of the dimension `name`, whose length is `length` (int64 [1]). */
 export function planParts(b: GraphBuilder, name: string, length: Value, count: number): Parts {
-  const indices = Array.from({ length: count }, (_, k) => k)
-  const size = b.div(b.add(length, count - 1), count)
-  const bounds = (factors: number[]): Value => b.min(b.mul(size, b.int64s(factors)), length)
-  const starts = bounds(indices)
-  const ends = bounds(indices.map((k) => k + 1))
-  return { count, names: indices.map((k) => `${name}/${k}`), sizes: b.sub(ends, starts), starts, ends }
+  const size = b.div(length, count)
+  const bounds = Array.from({ length: count }, (_, k) => (k === 0 ? b.int64s([0]) : b.mul(size, k)))
+  const last = b.sub(length, bounds[count - 1]!)
+  const sizes = b.concat([...Array.from({ length: count - 1 }, () => size), last], 0)
+  return { count, names: Array.from({ length: count }, (_, k) => `${name}/${k}`), sizes, bounds: [...bounds, length] }
 }
 
 /** The parts of `x` along an axis. Its gradient is one Concat. */

@@ -171,7 +171,7 @@ export class CausalAttention {
     let cut = this.blockMasks.get(mask)
     if (cut === undefined) {
       cut = parts.names.map((rows, k) => {
-        const [start, end] = [b.slice(parts.starts, 0, k, k + 1), b.slice(parts.ends, 0, k, k + 1)]
+        const [start, end] = [parts.bounds[k]!, parts.bounds[k + 1]!]
         const columns = k === 0 ? rows : k === parts.count - 1 ? 'sequence' : `sequence/0-${k}`
         const bounds = [b.concat([start, b.int64s([0])], 0), b.concat([end, end], 0), b.int64s([2, 3])]
         return b.emit('Slice', [mask, ...bounds], {}, { shapes: [[...mask.shape!.slice(0, 2), rows, columns]] })

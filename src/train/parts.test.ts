@@ -50,6 +50,12 @@ describe('batchParts', () => {
     for (const positions of [1, 8, 20, 1000]) expect(rowsOf(batchParts(batch, positions))).toEqual(rowsOf([batch]))
   })
 
+  it('fills short parts up to what the graph takes at least, with padding that counts for nothing', () => {
+    const parts = batchParts(batch, 20, 6)
+    expect(parts.map((part) => part.inputIds.shape[1])).toEqual([10, 6, 6])
+    expect(rowsOf(parts)).toEqual(rowsOf([batch]))
+  })
+
   it('gives a row that is longer than a part a part of its own', () => {
     expect(batchParts(batch, 4).map((part) => part.inputIds.shape[0])).toEqual([1, 1, 1, 1, 1, 1, 1])
   })

@@ -28,11 +28,11 @@ function rowLengths({ attentionMask, labels }: BatchTensors): number[] {
   })
 }
 
-/** The rows of a tensor, in the given order, cut to `width`. */
-function takeRows(tensor: HostTensor, rows: readonly number[], width: number): HostTensor {
+/** The rows of a tensor, in the given order, cut to `width` or filled up to it. */
+function takeRows(tensor: HostTensor, rows: readonly number[], width: number, fill: number): HostTensor {
   const full = tensor.shape[1]!
-  const data = new BigInt64Array(rows.length * width)
-  rows.forEach((row, i) => data.set(numbers(tensor).subarray(row * full, row * full + width), i * width))
+  const data = new BigInt64Array(rows.length * width).fill(BigInt(fill))
+  rows.forEach((row, i) => data.set(numbers(tensor).subarray(row * full, row * full + Math.min(width, full)), i * width))
   return { dtype: 'int64', shape: [rows.length, width], data }
 }
 
@@ -42,16 +42,18 @@ function takeRows(tensor: HostTensor, rows: readonly number[], width: number): H
  * memory no longer grows with the number of rows.
  *
  * Only padding behind the rows is cut off. The parts are a function of the batch alone: the same run stays the same.
+ *
+ * @param minimum shortest row that the graph takes; shorter parts get padding
  */
-export function batchParts(batch: BatchTensors, positions = POSITIONS_PER_PART): BatchTensors[] {
+export function batchParts(batch: BatchTensors, positions = POSITIONS_PER_PART, minimum = 1): BatchTensors[] {
   const lengths = rowLengths(batch)
   const longestFirst = lengths.map((_, row) => row).sort((a, b) => lengths[b]! - lengths[a]! || a - b)
   const parts: BatchTensors[] = []
   for (let start = 0; start < longestFirst.length;) {
-    const width = lengths[longestFirst[start]!]!
+    const width = Math.max(minimum, lengths[longestFirst[start]!]!)
     const count = Math.max(1, Math.floor(positions / width))
     const rows = longestFirst.slice(start, start + count)
-    const part = Object.fromEntries(keys.map((key) => [key, takeRows(batch[key], rows, width)])) as Record<
+    const part = Object.fromEntries(keys.map((key) => [key, takeRows(batch[key], rows, width, key === 'labels' ? IGNORED_LABEL : 0)])) as Record<
       (typeof keys)[number],
       HostTensor
     >

@@ -46,14 +46,22 @@ function batchFeeds(batch: BatchTensors): Record<string, HostTensor> {
   return { input_ids: batch.inputIds, attention_mask: batch.attentionMask, position_ids: batch.positionIds, labels: batch.labels }
 }
 
+interface Compiled {
+  readonly session: Session
+  readonly inputs: ReadonlySet<string>
+  /** Fewest positions of a row: one for each block of queries. */
+  readonly shortest: number
+}
+
 /** Only what the graph asks for: an architecture without positions takes none, a graph without dropout no seed. */
-async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<{ session: Session; inputs: ReadonlySet<string> }> {
+async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<Compiled> {
   const { model } = trainee
+  const blocks = queryBlocks(options.positions)
   const prepared = trainee.build({
     mode: 'full',
     packed: options.packed,
     positions: options.positions,
-    queryBlocks: queryBlocks(options.positions),
+    queryBlocks: blocks,
     training,
   })
   const { graph, loss } = causalLmLoss(prepared.graph, {
@@ -65,7 +73,7 @@ async function compile(trainee: Trainee, options: LossSessionOptions, training: 
   if (training) final = gradientGraph(graph, loss, prepared.parameters)
   else final.outputs = [loss]
   const session = await model.environment.runtime.createSession(final)
-  return { session, inputs: new Set(final.inputs.map((i) => i.name)) }
+  return { session, inputs: new Set(final.inputs.map((i) => i.name)), shortest: blocks }
 }
 
 const only = (feeds: Record<string, HostTensor>, inputs: ReadonlySet<string>): Record<string, HostTensor> =>
@@ -85,14 +93,12 @@ export interface GradientResult {
 /** Loss and gradient of micro-batches. */
 export class GradientSession {
   private constructor(
-    private readonly session: Session,
-    private readonly inputs: ReadonlySet<string>,
+    private readonly compiled: Compiled,
     private readonly parameters: Parameters,
   ) {}
 
   static async create(trainee: Trainee, options: LossSessionOptions): Promise<GradientSession> {
-    const { session, inputs } = await compile(trainee, options, true)
-    return new GradientSession(session, inputs, trainee.parameters)
+    return new GradientSession(await compile(trainee, options, true), trainee.parameters)
   }
 
   /**
@@ -103,9 +109,10 @@ export class GradientSession {
     let loss = 0
     let gradient: Float32Array | undefined
     let seed = mix32(dropoutSeed)
-    for (const part of batchParts(batch)) {
+    const { session, inputs, shortest } = this.compiled
+    for (const part of batchParts(batch, POSITIONS_PER_PART, shortest)) {
       const feeds = { ...batchFeeds(part), ...Object.fromEntries(this.parameters.tensors), dropout_seed: tensor('uint32', [1], [seed]) }
-      const results = await this.session.run(only(feeds, this.inputs))
+      const results = await session.run(only(feeds, inputs))
       loss += Number(results[LOSS_OUTPUT]!.data[0])
       const addend = results[GRADIENT_OUTPUT]!.data as Float32Array
       if (gradient === undefined) gradient = addend
@@ -117,35 +124,34 @@ export class GradientSession {
   }
 
   release(): Promise<void> {
-    return this.session.release()
+    return this.compiled.session.release()
   }
 }
 
 /** Loss alone, for evaluation. */
 export class LossSession {
   private constructor(
-    private readonly session: Session,
-    private readonly inputs: ReadonlySet<string>,
+    private readonly compiled: Compiled,
     private readonly parameters: Parameters,
   ) {}
 
   static async create(trainee: Trainee, options: LossSessionOptions): Promise<LossSession> {
-    const { session, inputs } = await compile(trainee, options, false)
-    return new LossSession(session, inputs, trainee.parameters)
+    return new LossSession(await compile(trainee, options, false), trainee.parameters)
   }
 
   /** Sum of the loss over the labelled tokens of a batch. */
   async run(batch: Batch): Promise<number> {
     let loss = 0
-    for (const part of batchParts(batch)) {
-      const results = await this.session.run(only({ ...batchFeeds(part), ...Object.fromEntries(this.parameters.tensors) }, this.inputs))
+    const { session, inputs, shortest } = this.compiled
+    for (const part of batchParts(batch, POSITIONS_PER_PART, shortest)) {
+      const results = await session.run(only({ ...batchFeeds(part), ...Object.fromEntries(this.parameters.tensors) }, inputs))
       loss += Number(Object.values(results)[0]!.data[0])
     }
     return loss
   }
 
   release(): Promise<void> {
-    return this.session.release()
+    return this.compiled.session.release()
   }
 }
 

@@ -7,11 +7,11 @@ import { buildFolder, floats, hostTensor, positionIds, relativeError, tensorsOf 
 
 const runtime = nodeRuntime({ threads: 1 })
 
-// 11 positions: even and uneven cuts, one block a position, and blocks that stay empty.
+// 11 positions: even and uneven cuts, and one block a position.
 describe.each(['gpt2', 'llama', 'mistral', 'qwen3'])('attention of %s in blocks of queries', (name) => {
   const folder = `test/fixtures/golden/peft/${name}`
 
-  it.each([2, 3, 11, 16])('in %i blocks gives the logits and gradients of PyTorch', async (queryBlocks) => {
+  it.each([2, 3, 4, 11])('in %i blocks gives the logits and gradients of PyTorch', async (queryBlocks) => {
     const tensors = await tensorsOf(`${folder}/tensors.safetensors`)
     const adapter = await tensorsOf(`${folder}/adapter/adapter_model.safetensors`)
     const built = await buildFolder(`${folder}/model`, { mode: 'full', queryBlocks })
