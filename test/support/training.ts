@@ -125,3 +125,29 @@ export function fillingDisk(files: Files): Files & { arm(writes: number): void }
     },
   }
 }
+
+/** A runtime whose gradient graph gives what `change` makes of its results; runs are counted from 1. */
+export function tamperedEnvironment(
+  change: (results: { loss: number; gradient: Float32Array }, run: number) => { loss: number; gradient: Float32Array },
+): Environment {
+  const environment = testEnvironment()
+  const { runtime } = environment
+  let runs = 0
+  const createSession: typeof runtime.createSession = async (graph, options) => {
+    const session = await runtime.createSession(graph, options)
+    if (!graph.outputs.some(({ name }) => name === 'gradient')) return session
+    return {
+      release: () => session.release(),
+      async run(feeds) {
+        const results = await session.run(feeds)
+        const honest = { loss: Number(results['loss']!.data[0]), gradient: results['gradient']!.data as Float32Array }
+        const { loss, gradient } = change(honest, ++runs)
+        return {
+          loss: { ...results['loss']!, data: Float32Array.of(loss) },
+          gradient: { ...results['gradient']!, data: gradient },
+        }
+      },
+    }
+  }
+  return { ...environment, runtime: { ...runtime, createSession } }
+}
