@@ -63,6 +63,14 @@ export type { DownloadProgress } from './hub/node-resolve.js'
 export { merge, type Merged, type MergeResult } from './core/merge.js'
 export type { Environment } from './core/environment.js'
 export { train } from './train/trainer.js'
+export {
+  generate,
+  generateStream,
+  type FinishReason,
+  type GenerateEvent,
+  type GenerateOptions,
+  type Generation,
+} from './generate/generate.js'
 export type { TrainOptions } from './train/options.js'
 export type { CheckpointEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from './train/events.js'
 export { fullTrainee, type Trainee } from './train/trainee.js'

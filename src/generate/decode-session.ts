@@ -1,0 +1,86 @@
+/** @file The compiled graph of generation, shared by prefill and single steps and by all adapters with the same targets. */
+import { attachLora, loraAName, loraBName, type LoraTarget } from '../adapters/lora.js'
+import { Adapter } from '../core/adapter.js'
+import type { Model } from '../core/model.js'
+import { float32, int64 } from '../graph/constants.js'
+import type { HostTensor } from '../graph/types.js'
+import type { Session } from '../runtime/runtime.js'
+import { KvCache, type CacheShape } from './cache.js'
+
+/** Positions that a graph serves at least, so that rotary tables need no rebuilding for every longer text. */
+const FEWEST_POSITIONS = 1024
+
+const sessions = new WeakMap<Model, Map<string, Promise<DecodeSession>>>()
+
+export class DecodeSession {
+  private constructor(
+    private readonly session: Session,
+    private readonly inputs: ReadonlySet<string>,
+    private readonly cacheShape: CacheShape,
+    private readonly positions: number,
+  ) {}
+
+  /** The session of a model with branches at these targets, for texts of up to `length` tokens; compiled once. */
+  static for(model: Model, targets: readonly LoraTarget[], length: number): Promise<DecodeSession> {
+    let positions = FEWEST_POSITIONS
+    while (positions < length) positions *= 2
+    positions = Math.min(positions, model.maxPositions)
+    const key = JSON.stringify([positions, targets.map((t) => t.module.name)])
+    let known = sessions.get(model)
+    if (known === undefined) sessions.set(model, (known = new Map()))
+    let session = known.get(key)
+    if (session === undefined) {
+      session = DecodeSession.compile(model, targets, positions)
+      session.catch(() => known.delete(key))
+      known.set(key, session)
+    }
+    return session
+  }
+
+  private static async compile(model: Model, targets: readonly LoraTarget[], positions: number): Promise<DecodeSession> {
+    const built = model.build({ mode: 'cached', positions })
+    // The scale goes into the tensors: adapters of any alpha, and of any rank, share the graph.
+    const { graph } = attachLora(built.graph, targets, { scaling: 'tensors' })
+    const session = await model.environment.runtime.createSession(graph)
+    return new DecodeSession(session, new Set(graph.inputs.map((i) => i.name)), built.cache!, positions)
+  }
+
+  newCache(): KvCache {
+    return new KvCache(this.cacheShape, this.positions)
+  }
+
+  /**
+   * Appends tokens to the sequence of a cache.
+   * @returns the logits after the last of them, [vocabulary]
+   */
+  async run(ids: readonly number[], cache: KvCache, adapter: Readonly<Record<string, HostTensor>>): Promise<Float32Array> {
+    const n = ids.length
+    const row = (values: ArrayLike<number>): HostTensor => int64([1, n], values)
+    const feeds: Record<string, HostTensor> = {
+      input_ids: row(ids),
+      attention_mask: row(new Array<number>(n).fill(1)),
+      position_ids: row(ids.map((_, i) => cache.length + i)),
+      ...cache.feeds(),
+      ...adapter,
+    }
+    const results = await this.session.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => this.inputs.has(name))))
+    cache.append(results, n)
+    return results['logits']!.data as Float32Array
+  }
+}
+
+/** A, and B times its scale, as the graph takes them. */
+export function scaledTensors(subject: Model | Adapter): Record<string, HostTensor> {
+  if (!(subject instanceof Adapter)) return {}
+  const feeds: Record<string, HostTensor> = {}
+  for (const { module, scale } of subject.targets) {
+    const [a, b] = [loraAName(module.name), loraBName(module.name)]
+    const B = subject.tensors.get(b)!
+    feeds[a] = subject.tensors.get(a)!
+    feeds[b] = float32(
+      B.shape,
+      (B.data as Float32Array).map((x) => x * scale),
+    )
+  }
+  return feeds
+}
