@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest'
+import { Random } from '../util/rng.js'
+import { argmax, checkSampling, distribution, nextToken, penalizeRepetition } from './sampling.js'
+
+const logs = (...p: number[]): Float32Array => Float32Array.from(p, Math.log)
+
+describe('sampling', () => {
+  it('takes the first of the largest logits greedily', () => {
+    expect(argmax(Float32Array.of(1, 3, 3, 2))).toBe(1)
+    expect(nextToken(Float32Array.of(1, 3, 3, 2), [], {}, new Random(0))).toBe(1)
+  })
+
+  it('divides positive and multiplies negative logits of seen tokens, each once', () => {
+    const logits = Float32Array.of(2, -2, 5, 0)
+    penalizeRepetition(logits, [0, 0, 1, 3], 2)
+    expect([...logits]).toEqual([1, -4, 5, 0])
+    // The penalty decides a greedy choice.
+    expect(nextToken(Float32Array.of(4, 3), [0], { repetitionPenalty: 2 }, new Random(0))).toBe(1)
+  })
+
+  it('sharpens and flattens by temperature', () => {
+    const half = distribution(logs(0.8, 0.2), { temperature: 0.5 })
+    expect(half.map((c) => c.id)).toEqual([0, 1])
+    expect(half[0]!.probability).toBeCloseTo(0.64 / 0.68, 6)
+    expect(distribution(logs(0.8, 0.2), { temperature: 2 })[0]!.probability).toBeCloseTo(2 / 3, 6)
+  })
+
+  it('keeps the k likeliest, and the smallest set that reaches p, the crossing token included', () => {
+    const p = logs(0.1, 0.5, 0.25, 0.15)
+    expect(distribution(p, { topK: 2 }).map((c) => [c.id, Number(c.probability.toFixed(4))])).toEqual([
+      [1, 0.6667],
+      [2, 0.3333],
+    ])
+    expect(distribution(p, { topP: 0.5 }).map((c) => c.id)).toEqual([1])
+    expect(distribution(p, { topP: 0.51 }).map((c) => c.id)).toEqual([1, 2])
+    expect(distribution(p, { topP: 1e-9 }).map((c) => c.id)).toEqual([1])
+    // top-p acts on what top-k left: 0.5 and 0.25 of 0.75.
+    expect(distribution(p, { topK: 2, topP: 0.66 }).map((c) => c.id)).toEqual([1])
+  })
+
+  it('draws with the given probabilities, and the same tokens for the same seed', () => {
+    const draw = (seed: number): number[] => {
+      const random = new Random(seed)
+      return Array.from({ length: 20000 }, () => nextToken(logs(0.2, 0.5, 0.3), [], { temperature: 1 }, random))
+    }
+    const tokens = draw(7)
+    const share = [0, 1, 2].map((id) => tokens.filter((t) => t === id).length / tokens.length)
+    ;[0.2, 0.5, 0.3].forEach((p, i) => expect(Math.abs(share[i]! - p)).toBeLessThan(0.015))
+    expect(draw(7)).toEqual(tokens)
+    expect(draw(8)).not.toEqual(tokens)
+  })
+
+  it('refuses NaN and options out of range', () => {
+    expect(() => nextToken(Float32Array.of(0, NaN), [], {}, new Random(0))).toThrow('the model gives NaN (logit of token 1)')
+    expect(() => checkSampling({ temperature: -1 })).toThrow('temperature must be a finite number of at least 0, got -1')
+    expect(() => checkSampling({ topK: 0 })).toThrow('topK must be a whole number of at least 1, got 0')
+    expect(() => checkSampling({ topP: 1.5 })).toThrow('topP must be above 0 and at most 1, got 1.5')
+    expect(() => checkSampling({ repetitionPenalty: 0 })).toThrow('repetitionPenalty must be above 0, got 0')
+  })
+})

@@ -1,0 +1,144 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { Adapter, generate, generateStream, loadAdapter, loadModel, merge, type Model } from '../../src/index.js'
+import { argmax } from '../../src/generate/sampling.js'
+import { DecodeSession, scaledTensors } from '../../src/generate/decode-session.js'
+import { int64 } from '../../src/graph/constants.js'
+import { floats, hostTensor, positionIds, relativeError, tensorsOf } from '../models/golden.js'
+
+const work = mkdtempSync(join(tmpdir(), 'lowrank-generate-'))
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+/** Greedy tokens without any cache: the whole text again for every token. */
+async function withoutCache(subject: Model | Adapter, prompt: readonly number[], count: number): Promise<number[]> {
+  const model = subject instanceof Adapter ? subject.model : subject
+  const built = model.build({ mode: 'full' })
+  const graph = subject instanceof Adapter ? subject.attach(built.graph).graph : built.graph
+  const session = await model.environment.runtime.createSession(graph)
+  const ids = [...prompt]
+  for (let i = 0; i < count; i++) {
+    const n = ids.length
+    const feeds = {
+      input_ids: int64([1, n], ids),
+      attention_mask: int64([1, n], new Array<number>(n).fill(1)),
+      position_ids: positionIds(1, n),
+      ...(subject instanceof Adapter ? Object.fromEntries(subject.tensors) : {}),
+    }
+    const [logits] = Object.values(await session.run(feeds))
+    ids.push(argmax((logits!.data as Float32Array).subarray((n - 1) * model.vocabularySize)))
+  }
+  await session.release()
+  return ids.slice(prompt.length)
+}
+
+describe.each(['gpt2', 'gpt2-all-linear', 'llama', 'llama-rslora', 'llama-patterns', 'mistral', 'qwen2', 'qwen3'])(
+  'generate with %s',
+  (name) => {
+    const folder = `test/fixtures/golden/peft/${name}`
+    // Longer than mistral's window of 8; small enough for gpt2's 32 positions.
+    const prompt = [5, 17, 60, 3, 88, 41, 9, 22, 70, 13, 2 + 30]
+    const count = 16
+
+    it('gives the tokens of the model without a cache: base, adapter and merged model', async () => {
+      const model = await loadModel(`${folder}/model`, { threads: 1 })
+      const adapter = await loadAdapter(model, `${folder}/adapter-trained`)
+      const options = { inputIds: prompt, maxNewTokens: count }
+      const expected = await withoutCache(model, prompt, count)
+      const base = await generate(model, options)
+      // A text ends at the model's end token; until there it must be the same.
+      expect(base.ids).toEqual(expected.slice(0, base.ids.length))
+      expect(base.ids.length === count || base.finishReason === 'eos').toBe(true)
+      const adapted = await generate(adapter, options)
+      expect(adapted.ids).toEqual((await withoutCache(adapter, prompt, count)).slice(0, adapted.ids.length))
+
+      const out = join(work, name)
+      await merge(adapter).save(out)
+      expect((await generate(await loadModel(out, { threads: 1 }), options)).ids).toEqual(adapted.ids)
+    })
+
+    it('gives the logits of PyTorch with the adapter after a prefill in one run and token by token', async () => {
+      const tensors = await tensorsOf(`${folder}/tensors.safetensors`)
+      const ids = await hostTensor(tensors, 'input.input_ids')
+      const logits = await floats(tensors, 'logits')
+      const adapter = await loadAdapter(await loadModel(`${folder}/model`, { threads: 1 }), `${folder}/adapter`)
+      const [, length] = ids.shape as [number, number]
+      const mask = (await hostTensor(tensors, 'input.attention_mask')).data as BigInt64Array
+      const row = 0
+      const real = Array.from({ length }, (_, i) => mask[row * length + i]).filter((m) => m === 1n).length
+      const tokens = Array.from((ids.data as BigInt64Array).subarray(row * length, row * length + real), Number)
+      const session = await DecodeSession.for(adapter.model, adapter.targets, length)
+      const whole = await session.run(tokens, session.newCache(), scaledTensors(adapter))
+      const at = (position: number): Float32Array =>
+        logits.subarray((row * length + position) * 96, (row * length + position + 1) * 96)
+      expect(relativeError(whole, at(real - 1))).toBeLessThan(1e-5)
+      const cache = session.newCache()
+      for (let i = 0; i < real; i++)
+        expect(relativeError(await session.run([tokens[i]!], cache, scaledTensors(adapter)), at(i))).toBeLessThan(1e-5)
+    })
+  },
+)
+
+describe('generate', () => {
+  const open = (): Promise<Model> => loadModel('test/fixtures/golden/peft/llama/model', { threads: 1 })
+
+  it('stops at an end token and leaves it out', async () => {
+    const model = await open()
+    const free = await generate(model, { inputIds: [5, 6, 7], maxNewTokens: 6 })
+    const end = free.ids[2]!
+    const ended = await generate(model, { inputIds: [5, 6, 7], maxNewTokens: 6, eosTokenIds: [end] })
+    expect([ended.ids, ended.finishReason]).toEqual([free.ids.slice(0, free.ids.indexOf(end)), 'eos'])
+  })
+
+  it('ends at the last position of the model', async () => {
+    const model = await open()
+    const prompt = Array.from({ length: 60 }, (_, i) => i % 50)
+    const result = await generate(model, { inputIds: prompt, maxNewTokens: 100, eosTokenIds: [] })
+    expect(result.finishReason === 'eos' || result.ids.length === 4).toBe(true)
+    await expect(generate(model, { inputIds: Array.from({ length: 64 }, () => 1) })).rejects.toThrow(
+      'the prompt has 64 tokens, but the model has only 64 positions; shorten it',
+    )
+  })
+
+  it('refuses what it cannot do, before any work', async () => {
+    const model = await open()
+    await expect(generate(model, {})).rejects.toThrow('give exactly one of prompt, messages and inputIds; none was given')
+    await expect(generate(model, { prompt: 'x' })).rejects.toThrow(/has no tokenizer .* or give inputIds/)
+    await expect(generate(model, { inputIds: [] })).rejects.toThrow('there is nothing to continue')
+    await expect(generate(model, { inputIds: [96] })).rejects.toThrow(
+      "token id 96 of the prompt is not in the model's vocabulary of 96",
+    )
+    await expect(generate(model, { inputIds: [1], maxNewTokens: 0 })).rejects.toThrow(
+      'maxNewTokens must be a whole number of at least 1, got 0',
+    )
+    await expect(generate(model, { inputIds: [1], stop: 'x' })).rejects.toThrow('stop strings need a tokenizer')
+  })
+
+  it('sees an adapter that was trained on, without a new graph', async () => {
+    const adapter = await loadAdapter(await open(), 'test/fixtures/golden/peft/llama/adapter')
+    const options = { inputIds: [5, 17, 60], maxNewTokens: 12, eosTokenIds: [] }
+    const before = await generate(adapter, options)
+    for (let i = 0; i < adapter.parameters.data.length; i++) adapter.parameters.data[i]! *= 6
+    expect((await generate(adapter, options)).ids).not.toEqual(before.ids)
+  })
+})
+
+const stories = '../shared/models/stories260k'
+describe.skipIf(!existsSync(stories))('generate with a real model', () => {
+  const golden = JSON.parse(existsSync(stories) ? readFileSync(`${stories}/golden.json`, 'utf8') : '{}') as {
+    greedy_ids_first_32: number[]
+    greedy_text: string
+  }
+
+  it('tells the story of the reference, whole, and streams it', async () => {
+    const model = await loadModel(stories, { threads: 1 })
+    const stream = generateStream(model, { prompt: '', maxNewTokens: 300 })
+    let text = ''
+    let result = await stream.next()
+    for (; result.done !== true; result = await stream.next()) text += result.value.text
+    expect(result.value.ids.slice(0, 32)).toEqual(golden.greedy_ids_first_32)
+    expect(result.value.text.startsWith(golden.greedy_text)).toBe(true)
+    expect(text).toBe(result.value.text)
+  })
+})
