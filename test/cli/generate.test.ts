@@ -1,0 +1,44 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { golden, runCli } from './run-cli.js'
+
+const stories = resolve(import.meta.dirname, '../../../shared/models/stories260k')
+
+describe('generate', () => {
+  it('needs a tokenizer for a text prompt', async () => {
+    const result = await runCli(['generate', '--model', join(golden, 'llama', 'model'), '--prompt', 'x', '--json'])
+    expect([result.code, result.stdout, result.stderr]).toEqual([1, '', expect.stringMatching(/^error: .*tokenizer/)])
+  })
+})
+
+describe.skipIf(!existsSync(stories))('generate with a real model', () => {
+  const { greedy_text } = JSON.parse(readFileSync(join(stories, 'golden.json'), 'utf8')) as { greedy_text: string }
+  const generate = (...more: string[]) =>
+    runCli(['generate', '--model', stories, '--prompt', 'Once upon a time', '--max-new-tokens', '60', ...more])
+
+  it('continues greedily as the reference does', async () => {
+    const result = await generate('--json')
+    expect(result.stderr).toBe('')
+    const lines = result.json() as { text: string; ids: number[]; tokensPerSecond: number }[]
+    expect(lines).toHaveLength(1)
+    expect(lines[0]!.ids).toHaveLength(60)
+    expect(lines[0]!.text.length).toBeGreaterThan(60)
+    expect(greedy_text.startsWith(`Once upon a time${lines[0]!.text}`)).toBe(true)
+    expect(lines[0]!.tokensPerSecond).toBeGreaterThan(0)
+  })
+
+  it('prints prompt and continuation for people, and stops where told', async () => {
+    const result = await generate('--stop', ' named')
+    expect(result.stdout).toBe('Once upon a time, there was a little girl\n')
+    expect(result.stderr).toMatch(/^\d+ tokens, [\d.]+ tokens\/s\n$/)
+  })
+
+  it('samples the same text for the same seed, and another for another', async () => {
+    const text = async (seed: string): Promise<string> =>
+      (await generate('--temperature', '1', '--top-p', '0.95', '--seed', seed, '--json')).json()[0]!['text'] as string
+    const [one, again, other] = [await text('1'), await text('1'), await text('2')]
+    expect(again).toBe(one)
+    expect(other).not.toBe(one)
+  })
+})
