@@ -6,7 +6,7 @@ export class SkippedRows {
   private fresh: string[] = []
 
   readonly add = ({ file, line }: { readonly file: string; readonly line: number }): void => {
-    const place = `${file}:${line}`
+    const place = `${file}, line ${line}`
     if (this.known.has(place)) return
     this.known.add(place)
     this.fresh.push(place)
@@ -17,7 +17,7 @@ export class SkippedRows {
     const { fresh } = this
     if (fresh.length === 0) return undefined
     this.fresh = []
-    const places = fresh.slice(0, SHOWN).join(', ') + (fresh.length > SHOWN ? ', …' : '')
+    const places = fresh.slice(0, SHOWN).join('; ') + (fresh.length > SHOWN ? '; …' : '')
     return `left out ${fresh.length} ${fresh.length === 1 ? 'row' : 'rows'} without a token to learn: ${places}`
   }
 }

@@ -14,10 +14,10 @@ import type { HostTensor } from '../../src/graph/types.js'
 import type { Files } from '../../src/io/files.js'
 import { ConfigReader, type Json } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'
-import { nodeEnvironment } from '../../src/node-environment.js'
 import type { DoneEvent, EvalEvent, StepEvent, TrainEvent } from '../../src/train/events.js'
 import { train } from '../../src/train/trainer.js'
 import { Random } from '../../src/util/rng.js'
+import { testEnvironment } from './environment.js'
 
 export const llamaConfig: Record<string, Json> = {
   model_type: 'llama',
@@ -45,7 +45,7 @@ export const gpt2Config: Record<string, Json> = {
   initializer_range: 0.3,
 }
 
-export const testEnvironment = (): Environment => nodeEnvironment({ threads: 1 })
+export { testEnvironment }
 
 export function tinyModel(json: Record<string, Json> = llamaConfig, environment = testEnvironment(), seed = 1): Model {
   const config = new ConfigReader(json, 'tiny')

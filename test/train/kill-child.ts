@@ -1,0 +1,20 @@
+/** A run that writes a checkpoint after each step, to be killed. It gets ready, and begins when stdin says how many steps. */
+import { once } from 'node:events'
+import { addLora } from '../../src/core/adapter.js'
+import { Model } from '../../src/core/model.js'
+import { train } from '../../src/train/trainer.js'
+import { testEnvironment } from '../support/environment.js'
+import { killOptions } from './kill-options.js'
+
+const folder = process.argv[2]!
+const model = await Model.open(`${folder}/model`, testEnvironment())
+const adapter = addLora(model, { r: 2, targetModules: 'all-linear', dropout: 0.2 })
+const [steps] = (await once(process.stdin, 'data')) as [Buffer]
+process.stdin.unref()
+for await (const event of train(adapter, {
+  ...killOptions(folder, Number(steps.toString())),
+  out: `${folder}/out`,
+  resume: true,
+}))
+  if (event.event === 'start') process.stdout.write(`start ${event.resumedAt}\n`)
+process.stdout.write('done\n')
