@@ -94,6 +94,8 @@ export interface Output {
   /** Whether stderr is a terminal, on which a line may be rewritten. */
   readonly live: boolean
   readonly columns: number
+  /** A piece of text on stdout. */
+  write(text: string): void
   /** A line on stdout. */
   print(line: string): void
   /** A JSON line on stdout. */

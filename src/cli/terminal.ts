@@ -35,6 +35,7 @@ export function terminal(
     color,
     live,
     columns: stderr.columns ?? 80,
+    write: (text) => void stdout.write(text),
     print: (line) => beside(() => stdout.write(`${line}\n`)),
     printJson: (value) => beside(() => stdout.write(`${JSON.stringify(value)}\n`)),
     note: (line) => beside(() => stderr.write(`${line}\n`)),

@@ -36,9 +36,9 @@ export const generateCommand = defineCommand({
   ],
   prints: '`{"text":…,"ids":[…],"tokensPerSecond":…}`; `text` and `ids` are what was generated, without the prompt.',
   async run(values, { output }) {
-    const { generate } = await library()
+    const { generateStream } = await library()
     const subject = await openSubject(values, output)
-    const result = await generate(subject, {
+    const stream = generateStream(subject, {
       prompt: values.prompt,
       maxNewTokens: values['max-new-tokens'],
       temperature: values.temperature,
@@ -50,10 +50,15 @@ export const generateCommand = defineCommand({
         stop: values.stop,
       }),
     })
-    if (output.json) output.printJson({ text: result.text, ids: [...result.ids], tokensPerSecond: result.tokensPerSecond })
+    // People read along; programs get the whole. Nothing is written before the first token, for the options may be wrong.
+    let next = await stream.next()
+    if (!output.json) output.write(values.prompt)
+    for (; next.done !== true; next = await stream.next()) if (!output.json) output.write(next.value.text)
+    const { text, ids, tokensPerSecond } = next.value
+    if (output.json) output.printJson({ text, ids, tokensPerSecond })
     else {
-      output.print(`${values.prompt}${result.text}`)
-      output.note(output.color.dim(`${count(result.ids.length)} tokens, ${digits(result.tokensPerSecond, 3)} tokens/s`))
+      output.print('')
+      output.note(output.color.dim(`${count(ids.length)} tokens, ${digits(tokensPerSecond, 3)} tokens/s`))
     }
     return 0
   },
