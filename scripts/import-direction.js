@@ -3,7 +3,7 @@ import { dirname, relative, resolve, sep } from 'node:path'
 
 /** Rooms from bottom to top. A room may import from those before it, never from those after it. */
 export const rooms = [
-  ...['errors', 'io', 'util', 'graph', 'onnx', 'runtime', 'autodiff', 'testing', 'models', 'losses', 'optim', 'adapters', 'formats', 'data'],
+  ...['errors', 'io', 'util', 'graph', 'onnx', 'runtime', 'autodiff', 'lower', 'testing', 'models', 'losses', 'optim', 'adapters', 'formats', 'data'],
   ...['core', 'generate', 'train', 'report', 'hub', 'node-environment', 'index', 'cli'],
 ]
 

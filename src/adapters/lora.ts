@@ -1,9 +1,9 @@
 /** @file LoRA (Hu et al., 2021): low-rank branches beside frozen layers. */
-import { InvalidAdapterError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import type { Module } from '../graph/module.js'
 import type { Value } from '../graph/types.js'
+import { addBranch, loraShapes } from './branch.js'
 import { dropout } from './dropout.js'
 
 /** A layer and the branch to put beside it. */
@@ -37,28 +37,39 @@ export interface AttachedLora {
 
 /**
  * Adds y = W·x + s·B·A·dropout(x) to every target. A [r, in] and B [out, r] become inputs of the graph; a rank of 0
- * gives the base model. The addition is folded into the second product.
+ * gives the base model. Where hidden states are a matrix, the addition is folded into the second product.
+ * Convolutions take A [r, in, ...kernel] and B [out, r/groups, 1, ...].
  */
 export function attachLora(graph: Graph, targets: readonly LoraTarget[], options: AttachOptions): AttachedLora {
   const result = graph.clone()
   const b = new GraphBuilder(result)
   const parameters: Value[] = []
+  /** Outputs by what replaced them: a layer may read another adapted layer directly. */
+  const adapted = new Map<string, string>()
   const p = options.dropout ?? 0
   const seed = p > 0 ? result.addInput('dropout_seed', 'uint32', [1]) : undefined
-  targets.forEach(({ module, scale }, index) => {
-    if (module.kind === 'Embedding') throw new InvalidAdapterError(`LoRA on embedding "${module.name}" is not supported; leave it out of target_modules`)
+  targets.forEach(({ module: matched, scale }, index) => {
+    // Targets are matched once, on one graph; another build of the same model has other names between its layers.
+    const module = graph.modules.get(matched.name) ?? matched
     const rank = `rank_${index}`
-    const A = result.addInput(loraAName(module.name), 'float32', [rank, module.inFeatures])
-    const B = result.addInput(loraBName(module.name), 'float32', [module.outFeatures, rank])
+    const shapes = loraShapes(module, rank)
+    const A = result.addInput(loraAName(module.name), 'float32', shapes.A)
+    const B = result.addInput(loraBName(module.name), 'float32', shapes.B)
     parameters.push(A, B)
     b.scope(`lora/${module.name}`, () => {
-      const x = result.value(module.input)
-      const y = result.value(module.output)
-      const dropped = seed === undefined ? x : dropout(b, x, p, seed, index)
-      const low = b.gemm(dropped, A, { transB: true })
-      const adapted = b.gemm(low, B, { c: y, transB: true, alpha: options.scaling === 'graph' ? scale : 1 })
-      result.replaceUses(y, adapted, new Set([result.nodes[result.nodes.length - 1]!]))
-      result.modules.set(module.name, { ...module, output: adapted.name })
+      const adapt = (input: string, output: string): string => {
+        const x = result.value(adapted.get(input) ?? input)
+        const y = result.value(output)
+        const dropped = seed === undefined ? x : dropout(b, x, p, seed, index)
+        const before = new Set(result.nodes)
+        const sum = addBranch(b, module, dropped, y, A, B, options.scaling === 'graph' ? scale : 1)
+        result.replaceUses(y, sum, new Set(result.nodes.filter((node) => !before.has(node))))
+        adapted.set(output, sum.name)
+        return sum.name
+      }
+      const output = adapt(module.input, module.output)
+      const moreUses = module.moreUses?.map((use) => ({ input: use.input, output: adapt(use.input, use.output) }))
+      result.modules.set(module.name, { ...module, output, ...(moreUses && { moreUses }) })
     })
   })
   result.sort()

@@ -7,8 +7,8 @@ const standard = [
   ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'And', 'Or', 'Not', 'IsNaN', 'IsInf'],
   // integer arithmetic of the dropout masks
   ...['BitwiseXor', 'BitwiseAnd', 'BitShift'],
-  // products
-  ...['MatMul', 'Gemm'],
+  // products and convolutions
+  ...['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'MaxPool', 'AveragePool'],
   // movement
   ...['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'Concat', 'Split', 'Slice', 'Pad', 'Tile', 'Flatten', 'Trilu'],
   // indexing

@@ -26,6 +26,8 @@ export class Graph {
     ['', DEFAULT_OPSET],
     ['com.microsoft', 1],
   ])
+  /** Names that nothing new may take: those of values that a pass has yet to declare. */
+  readonly reserved = new Set<string>()
   private counter = 0
 
   constructor(readonly name = 'lowrank') {}
@@ -46,10 +48,11 @@ export class Graph {
 
   /** A name that no value has yet, starting with `hint`. */
   uniqueName(hint: string): string {
-    if (!this.values.has(hint)) return hint
+    const free = (name: string): boolean => !this.values.has(name) && !this.reserved.has(name)
+    if (free(hint)) return hint
     for (;;) {
       const name = `${hint}_${++this.counter}`
-      if (!this.values.has(name)) return name
+      if (free(name)) return name
     }
   }
 

@@ -1,7 +1,9 @@
 /** @file Output types and shapes of a node from its inputs: one entry per operator. */
 import { ShapeError, UnsupportedOpError } from '../errors.js'
 import { numbersOf } from './constants.js'
-import { broadcastShapes, divideDims, normalizeAxis, resolveReshape } from './shapes.js'
+import { compareDims, subtractDims } from './dims.js'
+import { moreInferences } from './infer-more.js'
+import { broadcastShapes, divideDims, equalDims, normalizeAxis, resolveReshape } from './shapes.js'
 import { multiplyDims, type Attributes, type Dim, type DType, type Initializer, type Shape, type Value } from './types.js'
 import type { Graph } from './graph.js'
 
@@ -18,6 +20,8 @@ export class InferContext {
     readonly inputs: readonly (Value | undefined)[],
     readonly attributes: Attributes,
     readonly outputCount: number,
+    /** Elements of integer tensors by value name, where names stand for lengths known at the run only. */
+    private readonly known: ReadonlyMap<string, readonly Dim[]> | undefined = undefined,
   ) {}
 
   get where(): string {
@@ -57,13 +61,24 @@ export class InferContext {
     return value === undefined ? undefined : numbersOf(this.graph.initializers.get(value.name) as Initializer | undefined)
   }
 
+  /** The elements of an integer input, constant or computed from shapes. */
+  dims(index: number): readonly Dim[] | undefined {
+    const value = this.inputs[index]
+    return this.constant(index) ?? (value && this.known?.get(value.name))
+  }
+
+  string(name: string, fallback: string): string {
+    const attribute = this.attributes[name]
+    return attribute?.type === 'string' ? attribute.value : fallback
+  }
+
   /** Axes given as input (`index`) or, in older opsets, as attribute. */
   axes(index: number): readonly number[] | undefined {
     return this.ints('axes') ?? this.constant(index)
   }
 }
 
-type Inference = (c: InferContext) => OutputType[]
+export type Inference = (c: InferContext) => OutputType[]
 
 const like: Inference = (c) => [{ dtype: c.dtype(0), shape: c.input(0).shape }]
 
@@ -102,7 +117,7 @@ function matMulShape(c: InferContext, transA: boolean, transB: boolean): Shape {
   if (vectorB) b = [...b, 1]
   else if (transB) b = swap(b)
   const k = a[a.length - 1]
-  if (k !== b[b.length - 2]) throw new ShapeError(`${c.where}: inner dimensions differ (${k} and ${b[b.length - 2]})`)
+  equalDims(k!, b[b.length - 2]!, `${c.where}: inner dimensions differ (${k} and ${b[b.length - 2]})`)
   const lead = broadcastShapes(a.slice(0, -2), b.slice(0, -2), c.where)
   return [...lead, ...(vectorA ? [] : [a[a.length - 2]!]), ...(vectorB ? [] : [b[b.length - 1]!])]
 }
@@ -136,20 +151,28 @@ const castTo = (c: InferContext): DType => {
   return to
 }
 
-/** Length of a slice `start:end:step` of a dimension, undefined where the dimension is a name and the slice cuts it. */
-function sliceLength(dim: Dim, start: number, end: number, step: number): Dim | undefined {
+/** Length of a slice `start:end:step` of a dimension, undefined where names leave it open. */
+function sliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim | undefined {
+  if (typeof dim === 'string' || typeof start === 'string' || typeof end === 'string') return symbolicSliceLength(dim, start, end, step)
   const openEnd = step > 0 ? end >= 2 ** 31 - 1 : end <= -(2 ** 31)
-  if (typeof dim === 'string') {
-    const openStart = step > 0 ? start === 0 : start === -1 || start >= 2 ** 31 - 1
-    if (openStart && openEnd && Math.abs(step) === 1) return dim
-    return undefined
-  }
   const clampTo = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high)
   const from = start < 0 ? start + dim : start
   const to = end < 0 && !openEnd ? end + dim : end
   return step > 0
     ? Math.max(0, Math.ceil((clampTo(to, 0, dim) - clampTo(from, 0, dim)) / step))
     : Math.max(0, Math.ceil((clampTo(to, -1, dim - 1) - clampTo(from, 0, dim - 1)) / step))
+}
+
+function symbolicSliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim | undefined {
+  const openEnd = typeof end === 'number' && (step > 0 ? end >= 2 ** 31 - 1 : end <= -(2 ** 31))
+  const openStart = step > 0 ? start === 0 : start === -1 || (typeof start === 'number' && start >= 2 ** 31 - 1)
+  if (openStart && openEnd && Math.abs(step) === 1) return dim
+  if (step !== 1) return undefined
+  // A length is at least 1, so that [-1:] is one element.
+  if ((start === -1 && openEnd) || (start === 0 && end === 1)) return 1
+  // A buffer that is cut to a length has at least that length: [1, 512][:, :sequence].
+  if (start === 0 && typeof end === 'string' && (typeof dim === 'number' || compareDims(end, dim) !== 1)) return end
+  return compareDims(start, end) === 0 ? 0 : typeof start === 'string' && typeof end === 'string' ? subtractDims(end, start) : undefined
 }
 
 const inferences: Readonly<Record<string, Inference>> = {
@@ -182,7 +205,7 @@ const inferences: Readonly<Record<string, Inference>> = {
     if (a.length !== 2 || b.length !== 2) throw new ShapeError(`${c.where}: operands must be of rank 2`)
     const [m, k] = c.int('transA', 0) === 1 ? [a[1]!, a[0]!] : [a[0]!, a[1]!]
     const [l, n] = c.int('transB', 0) === 1 ? [b[1]!, b[0]!] : [b[0]!, b[1]!]
-    if (k !== l) throw new ShapeError(`${c.where}: inner dimensions differ (${k} and ${l})`)
+    equalDims(k, l, `${c.where}: inner dimensions differ (${k} and ${l})`)
     return [{ dtype: c.dtype(0), shape: [m, n] }]
   },
   Transpose: (c) => {
@@ -191,11 +214,13 @@ const inferences: Readonly<Record<string, Inference>> = {
     return [{ dtype: c.dtype(0), shape: perm.map((p) => shape[p]!) }]
   },
   Reshape: (c) => {
-    const target = c.constant(1)
+    const target = c.dims(1)
     if (target === undefined) {
       const rank = c.shape(1)[0]
       return [{ dtype: c.dtype(0), shape: typeof rank === 'number' && rank === 0 ? [] : undefined }]
     }
+    // A literal 0 is a length only where the node says so.
+    if (c.int('allowzero', 0) === 1 && target.includes(0)) return [{ dtype: c.dtype(0), shape: target }]
     return [{ dtype: c.dtype(0), shape: resolveReshape(c.shape(0), target, c.where) }]
   },
   Flatten: (c) => {
@@ -219,11 +244,11 @@ const inferences: Readonly<Record<string, Inference>> = {
     return [{ dtype: c.dtype(0), shape: Array.from({ length: rank }, (_, i) => (axes.has(i) ? 1 : rest.shift()!)) }]
   },
   Expand: (c) => {
-    const target = c.constant(1)
+    const target = c.dims(1)
     return [{ dtype: c.dtype(0), shape: target === undefined ? undefined : broadcastShapes(c.shape(0), target, c.where) }]
   },
   Tile: (c) => {
-    const repeats = c.constant(1)
+    const repeats = c.dims(1)
     return [{ dtype: c.dtype(0), shape: repeats && c.shape(0).map((dim, i) => multiplyDims(dim, repeats[i]!)) }]
   },
   Concat: (c) => {
@@ -248,8 +273,8 @@ const inferences: Readonly<Record<string, Inference>> = {
   },
   Slice: (c) => {
     const shape = c.shape(0)
-    const starts = c.constant(1) ?? c.ints('starts')
-    const ends = c.constant(2) ?? c.ints('ends')
+    const starts = c.dims(1) ?? c.ints('starts')
+    const ends = c.dims(2) ?? c.ints('ends')
     const axes = c.constant(3) ?? c.ints('axes') ?? starts?.map((_, i) => i)
     const steps = c.constant(4)
     if (axes === undefined) return [{ dtype: c.dtype(0), shape: undefined }]
@@ -262,7 +287,7 @@ const inferences: Readonly<Record<string, Inference>> = {
         return
       }
       const length = sliceLength(shape[axis]!, starts[i]!, ends[i]!, steps?.[i] ?? 1)
-      result[axis] = length ?? `${shape[axis]}[${starts[i]}:${ends[i]}]`
+      result[axis] = length ?? `${shape[axis]}[${starts[i]}:${ends[i]}]`.replaceAll('*', '.')
     })
     return [{ dtype: c.dtype(0), shape: result }]
   },
@@ -301,10 +326,15 @@ const inferences: Readonly<Record<string, Inference>> = {
   },
   ConstantOfShape: (c) => {
     const value = c.attributes['value']
-    return [{ dtype: value?.type === 'tensor' ? value.value.dtype : 'float32', shape: c.constant(0) }]
+    return [{ dtype: value?.type === 'tensor' ? value.value.dtype : 'float32', shape: c.dims(0) }]
   },
-  Range: (c) => [{ dtype: c.dtype(0), shape: undefined }],
+  Range: (c) => {
+    const [start, limit, delta] = [0, 1, 2].map((i) => c.dims(i)?.[0])
+    const count = limit !== undefined && start !== undefined && delta === 1 ? subtractDims(limit, start) : undefined
+    return [{ dtype: c.dtype(0), shape: [count ?? `length_of_range(${c.inputs[1]!.name})`.replaceAll('*', '.')] }]
+  },
   NonZero: (c) => [{ dtype: 'int64', shape: [c.shape(0).length, 'nonzero'] }],
+  ...moreInferences,
 }
 
 /** Whether `op` has an entry; the domain does not matter, no name is used twice with another meaning. */
@@ -316,10 +346,17 @@ export const inferredOps = (): string[] => Object.keys(inferences)
  * Element type and shape of each output of a node.
  * @throws UnsupportedOpError for an operator without an entry, ShapeError where the inputs do not fit.
  */
-export function inferNode(graph: Graph, op: string, inputs: readonly (Value | undefined)[], attributes: Attributes, outputCount: number): OutputType[] {
+export function inferNode(
+  graph: Graph,
+  op: string,
+  inputs: readonly (Value | undefined)[],
+  attributes: Attributes,
+  outputCount: number,
+  known?: ReadonlyMap<string, readonly Dim[]>,
+): OutputType[] {
   const inference = inferences[op]
   if (inference === undefined) throw new UnsupportedOpError(`no shape inference for operator "${op}"; add an entry to src/graph/infer.ts`)
-  const outputs = inference(new InferContext(graph, op, inputs, attributes, outputCount))
+  const outputs = inference(new InferContext(graph, op, inputs, attributes, outputCount, known))
   if (outputs.length !== outputCount) throw new ShapeError(`${op}: ${outputCount} outputs requested, inference gives ${outputs.length}`)
   return outputs
 }

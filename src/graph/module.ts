@@ -1,10 +1,30 @@
 /** @file What an adapter needs to know of a layer: where it sits in the graph and how its weight is stored. */
+import type { Attributes } from './types.js'
 
 /**
- * How a weight is stored. `Linear` is PyTorch's [out, in]; `Conv1D` is transformers' [in, out] (GPT-2);
- * `Embedding` is [vocabulary, hidden].
+ * How a weight is stored. `Linear` is PyTorch's [out, in]; `Conv1D` is transformers' [in, out] (GPT-2); `MatMul` is an
+ * imported product with [in, out], whatever its authors called it; `Embedding` is [vocabulary, hidden]; `Conv1d`,
+ * `Conv2d` and `Conv3d` are convolutions with [out, in/groups, ...kernel].
  */
-export type ModuleKind = 'Linear' | 'Conv1D' | 'Embedding'
+export type ModuleKind = 'Linear' | 'Conv1D' | 'MatMul' | 'Embedding' | 'Conv1d' | 'Conv2d' | 'Conv3d'
+
+const convolutions: ReadonlySet<ModuleKind> = new Set(['Conv1d', 'Conv2d', 'Conv3d'])
+
+export const isConvolution = (kind: ModuleKind): boolean => convolutions.has(kind)
+
+/** What a convolution needs beside its weight. */
+export interface Convolution {
+  readonly kernel: readonly number[]
+  readonly groups: number
+  /** strides, pads, dilations, auto_pad as the node has them. */
+  readonly attributes: Attributes
+}
+
+/** One place where a layer is applied. */
+export interface ModuleUse {
+  readonly input: string
+  readonly output: string
+}
 
 /** A layer of the model by its PyTorch module path, for example `model.layers.0.self_attn.q_proj`. */
 export interface Module {
@@ -13,7 +33,7 @@ export interface Module {
   /** Initializer (or promoted input) that holds the weight. */
   readonly weight: string
   readonly bias: string | undefined
-  /** Value the layer reads: [rows, in] for Linear and Conv1D, token ids for Embedding. */
+  /** Value the layer reads: [.., in] for Linear, Conv1D and MatMul, token ids for Embedding, [batch, in, ...] for convolutions. */
   readonly input: string
   /** Value the layer produces: [rows, out]. */
   readonly output: string
@@ -21,4 +41,11 @@ export interface Module {
   readonly outFeatures: number
   /** The head that turns hidden states into logits; `all-linear` leaves it out, as PEFT does. */
   readonly isOutputHead: boolean
+  readonly convolution?: Convolution
+  /** Axis along which an embedding is gathered is 0; the input of a Gemm with transA is [in, rows]. */
+  readonly transposedInput?: boolean
+  /** Factor of the product, the `alpha` of an imported Gemm; 1 unless said. */
+  readonly factor?: number
+  /** Further places where the same layer is applied (ALBERT's shared blocks). */
+  readonly moreUses?: readonly ModuleUse[]
 }

@@ -2,6 +2,26 @@
 import { ShapeError } from '../errors.js'
 import { formatShape, multiplyDims, type Dim, type Shape } from './types.js'
 
+/** Two lengths that must be equal, but at least one is a name: only the run can tell. */
+export class UndecidedDimsError extends ShapeError {
+  constructor(
+    message: string,
+    readonly a: Dim,
+    readonly b: Dim,
+  ) {
+    super(message)
+  }
+}
+
+const mismatch = (message: string, a: Dim, b: Dim): ShapeError =>
+  typeof a === 'number' && typeof b === 'number' ? new ShapeError(message) : new UndecidedDimsError(message, a, b)
+
+/** The common length of two dimensions that must be equal. */
+export function equalDims(a: Dim, b: Dim, message: string): Dim {
+  if (a !== b) throw mismatch(message, a, b)
+  return a
+}
+
 /** Axis counted from the front; `-1` is the last of `rank`. */
 export function normalizeAxis(axis: number, rank: number, where: string): number {
   const normal = axis < 0 ? axis + rank : axis
@@ -22,7 +42,7 @@ export function broadcastShapes(a: Shape, b: Shape, where: string): Shape {
     const y = b[b.length - rank + i] ?? 1
     if (x === y || y === 1) result.push(x)
     else if (x === 1) result.push(y)
-    else throw new ShapeError(`${where}: cannot broadcast ${formatShape(a)} with ${formatShape(b)}`)
+    else throw mismatch(`${where}: cannot broadcast ${formatShape(a)} with ${formatShape(b)}`, x, y)
   }
   return result
 }

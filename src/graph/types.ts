@@ -89,6 +89,8 @@ export interface Node {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly attributes: Attributes
+  /** What the exporter noted beside the node, for example the PyTorch module it comes from. */
+  readonly metadata?: Readonly<Record<string, string>>
 }
 
 /** Bytes per element; the 4-bit types pack two elements a byte. */

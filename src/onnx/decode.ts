@@ -12,7 +12,7 @@ import {
 import { InvalidModelError, UnsupportedOpError } from '../errors.js'
 import { Graph } from '../graph/graph.js'
 import { dtypeFromOnnx } from '../graph/infer.js'
-import type { Attribute, Dim, DType, Node, Shape } from '../graph/types.js'
+import type { Attribute, Dim, DType, Initializer, Node, Shape } from '../graph/types.js'
 import { decodeTensor } from './decode-tensor.js'
 
 export interface DecodeOptions {
@@ -106,6 +106,28 @@ function decodeType(info: ValueInfoProto, what: string): { dtype: DType; shape: 
   return { dtype, shape }
 }
 
+/** The parts of a sub-graph; it may read values of the graph around it. */
+export interface Subgraph {
+  readonly nodes: readonly Node[]
+  readonly initializers: ReadonlyMap<string, Initializer>
+  readonly outputs: readonly string[]
+}
+
+/**
+ * Decodes a sub-graph attribute that `decodeModel` carried through, such as a branch of `If`.
+ * @param attribute the `value` of an opaque attribute
+ * @param where the node it belongs to, for messages
+ */
+export function decodeSubgraph(attribute: unknown, where: string, folder?: string): Subgraph {
+  const proto = (attribute as AttributeProto).g
+  if (proto === undefined) throw new InvalidModelError(`"${where}" has no sub-graph; the file is damaged`)
+  return {
+    nodes: proto.node.map((node) => decodeNode(node, folder, where)),
+    initializers: new Map(proto.initializer.map((t) => [t.name, decodeTensor(t, `"${where}": initializer "${t.name}"`, folder)])),
+    outputs: proto.output.map((o) => o.name),
+  }
+}
+
 function decodeNode(proto: NodeProto, folder: string | undefined, source: string): Node {
   const name = proto.name === '' ? (proto.output[0] ?? proto.opType) : proto.name
   const where = `${source}: ${proto.opType} "${name}"`
@@ -119,6 +141,9 @@ function decodeNode(proto: NodeProto, folder: string | undefined, source: string
     attributes: Object.fromEntries(
       proto.attribute.map((a) => [a.name, decodeAttribute(a, `${where}, attribute "${a.name}"`, folder)]),
     ),
+    ...(proto.metadataProps.length > 0 && {
+      metadata: Object.fromEntries(proto.metadataProps.map(({ key, value }) => [key, value])),
+    }),
   }
 }
 

@@ -112,6 +112,7 @@ export function encodeModel(graph: Graph, locate: Locate = (path) => path): Uint
             input: [...node.inputs],
             output: [...node.outputs],
             attribute: Object.entries(node.attributes).map(([name, attribute]) => encodeAttribute(name, attribute, locate)),
+            metadataProps: Object.entries(node.metadata ?? {}).map(([key, value]) => ({ key, value })),
           }),
         ),
       }),

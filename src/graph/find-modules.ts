@@ -1,0 +1,263 @@
+/** @file The layers of an imported graph, under the names their authors gave them. */
+import type { Graph } from './graph.js'
+import type { Convolution, Module, ModuleKind, ModuleUse } from './module.js'
+import type { Initializer, Node } from './types.js'
+
+export interface FindModulesOptions {
+  /**
+   * Name of a wrapper around the model, which PEFT's names do not have: `m` of `m.model.layers.0`. Found by itself where
+   * everything lies below one name that is no list of layers; `''` keeps the names as the file has them.
+   */
+  readonly root?: string
+}
+
+/** A node that applies a weight, before it has a name. */
+interface Found {
+  readonly node: Node
+  readonly kind: ModuleKind
+  /** Name of the weight's initializer, behind transposes, casts and dequantisation. */
+  readonly weight: string
+  readonly bias: string | undefined
+  readonly input: string
+  readonly output: string
+  readonly inFeatures: number
+  readonly outFeatures: number
+  readonly transposedInput?: boolean
+  readonly factor?: number
+  readonly convolution?: Convolution
+}
+
+/** Names that PEFT's `all-linear` leaves out: heads over the vocabulary or over classes. */
+const heads: ReadonlySet<string> = new Set(['lm_head', 'embed_out', 'output_projection', 'score', 'classifier'])
+
+/** Operators behind which a constant weight may hide; each is one input to one output. */
+const wrappers: ReadonlySet<string> = new Set(['Transpose', 'Cast', 'Identity', 'DequantizeLinear'])
+
+const attributeNumber = (node: Node, name: string, fallback: number): number => {
+  const attribute = node.attributes[name]
+  return attribute?.type === 'int' || attribute?.type === 'float' ? attribute.value : fallback
+}
+
+class Finder {
+  private readonly producers: ReadonlyMap<string, Node>
+  private readonly readers = new Map<string, Node[]>()
+
+  constructor(private readonly graph: Graph) {
+    this.producers = graph.producers()
+    for (const node of graph.nodes)
+      for (const input of node.inputs) this.readers.set(input, [...(this.readers.get(input) ?? []), node])
+  }
+
+  /** The initializer behind a value, and whether it is read transposed. */
+  private constant(name: string | undefined): { name: string; tensor: Initializer; transposed: boolean } | undefined {
+    let at = name
+    let transposed = false
+    while (at !== undefined) {
+      const tensor = this.graph.initializers.get(at)
+      if (tensor !== undefined) return { name: at, tensor, transposed }
+      const producer = this.producers.get(at)
+      if (producer === undefined || producer.domain !== '' || !wrappers.has(producer.op)) return undefined
+      if (producer.op === 'Transpose') transposed = !transposed
+      at = producer.inputs[0]
+    }
+    return undefined
+  }
+
+  find(): Found[] {
+    return this.graph.nodes.flatMap((node) => this.product(node) ?? this.convolution(node) ?? this.embedding(node) ?? [])
+  }
+
+  /** Bias of a MatMul: a vector that the only reader of the product adds. */
+  private addedBias(output: string, features: number): string | undefined {
+    const readers = this.readers.get(output) ?? []
+    const [add] = readers
+    if (readers.length !== 1 || add?.op !== 'Add') return undefined
+    const other = add.inputs[0] === output ? add.inputs[1] : add.inputs[0]
+    const shape = this.graph.initializers.get(other!)?.shape
+    return shape?.length === 1 && shape[0] === features ? other : undefined
+  }
+
+  private product(node: Node): Found | undefined {
+    const gemm = node.op === 'Gemm'
+    const quantised = node.op === 'MatMulNBits'
+    if (!gemm && !quantised && !(node.op === 'MatMul' && node.domain === '')) return undefined
+    const weight = this.constant(node.inputs[1])
+    const output = node.outputs[0]!
+    if (weight === undefined) return undefined
+    const common = { node, weight: weight.name, input: node.inputs[0]!, output }
+    if (quantised) {
+      const [inFeatures, outFeatures] = [attributeNumber(node, 'K', 0), attributeNumber(node, 'N', 0)]
+      return { ...common, kind: 'Linear', bias: node.inputs[5] || this.addedBias(output, outFeatures), inFeatures, outFeatures }
+    }
+    if (weight.tensor.shape.length !== 2) return undefined
+    const flipped = weight.transposed !== (gemm && attributeNumber(node, 'transB', 0) === 1)
+    const [rows, columns] = weight.tensor.shape as [number, number]
+    const [inFeatures, outFeatures] = flipped ? [columns, rows] : [rows, columns]
+    const kind = flipped ? 'Linear' : gemm ? 'Conv1D' : 'MatMul'
+    if (!gemm) return { ...common, kind, bias: this.addedBias(output, outFeatures), inFeatures, outFeatures }
+    const factor = attributeNumber(node, 'alpha', 1)
+    return {
+      ...common,
+      kind,
+      bias: this.constant(node.inputs[2])?.name,
+      inFeatures,
+      outFeatures,
+      ...(attributeNumber(node, 'transA', 0) === 1 && { transposedInput: true }),
+      ...(factor !== 1 && { factor }),
+    }
+  }
+
+  private convolution(node: Node): Found | undefined {
+    const weight = node.op === 'Conv' && node.domain === '' ? this.constant(node.inputs[1]) : undefined
+    if (weight === undefined || weight.transposed) return undefined
+    const [outFeatures, perGroup, ...kernel] = weight.tensor.shape as [number, number, ...number[]]
+    const kind = ([undefined, 'Conv1d', 'Conv2d', 'Conv3d'] as const)[kernel.length]
+    if (kind === undefined) return undefined
+    const groups = attributeNumber(node, 'group', 1)
+    const { group: _, kernel_shape: __, ...attributes } = node.attributes
+    const bias = this.constant(node.inputs[2])?.name
+    const [input, output] = [node.inputs[0]!, node.outputs[0]!]
+    return {
+      node,
+      kind,
+      weight: weight.name,
+      bias,
+      input,
+      output,
+      inFeatures: perGroup * groups,
+      outFeatures,
+      convolution: { kernel, groups, attributes },
+    }
+  }
+
+  private embedding(node: Node): Found | undefined {
+    if (node.op !== 'Gather' || node.domain !== '' || attributeNumber(node, 'axis', 0) !== 0) return undefined
+    const weight = this.constant(node.inputs[0])
+    // A table read at constant places is a slice, not an embedding.
+    if (
+      weight === undefined ||
+      weight.transposed ||
+      weight.tensor.shape.length !== 2 ||
+      this.graph.initializers.has(node.inputs[1]!)
+    )
+      return undefined
+    const [inFeatures, outFeatures] = weight.tensor.shape as [number, number]
+    const dtype = weight.tensor.dtype
+    if (dtype !== 'float32' && dtype !== 'float16' && dtype !== 'bfloat16') return undefined
+    return {
+      node,
+      kind: 'Embedding',
+      weight: weight.name,
+      bias: undefined,
+      input: node.inputs[1]!,
+      output: node.outputs[0]!,
+      inFeatures,
+      outFeatures,
+    }
+  }
+}
+
+/** Classes of PyTorch and transformers that are layers, by the operator they become. */
+const layerClasses: Readonly<Record<string, RegExp>> = {
+  Gather: /Embedding$/,
+  Conv: /Conv[123]d$/,
+  MatMul: /(Linear|Conv1D)$/,
+  Gemm: /(Linear|Conv1D)$/,
+}
+
+/** A list as the dynamo exporter writes it: `['', 'model', 'model.layers.0']`. */
+const pythonList = (text: string | undefined): string[] =>
+  [...(text ?? '').matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map((m) => m[1] ?? m[2]!)
+
+/** The module that dynamo's metadata says a node is the work of, if it is a layer of the right kind. */
+function dynamoName({ node }: Found): string | undefined {
+  const names = pythonList(node.metadata?.['pkg.torch.onnx.name_scopes'])
+  const classes = pythonList(node.metadata?.['pkg.torch.onnx.class_hierarchy'])
+  // The last entry of both is the operator itself.
+  const at = names.length - 2
+  return at > 0 && layerClasses[node.op]?.test(classes[at] ?? '') === true ? names[at] : undefined
+}
+
+/** `/model/layers.0/self_attn/q_proj/MatMul` without its operator, in dots. */
+function pathName({ node }: Found): string | undefined {
+  const parts = node.name.split('/')
+  const last = parts.pop()
+  if (parts.length < 2 || parts[0] !== '' || last === undefined || !last.replace(/_(quant|Q4|\d+)+$/, '').startsWith(node.op))
+    return undefined
+  const path: string[] = []
+  // A list of layers comes twice: /features/features.0/Conv is features.0.
+  for (const part of parts.slice(1)) {
+    const before = path[path.length - 1]
+    if (before !== undefined && part.startsWith(`${before}.`)) path[path.length - 1] = part
+    else path.push(part)
+  }
+  return path.join('.')
+}
+
+const weightName = ({ weight }: Found): string | undefined => {
+  const name = weight.replace(/_(quantized|Q4|q4|quant|transposed)$/, '').replace(/\.(MatMul|Gemm)\.weight$/, '.weight')
+  return name.endsWith('.weight') && !name.startsWith('onnx::') ? name.slice(0, -'.weight'.length) : undefined
+}
+
+/** Names for all layers: the best candidate that no other weight claims with the same right. */
+function nameAll(found: readonly Found[]): Map<Found, string> {
+  const candidates = new Map(found.map((f) => [f, [dynamoName(f), pathName(f), weightName(f)].filter((name) => name !== undefined && name !== '') as string[]])) // prettier-ignore
+  // A table that is also the head has both names; where it is looked up it is the table.
+  const key = (f: Found): string => `${f.kind === 'Embedding'}:${f.weight}`
+  const claims = new Map<string, Set<string>>()
+  for (const [f, [best]] of candidates) if (best !== undefined) claims.set(best, (claims.get(best) ?? new Set()).add(key(f)))
+  const byWeight = new Map<string, string>()
+  const taken = new Set<string>()
+  const names = new Map<Found, string>()
+  for (const f of found) {
+    const known = byWeight.get(key(f))
+    const free = candidates
+      .get(f)!
+      .find((name, i) => !taken.has(name) && (i === 0 ? claims.get(name)!.size === 1 : !claims.has(name)))
+    const wanted = known ?? free ?? f.weight.replace(/\.weight$/, '')
+    let name = wanted
+    for (let i = 1; known === undefined && taken.has(name); i++) name = `${wanted}.${i}`
+    taken.add(name)
+    byWeight.set(key(f), name)
+    names.set(f, name)
+  }
+  return names
+}
+
+const firstPart = (name: string): string => name.split('.', 1)[0]!
+
+/** The one name above everything, if what lies below it is not just a list of layers. */
+function wrapperOf(names: readonly string[]): string {
+  const root = names[0] === undefined ? '' : firstPart(names[0])
+  const below = names.map((name) => name.slice(root.length + 1))
+  const isWrapper =
+    names.length > 1 && names.every((name) => name.startsWith(`${root}.`)) && !below.some((name) => /^\d/.test(name))
+  return isWrapper ? root : ''
+}
+
+/**
+ * Finds every layer of a lowered graph that an adapter can be put on: products with a constant matrix, convolutions, and
+ * lookups in a table. A layer that is applied several times is one module with several uses.
+ *
+ * Names come from dynamo's metadata, from node paths, or from the weight's own name, so that they mean the same as in
+ * PEFT.
+ */
+export function findModules(graph: Graph, options: FindModulesOptions = {}): Map<string, Module> {
+  const found = new Finder(graph).find()
+  const names = nameAll(found)
+  const root = options.root ?? wrapperOf([...names.values()])
+  const modules = new Map<string, Module>()
+  for (const f of found) {
+    const full = names.get(f)!
+    const name = root !== '' && full.startsWith(`${root}.`) ? full.slice(root.length + 1) : full
+    const known = modules.get(name)
+    if (known !== undefined) {
+      const use: ModuleUse = { input: f.input, output: f.output }
+      modules.set(name, { ...known, moreUses: [...(known.moreUses ?? []), use] })
+      continue
+    }
+    const { node: _, ...rest } = f
+    modules.set(name, { name, ...rest, isOutputHead: heads.has(name.slice(name.lastIndexOf('.') + 1)) })
+  }
+  return modules
+}

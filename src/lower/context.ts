@@ -1,0 +1,87 @@
+/** @file What a lowering sees of one node, and the table it is entered in. */
+import { ShapeError } from '../errors.js'
+import { operatorKey } from '../graph/allowed-ops.js'
+import type { GraphBuilder } from '../graph/builder.js'
+import type { InferState } from '../graph/infer-graph.js'
+import { normalizeAxis } from '../graph/shapes.js'
+import type { Attributes, DType, Node, Shape, Value } from '../graph/types.js'
+
+export class LowerContext {
+  readonly b: GraphBuilder
+  readonly attributes: Attributes
+
+  constructor(
+    readonly node: Node,
+    private readonly state: InferState,
+  ) {
+    this.b = state.b
+    this.attributes = node.attributes
+  }
+
+  /** An optional input. */
+  optional = (index: number): Value | undefined => {
+    const name = this.node.inputs[index]
+    return name === undefined || name === '' ? undefined : this.state.value(name)
+  }
+
+  input = (index: number): Value => {
+    const value = this.optional(index)
+    if (value === undefined) throw new ShapeError(`${this.where}: input ${index} is missing`)
+    return value
+  }
+
+  shape = (value: Value): Shape => {
+    if (value.shape === undefined) throw new ShapeError(`${this.where}: the rank of "${value.name}" is unknown`)
+    return value.shape
+  }
+
+  rank = (index = 0): number => this.shape(this.input(index)).length
+  dtype = (index = 0): DType => this.input(index).dtype
+
+  /** The numbers of a constant input. */
+  constant = (index: number): number[] | undefined => this.state.numbers(this.node.inputs[index])
+
+  int = (name: string, fallback: number): number => {
+    const attribute = this.attributes[name]
+    return attribute?.type === 'int' ? attribute.value : fallback
+  }
+
+  float = (name: string, fallback: number): number => {
+    const attribute = this.attributes[name]
+    return attribute?.type === 'float' ? attribute.value : fallback
+  }
+
+  string = (name: string, fallback: string): string => {
+    const attribute = this.attributes[name]
+    return attribute?.type === 'string' ? attribute.value : fallback
+  }
+
+  ints = (name: string): readonly number[] | undefined => {
+    const attribute = this.attributes[name]
+    return attribute?.type === 'ints' ? attribute.value : undefined
+  }
+
+  axis = (fallback: number): number => normalizeAxis(this.int('axis', fallback), this.rank(), this.where)
+
+  /** The node of the lowered graph that computes a value. */
+  producer = (value: Value | undefined): Node | undefined =>
+    value && this.state.graph.nodes.findLast((node) => node.outputs.includes(value.name))
+
+  /** The value of the lowered graph by that name. */
+  value = (name: string): Value => this.state.graph.value(name)
+
+  /** Whether anything but the first output is named. */
+  get hasMoreOutputs(): boolean {
+    return this.node.outputs.slice(1).some((name) => name !== '')
+  }
+
+  get where(): string {
+    return `${operatorKey(this.node.op, this.node.domain)} "${this.node.name}"`
+  }
+}
+
+/** Emits what a node means in other operators; gives its outputs. Undefined: the node stays as it is. */
+export type Lowering = (c: LowerContext) => Value | readonly (Value | undefined)[] | undefined
+
+/** Lowerings by operator key, such as `Celu` or `com.microsoft.BiasGelu`. */
+export type LoweringTable = Readonly<Record<string, Lowering>>

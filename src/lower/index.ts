@@ -1,0 +1,3 @@
+/** @file Public surface of `lowrank/lower`: imported graphs into a form that has gradients. */
+export { lower, builtinLowerings, type LowerOptions, type LowerReport } from './lower.js'
+export type { LowerContext, Lowering, LoweringTable } from './context.js'
