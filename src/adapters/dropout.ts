@@ -44,7 +44,9 @@ function mix(b: GraphBuilder, x: Value): Value {
 export function dropout(b: GraphBuilder, x: Value, p: number, seed: Value, stream: number): Value {
   const [rows, features] = x.shape ?? []
   if (rows === undefined || typeof features !== 'number' || x.shape?.length !== 2)
-    throw new ShapeError(`dropout needs a matrix [rows, features] with a known number of features, got "${x.name}" [${x.shape?.join(', ') ?? '?'}]`)
+    throw new ShapeError(
+      `dropout needs a matrix [rows, features] with a known number of features, got "${x.name}" [${x.shape?.join(', ') ?? '?'}]`,
+    )
   const count = b.emit('Squeeze', [b.dim(rows)])
   const index = b.emit('Range', [b.scalar(0, 'int64'), count, b.scalar(1, 'int64')], {}, { shapes: [[rows]] })
   const rowIndex = b.emit('Cast', [index], { to: int(dtypeToOnnx('uint32')) })

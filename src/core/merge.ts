@@ -24,7 +24,8 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   const list = Array.isArray(adapters) ? (adapters as readonly Adapter[]) : [adapters as Adapter]
   const first = list[0]
   if (first === undefined) throw new InvalidOptionError('merge needs at least one adapter')
-  if (list.some((a) => a.model !== first.model)) throw new InvalidOptionError('adapters can be merged together only on the same model')
+  if (list.some((a) => a.model !== first.model))
+    throw new InvalidOptionError('adapters can be merged together only on the same model')
   return {
     async save(out, options = {}) {
       const format: string = options.format ?? 'safetensors'

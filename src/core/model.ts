@@ -39,28 +39,56 @@ export class Model {
     const configPath = `${path}/config.json`
     if (!(await files.isDirectory(path))) throw new InvalidModelError(`model folder "${path}" does not exist`)
     if (!(await files.exists(configPath)))
-      throw new InvalidModelError(`"${path}" holds no config.json; expected a Hugging Face model folder (config.json and model.safetensors)`)
+      throw new InvalidModelError(
+        `"${path}" holds no config.json; expected a Hugging Face model folder (config.json and model.safetensors)`,
+      )
     let json: unknown
     try {
       json = JSON.parse(await files.readText(configPath))
     } catch (cause) {
       throw new InvalidModelError(`${configPath} is not valid JSON: ${(cause as Error).message}`, { cause })
     }
-    if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new InvalidModelError(`${configPath} must hold a JSON object`)
+    if (typeof json !== 'object' || json === null || Array.isArray(json))
+      throw new InvalidModelError(`${configPath} must hold a JSON object`)
     const config = new ConfigReader(json as Record<string, Json>, configPath)
     const architecture = findArchitecture(config)
     const checkpoint: Checkpoint = await openCheckpoint(files, path)
     const names = graphNames(architecture, checkpoint.weights.keys())
     const weights = new Map([...names].map(([from, to]) => [to, checkpoint.weights.get(from)!]))
     const built = buildLanguageModel(config, weights, { mode: 'full', positions: 1 }, path)
-    return new Model(environment, path, id, config, architecture, weights, built.graph.modules, built.vocabularySize, built.maxPositions)
+    return new Model(
+      environment,
+      path,
+      id,
+      config,
+      architecture,
+      weights,
+      built.graph.modules,
+      built.vocabularySize,
+      built.maxPositions,
+    )
   }
 
   /** A model from a config and weights in memory: for tests, benchmarks and training from scratch. */
-  static fromWeights(environment: Environment, config: ConfigReader, weights: ReadonlyMap<string, Initializer>, options: { path?: string; tokenizer?: Tokenizer } = {}): Model {
+  static fromWeights(
+    environment: Environment,
+    config: ConfigReader,
+    weights: ReadonlyMap<string, Initializer>,
+    options: { path?: string; tokenizer?: Tokenizer } = {},
+  ): Model {
     const path = options.path ?? config.source
     const built = buildLanguageModel(config, weights, { mode: 'full', positions: 1 }, path)
-    const model = new Model(environment, path, path, config, findArchitecture(config), weights, built.graph.modules, built.vocabularySize, built.maxPositions)
+    const model = new Model(
+      environment,
+      path,
+      path,
+      config,
+      findArchitecture(config),
+      weights,
+      built.graph.modules,
+      built.vocabularySize,
+      built.maxPositions,
+    )
     if (options.tokenizer !== undefined) model.tokenizerPromise = Promise.resolve(options.tokenizer)
     return model
   }

@@ -22,7 +22,9 @@ export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Va
   })
   result.outputs = [
     b.emit('Identity', [loss], {}, { name: LOSS_OUTPUT }),
-    flat.length === 1 ? b.emit('Identity', [flat[0]!], {}, { name: GRADIENT_OUTPUT }) : b.emit('Concat', flat, { axis: { type: 'int', value: 0 } }, { name: GRADIENT_OUTPUT }),
+    flat.length === 1
+      ? b.emit('Identity', [flat[0]!], {}, { name: GRADIENT_OUTPUT })
+      : b.emit('Concat', flat, { axis: { type: 'int', value: 0 } }, { name: GRADIENT_OUTPUT }),
   ]
   result.prune()
   return result

@@ -53,10 +53,9 @@ export function batchParts(batch: BatchTensors, positions = POSITIONS_PER_PART, 
     const width = Math.max(minimum, lengths[longestFirst[start]!]!)
     const count = Math.max(1, Math.floor(positions / width))
     const rows = longestFirst.slice(start, start + count)
-    const part = Object.fromEntries(keys.map((key) => [key, takeRows(batch[key], rows, width, key === 'labels' ? IGNORED_LABEL : 0)])) as Record<
-      (typeof keys)[number],
-      HostTensor
-    >
+    const part = Object.fromEntries(
+      keys.map((key) => [key, takeRows(batch[key], rows, width, key === 'labels' ? IGNORED_LABEL : 0)]),
+    ) as Record<(typeof keys)[number], HostTensor>
     parts.push(part)
     start += count
   }

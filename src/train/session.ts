@@ -16,7 +16,8 @@ import { batchParts, POSITIONS_PER_PART, type BatchTensors } from './parts.js'
 const LOSS_CHUNK_BYTES = 64 * 2 ** 20
 
 /** In how many chunks the loss is computed for at most `rows` labelled positions. */
-export const lossChunks = (rows: number, vocabulary: number): number => Math.max(1, Math.ceil((rows * vocabulary * 4) / LOSS_CHUNK_BYTES))
+export const lossChunks = (rows: number, vocabulary: number): number =>
+  Math.max(1, Math.ceil((rows * vocabulary * 4) / LOSS_CHUNK_BYTES))
 
 /** Length that the chunks of the loss are sized for when rows may be as long as the model allows. */
 const USUAL_LENGTH = 1024
@@ -111,7 +112,11 @@ export class GradientSession {
     let seed = mix32(dropoutSeed)
     const { session, inputs, shortest } = this.compiled
     for (const part of batchParts(batch, POSITIONS_PER_PART, shortest)) {
-      const feeds = { ...batchFeeds(part), ...Object.fromEntries(this.parameters.tensors), dropout_seed: tensor('uint32', [1], [seed]) }
+      const feeds = {
+        ...batchFeeds(part),
+        ...Object.fromEntries(this.parameters.tensors),
+        dropout_seed: tensor('uint32', [1], [seed]),
+      }
       const results = await session.run(only(feeds, inputs))
       loss += Number(results[LOSS_OUTPUT]!.data[0])
       const addend = results[GRADIENT_OUTPUT]!.data as Float32Array
