@@ -69,7 +69,7 @@ export async function gpt2Small(): Promise<string> {
 
 /** Tokenises rows as training does and writes them for the other engine. */
 async function writeTokens(model: string, data: string, to: string, maxLength: number): Promise<void> {
-  const dataset = await openModelDataset(await loadModel(model), data, maxLength)
+  const dataset = await openModelDataset(await loadModel(model), data, { maxLength })
   const rows: unknown[] = []
   for (let i = 0; i < dataset.length; i++) {
     const example = await dataset.example(i)
