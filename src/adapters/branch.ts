@@ -1,5 +1,5 @@
 /** @file The low-rank branch of each kind of layer, folded into the layer's output. */
-import { ShapeError } from '../errors.js'
+import { InvalidAdapterError, ShapeError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { floorDivideDims } from '../graph/dims.js'
 import { isConvolution, type Module } from '../graph/module.js'
@@ -18,7 +18,8 @@ export function loraShapes(module: Module, rank: Dim): { A: Shape; B: Shape } {
 /** y + s·B·A·x */
 export function addBranch(b: GraphBuilder, module: Module, x: Value, y: Value, A: Value, B: Value, scale: number): Value {
   if (isConvolution(module.kind)) return convolutionBranch(b, module, x, y, A, B, scale)
-  if (module.kind === 'Embedding') return embeddingBranch(b, x, y, A, B, scale)
+  if (module.kind === 'Embedding')
+    throw new InvalidAdapterError(`LoRA on embedding "${module.name}" is not supported; leave it out of target_modules`)
   const rank = x.shape?.length
   if (rank === undefined || y.shape?.length !== rank)
     throw new ShapeError(`the rank of "${x.name}" or "${y.name}" is unknown, so "${module.name}" cannot be adapted`)
@@ -44,10 +45,4 @@ function convolutionBranch(b: GraphBuilder, module: Module, x: Value, y: Value, 
   )
   const high = b.emit('Conv', [low, B], groups === 1 ? {} : { group: int(groups) }, { shapes: [y.shape!] })
   return b.add(y, scale === 1 ? high : b.mul(high, scale))
-}
-
-/** Columns of A by id, times B: the update of a table [vocabulary, hidden] is (B·A)ᵀ */
-function embeddingBranch(b: GraphBuilder, ids: Value, y: Value, A: Value, B: Value, scale: number): Value {
-  const rows = b.gather(b.transpose(A, [1, 0]), ids, 0) // [...ids, r]
-  return b.add(y, b.matmul(rows, B, { transB: true, alpha: scale }))
 }

@@ -2,6 +2,7 @@
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import type { Module } from '../graph/module.js'
+import { productOfDims } from '../graph/shapes.js'
 import type { Value } from '../graph/types.js'
 import { addBranch, loraShapes } from './branch.js'
 import { dropout } from './dropout.js'
@@ -60,7 +61,7 @@ export function attachLora(graph: Graph, targets: readonly LoraTarget[], options
       const adapt = (input: string, output: string): string => {
         const x = result.value(adapted.get(input) ?? input)
         const y = result.value(output)
-        const dropped = seed === undefined ? x : dropout(b, x, p, seed, index)
+        const dropped = seed === undefined ? x : droppedInput(b, module, x, p, seed, index)
         const before = new Set(result.nodes)
         const sum = addBranch(b, module, dropped, y, A, B, options.scaling === 'graph' ? scale : 1)
         result.replaceUses(y, sum, new Set(result.nodes.filter((node) => !before.has(node))))
@@ -74,4 +75,12 @@ export function attachLora(graph: Graph, targets: readonly LoraTarget[], options
   })
   result.sort()
   return { graph: result, parameters }
+}
+
+/** Dropout of an input of any rank: to the mask it is a matrix, whatever its axes mean. */
+function droppedInput(b: GraphBuilder, module: Module, x: Value, p: number, seed: Value, stream: number): Value {
+  const { shape } = x
+  if (shape === undefined || (shape.length === 2 && shape[1] === module.inFeatures)) return dropout(b, x, p, seed, stream)
+  const others = shape.filter((_, i) => i !== shape.indexOf(module.inFeatures))
+  return b.reshape(dropout(b, b.reshape(x, [productOfDims(others), module.inFeatures]), p, seed, stream), shape)
 }

@@ -11,7 +11,6 @@ import { multiplyDims, type Dim } from './types.js'
 type Polynomial = Map<string, number>
 
 const wholeNumber = /^-?\d+$/
-const sum = /^\(([^()[\]/]*)\)$/
 
 function times(a: Polynomial, b: Polynomial): Polynomial {
   const result: Polynomial = new Map()
@@ -29,13 +28,35 @@ function plus(a: Polynomial, b: Polynomial, factor = 1): Polynomial {
   return result
 }
 
+/** Parts of a text between separators that stand in no bracket. */
+function splitOutside(text: string, separator: string): string[] {
+  const parts = ['']
+  let depth = 0
+  for (const letter of text) {
+    if ('([{'.includes(letter)) depth++
+    if (')]}'.includes(letter)) depth--
+    if (letter === separator && depth === 0) parts.push('')
+    else parts[parts.length - 1] += letter
+  }
+  return parts
+}
+
+/** Whether the first bracket closes at the very end. */
+function isBracketed(text: string): boolean {
+  if (!text.startsWith('(') || !text.endsWith(')')) return false
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === '(') depth++
+    if (text[i] === ')' && --depth === 0) return i === text.length - 1
+  }
+  return false
+}
+
 function parseFactor(factor: string): Polynomial {
   if (wholeNumber.test(factor)) return new Map([['', Number(factor)]])
-  const inner = sum.exec(factor)?.[1]
-  if (inner === undefined) return new Map([[factor, 1]])
-  return inner
-    .split('+')
-    .map((term) => term.split('·').map(parseFactor).reduce(times))
+  if (!isBracketed(factor)) return new Map([[factor, 1]])
+  return splitOutside(factor.slice(1, -1), '+')
+    .map((term) => splitOutside(term, '·').map(parseFactor).reduce(times))
     .reduce((a, b) => plus(a, b))
 }
 

@@ -214,7 +214,7 @@ function nameAll(found: readonly Found[]): Map<Found, string> {
     const free = candidates
       .get(f)!
       .find((name, i) => !taken.has(name) && (i === 0 ? claims.get(name)!.size === 1 : !claims.has(name)))
-    const wanted = known ?? free ?? f.weight.replace(/\.weight$/, '')
+    const wanted = known ?? free ?? f.weight.replace(/\.(weight|w_\d+)$/, '')
     let name = wanted
     for (let i = 1; known === undefined && taken.has(name); i++) name = `${wanted}.${i}`
     taken.add(name)

@@ -6,6 +6,7 @@ import { DEFAULT_OPSET, type Graph } from '../graph/graph.js'
 import { inferGraph, type InferState, type Replacement } from '../graph/infer-graph.js'
 import type { Dim, Node, Value } from '../graph/types.js'
 import { LowerContext, type LoweringTable } from './context.js'
+import { attentionLowerings } from './attention.js'
 import { elementwiseLowerings } from './elementwise.js'
 import { inlineIf } from './inline-if.js'
 import { normalizationLowerings } from './normalization.js'
@@ -26,7 +27,7 @@ export interface LowerOptions {
   readonly lowerings?: LoweringTable
 }
 
-export const builtinLowerings: LoweringTable = { ...elementwiseLowerings, ...normalizationLowerings }
+export const builtinLowerings: LoweringTable = { ...elementwiseLowerings, ...normalizationLowerings, ...attentionLowerings }
 
 /** Control flow whose gradient would need a program, not a graph. */
 const refused: ReadonlySet<string> = new Set([

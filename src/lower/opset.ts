@@ -69,7 +69,10 @@ const upgrades: Readonly<Record<string, Upgrade>> = {
     const dtype = graph.values.get(node.inputs[0]!)?.dtype ?? 'float32'
     return withInputs(node, ['pads', 'value'], { 1: b.int64s(pads), 2: value === 0 ? undefined : b.scalar(value, dtype) })
   },
-  TopK: moved(10, 'k', 1),
+  TopK: (node, opset, { b }) => {
+    const k = number(node.attributes['k'])
+    return opset < 10 && k !== undefined ? withInputs(node, ['k'], { 1: b.int64s([k]) }) : undefined
+  },
   // Scatter is ScatterElements under its old name.
   Scatter: (node) => ({ ...node, op: 'ScatterElements' }),
   Upsample: (node, _opset, { b, graph }) => {

@@ -1,7 +1,7 @@
 /** @file Gradients of convolutions of any rank, with groups, strides, dilations and pads. */
 import { ShapeError, UnsupportedOpError } from '../../errors.js'
 import type { GraphBuilder } from '../../graph/builder.js'
-import { timesDims } from '../../graph/dims.js'
+import { floorDivideDims, timesDims } from '../../graph/dims.js'
 import { int, ints, type Attributes, type Dim, type Shape, type Value } from '../../graph/types.js'
 import { windowsOf, type Window } from '../../graph/windows.js'
 import { rule, type RuleContext } from '../rule.js'
@@ -62,7 +62,8 @@ function swapBatch(b: GraphBuilder, x: Value, groups: number): Value {
   const [n, channels, ...rest] = x.shape!
   const spatial = rest.map((_, i) => i)
   if (groups === 1) return b.transpose(x, [1, 0, ...spatial.map((i) => i + 2)])
-  const each = (channels as number) / groups
+  // The rank of an adapter is a name.
+  const each = floorDivideDims(channels!, groups)
   const apart = b.reshape(x, [n!, groups, each, ...rest])
   return b.reshape(b.transpose(apart, [2, 1, 0, ...spatial.map((i) => i + 3)]), [each, timesDims(n!, groups), ...rest])
 }
