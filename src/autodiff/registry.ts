@@ -9,6 +9,7 @@ import * as movement from './rules/movement.js'
 import { nondifferentiable } from './rules/nondifferentiable.js'
 import * as normalization from './rules/normalization.js'
 import * as pooling from './rules/pooling.js'
+import * as quantized from './rules/quantized.js'
 import * as reduction from './rules/reduction.js'
 import * as softmax from './rules/softmax.js'
 
@@ -16,6 +17,6 @@ export const builtinRules: readonly GradientRule[] = [
   ...[activation, elementwise, indexing, matmul, movement, normalization, reduction, softmax].flatMap((family): GradientRule[] =>
     Object.values(family),
   ),
-  ...[convolution.conv, convolution.convTranspose, pooling.maxPool, pooling.averagePool],
+  ...[convolution.conv, convolution.convTranspose, pooling.maxPool, pooling.averagePool, quantized.matMulNBits],
   ...nondifferentiable,
 ]

@@ -8,7 +8,7 @@ const standard = [
   // integer arithmetic of the dropout masks
   ...['BitwiseXor', 'BitwiseAnd', 'BitShift'],
   // products and convolutions
-  ...['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'MaxPool', 'AveragePool'],
+  ...['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'DequantizeLinear'],
   // movement
   ...['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'Concat', 'Split', 'Slice', 'Pad', 'Tile', 'Flatten', 'Trilu'],
   // indexing
@@ -26,6 +26,7 @@ const microsoft = [
   'FusedMatMul', // transposed batched products without a transposed copy
   'RotaryEmbedding', // one pass instead of six; its backward is itself with the angle negated
   'FastGelu',
+  'MatMulNBits', // products with frozen weights in 4 or 8 bits
   'QuickGelu', // x·sigmoid(αx); SiLU for α = 1
 ]
 

@@ -8,6 +8,7 @@ import { matmulCases } from './matmul.cases.js'
 import { movementCases } from './movement.cases.js'
 import { normalizationCases } from './normalization.cases.js'
 import { poolingCases } from './pooling.cases.js'
+import { quantizedCases } from './quantized.cases.js'
 import { reductionCases } from './reduction.cases.js'
 import { softmaxCases } from './softmax.cases.js'
 
@@ -20,6 +21,7 @@ export const gradientCases: Readonly<Record<string, readonly GradientCase[]>> = 
   movement: movementCases,
   normalization: normalizationCases,
   pooling: poolingCases,
+  quantized: quantizedCases,
   reduction: reductionCases,
   softmax: softmaxCases,
 }
