@@ -28,11 +28,13 @@ class Run {
   async steps(count: number): Promise<Step[]> {
     const steps: Step[] = []
     while (steps.length < count) {
-      const started = performance.now()
+      const [started, cpu] = [performance.now(), process.cpuUsage()]
       const { value, done } = await this.events.next()
       if (done === true) break
-      if (value.event === 'step')
-        steps.push({ seconds: (performance.now() - started) / 1000, loss: value.loss, tokens: value.tokens })
+      if (value.event !== 'step') continue
+      const { user, system } = process.cpuUsage(cpu)
+      const seconds = (performance.now() - started) / 1000
+      steps.push({ seconds, cpuSeconds: (user + system) / 1e6, loss: value.loss, tokens: value.tokens })
     }
     return steps
   }

@@ -62,7 +62,7 @@ class Run:
         self.batches = read_batches(case["tokens"], case["batchSize"])
 
     def step(self):
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         batch, tokens = next(self.batches)
         # PEFT keeps A and B in float32 beside a bfloat16 base; autocast is how its users combine them.
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
@@ -72,7 +72,8 @@ class Run:
         self.optimizer.step()
         self.optimizer.zero_grad()
         value = loss.item()
-        return {"seconds": time.perf_counter() - started, "loss": value, "tokens": tokens}
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+        return {"seconds": seconds, "cpuSeconds": cpu_seconds, "loss": value, "tokens": tokens}
 
     @torch.no_grad()
     def evaluate(self):

@@ -13,6 +13,8 @@ export type Request =
 /** One training step. */
 export interface Step {
   readonly seconds: number
+  /** Processor time of all threads: what the step cost, also where others want the processor too. */
+  readonly cpuSeconds: number
   /** Mean over labelled tokens, before the update. */
   readonly loss: number
   /** Tokens that are no padding, prompts included. */

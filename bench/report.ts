@@ -28,14 +28,27 @@ const between = ({ median, min, max }: Spread, digits: number): string =>
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
 
 function row(r: EngineResult): string {
-  const cells = [names[r.engine], between(r.secondsPerStep, 3), between(r.tokensPerSecond, 0)]
+  const cells = [
+    names[r.engine],
+    between(r.secondsPerStep, 3),
+    r.cpuSecondsPerStep.median.toFixed(3),
+    between(r.tokensPerSecond, 0),
+  ]
   const evaluation = r.evalAfter === undefined ? '' : `${r.evalBefore!.toFixed(4)} → ${r.evalAfter.toFixed(4)}`
   return `| ${[...cells, r.speedup === undefined ? '' : between(r.speedup, 2), gigabytes(r.peakBytes), evaluation].join(' | ')} |`
 }
 
 function table({ title, engines }: CaseResult): string[] {
   const largest = engines[0]?.secondsPerStep.count ?? 0
-  const head = ['engine', 'seconds per step', 'tokens per second', 'times as long as ours', 'peak memory', 'evaluation loss']
+  const head = [
+    'engine',
+    'seconds per step',
+    'processor seconds',
+    'tokens per second',
+    'times as long as ours',
+    'peak memory',
+    'evaluation loss',
+  ]
   return [
     `## ${title}`,
     '',

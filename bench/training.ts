@@ -8,6 +8,7 @@ export interface EngineResult {
   readonly engine: Engine
   readonly versions: string
   readonly secondsPerStep: Spread
+  readonly cpuSecondsPerStep: Spread
   readonly tokensPerSecond: Spread
   /** How many times as long as ours the same turn took, turn by turn; undefined for ours itself. */
   readonly speedup?: Spread
@@ -82,6 +83,7 @@ function summarize(track: Track, ours: Track | undefined): EngineResult {
   return {
     ...{ engine: child.engine, versions, losses, peakBytes },
     secondsPerStep: spread(turns.map((turn) => seconds(turn) / turn.length)),
+    cpuSecondsPerStep: spread(turns.map((turn) => turn.reduce((sum, step) => sum + step.cpuSeconds, 0) / turn.length)),
     tokensPerSecond: spread(turns.map((turn) => tokens(turn) / seconds(turn))),
     ...(ours !== undefined &&
       track !== ours && { speedup: spread(turns.map((turn, i) => seconds(turn) / seconds(ours.turns[i]!))) }),
