@@ -6,7 +6,16 @@ import { foldNode, FOLD_LIMIT, isNumeric, type Known } from './fold.js'
 import { Graph } from './graph.js'
 import { canInfer, inferNode } from './infer.js'
 import { UndecidedDimsError } from './shapes.js'
-import { elementCount, isFileTensor, type Dim, type HostTensor, type Initializer, type Node, type Value } from './types.js'
+import {
+  elementCount,
+  isFileTensor,
+  isFloat,
+  type Dim,
+  type HostTensor,
+  type Initializer,
+  type Node,
+  type Value,
+} from './types.js'
 
 /** A node whose outputs have no known type, and why. */
 export interface Uninferred {
@@ -168,7 +177,9 @@ export class InferState {
     const knowns = node.inputs.map((name) => this.known.get(name))
     const outputs = foldNode(node, knowns, node.inputs.map((name) => this.graph.values.get(name)?.shape)) // prettier-ignore
     if (outputs === undefined) return false
-    const constant = outputs.every(isNumeric) && !node.outputs.some((name) => this.outputs.has(name))
+    // A matrix of floats is a weight, however small: it keeps its name.
+    const isWeight = outputs.some(({ dtype, shape }) => isFloat(dtype) && shape.length > 1)
+    const constant = outputs.every(isNumeric) && !isWeight && !node.outputs.some((name) => this.outputs.has(name))
     node.outputs.forEach((name, i) => {
       if (name === '') return
       const known = outputs[i]!

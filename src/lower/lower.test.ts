@@ -1,4 +1,6 @@
 /** @file Every lowering and upgrade: the original node against its lowered form, both run by ONNX Runtime. */
+import { create } from '@bufbuild/protobuf'
+import { AttributeProtoSchema, AttributeProto_AttributeType as AttributeType } from 'onnx-buf'
 import { describe, expect, it } from 'vitest'
 import { UnsupportedOpError } from '../errors.js'
 import { emittableOps, operatorKey } from '../graph/allowed-ops.js'
@@ -354,5 +356,36 @@ describe('coverage', () => {
     graph.outputs = [{ name: 'y', dtype: 'float32', shape: undefined }]
     expect(() => lower(graph)).toThrow(UnsupportedOpError)
     expect(() => lower(graph)).toThrow(/2 node\(s\)[^]*acme\.Mystery \(opset 21\) "first"[^]*LSTM \(opset 21\) "second"/)
+  })
+})
+
+describe('If on a constant', () => {
+  it.each([
+    [true, [2, 4]],
+    [false, [11, 12]],
+  ])('takes the branch of %s', async (condition, expected) => {
+    const branch = (op: string): Attributes[string] => ({
+      type: 'opaque',
+      value: create(AttributeProtoSchema, {
+        name: op === 'Mul' ? 'then_branch' : 'else_branch',
+        type: AttributeType.GRAPH,
+        g: {
+          name: 'branch',
+          node: [{ opType: op, name: 'inner', input: ['x', 'c'], output: ['inner'] }],
+          initializer: [{ name: 'c', dataType: 1, dims: [1n], floatData: [op === 'Mul' ? 2 : 10] }],
+          output: [{ name: 'inner' }],
+        },
+      }),
+    })
+    const graph = new Graph('merged')
+    graph.addInput('x', 'float32', ['n'])
+    graph.addInput('use_cache_branch', 'bool', [1])
+    const attributes = { then_branch: branch('Mul'), else_branch: branch('Add') }
+    graph.nodes.push({ op: 'If', domain: '', name: 'optimum::if', inputs: ['use_cache_branch'], outputs: ['y'], attributes })
+    graph.outputs = [{ name: 'y', dtype: 'float32', shape: undefined }]
+    const { graph: lowered } = lower(graph, { constants: { use_cache_branch: condition } })
+    expect(lowered.inputs.map((i) => i.name)).toEqual(['x'])
+    expect(await run(lowered, { x: tensor('float32', [2], [1, 2]) })).toEqual([expected])
+    expect(() => lower(graph)).toThrow(/If \(opset 21\) "optimum::if": its condition is not constant/)
   })
 })
