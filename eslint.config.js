@@ -3,9 +3,19 @@ import tseslint from 'typescript-eslint'
 import { importDirection } from './scripts/import-direction.js'
 
 /** Rooms where Node's own modules are allowed; everything else runs in a browser too. */
-const nodeOnly = ['src/cli/**', 'src/io/node-files.ts', 'src/runtime/ort-node.ts', 'src/hub/**', 'src/report/node-assets.ts', 'src/node-environment.ts']
+const nodeOnly = [
+  'src/cli/**',
+  'src/io/node-files.ts',
+  'src/runtime/ort-node.ts',
+  'src/hub/**',
+  'src/report/node-assets.ts',
+  'src/node-environment.ts',
+]
 
-const noNode = { group: ['node:*', 'fs', 'path', 'os', 'crypto', 'url'], message: 'The core is pure: take files, clock and randomness as arguments.' }
+const noNode = {
+  group: ['node:*', 'fs', 'path', 'os', 'crypto', 'url'],
+  message: 'The core is pure: take files, clock and randomness as arguments.',
+}
 const noRuntime = { group: ['onnxruntime-*'], message: 'Only src/runtime imports onnxruntime.' }
 
 export default tseslint.config(
@@ -32,6 +42,9 @@ export default tseslint.config(
   },
   { files: nodeOnly, rules: { 'no-restricted-imports': ['error', { patterns: [noRuntime] }] } },
   { files: ['src/runtime/ort-*.ts'], rules: { 'no-restricted-imports': 'off' } },
-  { files: ['src/**/*.test.ts', 'src/**/*.cases.ts', 'src/**/cases.ts'], rules: { 'no-restricted-imports': 'off', 'lowrank/import-direction': 'off' } },
+  {
+    files: ['src/**/*.test.ts', 'src/**/*.cases.ts', 'src/**/cases.ts'],
+    rules: { 'no-restricted-imports': 'off', 'lowrank/import-direction': 'off' },
+  },
   { files: ['demo/**', 'bench/**', 'scripts/**', 'test/**'], rules: { 'no-console': 'off' } },
 )

@@ -3,12 +3,31 @@ import { dirname, relative, resolve, sep } from 'node:path'
 
 /** Rooms from bottom to top. A room may import from those before it, never from those after it. */
 export const rooms = [
-  ...['errors', 'io', 'util', 'graph', 'onnx', 'runtime', 'autodiff', 'lower', 'testing', 'models', 'losses', 'optim', 'adapters', 'formats', 'data'],
+  ...[
+    'errors',
+    'io',
+    'util',
+    'graph',
+    'onnx',
+    'runtime',
+    'autodiff',
+    'lower',
+    'testing',
+    'models',
+    'losses',
+    'optim',
+    'adapters',
+    'formats',
+    'data',
+  ],
   ...['core', 'generate', 'train', 'report', 'hub', 'node-environment', 'index', 'cli'],
 ]
 
 const source = resolve(import.meta.dirname, '../src')
-const roomOf = (path) => relative(source, path).split(sep)[0].replace(/\.[jt]s$/, '')
+const roomOf = (path) =>
+  relative(source, path)
+    .split(sep)[0]
+    .replace(/\.[jt]s$/, '')
 
 /** @type {import('eslint').Rule.RuleModule} */
 export const importDirection = {
@@ -19,7 +38,8 @@ export const importDirection = {
       const target = node.source?.value
       if (typeof target !== 'string' || !target.startsWith('.')) return
       const to = roomOf(resolve(dirname(context.filename), target))
-      if (!rooms.includes(from)) context.report({ node, message: `src/${from} has no place in the order of rooms: add it to scripts/import-direction.js` })
+      if (!rooms.includes(from))
+        context.report({ node, message: `src/${from} has no place in the order of rooms: add it to scripts/import-direction.js` })
       else if (rooms.indexOf(to) > rooms.indexOf(from))
         context.report({ node, message: `src/${from} must not import from src/${to}, which is above it (${rooms.join(' < ')})` })
     }

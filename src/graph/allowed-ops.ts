@@ -2,7 +2,26 @@
 
 const standard = [
   // element-wise
-  ...['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Abs', 'Sign', 'Exp', 'Log', 'Sqrt', 'Reciprocal', 'Pow', 'Sin', 'Cos', 'Erf', 'Tanh', 'Sigmoid', 'Relu'],
+  ...[
+    'Add',
+    'Sub',
+    'Mul',
+    'Div',
+    'Neg',
+    'Abs',
+    'Sign',
+    'Exp',
+    'Log',
+    'Sqrt',
+    'Reciprocal',
+    'Pow',
+    'Sin',
+    'Cos',
+    'Erf',
+    'Tanh',
+    'Sigmoid',
+    'Relu',
+  ],
   ...['Min', 'Max', 'Where', 'Cast', 'Identity', 'Clip', 'Floor', 'Mod', 'Softplus'],
   ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'And', 'Or', 'Not', 'IsNaN', 'IsInf'],
   // integer arithmetic of the dropout masks
@@ -14,7 +33,17 @@ const standard = [
   // indexing
   ...['Gather', 'GatherElements', 'GatherND', 'ScatterND', 'ScatterElements', 'NonZero'],
   // reductions
-  ...['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceSumSquare', 'ReduceProd', 'ReduceL2', 'ReduceLogSumExp', 'CumSum'],
+  ...[
+    'ReduceSum',
+    'ReduceMean',
+    'ReduceMax',
+    'ReduceMin',
+    'ReduceSumSquare',
+    'ReduceProd',
+    'ReduceL2',
+    'ReduceLogSumExp',
+    'CumSum',
+  ],
   // normalisation and activations that the runtime computes in one pass
   ...['Softmax', 'LogSoftmax', 'LayerNormalization', 'SimplifiedLayerNormalization', 'Gelu'],
   // shapes
@@ -32,7 +61,8 @@ const microsoft = [
 
 export const emittableOps: ReadonlySet<string> = new Set([...standard, ...microsoft.map((op) => `com.microsoft.${op}`)])
 
-export const operatorKey = (op: string, domain: string): string => (domain === '' || domain === 'ai.onnx' ? op : `${domain}.${op}`)
+export const operatorKey = (op: string, domain: string): string =>
+  domain === '' || domain === 'ai.onnx' ? op : `${domain}.${op}`
 
 export function assertEmittable(op: string, domain: string): void {
   if (!emittableOps.has(operatorKey(op, domain)))

@@ -5,7 +5,19 @@ import { tensor } from './constants.js'
 import type { Graph } from './graph.js'
 import { dtypeToOnnx, inferNode } from './infer.js'
 import { broadcastShapes, normalizeAxis, productOfDims, resolveReshape, sameShape } from './shapes.js'
-import { float, formatShape, int, ints, string, type Attributes, type Dim, type DType, type HostTensor, type Shape, type Value } from './types.js'
+import {
+  float,
+  formatShape,
+  int,
+  ints,
+  string,
+  type Attributes,
+  type Dim,
+  type DType,
+  type HostTensor,
+  type Shape,
+  type Value,
+} from './types.js'
 
 /** A value, or a number that becomes a scalar constant of the other operand's element type. */
 export type Operand = Value | number
@@ -69,7 +81,11 @@ export class GraphBuilder {
 
   /** A scalar constant; the same number of the same type is one initializer. */
   scalar(value: number, dtype: DType = 'float32'): Value {
-    return this.cached(`${dtype}:${Object.is(value, -0) ? '-0' : value}`, () => tensor(dtype, [], [value]), `scalar_${dtype}_${value}`)
+    return this.cached(
+      `${dtype}:${Object.is(value, -0) ? '-0' : value}`,
+      () => tensor(dtype, [], [value]),
+      `scalar_${dtype}_${value}`,
+    )
   }
 
   /** A 1-D int64 constant: axes, shapes, slice bounds. */
@@ -88,7 +104,12 @@ export class GraphBuilder {
 
   /** A tensor of `shape` filled with one number. */
   full(shape: Shape, value: number, dtype: DType = 'float32'): Value {
-    return this.emit('ConstantOfShape', [this.shapeVector(shape)], { value: { type: 'tensor', value: tensor(dtype, [1], [value]) } }, { shapes: [shape] })
+    return this.emit(
+      'ConstantOfShape',
+      [this.shapeVector(shape)],
+      { value: { type: 'tensor', value: tensor(dtype, [1], [value]) } },
+      { shapes: [shape] },
+    )
   }
 
   zeros(shape: Shape, dtype: DType = 'float32'): Value {
@@ -155,7 +176,11 @@ export class GraphBuilder {
   }
 
   /** `alpha * op(a) * op(b) + beta * c` on matrices. */
-  gemm(a: Value, b: Value, options: { c?: Value | undefined; transA?: boolean; transB?: boolean; alpha?: number; beta?: number; name?: string } = {}): Value {
+  gemm(
+    a: Value,
+    b: Value,
+    options: { c?: Value | undefined; transA?: boolean; transB?: boolean; alpha?: number; beta?: number; name?: string } = {},
+  ): Value {
     const { c, transA = false, transB = false, alpha = 1, beta = 1, name } = options
     return this.emit(
       'Gemm',

@@ -1,5 +1,13 @@
 /** @file Tensors made in TypeScript, and reading small constants back. */
-import { bytesPerElement, elementCount, isFileTensor, type DType, type HostTensor, type Initializer, type TypedArray } from './types.js'
+import {
+  bytesPerElement,
+  elementCount,
+  isFileTensor,
+  type DType,
+  type HostTensor,
+  type Initializer,
+  type TypedArray,
+} from './types.js'
 import { floatToHalf, halfToFloat } from '../util/half.js'
 
 /** An empty typed array that holds `count` elements of `dtype`. */
@@ -57,7 +65,9 @@ export function int64(shape: readonly number[], values: ArrayLike<number>): Host
 export function numbersOf(initializer: Initializer | undefined): number[] | undefined {
   if (initializer === undefined || isFileTensor(initializer)) return undefined
   const { data, dtype } = initializer
-  return dtype === 'float16' ? Array.from(data as Uint16Array, halfToFloat) : Array.from(data as ArrayLike<number | bigint>, Number)
+  return dtype === 'float16'
+    ? Array.from(data as Uint16Array, halfToFloat)
+    : Array.from(data as ArrayLike<number | bigint>, Number)
 }
 
 /** The raw little-endian bytes of a tensor, without a copy. */

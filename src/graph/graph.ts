@@ -122,7 +122,8 @@ export class Graph {
         if (top.next < top.node.inputs.length) {
           const dependency = producer.get(top.node.inputs[top.next++]!)
           if (dependency === undefined || done.has(dependency)) continue
-          if (open.has(dependency)) throw new InvalidModelError(`graph "${this.name}" has a cycle through node "${dependency.name}" (${dependency.op})`)
+          if (open.has(dependency))
+            throw new InvalidModelError(`graph "${this.name}" has a cycle through node "${dependency.name}" (${dependency.op})`)
           open.add(dependency)
           stack.push({ node: dependency, next: 0 })
         } else {

@@ -4,5 +4,17 @@ export { GraphBuilder, type EmitOptions, type Operand } from './builder.js'
 export type { Module, ModuleKind } from './module.js'
 export { float32, int64, tensor } from './constants.js'
 export { float, int, ints, string } from './types.js'
-export type { Attribute, Attributes, Dim, DType, FileTensor, HostTensor, Initializer, Node, Shape, TypedArray, Value } from './types.js'
+export type {
+  Attribute,
+  Attributes,
+  Dim,
+  DType,
+  FileTensor,
+  HostTensor,
+  Initializer,
+  Node,
+  Shape,
+  TypedArray,
+  Value,
+} from './types.js'
 export { emittableOps } from './allowed-ops.js'

@@ -153,7 +153,8 @@ const castTo = (c: InferContext): DType => {
 
 /** Length of a slice `start:end:step` of a dimension, undefined where names leave it open. */
 function sliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim | undefined {
-  if (typeof dim === 'string' || typeof start === 'string' || typeof end === 'string') return symbolicSliceLength(dim, start, end, step)
+  if (typeof dim === 'string' || typeof start === 'string' || typeof end === 'string')
+    return symbolicSliceLength(dim, start, end, step)
   const openEnd = step > 0 ? end >= 2 ** 31 - 1 : end <= -(2 ** 31)
   const clampTo = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high)
   const from = start < 0 ? start + dim : start
@@ -172,22 +173,74 @@ function symbolicSliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim 
   if ((start === -1 && openEnd) || (start === 0 && end === 1)) return 1
   // A buffer that is cut to a length has at least that length: [1, 512][:, :sequence].
   if (start === 0 && typeof end === 'string' && (typeof dim === 'number' || compareDims(end, dim) !== 1)) return end
-  return compareDims(start, end) === 0 ? 0 : typeof start === 'string' && typeof end === 'string' ? subtractDims(end, start) : undefined
+  return compareDims(start, end) === 0
+    ? 0
+    : typeof start === 'string' && typeof end === 'string'
+      ? subtractDims(end, start)
+      : undefined
 }
 
 const inferences: Readonly<Record<string, Inference>> = {
   ...Object.fromEntries(
-    ['Identity', 'Neg', 'Abs', 'Exp', 'Log', 'Sqrt', 'Reciprocal', 'Sin', 'Cos', 'Erf', 'Tanh', 'Sigmoid', 'Relu', 'Gelu', 'FastGelu']
-      .concat(['QuickGelu', 'Softmax', 'LogSoftmax', 'Sign', 'Floor', 'Ceil', 'Round', 'Not', 'CumSum', 'RotaryEmbedding', 'Clip', 'Softplus', 'BitwiseNot'])
+    [
+      'Identity',
+      'Neg',
+      'Abs',
+      'Exp',
+      'Log',
+      'Sqrt',
+      'Reciprocal',
+      'Sin',
+      'Cos',
+      'Erf',
+      'Tanh',
+      'Sigmoid',
+      'Relu',
+      'Gelu',
+      'FastGelu',
+    ]
+      .concat([
+        'QuickGelu',
+        'Softmax',
+        'LogSoftmax',
+        'Sign',
+        'Floor',
+        'Ceil',
+        'Round',
+        'Not',
+        'CumSum',
+        'RotaryEmbedding',
+        'Clip',
+        'Softplus',
+        'BitwiseNot',
+      ])
       .concat(['ScatterND', 'ScatterElements', 'Trilu'])
       .map((op) => [op, like]),
   ),
   ...Object.fromEntries(
-    ['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Min', 'Max', 'Mod', 'And', 'Or', 'Xor', 'BitwiseXor', 'BitwiseAnd', 'BitwiseOr', 'BitShift'].map((op) => [op, broadcast]),
+    [
+      'Add',
+      'Sub',
+      'Mul',
+      'Div',
+      'Pow',
+      'Min',
+      'Max',
+      'Mod',
+      'And',
+      'Or',
+      'Xor',
+      'BitwiseXor',
+      'BitwiseAnd',
+      'BitwiseOr',
+      'BitShift',
+    ].map((op) => [op, broadcast]),
   ),
   ...Object.fromEntries(['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'].map((op) => [op, compare])),
   ...Object.fromEntries(
-    ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceSumSquare', 'ReduceL2', 'ReduceLogSumExp', 'ReduceProd'].map((op) => [op, reduce]),
+    ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceSumSquare', 'ReduceL2', 'ReduceLogSumExp', 'ReduceProd'].map(
+      (op) => [op, reduce],
+    ),
   ),
   LayerNormalization: normalization,
   SimplifiedLayerNormalization: normalization,
@@ -264,10 +317,12 @@ const inferences: Readonly<Record<string, Inference>> = {
     const axis = normalizeAxis(c.int('axis', 0), shape.length, c.where)
     const sizes = c.ints('split') ?? c.constant(1)
     // Sizes that are only known at the run: whoever emits the node says the shapes.
-    if (sizes === undefined && c.inputs[1] !== undefined) return Array.from({ length: c.outputCount }, () => ({ dtype: c.dtype(0), shape: undefined }))
+    if (sizes === undefined && c.inputs[1] !== undefined)
+      return Array.from({ length: c.outputCount }, () => ({ dtype: c.dtype(0), shape: undefined }))
     return Array.from({ length: c.outputCount }, (_, i) => {
       const part = sizes === undefined ? divideDims(shape[axis]!, c.outputCount) : sizes[i]
-      if (part === undefined) throw new ShapeError(`${c.where}: cannot split dimension ${shape[axis]} into ${c.outputCount} parts`)
+      if (part === undefined)
+        throw new ShapeError(`${c.where}: cannot split dimension ${shape[axis]} into ${c.outputCount} parts`)
       return { dtype: c.dtype(0), shape: shape.map((dim, d) => (d === axis ? part : dim)) }
     })
   },
@@ -283,7 +338,11 @@ const inferences: Readonly<Record<string, Inference>> = {
       const axis = normalizeAxis(a, shape.length, c.where)
       if (starts === undefined || ends === undefined || (c.inputs[4] !== undefined && steps === undefined)) {
         // Bounds known at the run only: a dimension of its own, named after them.
-        result[axis] = `${shape[axis]}[${starts?.[i] ?? `${c.inputs[1]!.name}@${i}`}:${ends?.[i] ?? `${c.inputs[2]!.name}@${i}`}]`.replaceAll('*', '.')
+        result[axis] =
+          `${shape[axis]}[${starts?.[i] ?? `${c.inputs[1]!.name}@${i}`}:${ends?.[i] ?? `${c.inputs[2]!.name}@${i}`}]`.replaceAll(
+            '*',
+            '.',
+          )
         return
       }
       const length = sliceLength(shape[axis]!, starts[i]!, ends[i]!, steps?.[i] ?? 1)
@@ -355,8 +414,10 @@ export function inferNode(
   known?: ReadonlyMap<string, readonly Dim[]>,
 ): OutputType[] {
   const inference = inferences[op]
-  if (inference === undefined) throw new UnsupportedOpError(`no shape inference for operator "${op}"; add an entry to src/graph/infer.ts`)
+  if (inference === undefined)
+    throw new UnsupportedOpError(`no shape inference for operator "${op}"; add an entry to src/graph/infer.ts`)
   const outputs = inference(new InferContext(graph, op, inputs, attributes, outputCount, known))
-  if (outputs.length !== outputCount) throw new ShapeError(`${op}: ${outputCount} outputs requested, inference gives ${outputs.length}`)
+  if (outputs.length !== outputCount)
+    throw new ShapeError(`${op}: ${outputCount} outputs requested, inference gives ${outputs.length}`)
   return outputs
 }

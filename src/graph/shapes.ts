@@ -86,14 +86,14 @@ export function resolveReshape(input: Shape, target: readonly Dim[], where: stri
   const copied = target.map((dim, i) => {
     if (dim !== 0) return dim
     const same = input[i]
-    if (same === undefined) throw new ShapeError(`${where}: reshape target ${formatShape(target)} copies dimension ${i} of ${formatShape(input)}`)
+    if (same === undefined)
+      throw new ShapeError(`${where}: reshape target ${formatShape(target)} copies dimension ${i} of ${formatShape(input)}`)
     return same
   })
   const at = copied.indexOf(-1)
   if (at < 0) return copied
   const rest = productOfDims(copied.filter((_, i) => i !== at))
   const inferred = divideDims(productOfDims(input), rest)
-  if (inferred === undefined)
-    throw new ShapeError(`${where}: cannot reshape ${formatShape(input)} to ${formatShape(target)}`)
+  if (inferred === undefined) throw new ShapeError(`${where}: cannot reshape ${formatShape(input)} to ${formatShape(target)}`)
   return copied.map((dim, i) => (i === at ? inferred : dim))
 }

@@ -112,8 +112,7 @@ export const bytesPerElement: Readonly<Record<Exclude<DType, 'string'>, number>>
   uint4: 0.5,
 }
 
-export const elementCount = (shape: readonly number[]): number =>
-  shape.reduce((product, dim) => product * dim, 1)
+export const elementCount = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1)
 
 export const isFloat = (dtype: DType): boolean =>
   dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16' || dtype === 'float64'

@@ -57,7 +57,11 @@ function encodeAttribute(name: string, attribute: Attribute, locate: Locate): At
     case 'floats':
       return create(AttributeProtoSchema, { name, type: AttributeType.FLOATS, floats: [...attribute.value] })
     case 'strings':
-      return create(AttributeProtoSchema, { name, type: AttributeType.STRINGS, strings: attribute.value.map((s) => utf8.encode(s)) })
+      return create(AttributeProtoSchema, {
+        name,
+        type: AttributeType.STRINGS,
+        strings: attribute.value.map((s) => utf8.encode(s)),
+      })
     case 'tensor':
       return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: encodeTensor('', attribute.value, locate) })
     case 'opaque':
@@ -76,7 +80,10 @@ function encodeValue(value: Value): ValueInfoProto {
           ...(value.shape !== undefined && {
             shape: {
               dim: value.shape.map((dim) => ({
-                value: typeof dim === 'number' ? { case: 'dimValue' as const, value: BigInt(dim) } : { case: 'dimParam' as const, value: dim },
+                value:
+                  typeof dim === 'number'
+                    ? { case: 'dimValue' as const, value: BigInt(dim) }
+                    : { case: 'dimParam' as const, value: dim },
               })),
             },
           }),

@@ -25,7 +25,8 @@ const NARROW = 32
 function leftTransposed(b: GraphBuilder, u: Value, v: Value, transV: boolean, alpha: number): Value {
   const rank = v.shape!.length
   const width = v.shape![transV ? rank - 2 : rank - 1]!
-  if (typeof width !== 'number' || width > NARROW || rank < 3 || u.shape!.length !== rank) return b.matmul(u, v, { transA: true, transB: transV, alpha })
+  if (typeof width !== 'number' || width > NARROW || rank < 3 || u.shape!.length !== rank)
+    return b.matmul(u, v, { transA: true, transB: transV, alpha })
   const swapped = b.matmul(v, u, { transA: !transV, alpha })
   const lead = Array.from({ length: rank - 2 }, (_, i) => i)
   return b.transpose(swapped, [...lead, rank - 1, rank - 2])
