@@ -10,7 +10,12 @@ import { KvCache, type CacheShape } from './cache.js'
 /** Positions that a graph serves at least, so that rotary tables need no rebuilding for every longer text. */
 const FEWEST_POSITIONS = 1024
 
-const sessions = new WeakMap<Model, Map<string, Promise<DecodeSession>>>()
+/** Tokens of a prompt in one run: the scores of attention grow with their number times the whole length. */
+const PREFILL = 512
+
+/** By the names of the adapted layers. */
+type Compiled = Map<string, { readonly positions: number; readonly session: Promise<DecodeSession> }>
+const compiled = new WeakMap<Model, Compiled>()
 
 export class DecodeSession {
   private constructor(
@@ -20,21 +25,25 @@ export class DecodeSession {
     private readonly positions: number,
   ) {}
 
-  /** The session of a model with branches at these targets, for texts of up to `length` tokens; compiled once. */
+  /**
+   * The session of a model with branches at these targets, for texts of up to `length` tokens; compiled once. One for
+   * longer texts takes the place of a shorter, so that no model is packed in memory twice.
+   */
   static for(model: Model, targets: readonly LoraTarget[], length: number): Promise<DecodeSession> {
+    let sessions = compiled.get(model)
+    if (sessions === undefined) compiled.set(model, (sessions = new Map()))
+    const key = JSON.stringify(targets.map((t) => t.module.name))
+    const known = sessions.get(key)
+    if (known !== undefined && known.positions >= length) return known.session
     let positions = FEWEST_POSITIONS
     while (positions < length) positions *= 2
     positions = Math.min(positions, model.maxPositions)
-    const key = JSON.stringify([positions, targets.map((t) => t.module.name)])
-    let known = sessions.get(model)
-    if (known === undefined) sessions.set(model, (known = new Map()))
-    let session = known.get(key)
-    if (session === undefined) {
-      session = DecodeSession.compile(model, targets, positions)
-      session.catch(() => known.delete(key))
-      known.set(key, session)
-    }
-    return session
+    const entry = { positions, session: DecodeSession.compile(model, targets, positions) }
+    sessions.set(key, entry)
+    entry.session.catch(() => {
+      if (sessions.get(key) === entry) sessions.delete(key)
+    })
+    return entry.session
   }
 
   private static async compile(model: Model, targets: readonly LoraTarget[], positions: number): Promise<DecodeSession> {
@@ -54,6 +63,17 @@ export class DecodeSession {
    * @returns the logits after the last of them, [vocabulary]
    */
   async run(ids: readonly number[], cache: KvCache, adapter: Readonly<Record<string, HostTensor>>): Promise<Float32Array> {
+    for (let start = 0; ; start += PREFILL) {
+      const logits = await this.step(ids.slice(start, start + PREFILL), cache, adapter)
+      if (start + PREFILL >= ids.length) return logits
+    }
+  }
+
+  private async step(
+    ids: readonly number[],
+    cache: KvCache,
+    adapter: Readonly<Record<string, HostTensor>>,
+  ): Promise<Float32Array> {
     const n = ids.length
     const row = (values: ArrayLike<number>): HostTensor => int64([1, n], values)
     const feeds: Record<string, HostTensor> = {
@@ -63,7 +83,9 @@ export class DecodeSession {
       ...cache.feeds(),
       ...adapter,
     }
-    const results = await this.session.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => this.inputs.has(name))))
+    // Not every architecture asks for positions or the length of the cache.
+    const wanted = Object.fromEntries(Object.entries(feeds).filter(([name]) => this.inputs.has(name)))
+    const results = await this.session.run(wanted)
     cache.append(results, n)
     return results['logits']!.data as Float32Array
   }

@@ -3,7 +3,7 @@ import { Adapter } from '../core/adapter.js'
 import type { Model } from '../core/model.js'
 import type { Message } from '../data/row-shapes.js'
 import type { Tokenizer } from '../data/tokenizer.js'
-import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import { InvalidDataError, InvalidModelError, InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
 import { DecodeSession, scaledTensors } from './decode-session.js'
 import { checkSampling, nextToken, type SamplingOptions } from './sampling.js'
@@ -18,7 +18,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly inputIds?: readonly number[]
   /** Most tokens to generate, 128 unless said; the model's positions limit it too. */
   readonly maxNewTokens?: number
-  /** The text ends before the first of these. */
+  /** The text ends before the first of these; special tokens such as `<|im_end|>` are recognised too. */
   readonly stop?: string | readonly string[]
   /** Tokens that end the text, beside the model's own. */
   readonly eosTokenIds?: readonly number[]
@@ -34,12 +34,14 @@ export interface Generation {
   readonly text: string
   /** Generated tokens, without one that ended the text. */
   readonly ids: readonly number[]
+  /** Generated tokens by the time they took, reading the prompt included and compiling the graph not. */
   readonly tokensPerSecond: number
   readonly finishReason: FinishReason
 }
 
 export interface GenerateEvent {
-  readonly id: number
+  /** The token; undefined where, at the end, text is left that was held back for a stop string or a whole character. */
+  readonly id: number | undefined
   /** Text that became certain with this token; may be empty. */
   readonly text: string
 }
@@ -80,45 +82,62 @@ export async function* generateStream(
     )
   const limit = Math.min(maxNewTokens, room)
 
+  const stops = stopStrings(model, tokenizer, options)
+  const ends = new Set([...(tokenizer?.eosTokenIds ?? (await modelEnds(model))), ...(options.eosTokenIds ?? [])])
+  const random = Random.derive(seed, 'generate')
+
   const session = await DecodeSession.for(model, subject instanceof Adapter ? subject.targets : [], prompt.length + limit)
   const tensors = scaledTensors(subject)
   const cache = session.newCache()
-  const ends = new Set([...(tokenizer?.eosTokenIds ?? modelEnds(model)), ...(options.eosTokenIds ?? [])])
-  const stops = typeof options.stop === 'string' ? [options.stop] : (options.stop ?? [])
-  if (stops.length > 0 && tokenizer === undefined)
-    throw new InvalidDataError(`${model.path}: stop strings need a tokenizer, and the model has none`)
-  if (stops.includes('')) throw new InvalidOptionError('a stop string must not be empty')
-  const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops)
-  const random = Random.derive(seed, 'generate')
-
+  const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
   const ids: number[] = []
+  const seen = new Set(prompt)
   let finishReason: FinishReason = 'length'
-  const started = now()
   let pending: readonly number[] = prompt
+  let spent = 0
   while (ids.length < limit) {
     if (options.signal?.aborted === true) {
       finishReason = 'aborted'
       break
     }
-    const logits = await session.run(pending, cache, tensors)
-    const id = nextToken(logits, [...prompt, ...ids], options, random)
-    if (ends.has(id)) {
-      finishReason = 'eos'
+    // What the reader does between two tokens is no time of the model's.
+    const started = now()
+    const id = nextToken(await session.run(pending, cache, tensors), seen, options, random)
+    spent += now() - started
+    if (ends.has(id) || stops.tokens.has(id)) {
+      finishReason = ends.has(id) ? 'eos' : 'stop'
       break
     }
     ids.push(id)
-    const delta = text.push(id)
-    yield { id, text: delta }
-    if (text.stopped) {
-      finishReason = 'stop'
-      break
-    }
+    seen.add(id)
+    yield { id, text: text.push(id) }
+    if (text.stopped) break
     pending = [id]
   }
   const rest = text.finish()
-  if (rest !== '') yield { id: ids[ids.length - 1]!, text: rest }
-  const seconds = Math.max(1e-9, (now() - started) / 1000)
-  return { text: text.text, ids, tokensPerSecond: ids.length / seconds, finishReason: text.stopped ? 'stop' : finishReason }
+  if (rest !== '') yield { id: undefined, text: rest }
+  if (text.stopped) finishReason = 'stop'
+  return { text: text.text, ids, tokensPerSecond: ids.length / Math.max(1e-6, spent / 1000), finishReason }
+}
+
+/** Stop strings, and apart from them those that are one special token, which text never shows. */
+function stopStrings(
+  model: Model,
+  tokenizer: Tokenizer | undefined,
+  { stop = [] }: GenerateOptions,
+): { texts: readonly string[]; tokens: ReadonlySet<number> } {
+  const texts = typeof stop === 'string' ? [stop] : stop
+  if (texts.length === 0) return { texts, tokens: new Set() }
+  if (tokenizer === undefined)
+    throw new InvalidDataError(`${model.path}: stop strings need a tokenizer, and the model has none; use eosTokenIds`)
+  if (texts.includes('')) throw new InvalidOptionError('a stop string must not be empty')
+  const tokens = new Set<number>()
+  for (const text of texts) {
+    const [id, ...more] = tokenizer.encode(text, { addSpecialTokens: false })
+    if (id === undefined || more.length > 0) continue
+    if (tokenizer.decode([id]) === text && tokenizer.decode([id], { skipSpecialTokens: true }) === '') tokens.add(id)
+  }
+  return { texts, tokens }
 }
 
 function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: GenerateOptions): readonly number[] {
@@ -149,8 +168,18 @@ function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: Gene
   return ids
 }
 
-/** End tokens that config.json names, for models without a tokenizer. */
-function modelEnds(model: Model): number[] {
-  const value = model.config.json['eos_token_id']
-  return (Array.isArray(value) ? value : [value]).filter((v): v is number => typeof v === 'number')
+/** End tokens that generation_config.json or else config.json names, for models without a tokenizer. */
+async function modelEnds({ path, config, environment: { files } }: Model): Promise<number[]> {
+  const file = `${path}/generation_config.json`
+  let value: unknown
+  if (await files.exists(file)) {
+    try {
+      value = (JSON.parse(await files.readText(file)) as { eos_token_id?: unknown } | null)?.eos_token_id
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause
+      throw new InvalidModelError(`${file}: not valid JSON (${cause.message}); fetch the file again`, { cause })
+    }
+  }
+  value ??= config.json['eos_token_id']
+  return (Array.isArray(value) ? value : [value]).filter((v): v is number => Number.isInteger(v))
 }

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { Random } from '../util/rng.js'
-import { argmax, checkSampling, distribution, nextToken, penalizeRepetition } from './sampling.js'
+import { argmax, checkSampling, distribution, nextToken, penalizeRepetition, type SamplingOptions } from './sampling.js'
 
 const logs = (...p: number[]): Float32Array => Float32Array.from(p, Math.log)
 
@@ -20,22 +21,30 @@ describe('sampling', () => {
 
   it('sharpens and flattens by temperature', () => {
     const half = distribution(logs(0.8, 0.2), { temperature: 0.5 })
-    expect(half.map((c) => c.id)).toEqual([0, 1])
-    expect(half[0]!.probability).toBeCloseTo(0.64 / 0.68, 6)
-    expect(distribution(logs(0.8, 0.2), { temperature: 2 })[0]!.probability).toBeCloseTo(2 / 3, 6)
+    expect(half.ids).toEqual([0, 1])
+    expect(half.probabilities[0]).toBeCloseTo(0.64 / 0.68, 6)
+    expect(distribution(logs(0.8, 0.2), { temperature: 2 }).probabilities[0]).toBeCloseTo(2 / 3, 6)
   })
 
   it('keeps the k likeliest, and the smallest set that reaches p, the crossing token included', () => {
     const p = logs(0.1, 0.5, 0.25, 0.15)
-    expect(distribution(p, { topK: 2 }).map((c) => [c.id, Number(c.probability.toFixed(4))])).toEqual([
-      [1, 0.6667],
-      [2, 0.3333],
-    ])
-    expect(distribution(p, { topP: 0.5 }).map((c) => c.id)).toEqual([1])
-    expect(distribution(p, { topP: 0.51 }).map((c) => c.id)).toEqual([1, 2])
-    expect(distribution(p, { topP: 1e-9 }).map((c) => c.id)).toEqual([1])
+    const two = distribution(p, { topK: 2 })
+    expect(two.ids).toEqual([1, 2])
+    two.probabilities.forEach((probability, i) => expect(probability).toBeCloseTo([2 / 3, 1 / 3][i]!, 6))
+    expect(distribution(p, { topP: 0.5 }).ids).toEqual([1])
+    expect(distribution(p, { topP: 0.51 }).ids).toEqual([1, 2])
+    expect(distribution(p, { topP: 1e-9 }).ids).toEqual([1])
+    expect(distribution(p, { topP: 1, topK: 100 }).ids).toEqual([0, 1, 2, 3])
     // top-p acts on what top-k left: 0.5 and 0.25 of 0.75.
-    expect(distribution(p, { topK: 2, topP: 0.66 }).map((c) => c.id)).toEqual([1])
+    expect(distribution(p, { topK: 2, topP: 0.66 }).ids).toEqual([1])
+    // Equals stay together.
+    expect(distribution(logs(0.1, 0.3, 0.3, 0.3), { topK: 2 }).ids).toEqual([1, 2, 3])
+  })
+
+  it('never draws what minus infinity rules out', () => {
+    const random = new Random(1)
+    const draws = Array.from({ length: 200 }, () => nextToken(Float32Array.of(-Infinity, 1, 1), [], { temperature: 1 }, random))
+    expect(new Set(draws)).toEqual(new Set([1, 2]))
   })
 
   it('draws with the given probabilities, and the same tokens for the same seed', () => {
@@ -52,9 +61,30 @@ describe('sampling', () => {
 
   it('refuses NaN and options out of range', () => {
     expect(() => nextToken(Float32Array.of(0, NaN), [], {}, new Random(0))).toThrow('the model gives NaN (logit of token 1)')
+    expect(() => nextToken(Float32Array.of(0, 1, Infinity), [], {}, new Random(0))).toThrow(
+      'the model gives Infinity (logit of token 2)',
+    )
     expect(() => checkSampling({ temperature: -1 })).toThrow('temperature must be a finite number of at least 0, got -1')
     expect(() => checkSampling({ topK: 0 })).toThrow('topK must be a whole number of at least 1, got 0')
     expect(() => checkSampling({ topP: 1.5 })).toThrow('topP must be above 0 and at most 1, got 1.5')
     expect(() => checkSampling({ repetitionPenalty: 0 })).toThrow('repetitionPenalty must be above 0, got 0')
+  })
+})
+
+interface Case {
+  readonly options: SamplingOptions
+  readonly logits: readonly number[]
+  readonly seen: readonly number[]
+  readonly probabilities: Readonly<Record<string, number>>
+}
+const cases = JSON.parse(readFileSync('test/fixtures/generate/sampling.json', 'utf8')) as Case[]
+
+describe('sampling as transformers does', () => {
+  it.each(cases.map((c) => [JSON.stringify(c.options), c] as const))('%s', (_, { options, logits, seen, probabilities }) => {
+    const values = Float32Array.from(logits)
+    penalizeRepetition(values, seen, options.repetitionPenalty ?? 1)
+    const ours = distribution(values, options)
+    expect(ours.ids.map(String)).toEqual(Object.keys(probabilities))
+    Object.values(probabilities).forEach((p, i) => expect(Math.abs(ours.probabilities[i]! - p)).toBeLessThan(1e-6))
   })
 })

@@ -40,47 +40,68 @@ export function argmax(logits: Float32Array): number {
   return best
 }
 
-/** The tokens that may be drawn, likeliest first, with probabilities that sum to 1. */
-export function distribution(
-  logits: Float32Array,
-  { temperature = 1, topK, topP }: SamplingOptions,
-): { id: number; probability: number }[] {
-  let order = Array.from(logits, (_, id) => id)
-  order.sort((a, b) => logits[b]! - logits[a]! || a - b)
-  if (topK !== undefined) order = order.slice(0, topK)
-  const top = logits[order[0]!]!
-  const weights = order.map((id) => Math.exp((logits[id]! - top) / temperature))
-  const total = weights.reduce((a, b) => a + b, 0)
-  let count = order.length
-  if (topP !== undefined) {
+/** The tokens that may be drawn, in the order of their ids. */
+export interface Candidates {
+  readonly ids: readonly number[]
+  /** Of each id; together 1. */
+  readonly probabilities: readonly number[]
+}
+
+/**
+ * What temperature, top-k and top-p leave. Both cut at a value, so that equals share a fate whatever their order: with
+ * the k-th likeliest stay all that are as likely, as in transformers. Values alone are sorted, never ids by a comparator,
+ * which would take longer than a small model itself.
+ */
+export function distribution(logits: Float32Array, { temperature = 1, topK, topP }: SamplingOptions): Candidates {
+  const cutsK = topK !== undefined && topK < logits.length
+  const cutsP = topP !== undefined && topP < 1
+  const ascending = cutsK || cutsP ? logits.slice().sort() : logits
+  const top = logits[argmax(logits)]!
+  const weight = (logit: number): number => Math.exp((logit - top) / temperature)
+  let lowest = cutsK ? ascending[ascending.length - topK]! : -Infinity
+  if (cutsP) {
+    let total = 0
+    for (let i = ascending.length - 1; i >= 0 && ascending[i]! >= lowest; i--) total += weight(ascending[i]!)
     // The token that crosses the border still counts, so one is always left.
     let sum = 0
-    for (count = 0; count < order.length && sum < topP * total; count++) sum += weights[count]!
+    let i = ascending.length
+    while (i > 0 && ascending[i - 1]! >= lowest && sum < topP * total) sum += weight(ascending[--i]!)
+    lowest = ascending[i]!
   }
-  const kept = weights.slice(0, count).reduce((a, b) => a + b, 0)
-  return order.slice(0, count).map((id, i) => ({ id, probability: weights[i]! / kept }))
+  const ids: number[] = []
+  const probabilities: number[] = []
+  let kept = 0
+  for (let id = 0; id < logits.length; id++) {
+    if (logits[id]! < lowest) continue
+    const w = weight(logits[id]!)
+    ids.push(id)
+    probabilities.push(w)
+    kept += w
+  }
+  return { ids, probabilities: probabilities.map((w) => w / kept) }
 }
 
 /**
  * The next token: repetition penalty, then temperature, top-k, top-p, in this order.
  * @param logits of the last position; changed
  * @param seen prompt and text so far
- * @throws RuntimeError if a logit is NaN
+ * @throws RuntimeError if a logit is NaN or infinite; minus infinity only rules a token out
  */
 export function nextToken(logits: Float32Array, seen: Iterable<number>, options: SamplingOptions, random: Random): number {
-  const broken = logits.findIndex(Number.isNaN)
+  const broken = logits.findIndex((logit) => !(logit < Infinity))
   if (broken >= 0)
     throw new RuntimeError(
-      `the model gives NaN (logit of token ${broken}): its weights or the adapter are damaged, or 16-bit weights overflow`,
+      `the model gives ${logits[broken]} (logit of token ${broken}): its weights or the adapter are damaged, or 16-bit weights overflow`,
     )
   if (options.repetitionPenalty !== undefined && options.repetitionPenalty !== 1)
     penalizeRepetition(logits, seen, options.repetitionPenalty)
   if ((options.temperature ?? 0) === 0) return argmax(logits)
-  const candidates = distribution(logits, options)
+  const { ids, probabilities } = distribution(logits, options)
   let draw = random.uniform()
-  for (const { id, probability } of candidates) {
+  for (const [i, probability] of probabilities.entries()) {
     draw -= probability
-    if (draw < 0) return id
+    if (draw < 0) return ids[i]!
   }
-  return candidates[candidates.length - 1]!.id
+  // Rounding left a rest of about 1e-16: any token that can be drawn at all.
+  return ids[probabilities.findLastIndex((probability) => probability > 0)]!
 }

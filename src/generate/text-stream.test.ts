@@ -54,6 +54,13 @@ describe('TextStream', () => {
   it('gives out what only began like a stop string', () => {
     const { stream } = run(bytes, [], encode('xENx EN'), ['END'])
     expect([stream.stopped, stream.text]).toEqual([false, 'xENx EN'])
+    // All is out; asked again, there is nothing more.
+    expect([stream.finish(), stream.text]).toEqual(['', 'xENx EN'])
+  })
+
+  it('gives out half a character only at the end', () => {
+    const { deltas } = run(bytes, [], [...encode('a€').slice(0, 3)])
+    expect(deltas).toEqual(['a', '', '', '\uFFFD'])
   })
 
   it('stops at the earliest of several', () => {

@@ -48,10 +48,11 @@ export class TextStream {
     return this.release(after.slice(before.length), false)
   }
 
-  /** Gives what was held back, at the end. */
+  /** Gives what was held back, at the end; nothing the second time. */
   finish(): string {
     const before = this.decode(this.contextStart, this.readUpTo)
     const rest = this.decode(this.contextStart, this.ids.length).slice(before.length)
+    this.readUpTo = this.ids.length
     return this.release(rest, true)
   }
 
