@@ -35,7 +35,10 @@ export class Child {
   async ask(request: Request): Promise<Answer> {
     this.process.stdin.write(`${JSON.stringify(request)}\n`)
     const { value, done } = await this.answers.next()
-    if (done === true) throw new Error(`the process of engine "${this.engine}" ended:\n${this.errors}`)
+    if (done === true) {
+      const { exitCode, signalCode } = this.process
+      throw new Error(`the process of engine "${this.engine}" ended (${signalCode ?? `exit code ${exitCode}`}):\n${this.errors}`)
+    }
     return JSON.parse(value) as Answer
   }
 
