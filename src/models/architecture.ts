@@ -3,6 +3,7 @@ import type { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
 import type { ConfigReader } from './config-reader.js'
 import type { ModelBuilder } from './model-builder.js'
+import type { Task, TaskName } from './task.js'
 
 /** A model family. One file each in this folder; `registry.ts` lists them. */
 export interface Architecture {
@@ -14,16 +15,25 @@ export interface Architecture {
   readonly ignoredTensors?: RegExp
   /** Prefix of the base model inside the full one, for checkpoints saved without it (`transformer.`, `model.`). */
   readonly baseModelPrefix: string
+  /** Tasks that the family has heads for, the usual one first; `causal-lm` alone unless said. */
+  readonly tasks?: readonly TaskName[]
+  /** Name of a tensor in our graph for one of a checkpoint, for published names of other versions (`gamma`, `beta`). */
+  renameTensor?(name: string): string
   /** Reads what the graph needs from config.json, refusing values that would change the maths unsupported. */
-  build(model: ModelBuilder, config: ConfigReader): Backbone
+  build(model: ModelBuilder, config: ConfigReader, task: Task): Backbone
 }
 
 /** What `build` returns. */
 export interface Backbone {
   /** Final hidden states, [batch*sequence, hidden]. */
   readonly hidden: Value
-  /** Applies the language-model head to rows of hidden states: [rows, hidden] to [rows, vocabulary]. */
-  readonly head: (hidden: Value) => Value
+  /** Of a language model: applies its head to rows of hidden states, [rows, hidden] to [rows, vocabulary]. */
+  readonly head?: (hidden: Value) => Value
+  /**
+   * Of every other task: what the head says. Sequence and image classification [batch, labels], token classification
+   * [batch, sequence, labels], question answering [batch, sequence, 2], feature extraction [batch, sequence, hidden].
+   */
+  readonly output?: Value
   readonly vocabularySize: number
   readonly maxPositions: number
   /** `present_key.N`, `present_value.N` of every layer, when built with a cache. */
@@ -61,14 +71,23 @@ export interface BuildOptions {
   readonly positions?: number
 }
 
-/** A built language model. */
-export interface LanguageModelGraph {
+/** A built model of any task. */
+export interface ModelGraph {
   readonly graph: Graph
-  /** Input of the head, [batch*sequence, hidden]. */
+  readonly task: Task
+  /** Final hidden states, [batch*sequence, hidden]: what the head of a language model reads. */
   readonly hidden: Value
-  /** [batch, sequence, vocabulary], or [batch, vocabulary] in `cached` mode. */
-  readonly logits: Value
+  /** The first output of the graph: `logits`, or `last_hidden_state` of a model without a head. See {@link Backbone.output}. */
+  readonly output: Value
+  /** 0 where no tokens are read. */
   readonly vocabularySize: number
+  /** Most positions of a row, 0 where no tokens are read. */
   readonly maxPositions: number
   readonly cache?: Backbone['cache']
+}
+
+/** A built language model. */
+export interface LanguageModelGraph extends ModelGraph {
+  /** [batch, sequence, vocabulary], or [batch, vocabulary] in `cached` mode. The same as `output`. */
+  readonly logits: Value
 }

@@ -1,6 +1,7 @@
 /** @file The architectures lowrank knows, and the way from config and weights to a graph. */
 import { InvalidModelError } from '../errors.js'
-import type { Architecture, BuildOptions, LanguageModelGraph } from './architecture.js'
+import type { Value } from '../graph/types.js'
+import type { Architecture, BuildOptions, LanguageModelGraph, ModelGraph } from './architecture.js'
 import type { ConfigReader } from './config-reader.js'
 import { gpt2 } from './gpt2.js'
 import { llama } from './llama.js'
@@ -8,6 +9,7 @@ import { mistral } from './mistral.js'
 import { ModelBuilder, type Weights } from './model-builder.js'
 import { qwen2 } from './qwen2.js'
 import { qwen3 } from './qwen3.js'
+import { readTask, taskNamed, type Task, type TaskName } from './task.js'
 
 export const architectures: readonly Architecture[] = [gpt2, llama, mistral, qwen2, qwen3]
 
@@ -41,7 +43,8 @@ export function graphNames(architecture: Architecture, names: Iterable<string>):
   return new Map(
     all
       .filter((name) => ignoredTensors?.test(name) !== true)
-      .map((name) => [name, bare && !name.startsWith('lm_head.') ? prefix + name : name]),
+      .map((name) => [name, architecture.renameTensor?.(name) ?? name] as const)
+      .map(([from, name]) => [from, bare && !name.startsWith('lm_head.') ? prefix + name : name]),
   )
 }
 
@@ -52,22 +55,23 @@ const some = (items: readonly string[]): string =>
   items.slice(0, SHOWN).join('; ') + (items.length > SHOWN ? `; and ${items.length - SHOWN} more` : '')
 
 /**
- * Builds the graph of a language model.
+ * Builds the graph of a model for the task that its config names, or another that its family has a head for.
  *
- * Inputs and outputs are those of {@link BuildOptions.mode}; `graph.outputs` is `logits`, then `present_key.N` and
- * `present_value.N` layer by layer with a cache. Dropout of the base model is never applied: it is frozen.
+ * Inputs and outputs are those of {@link BuildOptions.mode}; `graph.outputs` is the task's output, then `present_key.N`
+ * and `present_value.N` layer by layer with a cache. Dropout of the base model is never applied: it is frozen.
  *
  * @param weights by the checkpoint's own names
  * @param source where the weights came from, for messages
  * @throws InvalidModelError for an unknown architecture, a config we cannot follow, and for tensors that are missing,
  *   unexpected or of another shape than config.json says: all of them in one message
  */
-export function buildLanguageModel(
+export function buildModel(
   config: ConfigReader,
   weights: Weights,
   options: BuildOptions,
   source: string,
-): LanguageModelGraph {
+  task?: Task,
+): ModelGraph {
   const architecture = findArchitecture(config)
   const names = graphNames(architecture, weights.keys())
   const model = new ModelBuilder(
@@ -75,7 +79,7 @@ export function buildLanguageModel(
     new Map([...names].map(([from, to]) => [to, weights.get(from)!])),
     options,
   )
-  const language = assemble(model, architecture, config)
+  const built = assemble(model, architecture, config, task ?? readTask(config, tasksOf(architecture)))
   if (model.problems.length > 0) throw new InvalidModelError(`${source}: ${some(model.problems)}`)
   const unexpected = model.unusedWeights()
   if (unexpected.length > 0)
@@ -83,45 +87,53 @@ export function buildLanguageModel(
       `${source}: unexpected ${unexpected.length === 1 ? 'tensor' : 'tensors'} ${some(unexpected.map((name) => `"${name}"`))}; ` +
         `a model of type "${config.string('model_type')}" with this config.json has none of that name`,
     )
-  return language
+  return built
+}
+
+/** {@link buildModel} for the task `causal-lm`, whatever class the config names. */
+export function buildLanguageModel(
+  config: ConfigReader,
+  weights: Weights,
+  options: BuildOptions,
+  source: string,
+): LanguageModelGraph {
+  const built = buildModel(config, weights, options, source, taskNamed(config, 'causal-lm'))
+  return { ...built, logits: built.output }
 }
 
 /** Names and shapes of all weights of a model, in the order the graph asks for them. */
 export function weightShapes(config: ConfigReader): Map<string, readonly number[]> {
   const model = new ModelBuilder('shapes', new Map(), { mode: 'full', positions: 1 })
-  assemble(model, findArchitecture(config), config)
+  const architecture = findArchitecture(config)
+  assemble(model, architecture, config, readTask(config, tasksOf(architecture)))
   return model.requested
 }
 
-function assemble(model: ModelBuilder, architecture: Architecture, config: ConfigReader): LanguageModelGraph {
-  const { b, graph, options } = model
-  const { hidden, head, vocabularySize, maxPositions, present = [], cache } = architecture.build(model, config)
-  const width = hidden.shape![1]!
-  const logits =
-    options.mode === 'full'
-      ? b.emit(
-          'Reshape',
-          [head(hidden), b.shapeVector(['batch', 'sequence', vocabularySize])],
-          {},
-          {
-            name: 'logits',
-            shapes: [['batch', 'sequence', vocabularySize]],
-          },
-        )
-      : // Only the newest position is asked for: the head is the largest product of a small model.
-        b.emit(
-          'Identity',
-          [head(b.gather(b.reshape(hidden, ['batch', 'sequence', width]), b.scalar(-1, 'int64'), 1))],
-          {},
-          { name: 'logits' },
-        )
-  graph.outputs = [logits, ...present]
-  return {
-    graph,
-    hidden,
-    logits,
-    vocabularySize,
-    maxPositions,
-    ...(cache && { cache }),
+export const tasksOf = (architecture: Architecture): readonly TaskName[] => architecture.tasks ?? ['causal-lm']
+
+function assemble(model: ModelBuilder, architecture: Architecture, config: ConfigReader, task: Task): ModelGraph {
+  const { graph } = model
+  const { hidden, head, output: own, vocabularySize, maxPositions, present = [], cache } = architecture.build(model, config, task)
+  const last = own ?? (head && languageModelOutput(model, hidden, head, vocabularySize))
+  if (last === undefined)
+    throw new InvalidModelError(`${config.source}: model type "${config.string('model_type')}" has no head for ${task.name}`)
+  const name = task.name === 'feature-extraction' ? 'last_hidden_state' : 'logits'
+  const output = last.name === name ? last : model.b.emit('Identity', [last], {}, { name })
+  graph.outputs = [output, ...present]
+  return { graph, task, hidden, output, vocabularySize, maxPositions, ...(cache && { cache }) }
+}
+
+function languageModelOutput(
+  { b, options }: ModelBuilder,
+  hidden: Value,
+  head: (hidden: Value) => Value,
+  vocabularySize: number,
+): Value {
+  if (options.mode === 'full') {
+    const shape = ['batch', 'sequence', vocabularySize]
+    return b.emit('Reshape', [head(hidden), b.shapeVector(shape)], {}, { name: 'logits', shapes: [shape] })
   }
+  // Only the newest position is asked for: the head is the largest product of a small model.
+  const rows = b.gather(b.reshape(hidden, ['batch', 'sequence', hidden.shape![1]!]), b.scalar(-1, 'int64'), 1)
+  return b.emit('Identity', [head(rows)], {}, { name: 'logits' })
 }

@@ -1,0 +1,85 @@
+/** @file What a model is for: the head it carries, told by the class that config.json names. */
+import { InvalidModelError } from '../errors.js'
+import type { ConfigReader } from './config-reader.js'
+
+export const taskNames = [
+  'causal-lm',
+  'sequence-classification',
+  'token-classification',
+  'question-answering',
+  'image-classification',
+  'feature-extraction',
+] as const
+
+export type TaskName = (typeof taskNames)[number]
+
+/** transformers' `problem_type`: what the labels of a sequence are, and with it the loss. */
+export type ProblemType = 'regression' | 'single_label_classification' | 'multi_label_classification'
+
+export interface Task {
+  readonly name: TaskName
+  /** Outputs of a classifier; 2 for question answering (start and end); 0 where there are no labels. */
+  readonly numLabels: number
+  /** Names of the labels by number (`id2label`); empty where the config names none. */
+  readonly labels: readonly string[]
+  /** Of a sequence classifier that says so; otherwise the data tells (`numLabels` 1 is regression, as in transformers). */
+  readonly problemType?: ProblemType
+}
+
+/** Endings of transformers' class names (`BertForSequenceClassification`), and the task of each. */
+const classEndings: readonly (readonly [RegExp, TaskName])[] = [
+  [/ForCausalLM$|LMHeadModel$/, 'causal-lm'],
+  [/ForSequenceClassification$/, 'sequence-classification'],
+  [/ForTokenClassification$/, 'token-classification'],
+  [/ForQuestionAnswering$/, 'question-answering'],
+  [/ForImageClassification$/, 'image-classification'],
+  [/Model$/, 'feature-extraction'],
+]
+
+/**
+ * The task of a model: from `architectures` of config.json, else the first that its family supports.
+ * @param supported tasks of the family, the usual one first
+ * @throws InvalidModelError for a class that stands for another task (`BertForMaskedLM`)
+ */
+export function readTask(config: ConfigReader, supported: readonly TaskName[]): Task {
+  const classes = config.json['architectures']
+  const className = Array.isArray(classes) && typeof classes[0] === 'string' ? classes[0] : undefined
+  const name = className === undefined ? supported[0]! : classEndings.find(([ending]) => ending.test(className))?.[1]
+  if (name === undefined || !supported.includes(name))
+    throw new InvalidModelError(
+      `${config.source}: "architectures" names ${className}, which is not supported for model type "${config.string('model_type')}"; supported are ${supported.join(', ')}`,
+    )
+  return taskNamed(config, name)
+}
+
+/** A task with the labels that config.json gives. @throws InvalidModelError for labels that are no list */
+export function taskNamed(config: ConfigReader, name: TaskName): Task {
+  if (name === 'causal-lm' || name === 'feature-extraction') return { name, numLabels: 0, labels: [] }
+  if (name === 'question-answering') return { name, numLabels: 2, labels: [] }
+  const labels = readLabels(config)
+  const problemType = config.json['problem_type']
+  const known: readonly ProblemType[] = ['regression', 'single_label_classification', 'multi_label_classification']
+  if (problemType !== undefined && problemType !== null && !known.includes(problemType as ProblemType))
+    throw new InvalidModelError(
+      `${config.source}: "problem_type" is ${JSON.stringify(problemType)}; expected ${known.map((k) => `"${k}"`).join(', ')}`,
+    )
+  return {
+    name,
+    // transformers writes id2label unless there are two labels by default names.
+    numLabels: labels.length > 0 ? labels.length : config.integer('num_labels', 2),
+    labels,
+    ...(typeof problemType === 'string' && name === 'sequence-classification' && { problemType: problemType as ProblemType }),
+  }
+}
+
+function readLabels(config: ConfigReader): string[] {
+  const given = config.json['id2label']
+  if (given === undefined || given === null) return []
+  if (typeof given !== 'object' || Array.isArray(given))
+    throw new InvalidModelError(`${config.source}: "id2label" must be an object of label names by number`)
+  const entries = Object.entries(given as Record<string, unknown>)
+  const labels = Array.from({ length: entries.length }, (_, i) => (given as Record<string, unknown>)[String(i)])
+  if (!labels.every((label) => typeof label === 'string'))
+    throw new InvalidModelError(`${config.source}: "id2label" must name the labels 0 to ${entries.length - 1}`)
+  return labels as string[]
+}
