@@ -12,6 +12,7 @@ export const rooms = [
     'runtime',
     'autodiff',
     'lower',
+    'quantize',
     'testing',
     'models',
     'losses',

@@ -80,7 +80,7 @@ export function addLora(model: Model, options: LoraOptions = {}): Adapter {
       baseModelNameOrPath: fields.baseModelNameOrPath ?? model.id,
       taskType: fields.taskType ?? 'CAUSAL_LM',
     },
-    model.architecture.defaultTargetModules,
+    model.defaultTargetModules,
   )
   const adapter = new Adapter(model, config, matchTargets(model.modules, config))
   for (const target of adapter.targets) {
@@ -103,7 +103,7 @@ export function addLora(model: Model, options: LoraOptions = {}): Adapter {
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   const { config, tensors: stored, unknownKeys } = await readAdapterFolder(model.environment.files, folder)
-  const complete = completeLoraConfig(config, model.architecture.defaultTargetModules)
+  const complete = completeLoraConfig(config, model.defaultTargetModules)
   const adapter = new Adapter(model, complete, matchTargets(model.modules, complete), unknownKeys)
   const tensors = await withoutBaseCopies(model, stored, folder)
   checkAdapterTensors(adapter.targets, tensors, folder)

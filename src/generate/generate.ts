@@ -1,5 +1,6 @@
 /** @file Text generation on a model, with or without an adapter. */
 import { Adapter } from '../core/adapter.js'
+import { FolderModel } from '../core/folder-model.js'
 import type { Model } from '../core/model.js'
 import type { Message } from '../data/row-shapes.js'
 import type { Tokenizer } from '../data/tokenizer.js'
@@ -169,7 +170,9 @@ function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: Gene
 }
 
 /** End tokens that generation_config.json or else config.json names, for models without a tokenizer. */
-async function modelEnds({ path, config, environment: { files } }: Model): Promise<number[]> {
+async function modelEnds(model: Model): Promise<number[]> {
+  const { path, environment } = model
+  const { files } = environment
   const file = `${path}/generation_config.json`
   let value: unknown
   if (await files.exists(file)) {
@@ -180,6 +183,6 @@ async function modelEnds({ path, config, environment: { files } }: Model): Promi
       throw new InvalidModelError(`${file}: not valid JSON (${cause.message}); fetch the file again`, { cause })
     }
   }
-  value ??= config.json['eos_token_id']
+  if (model instanceof FolderModel) value ??= model.config.json['eos_token_id']
   return (Array.isArray(value) ? value : [value]).filter((v): v is number => Number.isInteger(v))
 }

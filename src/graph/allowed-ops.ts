@@ -27,7 +27,7 @@ const standard = [
   // integer arithmetic of the dropout masks
   ...['BitwiseXor', 'BitwiseAnd', 'BitShift'],
   // products and convolutions
-  ...['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'DequantizeLinear'],
+  ...['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'DequantizeLinear', 'DynamicQuantizeLinear'],
   // movement
   ...['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'Concat', 'Split', 'Slice', 'Pad', 'Tile', 'Flatten', 'Trilu'],
   // indexing
@@ -56,6 +56,7 @@ const microsoft = [
   'RotaryEmbedding', // one pass instead of six; its backward is itself with the angle negated
   'FastGelu',
   'MatMulNBits', // products with frozen weights in 4 or 8 bits
+  ...['DynamicQuantizeMatMul', 'MatMulIntegerToFloat'], // int8 products with frozen weights
   'QuickGelu', // x·sigmoid(αx); SiLU for α = 1
 ]
 

@@ -34,6 +34,9 @@ const pool: Inference = (c) => {
   ].slice(0, c.outputCount)
 }
 
+/** Integers times an integer matrix, scaled to float32: [.., K] and [K, N] to [.., N]. */
+const quantizedProduct: Inference = (c) => [{ dtype: 'float32', shape: [...c.shape(0).slice(0, -1), c.shape(1).at(-1)!] }]
+
 const globalPool: Inference = (c) => [{ dtype: c.dtype(0), shape: c.shape(0).map((d, i) => (i < 2 ? d : 1)) }]
 
 const argument: Inference = (c) => {
@@ -188,4 +191,6 @@ export const moreInferences: Readonly<Record<string, Inference>> = {
     { dtype: 'uint8', shape: [] },
   ],
   MatMulNBits: (c) => [{ dtype: c.dtype(0), shape: [...c.shape(0).slice(0, -1), c.int('N', 0)] }],
+  DynamicQuantizeMatMul: quantizedProduct,
+  MatMulIntegerToFloat: quantizedProduct,
 }

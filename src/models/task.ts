@@ -44,7 +44,9 @@ const classEndings: readonly (readonly [RegExp, TaskName])[] = [
 export function readTask(config: ConfigReader, supported: readonly TaskName[]): Task {
   const classes = config.json['architectures']
   const className = Array.isArray(classes) && typeof classes[0] === 'string' ? classes[0] : undefined
-  const name = className === undefined ? supported[0]! : classEndings.find(([ending]) => ending.test(className))?.[1]
+  let name = className === undefined ? supported[0]! : classEndings.find(([ending]) => ending.test(className))?.[1]
+  // Decoders are also published by the class of their body (`GPT2Model`); what is missing for the head is then found out.
+  if (name === 'feature-extraction' && !supported.includes(name)) name = supported[0]!
   if (name === undefined || !supported.includes(name))
     throw new InvalidModelError(
       `${config.source}: "architectures" names ${className}, which is not supported for model type "${config.string('model_type')}"; supported are ${supported.join(', ')}`,

@@ -2,17 +2,16 @@
 import type { Adapter } from '../core/adapter.js'
 import type { Model } from '../core/model.js'
 import { Parameters } from '../core/parameters.js'
-import { loadTensor, toFloat32, encodeSafetensors } from '../formats/safetensors.js'
+import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import type { Graph } from '../graph/graph.js'
 import { isFileTensor, type Value } from '../graph/types.js'
 import type { BuildOptions } from '../models/architecture.js'
-import { buildLanguageModel } from '../models/registry.js'
 
-/** A language model with inputs for everything that is trained. */
+/** A model with inputs for everything that is trained. `graph.outputs` are the model's own, the task's first. */
 export interface TraineeGraph {
   readonly graph: Graph
+  /** Final hidden states, [batch*sequence, hidden]: what the head of a language model reads. */
   readonly hidden: Value
-  readonly logits: Value
   /** Inputs, in the order of `Trainee.parameters`. */
   readonly parameters: readonly Value[]
 }
@@ -40,7 +39,7 @@ export function adapterTrainee(adapter: Adapter): Trainee {
     build({ training, ...options }) {
       const built = model.build(options)
       const attached = adapter.attach(built.graph, { dropout: training })
-      return { graph: attached.graph, hidden: built.hidden, logits: attached.graph.outputs[0]!, parameters: attached.parameters }
+      return { graph: attached.graph, hidden: built.hidden, parameters: attached.parameters }
     },
     save: (folder) => adapter.save(folder),
     fingerprint: JSON.stringify(targets.map((t) => [t.module.name, t.r, t.scale])) + `dropout=${config.loraDropout}`,
@@ -66,21 +65,14 @@ export async function fullTrainee(model: Model): Promise<Trainee> {
     totalParameters: parameters.count,
     build(options) {
       // Built from the float32 copies, so that a 16-bit checkpoint leaves no cast between an input and its use.
-      const built = buildLanguageModel(model.config, parameters.tensors, options, model.path)
+      const built = model.build(options, parameters.tensors)
       return {
         graph: built.graph,
         hidden: built.hidden,
-        logits: built.logits,
         parameters: names.map((name) => built.graph.promoteToInput(name)),
       }
     },
-    async save(folder) {
-      const { files } = model.environment
-      const { torch_dtype: _, ...config } = model.config.json
-      await files.write(`${folder}/model.safetensors`, encodeSafetensors(parameters.tensors))
-      // Last, so that a folder with a config has its weights.
-      await files.write(`${folder}/config.json`, `${JSON.stringify({ ...config, dtype: 'float32' }, null, 2)}\n`)
-    },
+    save: (folder) => model.saveWeights(folder, parameters.tensors),
     fingerprint: JSON.stringify(parameters.specs),
   }
 }
