@@ -15,6 +15,8 @@ export interface Architecture {
   readonly ignoredTensors?: RegExp
   /** Prefix of the base model inside the full one, for checkpoints saved without it (`transformer.`, `model.`). */
   readonly baseModelPrefix: string
+  /** Prefixes that the base model has in the classes of other tasks (`transformer.` in `LlamaForQuestionAnswering`). */
+  readonly otherPrefixes?: readonly string[]
   /** Tasks that the family has heads for, the usual one first; `causal-lm` alone unless said. */
   readonly tasks?: readonly TaskName[]
   /** Name of a tensor in our graph for one of a checkpoint, for published names of other versions (`gamma`, `beta`). */
@@ -39,7 +41,13 @@ export interface Backbone {
   /** `present_key.N`, `present_value.N` of every layer, when built with a cache. */
   readonly present?: readonly Value[]
   /** Set when the graph was built with a cache: what generation must allocate per layer. */
-  readonly cache?: { readonly layers: number; readonly kvHeads: number; readonly headDim: number }
+  readonly cache?: {
+    readonly layers: number
+    readonly kvHeads: number
+    readonly headDim: number
+    /** A row that grows beyond so many positions must be read anew: its keys change (LongRoPE). */
+    readonly rereadAbove?: number
+  }
 }
 
 export interface BuildOptions {
@@ -48,7 +56,8 @@ export interface BuildOptions {
    *   `logits` for every position.
    * - `cached`: also `past_key.N`, `past_value.N` [batch, kvHeads, cache, headDim] and `cache_mask` int64
    *   [batch, cache], and for sliding windows `cache_length` int64 [1], the index of the first new position (slot j of
-   *   the cache has index j);
+   *   the cache has index j), and where `cache.rereadAbove` is set `row_length` int64 [1], the positions of the whole row
+   *   whose part this is;
    *   gives `present_key.N`, `present_value.N` [batch, kvHeads, sequence, headDim] of the new positions only, and the
    *   `logits` of the last position, [batch, vocabulary].
    */

@@ -25,6 +25,8 @@ export interface AttentionShape {
   readonly headDim: number
   /** Per layer: the number of latest positions that a query sees, itself included; undefined is all of them. */
   readonly windows: readonly (number | undefined)[]
+  /** Scores are squashed into (-softCap, softCap) by softCap·tanh(score / softCap) (Gemma 2); as they are unless said. */
+  readonly softCap?: number | undefined
 }
 
 /**
@@ -82,7 +84,7 @@ export class CausalAttention {
   }
 
   /**
-   * softmax(scale·q·kᵀ + mask)·v of one layer.
+   * softmax(cap(scale·q·kᵀ) + mask)·v of one layer.
    *
    * Keys are never repeated for grouped queries: the queries that share a key head are laid out as rows of one matrix,
    * [batch, kvHeads, group*sequence, headDim], which is the same memory as [batch, heads, sequence, headDim].
@@ -94,15 +96,17 @@ export class CausalAttention {
    */
   attend(layer: number, q: Value, k: Value, v: Value, scale: number): Value {
     const { b, options } = this.model
-    const { heads, headDim, windows } = this.shape
+    const { heads, headDim, windows, softCap } = this.shape
     const past = this.past[layer]
     const mask = this.mask(windows[layer])
+    // The product divides by the cap too, which saves a pass over the scores.
+    const factor = scale / (softCap ?? 1)
     let heard: Value // [batch, heads, sequence, headDim]
     if (past !== undefined) {
-      heard = this.attendCached(q, k, v, past, mask, scale)
+      heard = this.attendCached(q, k, v, past, mask, factor)
       this.present.push(this.named(k, `present_key.${layer}`), this.named(v, `present_value.${layer}`))
-    } else if ((options.queryBlocks ?? 1) > 1) heard = this.attendInBlocks(q, k, v, mask, scale)
-    else heard = this.attendBlock(q, k, v, mask, scale)
+    } else if ((options.queryBlocks ?? 1) > 1) heard = this.attendInBlocks(q, k, v, mask, factor)
+    else heard = this.attendBlock(q, k, v, mask, factor)
     return b.reshape(b.transpose(heard, [0, 2, 1, 3]), ['batch*sequence', heads * headDim])
   }
 
@@ -112,11 +116,13 @@ export class CausalAttention {
     return this.model.b.reshape(q, ['batch', kvHeads, multiplyDims(heads / kvHeads, q.shape![2]!), headDim])
   }
 
-  /** softmax of scores [batch, kvHeads, group*n, keys] + mask [batch, 1, n, keys]. */
+  /** softmax of scores [batch, kvHeads, group*n, keys], divided by the cap if there is one, + mask [batch, 1, n, keys]. */
   private weigh(scores: Value, mask: Value, n: Dim): Value {
     const { b } = this.model
+    const { heads, softCap } = this.shape
     const [batch, , , keys] = scores.shape!
-    const weights = b.softmax(b.add(b.reshape(scores, [batch!, this.shape.heads, n, keys!]), mask))
+    const capped = softCap === undefined ? scores : b.mul(b.tanh(scores), softCap)
+    const weights = b.softmax(b.add(b.reshape(capped, [batch!, heads, n, keys!]), mask))
     return b.reshape(weights, scores.shape!)
   }
 

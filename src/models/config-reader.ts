@@ -10,6 +10,11 @@ export class ConfigReader {
     readonly source: string,
   ) {}
 
+  /** The same config with values for absent keys: those of transformers' class, which published configs may leave out. */
+  withDefaults(defaults: Readonly<Record<string, Json>>): ConfigReader {
+    return new ConfigReader({ ...defaults, ...this.json }, this.source)
+  }
+
   has(key: string): boolean {
     return this.json[key] !== undefined && this.json[key] !== null
   }

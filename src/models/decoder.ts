@@ -5,8 +5,9 @@ import { activationNamed, type Activation } from './activations.js'
 import type { Backbone } from './architecture.js'
 import { CausalAttention, languageModelInputs } from './attention.js'
 import type { ConfigReader } from './config-reader.js'
+import type { HeadParts, TaskHead } from './decoder-heads.js'
 import type { ModelBuilder } from './model-builder.js'
-import { readRope, RotaryEmbedding, type Rope } from './rope.js'
+import { readRope, rereading, RotaryEmbedding, type Rope, type RopeOptions } from './rope.js'
 
 /** A decoder in numbers. */
 export interface DecoderConfig {
@@ -19,11 +20,15 @@ export interface DecoderConfig {
   readonly headDim: number
   readonly epsilon: number
   readonly activation: Activation
-  readonly rope: Rope
+  /** Per layer, the rotary embedding; layers that share one name the same object. */
+  readonly ropes: readonly Rope[]
+  readonly maxPositions: number
   /** The head shares the embedding's matrix. */
   readonly tied: boolean
   /** Per layer, the sliding window; undefined is full attention. */
   readonly windows: readonly (number | undefined)[]
+  /** Factor on the scores. */
+  readonly scale: number
   /** Bias of q_proj, k_proj and v_proj. */
   readonly qkvBias: boolean
   /** Bias of o_proj. */
@@ -32,102 +37,197 @@ export interface DecoderConfig {
   readonly mlpBias: boolean
   /** RMS norm over each head of queries and keys, before rotation. */
   readonly queryKeyNorm: boolean
+  /** q_proj, k_proj and v_proj are one qkv_proj, gate_proj and up_proj one gate_up_proj (Phi-3). */
+  readonly fused: boolean
+  /** Norms also behind attention and MLP, before their results are added (Gemma 2). */
+  readonly postNorms: boolean
+  /** Weights of norms are stored minus 1 (Gemma). */
+  readonly zeroCenteredNorms: boolean
+  /** Factor on the embeddings (Gemma). */
+  readonly embeddingScale?: number | undefined
+  /** Bounds of scores and of logits by cap·tanh(x / cap) (Gemma 2). */
+  readonly attentionSoftCap?: number | undefined
+  readonly logitSoftCap?: number | undefined
 }
 
-/** What an architecture adds to the keys that all of them share; full attention and no biases unless said. */
-export type DecoderVariant = Partial<Pick<DecoderConfig, 'windows' | 'qkvBias' | 'outputBias' | 'mlpBias' | 'queryKeyNorm'>> & {
+/** What an architecture adds to the keys that all of them share; nothing special unless said. */
+export type DecoderVariant = Partial<
+  Omit<DecoderConfig, 'vocabularySize' | 'hidden' | 'intermediate' | 'layers' | 'heads' | 'kvHeads' | 'headDim' | 'tied'>
+> & {
   /** Head size where `head_dim` is absent; `hidden_size / num_attention_heads` unless said. */
   readonly defaultHeadDim?: number
 }
 
-/**
- * Reads config.json of a Llama-like model.
- * @throws InvalidModelError for missing keys and for numbers that do not fit together
- */
-export function readDecoder(config: ConfigReader, variant: DecoderVariant = {}): DecoderConfig {
-  const hidden = config.integer('hidden_size')
-  const layers = config.integer('num_hidden_layers')
+/** Heads and the size of each. @throws InvalidModelError for numbers that do not fit together */
+export function readHeads(config: ConfigReader, defaultHeadDim?: number): { heads: number; kvHeads: number; headDim: number } {
   const heads = config.integer('num_attention_heads')
   const kvHeads = config.integer('num_key_value_heads', heads)
   if (heads % kvHeads !== 0)
     throw new InvalidModelError(
       `${config.source}: "num_attention_heads" (${heads}) must be a multiple of "num_key_value_heads" (${kvHeads})`,
     )
-  const headDim = config.integer('head_dim', variant.defaultHeadDim ?? Math.floor(hidden / heads))
-  const rope = readRope(config, headDim)
+  return {
+    heads,
+    kvHeads,
+    headDim: config.integer('head_dim', defaultHeadDim ?? Math.floor(config.integer('hidden_size') / heads)),
+  }
+}
+
+/** The rotary embedding of a family that rotates whole heads. @throws InvalidModelError for a part of a head */
+export function wholeRope(config: ConfigReader, headDim: number, options: RopeOptions = {}): Rope {
+  const rope = readRope(config, headDim, options)
   if (rope.rotaryDim !== headDim)
     throw new InvalidModelError(
       `${config.source}: "partial_rotary_factor" is not supported for model type "${config.string('model_type')}"`,
     )
+  return rope
+}
+
+/**
+ * Reads config.json of a Llama-like model.
+ * @throws InvalidModelError for missing keys and for numbers that do not fit together
+ */
+export function readDecoder(config: ConfigReader, { defaultHeadDim, ...variant }: DecoderVariant = {}): DecoderConfig {
+  const layers = config.integer('num_hidden_layers')
+  const { heads, kvHeads, headDim } = readHeads(config, defaultHeadDim)
+  const every = <T>(value: T): T[] => Array.from({ length: layers }, () => value)
+  const ropes = variant.ropes ?? every(wholeRope(config, headDim))
   return {
     vocabularySize: config.integer('vocab_size'),
-    hidden,
+    hidden: config.integer('hidden_size'),
     intermediate: config.integer('intermediate_size'),
     layers,
     heads,
     kvHeads,
     headDim,
     epsilon: config.number('rms_norm_eps', 1e-6),
-    activation: activationNamed(config.string('hidden_act', 'silu'), `${config.source}: "hidden_act"`),
-    rope,
+    activation: variant.activation ?? activationNamed(config.string('hidden_act', 'silu'), `${config.source}: "hidden_act"`),
     tied: config.boolean('tie_word_embeddings', false),
-    windows: variant.windows ?? Array.from({ length: layers }, () => undefined),
-    qkvBias: variant.qkvBias ?? false,
-    outputBias: variant.outputBias ?? false,
-    mlpBias: variant.mlpBias ?? false,
-    queryKeyNorm: variant.queryKeyNorm ?? false,
+    windows: every(undefined),
+    maxPositions: Math.min(...ropes.map((rope) => rope.maxPositions)),
+    scale: headDim ** -0.5,
+    qkvBias: false,
+    outputBias: false,
+    mlpBias: false,
+    queryKeyNorm: false,
+    fused: false,
+    postNorms: false,
+    zeroCenteredNorms: false,
+    ...variant,
+    ropes,
   }
 }
 
-/** Builds the graph of a decoder, with transformers' module names (`model.layers.0.self_attn.q_proj`, …). */
-export function buildDecoder(model: ModelBuilder, decoder: DecoderConfig): Backbone {
+/**
+ * Builds the graph of a decoder, with transformers' module names (`model.layers.0.self_attn.q_proj`, …).
+ * @param base module path of the decoder without its head, `model` in most classes
+ */
+export function buildDecoder(
+  model: ModelBuilder,
+  decoder: DecoderConfig,
+  head: (parts: HeadParts) => TaskHead,
+  base = 'model',
+): Backbone {
   const { b } = model
-  const { vocabularySize, hidden, intermediate, layers, heads, kvHeads, headDim, epsilon, rope } = decoder
+  const { vocabularySize, hidden, intermediate, layers, heads, kvHeads, headDim, epsilon, maxPositions } = decoder
   const { inputIds, attentionMask, positionIds } = languageModelInputs(model)
-  const attention = new CausalAttention(model, attentionMask, decoder)
-  const rotary = new RotaryEmbedding(model, positionIds, rope, headDim)
+  const attention = new CausalAttention(model, attentionMask, { ...decoder, softCap: decoder.attentionSoftCap })
+  const ropes = [...new Set(decoder.ropes)]
+  const rotaries = ropes.map((rope, i) => new RotaryEmbedding(model, positionIds, rope, headDim, i === 0 ? 'rope' : `rope_${i}`))
   const cached = model.options.mode === 'cached'
+  const norm = (name: string, x: Value, size = hidden): Value => model.rmsNorm(name, x, size, epsilon, decoder.zeroCenteredNorms)
+
+  /** Queries, keys and values, [batch, heads or kvHeads, sequence, headDim], before rotation. */
+  const project = (x: Value, layer: number, name: string): [Value, Value, Value] => {
+    const options = { bias: decoder.qkvBias }
+    if (decoder.fused) {
+      const count = heads + 2 * kvHeads
+      const qkv = attention.splitHeads(model.linear(`${name}.qkv_proj`, x, hidden, count * headDim, options), count)
+      return b.split(attention.headsFirst(qkv), [heads, kvHeads, kvHeads], 1) as [Value, Value, Value]
+    }
+    const part = (letter: string, count: number, presentName?: string): Value => {
+      const y = attention.splitHeads(model.linear(`${name}.${letter}_proj`, x, hidden, count * headDim, options), count)
+      const normed = decoder.queryKeyNorm && letter !== 'v' ? norm(`${name}.${letter}_norm`, y, headDim) : y
+      return attention.headsFirst(normed, presentName)
+    }
+    return [part('q', heads), part('k', kvHeads), part('v', kvHeads, cached ? `present_value.${layer}` : undefined)]
+  }
 
   const selfAttention = (x: Value, layer: number, name: string): Value => {
-    const project = (part: string, count: number): Value =>
-      attention.splitHeads(model.linear(`${name}.${part}_proj`, x, hidden, count * headDim, { bias: decoder.qkvBias }), count)
-    const normed = (part: string, y: Value): Value =>
-      decoder.queryKeyNorm ? model.rmsNorm(`${name}.${part}_norm`, y, headDim, epsilon) : y
-    const present = (part: string): string | undefined => (cached ? `present_${part}.${layer}` : undefined)
-    const q = rotary.rotate(attention.headsFirst(normed('q', project('q', heads))), heads)
-    const k = rotary.rotate(attention.headsFirst(normed('k', project('k', kvHeads))), kvHeads, present('key'))
-    const v = attention.headsFirst(project('v', kvHeads), present('value'))
-    const context = attention.attend(layer, q, k, v, headDim ** -0.5)
+    const rotary = rotaries[ropes.indexOf(decoder.ropes[layer]!)]!
+    const [q, k, v] = project(x, layer, name)
+    const rotatedKeys = rotary.rotate(k, kvHeads, cached ? `present_key.${layer}` : undefined)
+    const context = attention.attend(layer, rotary.rotate(q, heads), rotatedKeys, v, decoder.scale)
     return model.linear(`${name}.o_proj`, context, heads * headDim, hidden, { bias: decoder.outputBias })
   }
 
   const mlp = (x: Value, name: string): Value => {
     const options = { bias: decoder.mlpBias }
-    const gate = decoder.activation(b, model.linear(`${name}.gate_proj`, x, hidden, intermediate, options))
-    const up = model.linear(`${name}.up_proj`, x, hidden, intermediate, options)
-    return model.linear(`${name}.down_proj`, b.mul(gate, up), intermediate, hidden, options)
+    const [gate, up] = decoder.fused
+      ? (b.split(model.linear(`${name}.gate_up_proj`, x, hidden, 2 * intermediate, options), [intermediate, intermediate], 1) as [
+          Value,
+          Value,
+        ])
+      : (['gate_proj', 'up_proj'].map((part) => model.linear(`${name}.${part}`, x, hidden, intermediate, options)) as [
+          Value,
+          Value,
+        ])
+    return model.linear(`${name}.down_proj`, b.mul(decoder.activation(b, gate), up), intermediate, hidden, options)
   }
 
-  let x = b.reshape(model.embedding('model.embed_tokens', inputIds, vocabularySize, hidden), ['batch*sequence', hidden])
+  const tokens = model.embedding(`${base}.embed_tokens`, inputIds, vocabularySize, hidden)
+  const scaled = decoder.embeddingScale === undefined ? tokens : b.mul(tokens, decoder.embeddingScale)
+  let x = b.reshape(scaled, ['batch*sequence', hidden])
+  // With norms behind the blocks, what Llama calls the post-attention norm is one of those.
+  const beforeMlp = decoder.postNorms ? 'pre_feedforward_layernorm' : 'post_attention_layernorm'
+  const after = (name: string, y: Value): Value => (decoder.postNorms ? norm(name, y) : y)
   for (let layer = 0; layer < layers; layer++) {
-    const name = `model.layers.${layer}`
+    const name = `${base}.layers.${layer}`
     x = b.scope(name, () => {
-      const attended = b.add(
-        x,
-        selfAttention(model.rmsNorm(`${name}.input_layernorm`, x, hidden, epsilon), layer, `${name}.self_attn`),
-      )
-      return b.add(attended, mlp(model.rmsNorm(`${name}.post_attention_layernorm`, attended, hidden, epsilon), `${name}.mlp`))
+      const attention = selfAttention(norm(`${name}.input_layernorm`, x), layer, `${name}.self_attn`)
+      const attended = b.add(x, after(`${name}.post_attention_layernorm`, attention))
+      const transformed = mlp(norm(`${name}.${beforeMlp}`, attended), `${name}.mlp`)
+      return b.add(attended, after(`${name}.post_feedforward_layernorm`, transformed))
     })
   }
+  const last = norm(`${base}.norm`, x)
   return {
-    hidden: model.rmsNorm('model.norm', x, hidden, epsilon),
-    head: (rows) => model.head('lm_head', rows, hidden, vocabularySize, decoder.tied ? 'model.embed_tokens.weight' : undefined),
+    hidden: last,
+    ...head({
+      hidden: last,
+      inputIds,
+      attentionMask,
+      vocabularySize,
+      tiedTo: decoder.tied ? `${base}.embed_tokens.weight` : undefined,
+      softCap: decoder.logitSoftCap,
+    }),
     vocabularySize,
-    maxPositions: rope.maxPositions,
+    maxPositions,
     present: attention.outputs,
-    ...(cached && { cache: { layers, kvHeads, headDim } }),
+    ...(cached && { cache: { layers, kvHeads, headDim, ...rereading(ropes) } }),
   }
 }
+
+/**
+ * `layer_types`, one for each layer; undefined where the key is absent.
+ * @throws InvalidModelError for another number of entries, and for a kind that is neither full nor sliding attention
+ */
+export function layerTypes(config: ConfigReader): LayerType[] | undefined {
+  const layers = config.integer('num_hidden_layers')
+  const types = config.strings('layer_types')
+  if (types === undefined) return undefined
+  if (types.length !== layers)
+    throw new InvalidModelError(`${config.source}: "layer_types" has ${types.length} entries for ${layers} layers`)
+  types.forEach((type, i) => {
+    if (type !== 'full_attention' && type !== 'sliding_attention')
+      throw new InvalidModelError(
+        `${config.source}: layer ${i} is of type "${type}"; supported are full_attention and sliding_attention`,
+      )
+  })
+  return types as LayerType[]
+}
+
+export type LayerType = 'full_attention' | 'sliding_attention'
 
 /**
  * Windows per layer of the models that mix full and sliding attention: by `layer_types`, or, without it, from layer
@@ -135,21 +235,14 @@ export function buildDecoder(model: ModelBuilder, decoder: DecoderConfig): Backb
  * @throws InvalidModelError for another kind of layer, and for a sliding layer without a window
  */
 export function mixedWindows(config: ConfigReader): (number | undefined)[] {
-  const layers = config.integer('num_hidden_layers')
   const window = config.boolean('use_sliding_window', false) ? windowSize(config) : undefined
-  const types = config.strings('layer_types')
+  const types = layerTypes(config)
   if (types === undefined) {
     const first = config.integer('max_window_layers', 28)
-    return Array.from({ length: layers }, (_, i) => (i >= first ? window : undefined))
+    return Array.from({ length: config.integer('num_hidden_layers') }, (_, i) => (i >= first ? window : undefined))
   }
-  if (types.length !== layers)
-    throw new InvalidModelError(`${config.source}: "layer_types" has ${types.length} entries for ${layers} layers`)
   return types.map((type, i) => {
     if (type === 'full_attention') return undefined
-    if (type !== 'sliding_attention')
-      throw new InvalidModelError(
-        `${config.source}: layer ${i} is of type "${type}"; supported are full_attention and sliding_attention`,
-      )
     if (window === undefined)
       throw new InvalidModelError(
         `${config.source}: layer ${i} is sliding_attention, but "use_sliding_window" or "sliding_window" is off`,

@@ -4,6 +4,7 @@ import type { Value } from '../graph/types.js'
 import { activationNamed } from './activations.js'
 import type { Architecture } from './architecture.js'
 import { CausalAttention, languageModelInputs } from './attention.js'
+import { allDecoderTasks, decoderHead } from './decoder-heads.js'
 
 export const gpt2: Architecture = {
   modelTypes: ['gpt2'],
@@ -11,7 +12,8 @@ export const gpt2: Architecture = {
   // Causal masks that older versions saved as buffers.
   ignoredTensors: /\.attn\.(bias|masked_bias)$/,
   baseModelPrefix: 'transformer.',
-  build(model, config) {
+  tasks: allDecoderTasks,
+  build(model, config, task) {
     const { b } = model
     // transformers knows some keys by two names and saves the first.
     const either = (name: string, alias: string): number => config.integer(config.has(name) ? name : alias)
@@ -58,16 +60,17 @@ export const gpt2: Architecture = {
         return b.add(attended, mlp(model.layerNorm(`${name}.ln_2`, attended, hidden, epsilon), `${name}.mlp`))
       })
     }
+    const last = model.layerNorm('transformer.ln_f', x, hidden, epsilon)
+    const tiedTo = config.boolean('tie_word_embeddings', true) ? 'transformer.wte.weight' : undefined
     return {
-      hidden: model.layerNorm('transformer.ln_f', x, hidden, epsilon),
-      head: (rows) =>
-        model.head(
-          'lm_head',
-          rows,
-          hidden,
-          vocabularySize,
-          config.boolean('tie_word_embeddings', true) ? 'transformer.wte.weight' : undefined,
-        ),
+      hidden: last,
+      ...decoderHead(model, config, task, { tokenClassifier: 'classifier' })({
+        hidden: last,
+        inputIds,
+        attentionMask,
+        vocabularySize,
+        tiedTo,
+      }),
       vocabularySize,
       maxPositions,
       present: attention.outputs,

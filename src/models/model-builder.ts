@@ -140,7 +140,9 @@ export class ModelBuilder {
     return this.b.layerNormalization(x, this.weight(`${name}.weight`, [size]), this.weight(`${name}.bias`, [size]), epsilon)
   }
 
-  rmsNorm(name: string, x: Value, size: number, epsilon: number): Value {
-    return this.b.rmsNormalization(x, this.weight(`${name}.weight`, [size]), epsilon)
+  /** @param zeroCentered the weight is what is added to a scale of 1, as Gemma stores it */
+  rmsNorm(name: string, x: Value, size: number, epsilon: number, zeroCentered = false): Value {
+    const weight = this.weight(`${name}.weight`, [size])
+    return this.b.rmsNormalization(x, zeroCentered ? this.b.add(weight, 1) : weight, epsilon)
   }
 }

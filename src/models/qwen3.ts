@@ -1,13 +1,16 @@
 /** @file Qwen3: Llama with RMS norms on the heads of queries and keys, and sliding windows in some layers. */
 import type { Architecture } from './architecture.js'
 import { buildDecoder, mixedWindows, readDecoder } from './decoder.js'
+import { allDecoderTasks, decoderHead, transformerForAnswers } from './decoder-heads.js'
 
 export const qwen3: Architecture = {
   modelTypes: ['qwen3'],
   defaultTargetModules: ['q_proj', 'v_proj'],
   ignoredTensors: /\.rotary_emb\.inv_freq$/,
   baseModelPrefix: 'model.',
-  build(model, config) {
+  otherPrefixes: ['transformer.'],
+  tasks: allDecoderTasks,
+  build(model, config, task) {
     const bias = config.boolean('attention_bias', false)
     return buildDecoder(
       model,
@@ -18,6 +21,8 @@ export const qwen3: Architecture = {
         windows: mixedWindows(config),
         defaultHeadDim: 128,
       }),
+      decoderHead(model, config, task),
+      transformerForAnswers(task),
     )
   },
 }

@@ -5,7 +5,7 @@ import { elementCount, type FileTensor, type Initializer } from '../graph/types.
 import { encodeModel } from '../onnx/encode.js'
 import { ConfigReader, type Json } from './config-reader.js'
 import { randomWeights } from './random.js'
-import { buildLanguageModel, findArchitecture, graphNames, weightShapes } from './registry.js'
+import { buildLanguageModel, findArchitecture, graphNames, knownModelTypes, weightShapes } from './registry.js'
 
 const llama = {
   model_type: 'llama',
@@ -48,7 +48,7 @@ describe('buildLanguageModel', () => {
 
   it('names the known architectures when the type is unknown', () => {
     expect(() => findArchitecture(reader({ model_type: 'mamba' }))).toThrow(
-      'm/config.json: model type "mamba" is not supported; known are gpt2, llama, mistral, qwen2, qwen3',
+      `m/config.json: model type "mamba" is not supported; known are ${knownModelTypes().join(', ')}`,
     )
   })
 

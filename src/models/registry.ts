@@ -3,15 +3,32 @@ import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import type { Architecture, BuildOptions, LanguageModelGraph, ModelGraph } from './architecture.js'
 import type { ConfigReader } from './config-reader.js'
+import { gemma } from './gemma.js'
+import { gemma2 } from './gemma2.js'
+import { gemma3, gemma3Text } from './gemma3.js'
+import { gptNeox } from './gpt-neox.js'
 import { gpt2 } from './gpt2.js'
 import { llama } from './llama.js'
 import { mistral } from './mistral.js'
 import { ModelBuilder, type Weights } from './model-builder.js'
+import { phi3 } from './phi3.js'
 import { qwen2 } from './qwen2.js'
 import { qwen3 } from './qwen3.js'
 import { readTask, taskNamed, type Task, type TaskName } from './task.js'
 
-export const architectures: readonly Architecture[] = [gpt2, llama, mistral, qwen2, qwen3]
+export const architectures: readonly Architecture[] = [
+  gpt2,
+  gptNeox,
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma,
+  gemma2,
+  gemma3Text,
+  gemma3,
+  phi3,
+]
 
 export const knownModelTypes = (): string[] => architectures.flatMap((a) => a.modelTypes)
 
@@ -37,15 +54,12 @@ export function findArchitecture(config: ConfigReader): Architecture {
  * @returns graph name by checkpoint name, without the tensors that are no weights
  */
 export function graphNames(architecture: Architecture, names: Iterable<string>): Map<string, string> {
-  const all = [...names]
-  const { baseModelPrefix: prefix, ignoredTensors } = architecture
-  const bare = !all.some((name) => name.startsWith(prefix))
-  return new Map(
-    all
-      .filter((name) => ignoredTensors?.test(name) !== true)
-      .map((name) => [name, architecture.renameTensor?.(name) ?? name] as const)
-      .map(([from, name]) => [from, bare && !name.startsWith('lm_head.') ? prefix + name : name]),
-  )
+  const { baseModelPrefix: prefix, otherPrefixes = [], ignoredTensors } = architecture
+  const renamed = [...names]
+    .filter((name) => ignoredTensors?.test(name) !== true)
+    .map((name) => [name, architecture.renameTensor?.(name) ?? name] as const)
+  const bare = !renamed.some(([, name]) => [prefix, ...otherPrefixes].some((known) => name.startsWith(known)))
+  return new Map(renamed.map(([from, name]) => [from, bare && !name.startsWith('lm_head.') ? prefix + name : name]))
 }
 
 const SHOWN = 10

@@ -61,8 +61,14 @@ describe('readRope', () => {
   })
 
   it('refuses what it does not know', () => {
+    expect(() => read({ rope_scaling: { type: 'proportional' } })).toThrow(
+      'config.json: rope_scaling: rope type "proportional" is not supported; known are default, dynamic, linear, llama3, yarn, longrope',
+    )
     expect(() => read({ rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [2] } })).toThrow(
-      'config.json: rope_scaling: rope type "longrope" is not supported; known are default, dynamic, linear, llama3, yarn',
+      'config.json: rope_scaling: "short_factor" must be a list of 4 numbers, one for each pair of rotated features, got 1',
+    )
+    expect(() => read({ rope_scaling: { type: 'longrope', short_factor: [1, 1, 1, 1] } })).toThrow(
+      '"long_factor" must be a list of 4 numbers, one for each pair of rotated features, got none',
     )
     expect(() => read({ rope_parameters: { full_attention: { rope_type: 'default' } } })).toThrow(
       'per kind of layer ("full_attention")',

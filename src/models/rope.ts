@@ -20,6 +20,18 @@ export interface Rope {
   readonly scaling: number
   /** Positions that the model is meant for. */
   readonly maxPositions: number
+  /** LongRoPE: the angles of every position of a row that has more than `above` positions. */
+  readonly long?: { readonly above: number; readonly inverseFrequencies: Float32Array }
+}
+
+/** What an architecture reads differently from the others. */
+export interface RopeOptions {
+  /** The keys of the rotary embedding, where not `rope_scaling` or `rope_parameters` of the config. */
+  readonly parameters?: ConfigReader
+  /** Part of a head that is rotated where no key says; 1 unless said. */
+  readonly defaultPart?: number
+  /** Names that an architecture gives to a rope type of the list below. */
+  readonly aliases?: Readonly<Record<string, string>>
 }
 
 interface RopeInput {
@@ -31,7 +43,7 @@ interface RopeInput {
   readonly maxPositions: number
 }
 
-type Stretched = Pick<Rope, 'inverseFrequencies' | 'scaling' | 'maxPositions'>
+type Stretched = Omit<Rope, 'rotaryDim'>
 
 const { fround } = Math
 
@@ -96,6 +108,33 @@ function yarn({ config, parameters, base, dim, maxPositions }: RopeInput): Stret
 }
 
 /**
+ * LongRoPE (Ding et al., 2024): a factor for each frequency, one list for rows of up to the original length and another
+ * for longer ones, and an attention factor for both.
+ */
+function longrope({ config, parameters, base, dim, maxPositions }: RopeInput): Stretched {
+  const original = config.integer(
+    'original_max_position_embeddings',
+    parameters.integer('original_max_position_embeddings', maxPositions),
+  )
+  const factor = parameters.number('factor', maxPositions / original)
+  const recommended = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original))
+  const stretched = (key: string): Float32Array => {
+    const factors = parameters.numbers(key)
+    if (factors?.length !== dim / 2)
+      throw new InvalidModelError(
+        `${parameters.source}: "${key}" must be a list of ${dim / 2} numbers, one for each pair of rotated features, got ${factors === undefined ? 'none' : factors.length}`,
+      )
+    return Float32Array.from(wavelengths(base, dim), (w, i) => 1 / fround(fround(factors[i]!) * w))
+  }
+  return {
+    inverseFrequencies: stretched('short_factor'),
+    long: { above: original, inverseFrequencies: stretched('long_factor') },
+    scaling: parameters.number('attention_factor', recommended),
+    maxPositions,
+  }
+}
+
+/**
  * Also dynamic NTK scaling: transformers raises the base only for sequences longer than `max_position_embeddings`,
  * so up to there it is plain. Longer sequences would need other angles for all positions, so they are not offered.
  */
@@ -111,6 +150,7 @@ const variants: Readonly<Record<string, (input: RopeInput) => Stretched>> = {
   linear,
   llama3,
   yarn,
+  longrope,
 }
 
 /**
@@ -118,10 +158,11 @@ const variants: Readonly<Record<string, (input: RopeInput) => Stretched>> = {
  *
  * @throws InvalidModelError for a rope type that is not built, or parameters per kind of layer
  */
-export function readRope(config: ConfigReader, headDim: number): Rope {
-  const parameters = config.object('rope_scaling') ?? config.object('rope_parameters')
+export function readRope(config: ConfigReader, headDim: number, options: RopeOptions = {}): Rope {
+  const parameters = options.parameters ?? config.object('rope_scaling') ?? config.object('rope_parameters')
   const where = parameters?.source ?? config.source
-  const type = parameters?.string('rope_type', parameters.string('type', 'default')) ?? 'default'
+  const named = parameters?.string('rope_type', parameters.string('type', 'default')) ?? 'default'
+  const type = options.aliases?.[named] ?? named
   const variant = Object.hasOwn(variants, type) ? variants[type] : undefined
   if (variant === undefined)
     throw new InvalidModelError(`${where}: rope type "${type}" is not supported; known are ${Object.keys(variants).join(', ')}`)
@@ -131,9 +172,8 @@ export function readRope(config: ConfigReader, headDim: number): Rope {
       `${where}: rope parameters per kind of layer ("${nested[0]}") are not supported for this architecture`,
     )
   const base = parameters?.has('rope_theta') === true ? parameters.number('rope_theta') : config.number('rope_theta', 10_000)
-  const part =
-    parameters?.number('partial_rotary_factor', config.number('partial_rotary_factor', 1)) ??
-    config.number('partial_rotary_factor', 1)
+  const unnested = config.number('partial_rotary_factor', options.defaultPart ?? 1)
+  const part = parameters?.number('partial_rotary_factor', unnested) ?? unnested
   const rotaryDim = Math.trunc(headDim * part)
   if (rotaryDim <= 0 || rotaryDim > headDim || rotaryDim % 2 !== 0)
     throw new InvalidModelError(
@@ -144,8 +184,10 @@ export function readRope(config: ConfigReader, headDim: number): Rope {
 }
 
 /** Cosine and sine of every angle, each [positions, rotaryDim / 2]. */
-export function ropeTables(rope: Rope, positions: number): { cos: Float32Array; sin: Float32Array } {
-  const { inverseFrequencies: frequencies, scaling } = rope
+export function ropeTables(
+  { inverseFrequencies: frequencies, scaling }: Pick<Rope, 'inverseFrequencies' | 'scaling'>,
+  positions: number,
+): { cos: Float32Array; sin: Float32Array } {
   const half = frequencies.length
   const cos = new Float32Array(positions * half)
   const sin = new Float32Array(positions * half)
@@ -158,22 +200,60 @@ export function ropeTables(rope: Rope, positions: number): { cos: Float32Array; 
   return { cos, sin }
 }
 
+/** What a cache must know: rows that outgrow the short angles of LongRoPE are read anew with the long ones. */
+export function rereading(ropes: readonly Rope[]): { rereadAbove?: number } {
+  const above = ropes.find((rope) => rope.long !== undefined)?.long?.above
+  return above === undefined ? {} : { rereadAbove: above }
+}
+
+/** Two tables of the same width, one below the other. */
+function stack(above: Float32Array, below: Float32Array): Float32Array {
+  const joined = new Float32Array(above.length + below.length)
+  joined.set(above)
+  joined.set(below, above.length)
+  return joined
+}
+
 /** Rotates heads; the tables are constants shared by all layers. */
 export class RotaryEmbedding {
   private readonly cos: Value
   private readonly sin: Value
+  /** Rows of the tables, [batch, sequence]. */
+  private readonly rows: Value
 
+  /** @param name prefix of the tables' names, for a model with several rotary embeddings */
   constructor(
     private readonly model: ModelBuilder,
-    private readonly positionIds: Value,
+    positionIds: Value,
     private readonly rope: Rope,
     private readonly headDim: number,
+    name = 'rope',
   ) {
-    const positions = Math.min(rope.maxPositions, model.options.positions ?? rope.maxPositions)
-    const tables = ropeTables(rope, positions)
-    const shape = [positions, rope.rotaryDim / 2]
-    this.cos = model.b.constant(float32(shape, tables.cos), 'rope_cos')
-    this.sin = model.b.constant(float32(shape, tables.sin), 'rope_sin')
+    const { b, options } = model
+    const positions = Math.min(rope.maxPositions, options.positions ?? rope.maxPositions)
+    const { long } = rope
+    let { cos, sin } = ropeTables(rope, long === undefined ? positions : Math.min(positions, long.above))
+    this.rows = positionIds
+    if (long !== undefined && positions > long.above) {
+      const below = ropeTables({ ...rope, inverseFrequencies: long.inverseFrequencies }, positions)
+      cos = stack(cos, below.cos)
+      sin = stack(sin, below.sin)
+      const isLong = b.less(b.scalar(long.above, 'int64'), this.rowLength(positionIds))
+      this.rows = b.add(positionIds, b.where(isLong, b.scalar(long.above, 'int64'), b.scalar(0, 'int64')))
+    }
+    const shape = [cos.length / (rope.rotaryDim / 2), rope.rotaryDim / 2]
+    this.cos = b.constant(float32(shape, cos), `${name}_cos`)
+    this.sin = b.constant(float32(shape, sin), `${name}_sin`)
+  }
+
+  /**
+   * Positions of the longest row, which all rows of a batch follow, as in transformers. With a cache the input
+   * `row_length` tells: keys are cached rotated, so the parts of a row must all be rotated alike.
+   */
+  private rowLength(positionIds: Value): Value {
+    const { b, graph, options } = this.model
+    if (options.mode === 'cached') return graph.addInput('row_length', 'int64', [1])
+    return b.add(b.emit('ReduceMax', [positionIds], { keepdims: int(0) }), b.scalar(1, 'int64'))
   }
 
   /** x [batch, heads, sequence, headDim], the pairs being feature i and i + rotaryDim / 2. */
@@ -181,7 +261,7 @@ export class RotaryEmbedding {
     const partial = this.rope.rotaryDim < this.headDim
     return this.model.b.emit(
       'RotaryEmbedding',
-      [x, this.positionIds, this.cos, this.sin],
+      [x, this.rows, this.cos, this.sin],
       partial ? { rotary_embedding_dim: int(this.rope.rotaryDim), num_heads: int(heads) } : {},
       { domain: 'com.microsoft', ...(name !== undefined && { name }) },
     )

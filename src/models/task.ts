@@ -28,7 +28,7 @@ export interface Task {
 
 /** Endings of transformers' class names (`BertForSequenceClassification`), and the task of each. */
 const classEndings: readonly (readonly [RegExp, TaskName])[] = [
-  [/ForCausalLM$|LMHeadModel$/, 'causal-lm'],
+  [/ForCausalLM$|LMHeadModel$|ForConditionalGeneration$/, 'causal-lm'],
   [/ForSequenceClassification$/, 'sequence-classification'],
   [/ForTokenClassification$/, 'token-classification'],
   [/ForQuestionAnswering$/, 'question-answering'],

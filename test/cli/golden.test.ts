@@ -14,6 +14,10 @@ const cases = [
   'mistral',
   'qwen2',
   'qwen3',
+  'gemma2',
+  'gemma3',
+  'phi3',
+  'gpt_neox',
 ]
 
 const relative = (found: number, expected: number): number => Math.abs(found - expected) / Math.abs(expected)

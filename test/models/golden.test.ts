@@ -14,6 +14,10 @@ describe.each([
   'mistral',
   'qwen2',
   'qwen3',
+  'gemma2',
+  'gemma3',
+  'phi3',
+  'gpt_neox',
 ])('golden %s', (name) => {
   const folder = `test/fixtures/golden/peft/${name}`
 

@@ -1,0 +1,84 @@
+/**
+ * @file Gemma 3: Gemma 2 with norms on queries and keys instead of bounds, and rotary embeddings of their own for full
+ * and for sliding attention. Of the models that also see (`gemma3`), the text part.
+ */
+import { InvalidModelError } from '../errors.js'
+import type { Architecture, Backbone } from './architecture.js'
+import { ConfigReader, type Json } from './config-reader.js'
+import { buildDecoder, layerTypes, readDecoder, readHeads, wholeRope, type LayerType } from './decoder.js'
+import { decoderHead } from './decoder-heads.js'
+import { gemmaDefaults } from './gemma.js'
+import { gemma2Variant, periodicTypes } from './gemma2.js'
+import type { ModelBuilder } from './model-builder.js'
+import type { Rope } from './rope.js'
+import type { Task } from './task.js'
+
+/** transformers' `Gemma3TextConfig`: gemma-3-4b names only what differs from it. */
+const defaults: Readonly<Record<string, Json>> = {
+  ...gemmaDefaults,
+  vocab_size: 262_208,
+  hidden_size: 2304,
+  intermediate_size: 9216,
+  num_hidden_layers: 26,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  max_position_embeddings: 131_072,
+}
+
+/**
+ * The rotary embedding of a kind of layer: nested in `rope_parameters` (transformers 5), or `rope_theta` with
+ * `rope_scaling` for full attention and `rope_local_base_freq` for sliding (4).
+ */
+function ropeOf(config: ConfigReader, type: LayerType, headDim: number): Rope {
+  const isFull = type === 'full_attention'
+  const parameters = config.object('rope_parameters')?.object(type)
+  const base = isFull ? config.number('rope_theta', 1_000_000) : config.number('rope_local_base_freq', 10_000)
+  const scaling = isFull ? config.object('rope_scaling') : undefined
+  const json = { rope_theta: base, ...parameters?.json, ...scaling?.json }
+  const read = new ConfigReader(json, parameters?.source ?? scaling?.source ?? config.source)
+  // The published lengths count the stretching already.
+  return { ...wholeRope(config, headDim, { parameters: read }), maxPositions: config.integer('max_position_embeddings') }
+}
+
+function build(model: ModelBuilder, published: ConfigReader, task: Task, base: string): Backbone {
+  const config = published.withDefaults(defaults)
+  const types = layerTypes(config) ?? periodicTypes(config, config.integer('sliding_window_pattern', 6))
+  const { headDim } = readHeads(config)
+  const known = new Map<LayerType, Rope>()
+  const ropes = types.map((type) => {
+    const rope = known.get(type) ?? ropeOf(config, type, headDim)
+    known.set(type, rope)
+    return rope
+  })
+  // `attn_logit_softcapping` is a key of these configs too, but transformers' attention does not read it.
+  const decoder = readDecoder(config, { ...gemma2Variant(config, types), queryKeyNorm: true, ropes })
+  return buildDecoder(model, decoder, decoderHead(model, config, task), base)
+}
+
+export const gemma3Text: Architecture = {
+  modelTypes: ['gemma3_text'],
+  defaultTargetModules: ['q_proj', 'v_proj'],
+  ignoredTensors: /\.rotary_emb(_local)?\.inv_freq$/,
+  baseModelPrefix: 'model.',
+  tasks: ['causal-lm', 'sequence-classification'],
+  build: (model, config, task) => build(model, config, task, 'model'),
+}
+
+export const gemma3: Architecture = {
+  modelTypes: ['gemma3'],
+  // PEFT has no entry for it: those of its text part, which are found by their endings.
+  defaultTargetModules: ['q_proj', 'v_proj'],
+  // No image is ever read: what sees stays in its file, and merging copies it.
+  ignoredTensors: /^(model\.)?(vision_tower|multi_modal_projector)\.|\.rotary_emb(_local)?\.inv_freq$/,
+  baseModelPrefix: 'model.',
+  tasks: ['causal-lm', 'sequence-classification'],
+  /** transformers 4 saved `language_model.model.layers…` and `language_model.lm_head`. */
+  renameTensor: (name) =>
+    name.replace(/^language_model\.lm_head\./, 'lm_head.').replace(/^language_model\.model\./, 'model.language_model.'),
+  build(model, config, task) {
+    const text = config.object('text_config')
+    if (text === undefined)
+      throw new InvalidModelError(`${config.source}: key "text_config" is missing; model type "gemma3" needs it`)
+    return build(model, text.withDefaults({ model_type: 'gemma3_text' }), task, 'model.language_model')
+  },
+}
