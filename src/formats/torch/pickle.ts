@@ -4,7 +4,7 @@
  * the length of the pickle.
  */
 import { InvalidModelError } from '../../errors.js'
-import { ByteReader } from './bytes.js'
+import type { ByteReader } from './bytes.js'
 import { callGlobal, findGlobal, storageOf } from './globals.js'
 import { describePickle, PickleDict, PickleTuple, type PickleValue } from './values.js'
 
