@@ -6,6 +6,7 @@ import { buildLanguageModel } from '../../src/models/registry.js'
 import { nodeRuntime } from '../../src/runtime/ort-node.js'
 import type { Session } from '../../src/runtime/runtime.js'
 import { configOf, formulaWeights, modelCases } from './cases.js'
+import { languageModelCases } from './decoder-cases.js'
 import { relativeError } from './golden.js'
 
 const runtime = nodeRuntime({ threads: 1 })
@@ -45,6 +46,7 @@ class Cache {
       ),
     }
     if (this.model.graph.inputs.some((i) => i.name === 'cache_length')) feeds['cache_length'] = int64([1], [this.filled])
+    if (this.model.graph.inputs.some((i) => i.name === 'row_length')) feeds['row_length'] = int64([1], [LENGTH])
     for (let layer = 0; layer < layers; layer++)
       for (const part of ['key', 'value']) {
         const size = BATCH * kvHeads * this.capacity * headDim
@@ -82,7 +84,7 @@ const step = async (session: Session, cache: Cache, from: number, to: number, ke
   return results['logits']!
 }
 
-describe.each(Object.entries(modelCases.cases))('cache of %s', (_, reference) => {
+describe.each([...Object.entries(modelCases.cases), ...languageModelCases])('cache of %s', (_, reference) => {
   const config = configOf(reference.config)
   const weights = formulaWeights(config)
 
