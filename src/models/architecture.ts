@@ -13,6 +13,11 @@ export interface Architecture {
   readonly defaultTargetModules: readonly string[]
   /** Names of tensors in published checkpoints that are no weights (buffers of older versions). */
   readonly ignoredTensors?: RegExp
+  /**
+   * Names of tensors that a checkpoint may carry although the task at hand has no use for them: heads of other tasks and
+   * of pretraining, poolers. All that lies outside the base model is among them.
+   */
+  readonly spareTensors?: RegExp
   /** Prefix of the base model inside the full one, for checkpoints saved without it (`transformer.`, `model.`). */
   readonly baseModelPrefix: string
   /** Prefixes that the base model has in the classes of other tasks (`transformer.` in `LlamaForQuestionAnswering`). */

@@ -33,7 +33,7 @@ export interface AttentionShape {
  * The most negative float32 rather than minus infinity: a row with every key masked (padding) then gives a finite
  * average instead of NaN, as transformers' eager attention does.
  */
-const MASKED = -3.4028234663852886e38
+export const MASKED = -3.4028234663852886e38
 
 /**
  * Attention of all layers of a decoder. Masks are computed once per kind and shared by the layers.

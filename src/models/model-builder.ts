@@ -2,12 +2,21 @@
 import { GraphBuilder } from '../graph/builder.js'
 import { Graph } from '../graph/graph.js'
 import { dtypeToOnnx } from '../graph/infer.js'
-import type { ModuleKind } from '../graph/module.js'
-import { int, type Initializer, type Value } from '../graph/types.js'
+import type { Convolution, ModuleKind } from '../graph/module.js'
+import { int, ints, type Initializer, type Value } from '../graph/types.js'
 import type { BuildOptions } from './architecture.js'
 
 /** Weights of a model by their checkpoint names. */
 export type Weights = ReadonlyMap<string, Initializer>
+
+export interface ConvolutionLayout {
+  readonly inChannels: number
+  readonly outChannels: number
+  readonly kernel: readonly number[]
+  readonly strides?: readonly number[]
+  readonly pads?: readonly number[]
+  readonly groups?: number
+}
 
 /**
  * Builds the graph of a model and registers its layers as modules.
@@ -34,6 +43,11 @@ export class ModelBuilder {
 
   hasWeight(name: string): boolean {
     return this.weights.has(name)
+  }
+
+  /** There are weights, but none of that name: false where only shapes are asked for. */
+  lacksWeight(name: string): boolean {
+    return this.weights.size > 0 && !this.weights.has(name)
   }
 
   /**
@@ -79,10 +93,11 @@ export class ModelBuilder {
     input: Value,
     output: Value,
     sizes: [number, number],
-    head = false,
+    options: { isOutputHead?: boolean; convolution?: Convolution; again?: boolean } = {},
   ): Value {
     // A layer that runs several times (a head applied in chunks) is one module; the first use registers it.
-    if (!this.graph.modules.has(name))
+    const known = this.graph.modules.get(name)
+    if (known === undefined)
       this.graph.modules.set(name, {
         name,
         kind,
@@ -92,23 +107,31 @@ export class ModelBuilder {
         output: output.name,
         inFeatures: sizes[0],
         outFeatures: sizes[1],
-        isOutputHead: head,
+        isOutputHead: options.isOutputHead ?? false,
+        ...(options.convolution && { convolution: options.convolution }),
       })
+    else if (options.again === true) {
+      const use = { input: input.name, output: output.name }
+      this.graph.modules.set(name, { ...known, moreUses: [...(known.moreUses ?? []), use] })
+    }
     return output
   }
 
-  /** PyTorch `nn.Linear`: x [rows, in] times W [out, in] transposed, plus bias. */
+  /**
+   * PyTorch `nn.Linear`: x [rows, in] times W [out, in] transposed, plus bias.
+   * @param options `again`: the same layer is applied to another value, and so is its adapter
+   */
   linear(
     name: string,
     x: Value,
     inFeatures: number,
     outFeatures: number,
-    options: { bias?: boolean; weightName?: string; isOutputHead?: boolean } = {},
+    options: { bias?: boolean; weightName?: string; isOutputHead?: boolean; again?: boolean } = {},
   ): Value {
     const weight = this.weight(options.weightName ?? `${name}.weight`, [outFeatures, inFeatures])
     const bias = options.bias === true ? this.weight(`${name}.bias`, [outFeatures]) : undefined
     const y = this.b.gemm(x, weight, { c: bias, transB: true, name })
-    return this.register(name, 'Linear', weight, bias, x, y, [inFeatures, outFeatures], options.isOutputHead)
+    return this.register(name, 'Linear', weight, bias, x, y, [inFeatures, outFeatures], options)
   }
 
   /**
@@ -127,6 +150,26 @@ export class ModelBuilder {
     const bias = this.weight(`${name}.bias`, [outFeatures])
     const y = this.b.gemm(x, weight, { c: bias, name })
     return this.register(name, 'Conv1D', weight, bias, x, y, [inFeatures, outFeatures])
+  }
+
+  /**
+   * PyTorch `nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d` by the length of the kernel, with bias: x [batch, in, ...lengths] and
+   * W [out, in/groups, ...kernel]. Strides are 1 and pads (all starts, then all ends) 0 unless given.
+   */
+  convolution(name: string, x: Value, layout: ConvolutionLayout): Value {
+    const { inChannels, outChannels, kernel, groups = 1 } = layout
+    const weight = this.weight(`${name}.weight`, [outChannels, inChannels / groups, ...kernel])
+    const bias = this.weight(`${name}.bias`, [outChannels])
+    const attributes = {
+      kernel_shape: ints(kernel),
+      strides: ints(layout.strides ?? kernel.map(() => 1)),
+      pads: ints(layout.pads ?? kernel.flatMap(() => [0, 0])),
+      group: int(groups),
+    }
+    const y = this.b.emit('Conv', [x, weight, bias], attributes, { name })
+    const kind = (['Conv1d', 'Conv2d', 'Conv3d'] as const)[kernel.length - 1]!
+    const convolution = { kernel, groups, attributes }
+    return this.register(name, kind, weight, bias, x, y, [inChannels, outChannels], { convolution })
   }
 
   /** Rows of an embedding table: ids of any shape to [...ids, hidden]. */

@@ -2,7 +2,10 @@
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import type { Architecture, BuildOptions, LanguageModelGraph, ModelGraph } from './architecture.js'
+import { bert } from './bert.js'
 import type { ConfigReader } from './config-reader.js'
+import { debertaV2 } from './deberta-v2.js'
+import { distilbert } from './distilbert.js'
 import { gemma } from './gemma.js'
 import { gemma2 } from './gemma2.js'
 import { gemma3, gemma3Text } from './gemma3.js'
@@ -14,7 +17,9 @@ import { ModelBuilder, type Weights } from './model-builder.js'
 import { phi3 } from './phi3.js'
 import { qwen2 } from './qwen2.js'
 import { qwen3 } from './qwen3.js'
+import { roberta } from './roberta.js'
 import { readTask, taskNamed, type Task, type TaskName } from './task.js'
+import { vit } from './vit.js'
 
 export const architectures: readonly Architecture[] = [
   gpt2,
@@ -28,6 +33,11 @@ export const architectures: readonly Architecture[] = [
   gemma3Text,
   gemma3,
   phi3,
+  bert,
+  roberta,
+  distilbert,
+  debertaV2,
+  vit,
 ]
 
 export const knownModelTypes = (): string[] => architectures.flatMap((a) => a.modelTypes)
@@ -48,19 +58,26 @@ export function findArchitecture(config: ConfigReader): Architecture {
 
 /**
  * The name that our graph gives a tensor of a checkpoint. Checkpoints of the base model alone (published GPT-2)
- * lack its prefix.
+ * lack its prefix, and so do the modules of a model for feature extraction, which is the base model alone.
  *
  * @param names all tensors of the checkpoint
  * @returns graph name by checkpoint name, without the tensors that are no weights
  */
-export function graphNames(architecture: Architecture, names: Iterable<string>): Map<string, string> {
-  const { baseModelPrefix: prefix, otherPrefixes = [], ignoredTensors } = architecture
+export function graphNames(architecture: Architecture, names: Iterable<string>, task?: Task): Map<string, string> {
+  const { baseModelPrefix: prefix, otherPrefixes = [], ignoredTensors, spareTensors } = architecture
   const renamed = [...names]
     .filter((name) => ignoredTensors?.test(name) !== true)
     .map((name) => [name, architecture.renameTensor?.(name) ?? name] as const)
   const bare = !renamed.some(([, name]) => [prefix, ...otherPrefixes].some((known) => name.startsWith(known)))
-  return new Map(renamed.map(([from, name]) => [from, bare && !name.startsWith('lm_head.') ? prefix + name : name]))
+  const isHead = (name: string): boolean => name.startsWith('lm_head.') || spareTensors?.test(name) === true
+  const full = renamed.map(([from, name]) => [from, bare && !isHead(name) ? prefix + name : name] as const)
+  if (task?.name !== 'feature-extraction') return new Map(full)
+  return new Map(full.map(([from, name]) => [from, name.startsWith(prefix) ? name.slice(prefix.length) : name]))
 }
+
+/** Whether a tensor that the graph never asked for may be there, see {@link Architecture.spareTensors}. */
+const isSpare = ({ spareTensors, baseModelPrefix }: Architecture, name: string): boolean =>
+  spareTensors !== undefined && (spareTensors.test(name) || spareTensors.test(baseModelPrefix + name))
 
 const SHOWN = 10
 
@@ -87,15 +104,16 @@ export function buildModel(
   task?: Task,
 ): ModelGraph {
   const architecture = findArchitecture(config)
-  const names = graphNames(architecture, weights.keys())
+  const wanted = task ?? readTask(config, tasksOf(architecture))
+  const names = graphNames(architecture, weights.keys(), wanted)
   const model = new ModelBuilder(
     config.string('model_type'),
     new Map([...names].map(([from, to]) => [to, weights.get(from)!])),
     options,
   )
-  const built = assemble(model, architecture, config, task ?? readTask(config, tasksOf(architecture)))
+  const built = assemble(model, architecture, config, wanted)
   if (model.problems.length > 0) throw new InvalidModelError(`${source}: ${some(model.problems)}`)
-  const unexpected = model.unusedWeights()
+  const unexpected = model.unusedWeights().filter((name) => !isSpare(architecture, name))
   if (unexpected.length > 0)
     throw new InvalidModelError(
       `${source}: unexpected ${unexpected.length === 1 ? 'tensor' : 'tensors'} ${some(unexpected.map((name) => `"${name}"`))}; ` +

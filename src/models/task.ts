@@ -34,6 +34,8 @@ const classEndings: readonly (readonly [RegExp, TaskName])[] = [
   [/ForQuestionAnswering$/, 'question-answering'],
   [/ForImageClassification$/, 'image-classification'],
   [/Model$/, 'feature-extraction'],
+  // Of models saved with the head of their pretraining, the encoder is what there is to use.
+  [/ForMaskedLM$|ForPreTraining$|ForNextSentencePrediction$|ForMaskedImageModeling$/, 'feature-extraction'],
 ]
 
 /**

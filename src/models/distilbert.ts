@@ -1,0 +1,79 @@
+/** @file DistilBERT (Sanh et al., 2019): BERT of half the depth, without token types and pooler. */
+import type { Value } from '../graph/types.js'
+import type { Architecture } from './architecture.js'
+import { bert } from './bert.js'
+import { EncoderAttention, paddingMask } from './encoder-attention.js'
+import {
+  activationOf,
+  basePath,
+  classifier,
+  evenHeads,
+  refuseLanguageModelOptions,
+  rowPositions,
+  textInputs,
+  textOutput,
+  textTasks,
+  tokenRows,
+} from './encoder.js'
+
+/** Not a key of the config: transformers has it in the code. */
+const EPSILON = 1e-12
+
+const defaults = {
+  vocab_size: 30_522,
+  max_position_embeddings: 512,
+  n_layers: 6,
+  n_heads: 12,
+  dim: 768,
+  hidden_dim: 3072,
+  activation: 'gelu',
+}
+
+export const distilbert: Architecture = {
+  modelTypes: ['distilbert'],
+  defaultTargetModules: ['q_lin', 'v_lin'],
+  baseModelPrefix: 'distilbert.',
+  tasks: textTasks,
+  ignoredTensors: bert.ignoredTensors!,
+  spareTensors: /^(vocab_transform|vocab_layer_norm|vocab_projector|pre_classifier|classifier|qa_outputs)\./,
+  renameTensor: bert.renameTensor!,
+  build(model, givenConfig, task) {
+    const { b } = model
+    const config = givenConfig.withDefaults(defaults)
+    refuseLanguageModelOptions(model, config)
+    const vocabularySize = config.integer('vocab_size')
+    const maxPositions = config.integer('max_position_embeddings')
+    const hidden = config.integer('dim')
+    const inner = config.integer('hidden_dim')
+    const { heads, headDim } = evenHeads(config, 'dim', 'n_heads')
+    const activation = activationOf(config, 'activation')
+    const base = basePath(task, this.baseModelPrefix)
+
+    const { inputIds, attentionMask } = textInputs(model)
+    const attention = new EncoderAttention(model, { heads, headDim, tokens: 'sequence' }, paddingMask(model, attentionMask))
+    const dense = (name: string, x: Value, from: number, to: number): Value => model.linear(name, x, from, to, { bias: true })
+    const norm = (name: string, x: Value): Value => model.layerNorm(name, x, hidden, EPSILON)
+
+    const block = (x: Value, name: string): Value => {
+      const part = (letter: string): Value => attention.headsFirst(dense(`${name}.attention.${letter}_lin`, x, hidden, hidden))
+      const heard = attention.attend(part('q'), part('k'), part('v'), headDim ** -0.5)
+      const attended = norm(`${name}.sa_layer_norm`, b.add(dense(`${name}.attention.out_lin`, heard, hidden, hidden), x))
+      const wide = activation(b, dense(`${name}.ffn.lin1`, attended, hidden, inner))
+      return norm(`${name}.output_layer_norm`, b.add(dense(`${name}.ffn.lin2`, wide, inner, hidden), attended))
+    }
+
+    // Sinusoids (`sinusoidal_pos_embds`) are in the checkpoint like learned positions.
+    const words = model.embedding(`${base}embeddings.word_embeddings`, inputIds, vocabularySize, hidden)
+    const places = model.embedding(`${base}embeddings.position_embeddings`, rowPositions(model), maxPositions, hidden)
+    let x = norm(`${base}embeddings.LayerNorm`, b.reshape(b.add(words, places), [tokenRows, hidden]))
+    const layers = config.integer('n_layers')
+    for (let layer = 0; layer < layers; layer++) {
+      const name = `${base}transformer.layer.${layer}`
+      x = b.scope(name, () => block(x, name))
+    }
+    const output = textOutput(model, task, x, hidden, (first) =>
+      classifier(model, 'classifier', b.relu(dense('pre_classifier', first, hidden, hidden)), hidden, task.numLabels),
+    )
+    return { hidden: x, ...(output && { output }), vocabularySize, maxPositions }
+  },
+}

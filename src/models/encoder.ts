@@ -1,0 +1,117 @@
+/** @file What the encoders share: inputs, sizes, the heads of their tasks. */
+import { InvalidModelError, InvalidOptionError } from '../errors.js'
+import { multiplyDims, type Dim, type Value } from '../graph/types.js'
+import { activationNamed, type Activation } from './activations.js'
+import type { ConfigReader } from './config-reader.js'
+import type { ModelBuilder } from './model-builder.js'
+import type { Task, TaskName } from './task.js'
+
+/** Tasks of every text encoder. The bare encoder comes first: it is what a config that names no class can be built as. */
+export const textTasks: readonly TaskName[] = [
+  'feature-extraction',
+  'sequence-classification',
+  'token-classification',
+  'question-answering',
+]
+
+/** Path of the base model within the model of a task: transformers' bare classes (`BertModel`) have no prefix. */
+export const basePath = (task: Task, prefix: string): string => (task.name === 'feature-extraction' ? '' : prefix)
+
+/** @throws InvalidOptionError for ways of building that only language models have */
+export function refuseLanguageModelOptions({ options }: ModelBuilder, config: ConfigReader): void {
+  const type = config.string('model_type')
+  if (options.mode === 'cached')
+    throw new InvalidOptionError(`a model of type "${type}" reads whole rows and generates nothing: it has no mode "cached"`)
+  if (options.packed === true)
+    throw new InvalidOptionError(
+      `rows cannot be packed for a model of type "${type}": its positions and its first token are those of a row, not of an example`,
+    )
+}
+
+/** Size of a head. @throws InvalidModelError if the hidden size cannot be shared out evenly */
+export function evenHeads(config: ConfigReader, hiddenKey: string, headsKey: string): { heads: number; headDim: number } {
+  const [hidden, heads] = [config.integer(hiddenKey), config.integer(headsKey)]
+  if (heads < 1 || hidden % heads !== 0)
+    throw new InvalidModelError(`${config.source}: "${hiddenKey}" (${hidden}) must be a multiple of "${headsKey}" (${heads})`)
+  return { heads, headDim: hidden / heads }
+}
+
+export const activationOf = (config: ConfigReader, key: string): Activation =>
+  activationNamed(config.string(key), `${config.source}: "${key}"`)
+
+/** What a text encoder reads, int64 [batch, sequence]. */
+export interface TextInputs {
+  readonly inputIds: Value
+  readonly attentionMask: Value
+  /** Which of two texts a token belongs to; an input of the graph unless there is only one type. */
+  readonly tokenTypeIds: Value | undefined
+}
+
+/**
+ * Declares the inputs `input_ids`, `attention_mask` and, with several token types, `token_type_ids`.
+ * @param tokenTypes rows of the table of token types; 0 is no table
+ */
+export function textInputs({ graph, b }: ModelBuilder, tokenTypes = 0): TextInputs {
+  const ids = (name: string): Value => graph.addInput(name, 'int64', ['batch', 'sequence'])
+  const [inputIds, attentionMask] = [ids('input_ids'), ids('attention_mask')]
+  const several = tokenTypes > 1 ? ids('token_type_ids') : undefined
+  return { inputIds, attentionMask, tokenTypeIds: tokenTypes === 1 ? b.zeros(['batch', 'sequence'], 'int64') : several }
+}
+
+/** Positions 0, 1, … of a row, int64 [sequence]. */
+export function rowPositions({ b }: ModelBuilder): Value {
+  const [zero, one] = [b.scalar(0, 'int64'), b.scalar(1, 'int64')]
+  return b.emit('Range', [zero, b.squeeze(b.dim('sequence'), [0]), one], {}, { shapes: [['sequence']] })
+}
+
+/** Hidden states by row: [batch*tokens, width] to [batch, tokens, width]. */
+export const byRow = ({ b }: ModelBuilder, hidden: Value, tokens: Dim): Value =>
+  b.reshape(hidden, ['batch', tokens, hidden.shape![1]!])
+
+/** What stands at the first token of each row, [batch, width]: where encoders gather what they know of the row. */
+export const firstToken = (model: ModelBuilder, hidden: Value, tokens: Dim = 'sequence'): Value =>
+  model.b.gather(byRow(model, hidden, tokens), model.b.scalar(0, 'int64'), 1)
+
+/** The linear layer of a head. */
+export const classifier = (model: ModelBuilder, name: string, x: Value, width: number, labels: number): Value =>
+  model.linear(name, x, width, labels, { bias: true, isOutputHead: true })
+
+/**
+ * The layer behind the bare encoder's first token. Its result is no output of ours, but adapters may name it; a checkpoint
+ * of another class (`BertForMaskedLM`) lacks it.
+ */
+export function unreadPooler(model: ModelBuilder, task: Task, first: () => Value, width: number, outputs = width): void {
+  if (task.name === 'feature-extraction' && !model.lacksWeight('pooler.dense.weight'))
+    model.linear('pooler.dense', first(), width, outputs, { bias: true })
+}
+
+/**
+ * What the head of a text task says, see {@link Backbone.output}; undefined where there is no such head.
+ * @param hidden [batch*sequence, width]
+ * @param ofSequence logits of a row from what stands at its first token, [batch, width] to [batch, labels]
+ */
+export function textOutput(
+  model: ModelBuilder,
+  task: Task,
+  hidden: Value,
+  width: number,
+  ofSequence: (first: Value) => Value,
+): Value | undefined {
+  const perToken = (name: string): Value =>
+    model.b.reshape(classifier(model, name, hidden, width, task.numLabels), ['batch', 'sequence', task.numLabels])
+  switch (task.name) {
+    case 'feature-extraction':
+      return byRow(model, hidden, 'sequence')
+    case 'sequence-classification':
+      return ofSequence(firstToken(model, hidden))
+    case 'token-classification':
+      return perToken('classifier')
+    case 'question-answering':
+      return perToken('qa_outputs')
+    default:
+      return undefined
+  }
+}
+
+/** Rows of a matrix that belong to tokens: [batch*sequence, …]. */
+export const tokenRows: Dim = multiplyDims('batch', 'sequence')

@@ -1,0 +1,47 @@
+/** @file RoBERTa (Liu et al., 2019): BERT with positions counted from the padding id and a deeper head. */
+import { InvalidModelError } from '../errors.js'
+import { int, type Value } from '../graph/types.js'
+import type { Architecture } from './architecture.js'
+import { bert, buildBert } from './bert.js'
+import { bertDefaults, readBert } from './bert-layers.js'
+import { classifier, refuseLanguageModelOptions, textTasks } from './encoder.js'
+import type { ModelBuilder } from './model-builder.js'
+
+/** `padding` + 1, + 2, … for the tokens that are no padding, `padding` for the others: int64 [batch, sequence]. */
+function positionsBeyond({ b }: ModelBuilder, inputIds: Value, padding: number): Value {
+  const real = b.cast(b.not(b.equal(inputIds, padding)), 'int64')
+  const count = b.emit('CumSum', [real, b.scalar(1, 'int64')], { exclusive: int(0) })
+  return b.add(b.mul(count, real), padding)
+}
+
+export const roberta: Architecture = {
+  modelTypes: ['roberta'],
+  defaultTargetModules: ['query', 'value'],
+  baseModelPrefix: 'roberta.',
+  tasks: textTasks,
+  ignoredTensors: bert.ignoredTensors!,
+  spareTensors: /^(lm_head|classifier|qa_outputs|roberta\.pooler)\./,
+  renameTensor: bert.renameTensor!,
+  build(model, givenConfig, task) {
+    const config = givenConfig.withDefaults({ ...bertDefaults, vocab_size: 50_265, pad_token_id: 1 })
+    refuseLanguageModelOptions(model, config)
+    const size = readBert(config)
+    const { hidden } = size
+    const padding = config.integer('pad_token_id')
+    // The rows up to the padding id are no positions of tokens.
+    const maxPositions = size.maxPositions - padding - 1
+    if (padding < 0 || maxPositions < 1)
+      throw new InvalidModelError(
+        `${config.source}: positions start behind "pad_token_id" (${padding}), which leaves none of "max_position_embeddings" (${size.maxPositions})`,
+      )
+    return buildBert(model, size, task, {
+      prefix: this.baseModelPrefix,
+      maxPositions,
+      positions: ({ inputIds }) => positionsBeyond(model, inputIds, padding),
+      ofSequence: (first) => {
+        const dense = model.b.tanh(model.linear('classifier.dense', first, hidden, hidden, { bias: true }))
+        return classifier(model, 'classifier.out_proj', dense, hidden, task.numLabels)
+      },
+    })
+  },
+}
