@@ -6,6 +6,8 @@ export interface CacheShape {
   readonly layers: number
   readonly kvHeads: number
   readonly headDim: number
+  /** A row that grows beyond so many positions is read anew: its keys change. */
+  readonly rereadAbove?: number
 }
 
 const SMALLEST = 128
@@ -17,6 +19,8 @@ const SMALLEST = 128
 export class KvCache {
   /** Positions filled. */
   length = 0
+  /** The tokens at those positions. */
+  readonly ids: number[] = []
   private capacity = 0
   private keys: Float32Array[]
   private values: Float32Array[]
@@ -45,14 +49,22 @@ export class KvCache {
     return feeds
   }
 
-  /** Appends what a run gave for `count` new positions: `present_key.N`, `present_value.N` [1, kvHeads, count, headDim]. */
-  append(results: Readonly<Record<string, HostTensor>>, count: number): void {
+  /** Forgets everything; the buffers stay. */
+  clear(): void {
+    this.length = 0
+    this.ids.length = 0
+  }
+
+  /** Appends what a run gave for new tokens: `present_key.N`, `present_value.N` [1, kvHeads, tokens, headDim]. */
+  append(results: Readonly<Record<string, HostTensor>>, ids: readonly number[]): void {
+    const count = ids.length
     this.reserve(this.length + count)
     for (let i = 0; i < this.shape.layers; i++) {
       this.insert(this.keys[i]!, results[`present_key.${i}`]!, count)
       this.insert(this.values[i]!, results[`present_value.${i}`]!, count)
     }
     this.length += count
+    this.ids.push(...ids)
   }
 
   private insert(buffer: Float32Array, present: HostTensor, count: number): void {

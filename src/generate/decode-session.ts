@@ -59,18 +59,27 @@ export class DecodeSession {
   }
 
   /**
-   * Appends tokens to the sequence of a cache.
+   * Appends tokens to the sequence of a cache. A sequence that outgrows the short angles of LongRoPE is read anew, as in
+   * transformers: its cached keys were rotated by them.
    * @returns the logits after the last of them, [vocabulary]
    */
   async run(ids: readonly number[], cache: KvCache, adapter: Readonly<Record<string, HostTensor>>): Promise<Float32Array> {
+    const { rereadAbove = Infinity } = this.cacheShape
+    const length = cache.length + ids.length
+    let unread = ids
+    if (cache.length <= rereadAbove && length > rereadAbove) {
+      unread = [...cache.ids, ...ids]
+      cache.clear()
+    }
     for (let start = 0; ; start += PREFILL) {
-      const logits = await this.step(ids.slice(start, start + PREFILL), cache, adapter)
-      if (start + PREFILL >= ids.length) return logits
+      const logits = await this.step(unread.slice(start, start + PREFILL), length, cache, adapter)
+      if (start + PREFILL >= unread.length) return logits
     }
   }
 
   private async step(
     ids: readonly number[],
+    rowLength: number,
     cache: KvCache,
     adapter: Readonly<Record<string, HostTensor>>,
   ): Promise<Float32Array> {
@@ -80,13 +89,14 @@ export class DecodeSession {
       input_ids: row(ids),
       attention_mask: row(new Array<number>(n).fill(1)),
       position_ids: row(ids.map((_, i) => cache.length + i)),
+      row_length: int64([1], [rowLength]),
       ...cache.feeds(),
       ...adapter,
     }
-    // Not every architecture asks for positions or the length of the cache.
+    // Not every architecture asks for positions, or for lengths of the cache and the row.
     const wanted = Object.fromEntries(Object.entries(feeds).filter(([name]) => this.inputs.has(name)))
     const results = await this.session.run(wanted)
-    cache.append(results, n)
+    cache.append(results, ids)
     return results['logits']!.data as Float32Array
   }
 }

@@ -39,52 +39,62 @@ async function withoutCache(subject: Model | Adapter, prompt: readonly number[],
   return ids.slice(prompt.length)
 }
 
-describe.each(['gpt2', 'gpt2-all-linear', 'llama', 'llama-rslora', 'llama-patterns', 'mistral', 'qwen2', 'qwen3'])(
-  'generate with %s',
-  (name) => {
-    const folder = `test/fixtures/golden/peft/${name}`
-    // Longer than mistral's window of 8; small enough for gpt2's 32 positions.
-    const prompt = [5, 17, 60, 3, 88, 41, 9, 22, 70, 13, 2 + 30]
-    const count = 16
+describe.each([
+  'gpt2',
+  'gpt2-all-linear',
+  'llama',
+  'llama-rslora',
+  'llama-patterns',
+  'mistral',
+  'qwen2',
+  'qwen3',
+  'gemma2',
+  'gemma3',
+  'phi3',
+  'gpt_neox',
+])('generate with %s', (name) => {
+  const folder = `test/fixtures/golden/peft/${name}`
+  // Longer than mistral's window of 8; small enough for gpt2's 32 positions.
+  const prompt = [5, 17, 60, 3, 88, 41, 9, 22, 70, 13, 2 + 30]
+  const count = 16
 
-    it('gives the tokens of the model without a cache: base, adapter and merged model', async () => {
-      const model = await loadModel(`${folder}/model`, { threads: 1 })
-      const adapter = await loadAdapter(model, `${folder}/adapter-trained`)
-      const options = { inputIds: prompt, maxNewTokens: count }
-      const expected = await withoutCache(model, prompt, count)
-      const base = await generate(model, options)
-      // A text ends at the model's end token; until there it must be the same.
-      expect(base.ids).toEqual(expected.slice(0, base.ids.length))
-      expect(base.ids.length === count || base.finishReason === 'eos').toBe(true)
-      const adapted = await generate(adapter, options)
-      expect(adapted.ids).toEqual((await withoutCache(adapter, prompt, count)).slice(0, adapted.ids.length))
+  it('gives the tokens of the model without a cache: base, adapter and merged model', async () => {
+    const model = await loadModel(`${folder}/model`, { threads: 1 })
+    const adapter = await loadAdapter(model, `${folder}/adapter-trained`)
+    const options = { inputIds: prompt, maxNewTokens: count }
+    const expected = await withoutCache(model, prompt, count)
+    const base = await generate(model, options)
+    // A text ends at the model's end token; until there it must be the same.
+    expect(base.ids).toEqual(expected.slice(0, base.ids.length))
+    expect(base.ids.length === count || base.finishReason === 'eos').toBe(true)
+    const adapted = await generate(adapter, options)
+    expect(adapted.ids).toEqual((await withoutCache(adapter, prompt, count)).slice(0, adapted.ids.length))
 
-      const out = join(work, name)
-      await merge(adapter).save(out)
-      expect((await generate(await loadModel(out, { threads: 1 }), options)).ids).toEqual(adapted.ids)
-    })
+    const out = join(work, name)
+    await merge(adapter).save(out)
+    expect((await generate(await loadModel(out, { threads: 1 }), options)).ids).toEqual(adapted.ids)
+  })
 
-    it('gives the logits of PyTorch with the adapter after a prefill in one run and token by token', async () => {
-      const tensors = await tensorsOf(`${folder}/tensors.safetensors`)
-      const ids = await hostTensor(tensors, 'input.input_ids')
-      const logits = await floats(tensors, 'logits')
-      const adapter = await loadAdapter(await loadModel(`${folder}/model`, { threads: 1 }), `${folder}/adapter`)
-      const [, length] = ids.shape as [number, number]
-      const mask = (await hostTensor(tensors, 'input.attention_mask')).data as BigInt64Array
-      const row = 0
-      const real = Array.from({ length }, (_, i) => mask[row * length + i]).filter((m) => m === 1n).length
-      const tokens = Array.from((ids.data as BigInt64Array).subarray(row * length, row * length + real), Number)
-      const session = await DecodeSession.for(adapter.model, adapter.targets, length)
-      const whole = await session.run(tokens, session.newCache(), scaledTensors(adapter))
-      const at = (position: number): Float32Array =>
-        logits.subarray((row * length + position) * 96, (row * length + position + 1) * 96)
-      expect(relativeError(whole, at(real - 1))).toBeLessThan(1e-5)
-      const cache = session.newCache()
-      for (let i = 0; i < real; i++)
-        expect(relativeError(await session.run([tokens[i]!], cache, scaledTensors(adapter)), at(i))).toBeLessThan(1e-5)
-    })
-  },
-)
+  it('gives the logits of PyTorch with the adapter after a prefill in one run and token by token', async () => {
+    const tensors = await tensorsOf(`${folder}/tensors.safetensors`)
+    const ids = await hostTensor(tensors, 'input.input_ids')
+    const logits = await floats(tensors, 'logits')
+    const adapter = await loadAdapter(await loadModel(`${folder}/model`, { threads: 1 }), `${folder}/adapter`)
+    const [, length] = ids.shape as [number, number]
+    const mask = (await hostTensor(tensors, 'input.attention_mask')).data as BigInt64Array
+    const row = 0
+    const real = Array.from({ length }, (_, i) => mask[row * length + i]).filter((m) => m === 1n).length
+    const tokens = Array.from((ids.data as BigInt64Array).subarray(row * length, row * length + real), Number)
+    const session = await DecodeSession.for(adapter.model, adapter.targets, length)
+    const whole = await session.run(tokens, session.newCache(), scaledTensors(adapter))
+    const at = (position: number): Float32Array =>
+      logits.subarray((row * length + position) * 96, (row * length + position + 1) * 96)
+    expect(relativeError(whole, at(real - 1))).toBeLessThan(1e-5)
+    const cache = session.newCache()
+    for (let i = 0; i < real; i++)
+      expect(relativeError(await session.run([tokens[i]!], cache, scaledTensors(adapter)), at(i))).toBeLessThan(1e-5)
+  })
+})
 
 describe('generate', () => {
   const open = (): Promise<Model> => loadModel('test/fixtures/golden/peft/llama/model', { threads: 1 })
