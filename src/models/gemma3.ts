@@ -79,6 +79,9 @@ export const gemma3: Architecture = {
     const text = config.object('text_config')
     if (text === undefined)
       throw new InvalidModelError(`${config.source}: key "text_config" is missing; model type "gemma3" needs it`)
-    return build(model, text.withDefaults({ model_type: 'gemma3_text' }), task, 'model.language_model')
+    // The class that carries the head has the word on what the head shares.
+    const tied = config.boolean('tie_word_embeddings', true)
+    const json = { model_type: 'gemma3_text', ...text.json, tie_word_embeddings: tied }
+    return build(model, new ConfigReader(json, text.source), task, 'model.language_model')
   },
 }

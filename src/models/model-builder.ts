@@ -29,6 +29,8 @@ export class ModelBuilder {
   readonly b: GraphBuilder
   /** Shape of every weight the architecture asked for, in order. */
   readonly requested = new Map<string, readonly number[]>()
+  /** Those of them that norms add to a scale of 1 (Gemma): fresh ones are 0. */
+  readonly zeroCentered = new Set<string>()
   /** What is wrong with the weights: all of it, so that one message can say it. */
   readonly problems: string[] = []
 
@@ -186,6 +188,8 @@ export class ModelBuilder {
   /** @param zeroCentered the weight is what is added to a scale of 1, as Gemma stores it */
   rmsNorm(name: string, x: Value, size: number, epsilon: number, zeroCentered = false): Value {
     const weight = this.weight(`${name}.weight`, [size])
-    return this.b.rmsNormalization(x, zeroCentered ? this.b.add(weight, 1) : weight, epsilon)
+    if (!zeroCentered) return this.b.rmsNormalization(x, weight, epsilon)
+    this.zeroCentered.add(`${name}.weight`)
+    return this.b.rmsNormalization(x, this.b.add(weight, 1), epsilon)
   }
 }

@@ -190,6 +190,11 @@ describe('randomWeights', () => {
     expect(new Set(weights.get('transformer.ln_f.bias')!.data as Float32Array)).toEqual(new Set([0]))
   })
 
+  it('has norms of 0 where they are stored minus 1', () => {
+    const weights = randomWeights(reader({ ...llama, model_type: 'gemma', head_dim: 4 }), 7)
+    expect(new Set(weights.get('model.norm.weight')!.data as Float32Array)).toEqual(new Set([0]))
+  })
+
   it('repeats with the seed, whatever else the model has', () => {
     const one = randomWeights(reader(gpt2), 3).get('transformer.wte.weight')!.data
     expect(randomWeights(reader({ ...gpt2, n_layer: 2 }), 3).get('transformer.wte.weight')!.data).toEqual(one)

@@ -134,11 +134,17 @@ export function buildLanguageModel(
 }
 
 /** Names and shapes of all weights of a model, in the order the graph asks for them. */
-export function weightShapes(config: ConfigReader): Map<string, readonly number[]> {
+export const weightShapes = (config: ConfigReader): Map<string, readonly number[]> => outline(config).requested
+
+/** Names of the weights that norms add to a scale of 1. */
+export const zeroCenteredWeights = (config: ConfigReader): ReadonlySet<string> => outline(config).zeroCentered
+
+/** The model of a config, built without weights. */
+function outline(config: ConfigReader): ModelBuilder {
   const model = new ModelBuilder('shapes', new Map(), { mode: 'full', positions: 1 })
   const architecture = findArchitecture(config)
   assemble(model, architecture, config, readTask(config, tasksOf(architecture)))
-  return model.requested
+  return model
 }
 
 export const tasksOf = (architecture: Architecture): readonly TaskName[] => architecture.tasks ?? ['causal-lm']
