@@ -16,6 +16,7 @@ export const rooms = [
     'testing',
     'models',
     'losses',
+    'metrics',
     'optim',
     'adapters',
     'formats',

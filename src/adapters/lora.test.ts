@@ -15,7 +15,7 @@ const environment = testEnvironment()
 /** The graph before and after differentiation. */
 function graphs(trainee: Trainee): { forward: Graph; backward: Graph } {
   const built = trainee.build({ mode: 'full', training: true })
-  const { graph, loss } = causalLmLoss(built.graph, { hidden: built.hidden, logits: built.logits, chunks: 2 })
+  const { graph, loss } = causalLmLoss(built.graph, { hidden: built.hidden, logits: built.graph.outputs[0]!, chunks: 2 })
   return { forward: graph, backward: gradientGraph(graph, loss, built.parameters) }
 }
 
@@ -83,7 +83,11 @@ describe('attachLora', () => {
     const adapter = addLora(model, { r: 2, targetModules: ['q_proj', 'down_proj'], initLoraWeights: false })
     const base = model.build({ mode: 'full' }).graph
     const batch = batchOf(randomRows(3))
-    const inputs = { input_ids: batch.inputIds, attention_mask: batch.attentionMask, position_ids: batch.positionIds }
+    const inputs = {
+      input_ids: batch.feeds.input_ids,
+      attention_mask: batch.feeds.attention_mask,
+      position_ids: batch.feeds.position_ids,
+    }
     const baseSession = await environment.runtime.createSession(base)
     const session = await environment.runtime.createSession(adapter.attach(base).graph)
     const logits = async (r: number): Promise<Float32Array> =>

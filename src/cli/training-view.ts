@@ -61,10 +61,12 @@ export class TrainingView {
       output.note(`step ${step}/${this.steps}  ${numbers}  lr ${digits(learningRate, 3)}`)
   }
 
-  private evaluation({ step, loss, perplexity, best }: EvalEvent): void {
+  private evaluation({ step, loss, perplexity, accuracy, pearson, best }: EvalEvent): void {
     const { color } = this.output
+    const metric = Object.entries({ perplexity, accuracy, pearson }).find(([, value]) => value !== undefined)
+    const shown = metric === undefined ? '' : `, ${metric[0]} ${digits(metric[1]!)}`
     this.output.note(
-      `step ${step}: evaluation loss ${color.bold(loss.toFixed(4))}, perplexity ${digits(perplexity)}${best ? color.green('  best so far') : ''}`,
+      `step ${step}: evaluation loss ${color.bold(loss.toFixed(4))}${shown}${best ? color.green('  best so far') : ''}`,
     )
   }
 

@@ -3,17 +3,18 @@ import type { HostTensor } from '../graph/types.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { countTargets, type Example } from './examples.js'
 
-/** Inputs of one micro-batch. All tensors are int64, [rows, longest row]. */
-export interface Batch {
-  readonly inputIds: HostTensor
-  /** 1 on tokens, 0 on padding; in packed rows the number of the example (1, 2, …). */
-  readonly attentionMask: HostTensor
-  /** 0, 1, … from each example's first token. */
-  readonly positionIds: HostTensor
-  /** Not shifted; -100 is ignored. */
-  readonly labels: HostTensor
-  /** Labels that count once shifted: the divisor of a mean loss. */
+/** Inputs of one micro-batch. */
+export interface Batch<Name extends string = string> {
+  /** Inputs of the graph by name, labels among them. The first axis counts rows. */
+  readonly feeds: Readonly<Record<Name, HostTensor>>
+  /** The feeds whose second axis counts positions, and what fills it behind a row. */
+  readonly padding: Readonly<Partial<Record<Name, number>>>
+  /** Positions of each row without the padding behind it. */
+  readonly lengths: readonly number[]
+  /** Labelled units, the divisor of a mean loss: labels that count (once shifted, for a language model), rows or images. */
   readonly tokens: number
+  /** Input positions that are no padding; images where there are none. */
+  readonly positions: number
   /** Number of rows of the tensors. */
   readonly rows: number
   /** Number of examples: more than `rows` if packed. */
@@ -22,20 +23,32 @@ export interface Batch {
   readonly truncated: number
 }
 
+/** What a language model is fed, all int64 [rows, longest row]. */
+export type TokenFeed =
+  | 'input_ids'
+  /** 1 on tokens, 0 on padding; in packed rows the number of the example (1, 2, …). */
+  | 'attention_mask'
+  /** 0, 1, … from each example's first token. */
+  | 'position_ids'
+  /** Not shifted; -100 is ignored. */
+  | 'labels'
+
 /** Examples that share one row of a batch; just one unless packed. */
-export type PackedRow = readonly Example[]
+export type PackedRow<E = Example> = readonly E[]
+
+export interface PaddingOptions {
+  readonly padTokenId: number
+  /** Padding before the tokens, for generation; after them otherwise. */
+  readonly leftPad?: boolean
+}
 
 /**
- * Pads rows to the longest of them.
+ * Pads rows of a language model to the longest of them.
  *
  * In a row of several examples each keeps its own number in the mask and its own positions, and its first label is
  * masked, so that the shift inside the loss never predicts one example's start from another's end.
- * @param options.leftPad padding before the tokens, for generation; after them otherwise
  */
-export function makeBatch(
-  rows: readonly PackedRow[],
-  options: { readonly padTokenId: number; readonly leftPad?: boolean },
-): Batch {
+export function makeBatch(rows: readonly PackedRow[], options: PaddingOptions): Batch<TokenFeed> {
   const lengths = rows.map((row) => row.reduce((sum, example) => sum + example.inputIds.length, 0))
   const width = Math.max(0, ...lengths)
   const size = rows.length * width
@@ -44,12 +57,15 @@ export function makeBatch(
   const positionIds = new BigInt64Array(size)
   const labels = new BigInt64Array(size).fill(BigInt(IGNORED_LABEL))
   let tokens = 0
+  let positions = 0
   rows.forEach((row, r) => {
     let place = r * width + (options.leftPad === true ? width - (lengths[r] ?? 0) : 0)
     row.forEach((example, number) => {
       example.inputIds.forEach((id, i) => {
+        const seen = example.attentionMask[i] ?? 0
+        positions += seen
         inputIds[place + i] = BigInt(id)
-        attentionMask[place + i] = BigInt((example.attentionMask[i] ?? 0) * (number + 1))
+        attentionMask[place + i] = BigInt(seen * (number + 1))
         positionIds[place + i] = BigInt(i)
         if (i > 0) labels[place + i] = BigInt(example.labels[i] ?? IGNORED_LABEL)
       })
@@ -60,13 +76,28 @@ export function makeBatch(
   const examples = rows.flat()
   const tensor = (data: BigInt64Array): HostTensor => ({ dtype: 'int64', shape: [rows.length, width], data })
   return {
-    inputIds: tensor(inputIds),
-    attentionMask: tensor(attentionMask),
-    positionIds: tensor(positionIds),
-    labels: tensor(labels),
+    feeds: {
+      input_ids: tensor(inputIds),
+      attention_mask: tensor(attentionMask),
+      position_ids: tensor(positionIds),
+      labels: tensor(labels),
+    },
+    padding: { input_ids: options.padTokenId, attention_mask: 0, position_ids: 0, labels: IGNORED_LABEL },
+    lengths: usedLengths(rows.length, width, attentionMask, labels),
     tokens,
+    positions,
     rows: rows.length,
     examples: examples.length,
     truncated: examples.filter((example) => example.truncated).length,
   }
+}
+
+/** Length of every row up to its last position that is seen or labelled. */
+function usedLengths(rows: number, width: number, mask: BigInt64Array, labels: BigInt64Array): number[] {
+  return Array.from({ length: rows }, (_, row) => {
+    let length = width
+    while (length > 1 && mask[row * width + length - 1] === 0n && labels[row * width + length - 1] === BigInt(IGNORED_LABEL))
+      length--
+    return length
+  })
 }

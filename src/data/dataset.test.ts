@@ -14,7 +14,7 @@ const options: DatasetOptions = { vocabularySize: 1000, maxPositions: 16 }
 /** Row i holds 2 + (7 i mod 11) tokens, all i + 1. */
 const rows = Array.from({ length: 23 }, (_, i) => ({ input_ids: new Array<number>(2 + ((7 * i) % 11)).fill(i + 1) }))
 const jsonl = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join('\n')
-const open = (values: readonly unknown[] = rows, changes: Partial<DatasetOptions> = {}): Promise<Dataset> =>
+const open = (values: readonly unknown[] = rows, changes: Partial<DatasetOptions> = {}): Promise<Dataset<Example>> =>
   openDataset(memoryFiles({ 'd.jsonl': jsonl(values) }), ['d.jsonl'], { ...options, ...changes })
 
 async function all(dataset: Dataset, iteration: IterationOptions): Promise<PositionedBatch[]> {
@@ -29,7 +29,7 @@ const list = (tensor: HostTensor): number[][] => {
 }
 /** The rows of batches, by their ids. */
 const seen = (batches: readonly PositionedBatch[]): number[] =>
-  batches.flatMap((batch) => list(batch.inputIds).flatMap((row) => [...new Set(row)].filter((id) => id !== 0)))
+  batches.flatMap((batch) => list(batch.feeds['input_ids']!).flatMap((row) => [...new Set(row)].filter((id) => id !== 0)))
 
 const example = (ids: number[], labels = ids, attentionMask = ids.map(() => 1)): Example => ({
   inputIds: ids,
@@ -42,30 +42,30 @@ const example = (ids: number[], labels = ids, attentionMask = ids.map(() => 1)):
 describe('makeBatch', () => {
   it('pads on the right', () => {
     const batch = makeBatch([[example([1, 2, 3])], [example([4, 5], [-100, 5])]], { padTokenId: 9 })
-    expect(list(batch.inputIds)).toEqual([
+    expect(list(batch.feeds['input_ids']!)).toEqual([
       [1, 2, 3],
       [4, 5, 9],
     ])
-    expect(list(batch.attentionMask)).toEqual([
+    expect(list(batch.feeds['attention_mask']!)).toEqual([
       [1, 1, 1],
       [1, 1, 0],
     ])
-    expect(list(batch.positionIds)).toEqual([
+    expect(list(batch.feeds['position_ids']!)).toEqual([
       [0, 1, 2],
       [0, 1, 0],
     ])
-    expect(list(batch.labels)).toEqual([
+    expect(list(batch.feeds['labels']!)).toEqual([
       [-100, 2, 3],
       [-100, 5, -100],
     ])
-    expect([batch.tokens, batch.rows, batch.examples, batch.labels.dtype]).toEqual([3, 2, 2, 'int64'])
+    expect([batch.tokens, batch.rows, batch.examples, batch.feeds.labels.dtype]).toEqual([3, 2, 2, 'int64'])
   })
 
   it('pads on the left for generation, positions from the first token', () => {
     const batch = makeBatch([[example([1, 2, 3])], [example([4])]], { padTokenId: 0, leftPad: true })
-    expect(list(batch.inputIds)[1]).toEqual([0, 0, 4])
-    expect(list(batch.attentionMask)[1]).toEqual([0, 0, 1])
-    expect(list(batch.positionIds)).toEqual([
+    expect(list(batch.feeds['input_ids']!)[1]).toEqual([0, 0, 4])
+    expect(list(batch.feeds['attention_mask']!)[1]).toEqual([0, 0, 1])
+    expect(list(batch.feeds['position_ids']!)).toEqual([
       [0, 1, 2],
       [0, 0, 0],
     ])
@@ -73,12 +73,12 @@ describe('makeBatch', () => {
 
   it('numbers packed examples and lets none predict the next', () => {
     const batch = makeBatch([[example([1, 2]), example([3, 4, 5], [3, 4, 5], [1, 0, 1])], [example([6])]], { padTokenId: 0 })
-    expect(list(batch.attentionMask)).toEqual([
+    expect(list(batch.feeds['attention_mask']!)).toEqual([
       [1, 1, 2, 0, 2],
       [1, 0, 0, 0, 0],
     ])
-    expect(list(batch.positionIds)[0]).toEqual([0, 1, 0, 1, 2])
-    expect(list(batch.labels)[0]).toEqual([-100, 2, -100, 4, 5])
+    expect(list(batch.feeds['position_ids']!)[0]).toEqual([0, 1, 0, 1, 2])
+    expect(list(batch.feeds['labels']!)[0]).toEqual([-100, 2, -100, 4, 5])
     expect([batch.tokens, batch.rows, batch.examples]).toEqual([3, 2, 3])
   })
 })
@@ -121,7 +121,10 @@ describe('Dataset', () => {
 
   it('needs less padding with buckets', async () => {
     const padding = (batches: PositionedBatch[]): number =>
-      batches.reduce((sum, batch) => sum + (batch.attentionMask.data as BigInt64Array).filter((value) => value === 0n).length, 0)
+      batches.reduce(
+        (sum, batch) => sum + (batch.feeds['attention_mask']!.data as BigInt64Array).filter((value) => value === 0n).length,
+        0,
+      )
     const plain = padding(await all(await open(), { batchSize: 4, shuffle: true, seed: 1 }))
     const bucketed = padding(await all(await open(), { batchSize: 4, shuffle: true, seed: 1, bucket: true }))
     expect(bucketed * 4).toBeLessThan(plain)
@@ -130,11 +133,13 @@ describe('Dataset', () => {
   it('packs rows no longer than maxLength, losing no token', async () => {
     const dataset = await open(rows, { maxLength: 14 })
     const batches = await all(dataset, { batchSize: 2, packing: true })
-    for (const batch of batches) expect(batch.inputIds.shape[1]).toBeLessThanOrEqual(14)
+    for (const batch of batches) expect(batch.feeds['input_ids']!.shape[1]).toBeLessThanOrEqual(14)
     const tokens = (batches: PositionedBatch[]): number => batches.reduce((sum, batch) => sum + batch.tokens, 0)
     expect(tokens(batches)).toBe(tokens(await all(dataset, { batchSize: 2 })))
     // No example would have fitted into the row before it.
-    const masks = batches.flatMap((batch) => list(batch.attentionMask).map((mask) => mask.filter((number) => number > 0)))
+    const masks = batches.flatMap((batch) =>
+      list(batch.feeds['attention_mask']!).map((mask) => mask.filter((number) => number > 0)),
+    )
     masks
       .slice(1)
       .forEach((mask, i) => expect((masks[i]?.length ?? 0) + mask.filter((number) => number === 1).length).toBeGreaterThan(14))
@@ -209,7 +214,7 @@ describe('Dataset', () => {
     if (tokenizer === undefined) throw new Error('no tokenizer')
     expect(tokenizer.padTokenId).toBe(5000)
     const batches = await all(await open([rows[0], rows[1]], { tokenizer }), { batchSize: 2 })
-    expect(list(batches[0]?.inputIds ?? makeBatch([], { padTokenId: 0 }).inputIds)[0]?.at(-1)).toBe(0)
+    expect(list(batches[0]!.feeds['input_ids']!)[0]?.at(-1)).toBe(0)
   })
 
   it('refuses empty data and options that do not fit', async () => {

@@ -4,12 +4,13 @@ import type { Files } from '../io/files.js'
 import { fingerprintFile } from '../util/fingerprint.js'
 import { prefetch } from '../util/prefetch.js'
 import { Random } from '../util/rng.js'
-import { makeBatch, type Batch, type PackedRow } from './batch.js'
-import { checkExampleOptions, encodeRow, type Example, type ExampleOptions } from './examples.js'
+import type { Batch, PackedRow } from './batch.js'
+import { causalLmEncoding, type AnyExample, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
+import type { Example } from './examples.js'
 import { bucket, BUCKET_WINDOW, epochOrder, type Position } from './order.js'
 import { at, openRows, type Row, type RowSource } from './rows.js'
 
-export interface DatasetOptions extends ExampleOptions {
+export interface EmptyRowOptions {
   /**
    * A row without a label that counts (an empty completion, a prompt that fills `maxLength`): `refuse` stops with an
    * error that names it, `skip` leaves it out of its batch.
@@ -18,6 +19,9 @@ export interface DatasetOptions extends ExampleOptions {
   /** Told each time a row is left out. */
   readonly onSkip?: (row: { readonly file: string; readonly line: number }) => void
 }
+
+/** Options of rows that train a language model. */
+export interface DatasetOptions extends CausalLmEncodingOptions, EmptyRowOptions {}
 
 export interface BatchOptions {
   /** Rows in a batch; the last of an epoch may have fewer. */
@@ -46,11 +50,23 @@ export interface PositionedBatch extends Batch {
 }
 
 /**
- * Opens files of rows: scans each once for the places of its rows, which is all that stays in memory.
+ * Opens files of rows for a language model, see {@link openEncodedDataset}.
  * @throws InvalidDataError if a file is of no known kind or damaged, or there is no row; InvalidOptionError if a length does not fit the model
  */
-export async function openDataset(files: Files, paths: readonly string[], options: DatasetOptions): Promise<Dataset> {
-  checkExampleOptions(options)
+export const openDataset = async (files: Files, paths: readonly string[], options: DatasetOptions): Promise<Dataset<Example>> =>
+  openEncodedDataset(files, paths, causalLmEncoding(options), options)
+
+/**
+ * Opens files of rows: scans each once for the places of its rows, which is all that stays in memory.
+ * @param encoding how the rows become examples and batches
+ * @throws InvalidDataError if a file is of no known kind or damaged, or there is no row
+ */
+export async function openEncodedDataset<E extends AnyExample>(
+  files: Files,
+  paths: readonly string[],
+  encoding: RowEncoding<E>,
+  options: EmptyRowOptions = {},
+): Promise<Dataset<E>> {
   if (paths.length === 0) throw new InvalidOptionError('no data file was given; name at least one.')
   const sources: RowSource[] = []
   const prints: string[] = []
@@ -61,7 +77,7 @@ export async function openDataset(files: Files, paths: readonly string[], option
   }
   if (sources.every((source) => source.length === 0))
     throw new InvalidDataError(`no row in ${paths.join(', ')}: the data set is empty.`)
-  return new Dataset(sources, prints.join(','), options)
+  return new Dataset(sources, prints.join(','), encoding, options)
 }
 
 /** Rows in the order they are packed, and the places in it where each packed row begins; the last place is the end. */
@@ -70,7 +86,7 @@ interface Packs {
   readonly starts: Uint32Array
 }
 
-export class Dataset {
+export class Dataset<E extends AnyExample = AnyExample> {
   /** Number of rows. */
   readonly length: number
   private packing: { readonly key: string; readonly packs: Promise<Packs> } | undefined
@@ -80,7 +96,8 @@ export class Dataset {
     private readonly sources: readonly RowSource[],
     /** Tells whether two data sets are the same: rows, sizes, first and last bytes of the files, in order. */
     readonly fingerprint: string,
-    private readonly options: DatasetOptions,
+    private readonly encoding: RowEncoding<E>,
+    private readonly options: EmptyRowOptions,
   ) {
     this.length = sources.reduce((sum, source) => sum + source.length, 0)
   }
@@ -99,23 +116,21 @@ export class Dataset {
    * The tokens and labels of a row; undefined if it has no label that counts and such rows are skipped.
    * @throws InvalidDataError naming file, line and field
    */
-  async example(index: number): Promise<Example | undefined> {
+  async example(index: number): Promise<E | undefined> {
     const row = await this.row(index)
-    const example = encodeRow(row, this.options)
+    const example = this.encoding.encode(row)
     if (example.tokens > 0) return example
     if (this.options.unlabelled === 'skip') {
       this.options.onSkip?.({ file: row.file, line: row.line })
       return undefined
     }
-    const reason = example.truncated
-      ? `all its labels were cut off at ${this.options.maxLength} tokens; raise maxLength (--max-length) or shorten the prompt`
-      : 'all its labels are masked (nothing to complete, no assistant turn, or a single token)'
+    const reason = this.encoding.emptyReason(example)
     throw new InvalidDataError(`${at(row)}: the row has no token to learn: ${reason}; or leave the row out.`)
   }
 
   /** Number of batches of an epoch. With packing all rows are tokenised once to know it. */
   async batchesPerEpoch(options: BatchOptions): Promise<number> {
-    checkBatchOptions(options)
+    this.checkBatchOptions(options)
     if (options.packing !== true) return Math.ceil(this.length / options.batchSize)
     return Math.ceil(((await this.packs(options)).starts.length - 1) / options.batchSize)
   }
@@ -126,15 +141,12 @@ export class Dataset {
    * @throws InvalidDataError naming the row that cannot be used, or if a whole epoch has no label
    */
   async *batches(options: IterationOptions): AsyncGenerator<PositionedBatch> {
-    checkBatchOptions(options)
+    this.checkBatchOptions(options)
     yield* prefetch(this.epochs(options))
   }
 
   private async *epochs(options: IterationOptions): AsyncGenerator<PositionedBatch> {
     const { start = { epoch: 0, batch: 0 }, epochs = 1 } = options
-    // A pad token that was added to the tokenizer alone has no embedding; padding is masked, so any id will do.
-    const pad = this.options.tokenizer?.padTokenId ?? 0
-    const padding = { padTokenId: pad < this.options.vocabularySize ? pad : 0, leftPad: options.leftPad ?? false }
     for (let epoch = start.epoch; epoch < start.epoch + epochs; epoch++) {
       const first = epoch === start.epoch ? start.batch : 0
       let any = first > 0
@@ -143,7 +155,7 @@ export class Dataset {
         index++
         if (rows.length === 0) continue
         any = true
-        yield { ...makeBatch(rows, padding), next: { epoch, batch: index } }
+        yield { ...this.encoding.batch(rows, options.leftPad ?? false), next: { epoch, batch: index } }
       }
       if (!any) {
         const names = this.sources.map((source) => source.file).join(', ')
@@ -155,7 +167,7 @@ export class Dataset {
   }
 
   /** The rows of each batch of an epoch, from batch `first` on. A batch may be empty if all its rows are skipped. */
-  private async *groups(epoch: number, first: number, options: BatchOptions): AsyncGenerator<PackedRow[]> {
+  private async *groups(epoch: number, first: number, options: BatchOptions): AsyncGenerator<PackedRow<E>[]> {
     const { batchSize } = options
     if (options.packing === true) return yield* this.packedGroups(epoch, first, options)
     const order = epochOrder(this.length, { ...orderOptions(options), epoch })
@@ -170,14 +182,14 @@ export class Dataset {
     epoch: number,
     first: number,
     options: BatchOptions,
-  ): AsyncGenerator<PackedRow[]> {
+  ): AsyncGenerator<PackedRow<E>[]> {
     const { batchSize } = options
     const rows = BUCKET_WINDOW * batchSize
     for (let window = Math.floor(first / BUCKET_WINDOW); window * rows < order.length; window++) {
       const indices = order.subarray(window * rows, (window + 1) * rows)
       const examples = await this.examples(indices)
       const random = options.shuffle === true ? Random.derive(options.seed ?? 0, 'bucket', epoch, window) : undefined
-      const batches = bucket(examples, (example) => example.inputIds.length, batchSize, random)
+      const batches = bucket(examples, (example) => this.encoding.lengthOf(example), batchSize, random)
       // Skipped rows may have cost batches: the count of a window stays, so that positions do.
       const count = Math.ceil(indices.length / batchSize)
       for (let i = Math.max(0, first - window * BUCKET_WINDOW); i < count; i++)
@@ -185,11 +197,11 @@ export class Dataset {
     }
   }
 
-  private async *packedGroups(epoch: number, first: number, options: BatchOptions): AsyncGenerator<PackedRow[]> {
+  private async *packedGroups(epoch: number, first: number, options: BatchOptions): AsyncGenerator<PackedRow<E>[]> {
     const { order, starts } = await this.packs(options)
     const rows = epochOrder(starts.length - 1, { ...orderOptions(options), epoch })
     for (let start = first * options.batchSize; start < rows.length; start += options.batchSize) {
-      const group: PackedRow[] = []
+      const group: PackedRow<E>[] = []
       for (const row of rows.subarray(start, start + options.batchSize)) {
         group.push(await this.examples(order.subarray(starts[row], starts[row + 1])))
       }
@@ -214,11 +226,12 @@ export class Dataset {
 
   /** Fills rows with examples in order; an example that does not fit opens the next row. */
   private async findPacks(order: Uint32Array): Promise<Packs> {
-    const capacity = this.options.maxLength ?? this.options.maxPositions
+    const capacity = this.encoding.capacity ?? 0
     const starts: number[] = []
     let used = Infinity
     for (const [place, index] of order.entries()) {
-      const length = (await this.example(index))?.inputIds.length ?? 0
+      const example = await this.example(index)
+      const length = example === undefined ? 0 : this.encoding.lengthOf(example)
       if (length > 0 && used + length > capacity) {
         starts.push(place)
         used = 0
@@ -228,8 +241,14 @@ export class Dataset {
     return { order, starts: Uint32Array.from([...starts, order.length]) }
   }
 
-  private async examples(indices: Uint32Array): Promise<Example[]> {
-    const examples: Example[] = []
+  private checkBatchOptions(options: IterationOptions): void {
+    checkBatchOptions(options)
+    if (options.packing === true && this.encoding.capacity === undefined)
+      throw new InvalidOptionError('packing is for language models: rows of this task cannot share a row of tokens.')
+  }
+
+  private async examples(indices: Uint32Array): Promise<E[]> {
+    const examples: E[] = []
     for (const index of indices) {
       const example = await this.example(index)
       if (example !== undefined) examples.push(example)

@@ -97,7 +97,8 @@ export function alpacaPrompt(instruction: string, input = ''): string {
         `### Instruction:\n${instruction}\n\n### Input:\n${input}\n\n### Response:`
 }
 
-function tokensShape(row: Row): RowShape {
+/** @param labelled whether the row's labels, one a token, are read too */
+export function tokensShape(row: Row, labelled = true): Extract<RowShape, { kind: 'tokens' }> {
   const inputIds = integersField(row, 'input_ids')
   if (inputIds.length === 0) throw new InvalidDataError(`${at(row)}: "input_ids" is empty; leave the row out.`)
   const optional = (field: string): readonly number[] | undefined => {
@@ -113,16 +114,16 @@ function tokensShape(row: Row): RowShape {
   const attentionMask = optional('attention_mask')
   const bad = attentionMask?.findIndex((value) => value !== 0 && value !== 1) ?? -1
   if (bad >= 0) throw new InvalidDataError(`${at(row)}: "attention_mask"[${bad}] is ${attentionMask?.[bad]}; expected 0 or 1.`)
-  return { kind: 'tokens', inputIds, attentionMask, labels: optional('labels') }
+  return { kind: 'tokens', inputIds, attentionMask, labels: labelled ? optional('labels') : undefined }
 }
 
-function textField(row: Row, field: string): string {
+export function textField(row: Row, field: string): string {
   const value = row.value[field]
   if (typeof value !== 'string') throw new InvalidDataError(`${at(row)}: "${field}" must be text, found ${kindOf(value)}.`)
   return value
 }
 
-function integersField(row: Row, field: string): readonly number[] {
+export function integersField(row: Row, field: string): readonly number[] {
   const value = row.value[field]
   if (!Array.isArray(value))
     throw new InvalidDataError(`${at(row)}: "${field}" must be a list of integers, found ${kindOf(value)}.`)
@@ -151,7 +152,7 @@ function messagesField(row: Row, field: string): readonly Message[] {
   return value as Message[]
 }
 
-function kindOf(value: unknown): string {
+export function kindOf(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'a list'

@@ -4,6 +4,7 @@ import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { ChatTemplate, type Rendered } from './chat-template.js'
 import type { Message } from './row-shapes.js'
+import { readSurroundings, surround, type EncodedText, type Surroundings } from './text-pairs.js'
 import { readSpecialTokens, readTokenizerFolder, type TokenizerFolder } from './tokenizer-folder.js'
 
 /** Classes whose `add_bos_token` and `add_eos_token` overrule tokenizer.json, as in transformers. */
@@ -11,7 +12,10 @@ const CLASSES_WITH_OWN_BOS = /^(CodeLlama|Llama|Gemma)Tokenizer(Fast)?$/
 
 /** What we use of the package's class; its own declarations do not resolve under Node's module rules. */
 interface HubTokenizer {
-  encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] }
+  encode(
+    text: string,
+    options?: { add_special_tokens?: boolean; text_pair?: string; return_token_type_ids?: boolean },
+  ): { ids: number[]; token_type_ids?: number[] }
   decode(ids: number[], options: { skip_special_tokens: boolean }): string
   token_to_id(token: string): number | undefined
 }
@@ -37,6 +41,11 @@ export class Tokenizer {
   readonly padTokenId: number
   readonly unkTokenId: number | undefined
   private readonly template: ChatTemplate | undefined
+  /** Byte-level tokenizers take a word's space for a part of it. */
+  private readonly wordsNeedSpace: boolean
+  /** Whether the model is told the texts of a pair apart. */
+  private readonly hasTypes: boolean
+  private pairSurroundings: Surroundings | undefined
 
   private constructor(
     private readonly inner: HubTokenizer,
@@ -54,6 +63,9 @@ export class Tokenizer {
     const { prefix, suffix } = this.surroundings(contents)
     this.prefix = prefix
     this.suffix = suffix
+    this.hasTypes = namesTypes(contents)
+    const { pre_tokenizer: splitter } = contents.tokenizer
+    this.wordsNeedSpace = componentTypes(splitter, 'pretokenizers').includes('ByteLevel')
     if (contents.template !== undefined)
       this.template = new ChatTemplate(contents.template.source, contents.template.file, special.names, clock)
   }
@@ -83,6 +95,60 @@ export class Tokenizer {
   /** Token ids of a text that is to be continued: what the tokenizer puts before, nothing after. */
   encodePrompt(text: string): number[] {
     return [...this.prefix, ...this.encode(text, { addSpecialTokens: false })]
+  }
+
+  /**
+   * A text, or two, as a model with a head reads them: with the special tokens and token types of the tokenizer's
+   * post-processor, cut to `maxLength` tokens in all by transformers' `longest_first`.
+   * @throws InvalidDataError if the post-processor changes the tokens of the texts
+   */
+  encodeTexts(texts: readonly [string] | readonly [string, string], maxLength?: number): EncodedText {
+    const ids = texts.map((text) => this.encode(text, { addSpecialTokens: false }))
+    const encoded = surround(ids, texts.length === 1 ? this.singleSurroundings() : this.aroundPairs(), maxLength)
+    return this.hasTypes ? encoded : { ...encoded, typeIds: encoded.typeIds.map(() => 0) }
+  }
+
+  /**
+   * Words as a token classifier reads them: each tokenised on its own, as text that is split into words already.
+   * @returns also the number of each token's word, -1 for special tokens
+   */
+  encodeWords(words: readonly string[], maxLength?: number): EncodedText & { readonly words: readonly number[] } {
+    const ids: number[] = []
+    const owners: number[] = []
+    words.forEach((word, index) => {
+      for (const id of this.encode(this.wordsNeedSpace ? ` ${word}` : word, { addSpecialTokens: false })) {
+        ids.push(id)
+        owners.push(index)
+      }
+    })
+    const around = this.singleSurroundings()
+    const encoded = surround([ids], around, maxLength)
+    const kept = encoded.ids.length - around.before.length - around.after.length
+    return {
+      ...encoded,
+      words: [...around.before.map(() => -1), ...owners.slice(0, kept), ...around.after.map(() => -1)],
+    }
+  }
+
+  private singleSurroundings(): Surroundings {
+    const token = (id: number) => ({ id, type: 0 })
+    return { before: this.prefix.map(token), between: [], after: this.suffix.map(token), types: [0, 0] }
+  }
+
+  private aroundPairs(): Surroundings {
+    if (this.pairSurroundings !== undefined) return this.pairSurroundings
+    const [first, second] = ['a', 'b']
+    const { ids, token_type_ids: types = [] } = this.inner.encode(first!, { text_pair: second!, return_token_type_ids: true })
+    const parts = [first!, second!].map((text) => this.encode(text, { addSpecialTokens: false }))
+    const found = readSurroundings(
+      ids.map((id, i) => ({ id, type: types[i] ?? 0 })),
+      parts,
+    )
+    if (found === undefined)
+      throw new InvalidDataError(
+        `${this.folder}/tokenizer.json: its post-processor changes the tokens of a pair of texts; such tokenizers are not supported.`,
+      )
+    return (this.pairSurroundings = found)
   }
 
   /** Text of token ids, special tokens included unless `skipSpecialTokens`. */
@@ -160,6 +226,20 @@ export class Tokenizer {
     }
     return { prefix, suffix }
   }
+}
+
+/** Whether a tokenizer tells the texts of a pair apart; RoBERTa's does not, and says so by its processor or its inputs. */
+function namesTypes({ tokenizer, config }: TokenizerFolder): boolean {
+  const inputs = config['model_input_names']
+  if (Array.isArray(inputs)) return inputs.includes('token_type_ids')
+  return !componentTypes(tokenizer['post_processor'], 'processors').includes('RobertaProcessing')
+}
+
+/** Types of a component of tokenizer.json and of those it is a sequence of. */
+function componentTypes(component: unknown, list: string): unknown[] {
+  if (typeof component !== 'object' || component === null) return []
+  const { type, [list]: inner } = component as Record<string, unknown>
+  return [type, ...(Array.isArray(inner) ? inner.flatMap((part) => componentTypes(part, list)) : [])]
 }
 
 /**

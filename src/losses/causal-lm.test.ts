@@ -24,10 +24,10 @@ function adapterOn(json: typeof llamaConfig, targetModules: string[], dropout = 
 const feedsOf = (adapter: Adapter, rows: readonly TokenRow[]): Record<string, HostTensor> => {
   const batch = batchOf(rows)
   return {
-    input_ids: batch.inputIds,
-    attention_mask: batch.attentionMask,
-    position_ids: batch.positionIds,
-    labels: batch.labels,
+    input_ids: batch.feeds.input_ids,
+    attention_mask: batch.feeds.attention_mask,
+    position_ids: batch.feeds.position_ids,
+    labels: batch.feeds.labels,
     dropout_seed: tensor('uint32', [1], [77]),
     ...Object.fromEntries(adapter.tensors),
   }

@@ -1,13 +1,16 @@
-/** @file Mean loss and perplexity over a data set. */
+/** @file Mean loss and the metrics of a task over a data set. */
 import { Adapter } from '../core/adapter.js'
-import { Model } from '../core/model.js'
+import type { Model } from '../core/model.js'
 import { Parameters } from '../core/parameters.js'
-import { openDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
+import { openDataset, openEncodedDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
+import { openRows, type Row } from '../data/rows.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import type { Objective } from './objective.js'
+import { objectiveFor, type ObjectiveOptions } from './objectives/index.js'
 import { lossOptions, LossSession } from './session.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends ObjectiveOptions {
   readonly data: string | readonly string[]
   /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
   readonly batchSize?: number
@@ -17,13 +20,32 @@ export interface EvaluateOptions {
   readonly unlabelled?: 'refuse' | 'skip'
 }
 
+/** The mean loss of a data set, and beside it what the model's task is measured by. */
 export interface Evaluation {
-  /** Mean over labelled tokens, in nats. */
+  /** Mean over labelled tokens (in nats), rows or images. */
   readonly loss: number
-  /** e to the loss. */
-  readonly perplexity: number
-  /** Labelled tokens. */
-  readonly tokens: number
+  /** Of a language model: e to the loss. */
+  readonly perplexity?: number
+  /** Of a language model: labelled tokens. */
+  readonly tokens?: number
+  /** Of every other: rows that were counted. */
+  readonly examples?: number
+  /** Share of labels (of several labels: of rows) that are right. */
+  readonly accuracy?: number
+  /** Of two classes: of class 1. Of several labels: over all. Of tokens: of entities. Of answers: overlap of positions. */
+  readonly f1?: number
+  /** Mean of the classes' F1. */
+  readonly macroF1?: number
+  /** Matthews' correlation. */
+  readonly matthews?: number
+  /** Of regression and similarity: correlation with the labels, and of their ranks. */
+  readonly pearson?: number
+  readonly spearman?: number
+  /** Of named entities. */
+  readonly precision?: number
+  readonly recall?: number
+  /** Share of answers with both positions right. */
+  readonly exactMatch?: number
 }
 
 /** A model without anything to train, as the evaluation sees it. */
@@ -33,18 +55,18 @@ const frozenTrainee = (model: Model): Trainee => ({
   totalParameters: model.parameterCount,
   build: (options) => {
     const built = model.build(options)
-    return { graph: built.graph, hidden: built.hidden, logits: built.logits, parameters: [] }
+    return { graph: built.graph, hidden: built.hidden, parameters: [] }
   },
   save: () => Promise.resolve(),
   fingerprint: '',
 })
 
 const traineeOf = (subject: Model | Adapter | Trainee): Trainee =>
-  subject instanceof Adapter ? adapterTrainee(subject) : subject instanceof Model ? frozenTrainee(subject) : subject
+  subject instanceof Adapter ? adapterTrainee(subject) : 'model' in subject ? subject : frozenTrainee(subject)
 
 /**
- * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of text. Dropout is off.
- * @throws InvalidDataError if a row, or every row, has no label
+ * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of its task. Dropout is off.
+ * @throws InvalidDataError if a row, or every row, has no label; InvalidOptionError for a loss that does not fit the task
  */
 export async function evaluate(subject: Model | Adapter | Trainee, options: EvaluateOptions): Promise<Evaluation> {
   const trainee = traineeOf(subject)
@@ -52,8 +74,9 @@ export async function evaluate(subject: Model | Adapter | Trainee, options: Eval
   const batchSize = options.batchSize ?? 8
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new InvalidOptionError(`batchSize must be a whole number of at least 1, got ${batchSize}`)
-  const dataset = await openModelDataset(model, options.data, options)
-  const session = await LossSession.create(trainee, lossOptions(model, batchSize, options.maxLength))
+  const objective = await chooseObjective(model, options.data, options)
+  const dataset = await openTaskDataset(model, objective, options.data, options)
+  const session = await LossSession.create(trainee, lossOptions(model, batchSize, options.maxLength, false, objective))
   try {
     return await evaluateDataset(session, dataset, batchSize)
   } finally {
@@ -61,32 +84,78 @@ export async function evaluate(subject: Model | Adapter | Trainee, options: Eval
   }
 }
 
-/** Opens rows for a model: its tokenizer, its vocabulary, its positions. */
-export async function openModelDataset(
+const pathsOf = (data: string | readonly string[]): readonly string[] => (typeof data === 'string' ? [data] : data)
+
+/** The objective of a model for some rows: their first one tells what the task leaves open. */
+export async function chooseObjective(
   model: Model,
   data: string | readonly string[],
-  { maxLength, unlabelled, onSkip }: { [K in 'maxLength' | 'unlabelled' | 'onSkip']?: DatasetOptions[K] | undefined } = {},
-): Promise<Dataset> {
-  const tokenizer = await model.tokenizer()
-  return openDataset(model.environment.files, typeof data === 'string' ? [data] : data, {
-    ...(tokenizer !== undefined && { tokenizer }),
-    ...(maxLength !== undefined && { maxLength }),
-    ...(unlabelled !== undefined && { unlabelled }),
-    ...(onSkip !== undefined && { onSkip }),
-    vocabularySize: model.vocabularySize,
-    maxPositions: model.maxPositions,
-  })
+  options: ObjectiveOptions,
+): Promise<Objective> {
+  const open = model.task.name === 'sequence-classification' || model.task.name === 'feature-extraction'
+  return objectiveFor(model, options, open ? await firstRow(model, pathsOf(data)) : undefined)
 }
 
-/** Token-weighted mean over all batches, in file order. */
-export async function evaluateDataset(session: LossSession, dataset: Dataset, batchSize: number): Promise<Evaluation> {
-  let sum = 0
-  let tokens = 0
-  for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 })) {
-    sum += await session.run(batch)
-    tokens += batch.tokens
+async function firstRow(model: Model, paths: readonly string[]): Promise<Row | undefined> {
+  for (const path of paths) {
+    const source = await openRows(model.environment.files, path)
+    if (source.length > 0) return source.row(0)
   }
-  if (tokens === 0) throw new InvalidDataError('the evaluation data has no labelled token')
-  const loss = sum / tokens
-  return { loss, perplexity: Math.exp(loss), tokens }
+  return undefined
+}
+
+type ModelDataOptions = { [K in 'maxLength' | 'unlabelled' | 'onSkip']?: DatasetOptions[K] | undefined }
+
+/** What the rows of a model must fit: its tokenizer, its vocabulary, its positions. */
+async function rowOptions(model: Model, { maxLength }: ModelDataOptions) {
+  const tokenizer = await model.tokenizer()
+  return {
+    ...(tokenizer !== undefined && { tokenizer }),
+    ...(maxLength !== undefined && { maxLength }),
+    ...(model.padTokenId !== undefined && { padTokenId: model.padTokenId }),
+    vocabularySize: model.vocabularySize,
+    maxPositions: model.maxPositions,
+    inputs: model.inputs,
+  }
+}
+
+const emptyRowOptions = ({ unlabelled, onSkip }: ModelDataOptions) => ({
+  ...(unlabelled !== undefined && { unlabelled }),
+  ...(onSkip !== undefined && { onSkip }),
+})
+
+/** Opens rows of text for a language model. */
+export async function openModelDataset(model: Model, data: string | readonly string[], options: ModelDataOptions = {}) {
+  const all = { ...(await rowOptions(model, options)), ...emptyRowOptions(options) }
+  return openDataset(model.environment.files, pathsOf(data), all)
+}
+
+/** Opens rows for a model and what it is trained to do. */
+export async function openTaskDataset(
+  model: Model,
+  objective: Objective,
+  data: string | readonly string[],
+  options: ModelDataOptions = {},
+): Promise<Dataset> {
+  const encoding = objective.encoding(await rowOptions(model, options))
+  return openEncodedDataset(model.environment.files, pathsOf(data), encoding, emptyRowOptions(options))
+}
+
+/** Mean over all batches, in file order, weighted by what the loss counts. */
+export async function evaluateDataset(session: LossSession, dataset: Dataset, batchSize: number): Promise<Evaluation> {
+  const { objective } = session
+  const scores = objective.scores()
+  let sum = 0
+  let count = 0
+  let examples = 0
+  for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 })) {
+    const result = await session.run(batch, scores)
+    sum += result.loss
+    count += result.count
+    examples += batch.examples
+  }
+  if (count === 0) throw new InvalidDataError('the evaluation data has no labelled token')
+  const loss = sum / count
+  if (objective.name === 'causal-lm') return { loss, perplexity: Math.exp(loss), tokens: count }
+  return { loss, ...scores.result(), examples }
 }

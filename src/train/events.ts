@@ -1,4 +1,5 @@
 /** @file What a training run reports. The command line, the HTML report and a web page only render these. */
+import type { Evaluation } from './evaluate.js'
 
 export interface StartEvent {
   readonly event: 'start'
@@ -16,23 +17,20 @@ export interface StepEvent {
   readonly step: number
   /** Pass over the data, counted from 0. */
   readonly epoch: number
-  /** Mean over the labelled tokens of the step, before its update. */
+  /** Mean over the labelled tokens, rows or images of the step, before its update. */
   readonly loss: number
   /** Global norm of the gradient before clipping. */
   readonly gradNorm: number
   readonly learningRate: number
-  /** Tokens of the step that are no padding. */
+  /** Tokens of the step that are no padding; images where there are none. */
   readonly tokens: number
   readonly tokensPerSecond: number
 }
 
-export interface EvalEvent {
+/** An evaluation with the metrics of the task: perplexity and tokens of a language model, accuracy of a classifier, … */
+export interface EvalEvent extends Evaluation {
   readonly event: 'eval'
   readonly step: number
-  readonly loss: number
-  readonly perplexity: number
-  /** Labelled tokens. */
-  readonly tokens: number
   /** Whether this is the lowest evaluation loss so far. */
   readonly best: boolean
 }

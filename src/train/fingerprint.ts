@@ -3,6 +3,7 @@ import type { Model } from '../core/model.js'
 import type { Dataset } from '../data/dataset.js'
 import { isFileTensor } from '../graph/types.js'
 import { fingerprintFile } from '../util/fingerprint.js'
+import type { Objective } from './objective.js'
 import type { ResolvedTrainOptions } from './options.js'
 import type { Trainee } from './trainee.js'
 
@@ -29,6 +30,7 @@ async function modelFingerprint({ weights, environment }: Model): Promise<string
 export async function runFingerprint(
   trainee: Trainee,
   options: ResolvedTrainOptions,
+  objective: Objective,
   dataset: Dataset,
   totalSteps: number,
 ): Promise<string> {
@@ -37,6 +39,7 @@ export async function runFingerprint(
   return JSON.stringify({
     ...{ batchSize, gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon },
     ...{ maxLength, shuffle, seed, groupByLength, packing, unlabelled },
+    ...(objective.name !== 'causal-lm' && { objective: objective.name }),
     // A constant rate without relative warm-up does not depend on the length of the run, so it may be prolonged.
     ...(schedule === 'constant' && (warmup >= 1 || warmup === 0) ? {} : { totalSteps }),
     data: dataset.fingerprint,

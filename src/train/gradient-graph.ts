@@ -3,17 +3,20 @@ import { differentiate } from '../autodiff/differentiate.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
+import type { ObjectiveGraph } from './objective.js'
 
 /** Name of the output that holds the loss, summed over labelled tokens. */
 export const LOSS_OUTPUT = 'loss'
+/** Name of the output that holds what the loss is summed over, where the batch does not tell. */
+export const COUNT_OUTPUT = 'count'
 /** Name of the output that holds every gradient, flattened and joined in the order of the parameters. */
 export const GRADIENT_OUTPUT = 'gradient'
 
 /**
- * Differentiates the loss by the parameters and joins the gradients into one vector, so that accumulation, clipping
+ * Differentiates the loss by the parameters and joins the gradients into one vector (the last output), so that accumulation, clipping
  * and the optimizer need not know the model.
  */
-export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Value[]): Graph {
+export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Value[], count?: Value): Graph {
   const { graph: result, gradients } = differentiate(graph, loss, parameters)
   const b = new GraphBuilder(result)
   const flat = parameters.map((p) => {
@@ -21,7 +24,8 @@ export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Va
     return b.emit('Reshape', [gradient, b.int64s([-1])])
   })
   result.outputs = [
-    b.emit('Identity', [loss], {}, { name: LOSS_OUTPUT }),
+    named(b, loss, LOSS_OUTPUT),
+    ...countOutput(b, count),
     flat.length === 1
       ? b.emit('Identity', [flat[0]!], {}, { name: GRADIENT_OUTPUT })
       : b.emit('Concat', flat, { axis: { type: 'int', value: 0 } }, { name: GRADIENT_OUTPUT }),
@@ -29,3 +33,19 @@ export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Va
   result.prune()
   return result
 }
+
+/** The graph of an evaluation: the loss, what it counts, and what the scores read. */
+export function lossGraph({ graph, loss, count, outputs }: ObjectiveGraph): Graph {
+  const result = graph.clone()
+  const b = new GraphBuilder(result)
+  result.outputs = [named(b, loss, LOSS_OUTPUT), ...countOutput(b, count), ...outputs]
+  result.prune()
+  return result
+}
+
+/** A value under the name of an output. @throws InvalidModelError if the graph has another of that name */
+const named = (b: GraphBuilder, value: Value, name: string): Value =>
+  value.name === name ? value : b.emit('Identity', [value], {}, { name })
+
+const countOutput = (b: GraphBuilder, count: Value | undefined): Value[] =>
+  count === undefined ? [] : [named(b, b.cast(count, 'float32'), COUNT_OUTPUT)]

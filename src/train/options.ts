@@ -1,9 +1,10 @@
 /** @file Options of a training run, their defaults and their checks. */
 import { nearestNames } from '../adapters/nearest.js'
 import { InvalidOptionError } from '../errors.js'
+import type { ObjectiveOptions } from './objectives/index.js'
 import { scheduleNames, type ScheduleName } from '../optim/schedule.js'
 
-export interface TrainOptions {
+export interface TrainOptions extends ObjectiveOptions {
   /** Files of rows: JSONL, CSV, TSV or Parquet. */
   readonly data: string | readonly string[]
   readonly evalData?: string | readonly string[]
@@ -55,9 +56,15 @@ export interface TrainOptions {
 }
 
 export type ResolvedTrainOptions = Required<
-  Omit<TrainOptions, 'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal'>
+  Omit<
+    TrainOptions,
+    'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal' | keyof ObjectiveOptions
+  >
 > &
-  Pick<TrainOptions, 'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal'>
+  Pick<
+    TrainOptions,
+    'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal' | keyof ObjectiveOptions
+  >
 
 /** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
 export const MAX_SKIPPED_IN_A_ROW = 20
@@ -68,7 +75,7 @@ const optionNames: Record<keyof TrainOptions, true> = {
   ...{ schedule: true, warmup: true, weightDecay: true, maxGradNorm: true, beta1: true, beta2: true, epsilon: true },
   ...{ maxLength: true, shuffle: true, seed: true, groupByLength: true, packing: true, unlabelled: true, evalEvery: true },
   ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
-  signal: true,
+  ...{ signal: true, loss: true, pooling: true, problemType: true },
 }
 
 function checkNames(options: object): void {

@@ -19,12 +19,11 @@ const example = (first: number, length: number): Example => {
 /** Every row of some tensors without padding, as text, to compare them in any order. */
 const rowsOf = (tensors: readonly BatchTensors[]): string[] =>
   tensors
-    .flatMap(({ inputIds, attentionMask, positionIds, labels }) => {
-      const [rows, width] = inputIds.shape as [number, number]
+    .flatMap(({ feeds }) => {
+      const tensors = ['input_ids', 'attention_mask', 'position_ids', 'labels'].map((name) => feeds[name]!)
+      const [rows, width] = tensors[0]!.shape as [number, number]
       return Array.from({ length: rows }, (_, row) =>
-        Array.from({ length: width }, (_, i) =>
-          [inputIds, attentionMask, positionIds, labels].map((t) => String(t.data[row * width + i])),
-        )
+        Array.from({ length: width }, (_, i) => tensors.map((t) => String(t.data[row * width + i])))
           .filter(([, mask, , label]) => mask !== '0' || label !== '-100')
           .join(' '),
       )
@@ -39,7 +38,7 @@ describe('batchParts', () => {
   )
 
   it('puts rows of similar length together, none padded beyond its part', () => {
-    expect(batchParts(batch, 20).map((part) => part.inputIds.shape)).toEqual([
+    expect(batchParts(batch, 20).map((part) => part.feeds['input_ids']!.shape)).toEqual([
       [2, 10],
       [4, 5],
       [1, 3],
@@ -52,18 +51,18 @@ describe('batchParts', () => {
 
   it('fills short parts up to what the graph takes at least, with padding that counts for nothing', () => {
     const parts = batchParts(batch, 20, 6)
-    expect(parts.map((part) => part.inputIds.shape[1])).toEqual([10, 6, 6])
+    expect(parts.map((part) => part.feeds['input_ids']!.shape[1])).toEqual([10, 6, 6])
     expect(rowsOf(parts)).toEqual(rowsOf([batch]))
   })
 
   it('gives a row that is longer than a part a part of its own', () => {
-    expect(batchParts(batch, 4).map((part) => part.inputIds.shape[0])).toEqual([1, 1, 1, 1, 1, 1, 1])
+    expect(batchParts(batch, 4).map((part) => part.feeds['input_ids']!.shape[0])).toEqual([1, 1, 1, 1, 1, 1, 1])
   })
 
   it('keeps labels of hidden tokens, and padding before a row', () => {
     const hidden = { ...example(1, 6), attentionMask: [1, 1, 1, 0, 0, 0] }
     const left = makeBatch([[hidden], [example(50, 8)]], { padTokenId: 0, leftPad: true })
-    expect(batchParts(left, 1).map((part) => part.inputIds.shape)).toEqual([
+    expect(batchParts(left, 1).map((part) => part.feeds['input_ids']!.shape)).toEqual([
       [1, 8],
       [1, 8],
     ])

@@ -1,10 +1,9 @@
 /** @file A batch in parts of similar length: what one run of the graph sees. */
 import type { Batch } from '../data/batch.js'
-import type { HostTensor } from '../graph/types.js'
-import { IGNORED_LABEL } from '../losses/causal-lm.js'
+import { elementCount, type HostTensor, type TypedArray } from '../graph/types.js'
 
-/** What the model reads of a batch, all int64 [rows, width]. */
-export type BatchTensors = Pick<Batch, 'inputIds' | 'attentionMask' | 'positionIds' | 'labels'>
+/** What a graph reads of a batch. */
+export type BatchTensors = Pick<Batch, 'feeds' | 'padding' | 'lengths'>
 
 /**
  * Positions of one part, rows times longest row: enough for matrix products to run at full speed, and few enough for
@@ -13,31 +12,36 @@ export type BatchTensors = Pick<Batch, 'inputIds' | 'attentionMask' | 'positionI
  */
 export const POSITIONS_PER_PART = 512
 
-const keys = ['inputIds', 'attentionMask', 'positionIds', 'labels'] as const
-const numbers = (tensor: HostTensor): BigInt64Array => tensor.data as BigInt64Array
+/** An array of any kind, as far as copying goes: all of one kind here. */
+type Numbers = BigInt64Array
 
-/** Length of every row without the padding behind it. */
-function rowLengths({ attentionMask, labels }: BatchTensors): number[] {
-  const [rows, width] = attentionMask.shape as [number, number]
-  const [mask, label] = [numbers(attentionMask), numbers(labels)]
-  return Array.from({ length: rows }, (_, row) => {
-    let length = width
-    while (length > 1 && mask[row * width + length - 1] === 0n && label[row * width + length - 1] === BigInt(IGNORED_LABEL))
-      length--
-    return length
-  })
+/** An array of the same kind, filled. */
+function filledLike(data: TypedArray, length: number, fill: number): Numbers {
+  const array = new (data.constructor as new (length: number) => Numbers)(length)
+  return array.fill((data instanceof BigInt64Array ? BigInt(fill) : fill) as bigint)
 }
 
-/** The rows of a tensor, in the given order, cut to `width` or filled up to it. */
-function takeRows(tensor: HostTensor, rows: readonly number[], width: number, fill: number): HostTensor {
-  const full = tensor.shape[1]!
-  const data = new BigInt64Array(rows.length * width).fill(BigInt(fill))
-  rows.forEach((row, i) => data.set(numbers(tensor).subarray(row * full, row * full + Math.min(width, full)), i * width))
-  return { dtype: 'int64', shape: [rows.length, width], data }
+/** The rows of a tensor, in the given order. */
+function takeRows({ dtype, shape, data }: HostTensor, rows: readonly number[]): HostTensor {
+  const size = elementCount(shape.slice(1))
+  const taken = filledLike(data, rows.length * size, 0)
+  rows.forEach((row, i) => taken.set((data as Numbers).subarray(row * size, (row + 1) * size), i * size))
+  return { dtype, shape: [rows.length, ...shape.slice(1)], data: taken }
+}
+
+/** The rows of a tensor with a second axis of positions, in the given order, cut to `width` positions or filled up to it. */
+function takePositions({ dtype, shape, data }: HostTensor, rows: readonly number[], width: number, fill: number): HostTensor {
+  const [full, inner] = [shape[1]!, elementCount(shape.slice(2))]
+  const taken = filledLike(data, rows.length * width * inner, fill)
+  const used = Math.min(width, full) * inner
+  rows.forEach((row, i) =>
+    taken.set((data as Numbers).subarray(row * full * inner, row * full * inner + used), i * width * inner),
+  )
+  return { dtype, shape: [rows.length, width, ...shape.slice(2)], data: taken }
 }
 
 /**
- * Cuts a batch into parts whose rows are of similar length. The loss is a sum over tokens, so the sum over the parts is
+ * Cuts a batch into parts whose rows are of similar length. The loss is a sum over rows, so the sum over the parts is
  * the loss of the batch, and so is that of the gradients; but no row is padded to the longest of the whole batch, and
  * memory no longer grows with the number of rows.
  *
@@ -45,18 +49,22 @@ function takeRows(tensor: HostTensor, rows: readonly number[], width: number, fi
  *
  * @param minimum shortest row that the graph takes; shorter parts get padding
  */
-export function batchParts(batch: BatchTensors, positions = POSITIONS_PER_PART, minimum = 1): BatchTensors[] {
-  const lengths = rowLengths(batch)
+export function batchParts(
+  { feeds, padding, lengths }: BatchTensors,
+  positions = POSITIONS_PER_PART,
+  minimum = 1,
+): BatchTensors[] {
   const longestFirst = lengths.map((_, row) => row).sort((a, b) => lengths[b]! - lengths[a]! || a - b)
   const parts: BatchTensors[] = []
   for (let start = 0; start < longestFirst.length;) {
     const width = Math.max(minimum, lengths[longestFirst[start]!]!)
     const count = Math.max(1, Math.floor(positions / width))
     const rows = longestFirst.slice(start, start + count)
-    const part = Object.fromEntries(
-      keys.map((key) => [key, takeRows(batch[key], rows, width, key === 'labels' ? IGNORED_LABEL : 0)]),
-    ) as Record<(typeof keys)[number], HostTensor>
-    parts.push(part)
+    const part = Object.entries(feeds).map(([name, tensor]) => {
+      const fill = padding[name]
+      return [name, fill === undefined ? takeRows(tensor, rows) : takePositions(tensor, rows, width, fill)] as const
+    })
+    parts.push({ feeds: Object.fromEntries(part), padding, lengths: rows.map((row) => lengths[row]!) })
     start += count
   }
   return parts

@@ -1,23 +1,17 @@
 /** @file The two compiled graphs of a run: gradients of a micro-batch, and the update. */
 import { float32, tensor } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
-import { causalLmLoss } from '../losses/causal-lm.js'
 import { adamWGraph, type AdamWOptions } from '../optim/adamw.js'
 import type { Model } from '../core/model.js'
 import type { Parameters } from '../core/parameters.js'
 import type { Session } from '../runtime/runtime.js'
 import { mix32 } from '../adapters/dropout.js'
-import { GRADIENT_OUTPUT, gradientGraph, LOSS_OUTPUT } from './gradient-graph.js'
+import { gradientGraph, lossGraph } from './gradient-graph.js'
+import type { Objective, Scores } from './objective.js'
+import { defaultObjective } from './objectives/index.js'
 import type { Trainee } from './trainee.js'
 import type { Batch } from '../data/batch.js'
-import { batchParts, POSITIONS_PER_PART, type BatchTensors } from './parts.js'
-
-/** Bytes of one [rows, vocabulary] array that a chunk of the loss may hold. */
-const LOSS_CHUNK_BYTES = 64 * 2 ** 20
-
-/** In how many chunks the loss is computed for at most `rows` labelled positions. */
-export const lossChunks = (rows: number, vocabulary: number): number =>
-  Math.max(1, Math.ceil((rows * vocabulary * 4) / LOSS_CHUNK_BYTES))
+import { batchParts, POSITIONS_PER_PART } from './parts.js'
 
 /** Length that the chunks of the loss are sized for when rows may be as long as the model allows. */
 const USUAL_LENGTH = 1024
@@ -34,30 +28,38 @@ export interface LossSessionOptions {
   readonly positions: number
   /** Usual number of positions in a batch, to choose the chunks of the loss; more is slower on memory, not wrong. */
   readonly tokens: number
+  readonly objective: Objective
 }
 
 /** What a loss session needs to know of its batches. */
-export function lossOptions(model: Model, batchSize: number, maxLength: number | undefined, packed = false): LossSessionOptions {
+export function lossOptions(
+  model: Model,
+  batchSize: number,
+  maxLength: number | undefined,
+  packed = false,
+  objective = defaultObjective(model),
+): LossSessionOptions {
   const positions = Math.min(maxLength ?? model.maxPositions, model.maxPositions)
-  return { packed, positions, tokens: batchSize * Math.min(positions, maxLength ?? USUAL_LENGTH) }
-}
-
-/** Inputs of the model that a batch gives. */
-function batchFeeds(batch: BatchTensors): Record<string, HostTensor> {
-  return { input_ids: batch.inputIds, attention_mask: batch.attentionMask, position_ids: batch.positionIds, labels: batch.labels }
+  return { packed, positions, tokens: batchSize * Math.min(positions, maxLength ?? USUAL_LENGTH), objective }
 }
 
 interface Compiled {
   readonly session: Session
   readonly inputs: ReadonlySet<string>
+  readonly objective: Objective
+  /** Names of the results: a model may have an output of its own called `loss`. */
+  readonly loss: string
+  readonly count: string | undefined
+  /** Beside loss and count: the gradient, or what the scores read. */
+  readonly others: readonly string[]
   /** Fewest positions of a row: one for each block of queries. */
   readonly shortest: number
 }
 
-/** Only what the graph asks for: an architecture without positions takes none, a graph without dropout no seed. */
 async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<Compiled> {
   const { model } = trainee
-  const blocks = queryBlocks(options.positions)
+  const { objective } = options
+  const blocks = objective.causal ? queryBlocks(options.positions) : 1
   const prepared = trainee.build({
     mode: 'full',
     packed: options.packed,
@@ -65,18 +67,32 @@ async function compile(trainee: Trainee, options: LossSessionOptions, training: 
     queryBlocks: blocks,
     training,
   })
-  const { graph, loss } = causalLmLoss(prepared.graph, {
+  const built = objective.attach({
+    graph: prepared.graph,
     hidden: prepared.hidden,
-    logits: prepared.logits,
-    chunks: lossChunks(Math.min(options.tokens, Math.max(POSITIONS_PER_PART, options.positions)), model.vocabularySize),
+    positions: Math.min(options.tokens, Math.max(POSITIONS_PER_PART, options.positions)),
+    vocabularySize: model.vocabularySize,
   })
-  let final = graph
-  if (training) final = gradientGraph(graph, loss, prepared.parameters)
-  else final.outputs = [loss]
+  const final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count) : lossGraph(built)
   const session = await model.environment.runtime.createSession(final)
-  return { session, inputs: new Set(final.inputs.map((i) => i.name)), shortest: blocks }
+  const [loss, ...rest] = final.outputs.map(({ name }) => name)
+  return {
+    session,
+    inputs: new Set(final.inputs.map((i) => i.name)),
+    objective,
+    loss: loss!,
+    count: built.count && rest[0],
+    others: built.count === undefined ? rest : rest.slice(1),
+    shortest: blocks,
+  }
 }
 
+/** The runs that a batch takes. */
+function runsOf(batch: Batch, { objective, shortest }: Compiled): Readonly<Record<string, HostTensor>>[] {
+  return objective.divisible ? batchParts(batch, POSITIONS_PER_PART, shortest).map((part) => part.feeds) : [batch.feeds]
+}
+
+/** Only what the graph asks for: an architecture without positions takes none, a graph without dropout no seed. */
 const only = (feeds: Record<string, HostTensor>, inputs: ReadonlySet<string>): Record<string, HostTensor> =>
   Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.has(name)))
 
@@ -84,9 +100,14 @@ const only = (feeds: Record<string, HostTensor>, inputs: ReadonlySet<string>): R
 export const dropoutSeedOf = (seed: number, microBatch: number): number =>
   mix32(mix32(seed) ^ mix32(~Math.floor(seed / 2 ** 32)) ^ Math.imul(microBatch + 1, 0x9e3779b1))
 
-export interface GradientResult {
-  /** Sum over labelled tokens. */
+export interface LossResult {
+  /** Sum over what is counted. */
   readonly loss: number
+  /** What the loss is summed over: labelled units, or what a loss of the user's own counts. */
+  readonly count: number
+}
+
+export interface GradientResult extends LossResult {
   /** Gradient of that sum, in the order of the parameters. */
   readonly gradient: Float32Array
 }
@@ -108,24 +129,26 @@ export class GradientSession {
    */
   async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
     let loss = 0
+    let count = 0
     let gradient: Float32Array | undefined
     let seed = mix32(dropoutSeed)
-    const { session, inputs, shortest } = this.compiled
-    for (const part of batchParts(batch, POSITIONS_PER_PART, shortest)) {
+    const { session, inputs, loss: lossName, count: countName, others } = this.compiled
+    for (const run of runsOf(batch, this.compiled)) {
       const feeds = {
-        ...batchFeeds(part),
+        ...run,
         ...Object.fromEntries(this.parameters.tensors),
         dropout_seed: tensor('uint32', [1], [seed]),
       }
       const results = await session.run(only(feeds, inputs))
-      loss += Number(results[LOSS_OUTPUT]!.data[0])
-      const addend = results[GRADIENT_OUTPUT]!.data as Float32Array
+      loss += Number(results[lossName]!.data[0])
+      if (countName !== undefined) count += Number(results[countName]!.data[0])
+      const addend = results[others[0]!]!.data as Float32Array
       if (gradient === undefined) gradient = addend
       else for (let i = 0; i < gradient.length; i++) gradient[i]! += addend[i]!
       // Each part draws its own masks.
       seed = mix32(seed + 1)
     }
-    return { loss, gradient: gradient! }
+    return { loss, count: countName === undefined ? batch.tokens : count, gradient: gradient! }
   }
 
   release(): Promise<void> {
@@ -144,15 +167,22 @@ export class LossSession {
     return new LossSession(await compile(trainee, options, false), trainee.parameters)
   }
 
-  /** Sum of the loss over the labelled tokens of a batch. */
-  async run(batch: Batch): Promise<number> {
+  get objective(): Objective {
+    return this.compiled.objective
+  }
+
+  /** @param scores told the outputs of every run */
+  async run(batch: Batch, scores?: Scores): Promise<LossResult> {
     let loss = 0
-    const { session, inputs, shortest } = this.compiled
-    for (const part of batchParts(batch, POSITIONS_PER_PART, shortest)) {
-      const results = await session.run(only({ ...batchFeeds(part), ...Object.fromEntries(this.parameters.tensors) }, inputs))
-      loss += Number(Object.values(results)[0]!.data[0])
+    let count = 0
+    const { session, inputs, loss: lossName, count: countName, others } = this.compiled
+    for (const run of runsOf(batch, this.compiled)) {
+      const results = await session.run(only({ ...run, ...Object.fromEntries(this.parameters.tensors) }, inputs))
+      loss += Number(results[lossName]!.data[0])
+      if (countName !== undefined) count += Number(results[countName]!.data[0])
+      scores?.add(Object.fromEntries(others.map((name) => [name, results[name]!])), run)
     }
-    return loss
+    return { loss, count: countName === undefined ? batch.tokens : count }
   }
 
   release(): Promise<void> {

@@ -1,12 +1,11 @@
 /** @file The training loop: an async generator of events. */
 import { Adapter } from '../core/adapter.js'
-import type { Batch } from '../data/batch.js'
 import type { BatchOptions, Dataset, PositionedBatch } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
 import { TrainingError } from '../errors.js'
 import { learningRateAt } from '../optim/schedule.js'
 import { loadCheckpoint, refuseCheckpoints, removeLeftovers, writeCheckpoint } from './checkpoint.js'
-import { evaluateDataset, openModelDataset } from './evaluate.js'
+import { chooseObjective, evaluateDataset, openTaskDataset } from './evaluate.js'
 import type { DoneEvent, EvalEvent, TrainEvent, WarningEvent } from './events.js'
 import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
@@ -82,10 +81,12 @@ class Run {
     const { out, batchSize, evalBatchSize, maxLength, packing } = options
     const skipped = new SkippedRows()
     const rows = { maxLength, unlabelled: options.unlabelled, onSkip: skipped.add }
-    const dataset = await openModelDataset(model, options.data, rows)
-    const evalDataset = options.evalData === undefined ? undefined : await openModelDataset(model, options.evalData, rows)
+    const objective = await chooseObjective(model, options.data, options)
+    const rowsOf = (data: string | readonly string[]): Promise<Dataset> => openTaskDataset(model, objective, data, rows)
+    const dataset = await rowsOf(options.data)
+    const evalDataset = options.evalData === undefined ? undefined : await rowsOf(options.evalData)
     const extent = await extentOf(dataset, options)
-    const fingerprint = await runFingerprint(trainee, options, dataset, extent.totalSteps)
+    const fingerprint = await runFingerprint(trainee, options, objective, dataset, extent.totalSteps)
 
     const open: { release(): Promise<void> }[] = []
     const opened = <T extends { release(): Promise<void> }>(session: T): T => {
@@ -110,8 +111,9 @@ class Run {
       }
       // Also the proof that the folder can be written, before hours of work depend on it.
       const log = await RunLog.open(files, out, state.step)
-      const gradients = opened(await GradientSession.create(trainee, lossOptions(model, batchSize, maxLength, packing)))
-      const evaluation = evalDataset && opened(await LossSession.create(trainee, lossOptions(model, evalBatchSize, maxLength)))
+      const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
+      const gradients = opened(await GradientSession.create(trainee, lossOf(batchSize, packing)))
+      const evaluation = evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false)))
       return new Run(trainee, options, dataset, evalDataset, skipped, extent, { update, gradients, evaluation }, log, state)
     } catch (error) {
       await Promise.all(open.map((session) => session.release()))
@@ -199,7 +201,7 @@ class Run {
     return done === true || place(value.next) > end ? undefined : value
   }
 
-  /** One update from `gradAccum` micro-batches, fewer at the end of the data, weighted by their labelled tokens. */
+  /** One update from `gradAccum` micro-batches, fewer at the end of the data, weighted by what their losses count. */
   private async *step(batches: AsyncGenerator<PositionedBatch>): AsyncGenerator<TrainEvent> {
     const { options, state, sessions } = this
     const { now } = this.trainee.model.environment
@@ -216,8 +218,8 @@ class Run {
       if (batch === undefined) break
       const result = await sessions.gradients.run(batch, dropoutSeedOf(options.seed, microBatches++))
       sum += result.loss
-      labelled += batch.tokens
-      tokens += countNonZero(batch)
+      labelled += result.count
+      tokens += batch.positions
       position = this.normalized(batch.next)
       epoch = batch.next.epoch
       if (gradient === undefined) gradient = result.gradient
@@ -324,9 +326,3 @@ const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
   bucket: o.groupByLength,
   packing: o.packing,
 })
-
-const countNonZero = ({ attentionMask }: Batch): number => {
-  let count = 0
-  for (const value of attentionMask.data as BigInt64Array) if (value !== 0n) count++
-  return count
-}

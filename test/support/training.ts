@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import type { Environment } from '../../src/core/environment.js'
+import type { FolderModel } from '../../src/core/folder-model.js'
 import { Model } from '../../src/core/model.js'
-import type { Batch } from '../../src/data/batch.js'
-import { makeBatch } from '../../src/data/batch.js'
+import { makeBatch, type Batch, type TokenFeed } from '../../src/data/batch.js'
 import { countTargets } from '../../src/data/examples.js'
 import { FileError } from '../../src/errors.js'
 import { encodeSafetensors } from '../../src/formats/safetensors.js'
@@ -47,7 +47,7 @@ export const gpt2Config: Record<string, Json> = {
 
 export { testEnvironment }
 
-export function tinyModel(json: Record<string, Json> = llamaConfig, environment = testEnvironment(), seed = 1): Model {
+export function tinyModel(json: Record<string, Json> = llamaConfig, environment = testEnvironment(), seed = 1): FolderModel {
   const config = new ConfigReader(json, 'tiny')
   return Model.fromWeights(environment, config, randomWeights(config, seed))
 }
@@ -88,7 +88,7 @@ export function writeRows(path: string, rows: readonly unknown[]): string {
   return path
 }
 
-export const batchOf = (rows: readonly TokenRow[]): Batch =>
+export const batchOf = (rows: readonly TokenRow[]): Batch<TokenFeed> =>
   makeBatch(
     rows.map(({ input_ids, labels }) => [
       { inputIds: input_ids, attentionMask: input_ids.map(() => 1), labels, tokens: countTargets(labels), truncated: false },

@@ -88,8 +88,8 @@ describe('evaluation', () => {
     const each = await Promise.all(
       randomRows(5, 6).map((row, i) => evaluate(adapter, { data: writeRows(join(folder, `one-${i}.jsonl`), [row]) })),
     )
-    const tokens = each.reduce((sum, e) => sum + e.tokens, 0)
-    const loss = each.reduce((sum, e) => sum + e.loss * e.tokens, 0) / tokens
+    const tokens = each.reduce((sum, e) => sum + e.tokens!, 0)
+    const loss = each.reduce((sum, e) => sum + e.loss * e.tokens!, 0) / tokens
     for (const batchSize of [1, 2, 5]) {
       const found = await evaluate(adapter, { data: evalData, batchSize })
       expect(relative(found.loss, loss)).toBeLessThan(1e-6)

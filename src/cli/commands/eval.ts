@@ -31,13 +31,17 @@ export const evalCommand = defineCommand({
       ...defined({ maxLength: values['max-length'] }),
     })
     if (output.json) output.printJson(result)
-    else
+    else {
+      const metrics = Object.entries(result) as [string, number][]
+      const whole = new Set(['tokens', 'examples'])
+      const shown = metrics.map(([name, value]) => (whole.has(name) ? count(value) : digits(value)))
       for (const line of table(
-        ['loss', 'perplexity', 'tokens'],
-        [[digits(result.loss), digits(result.perplexity), count(result.tokens)]],
-        [0, 1, 2],
+        metrics.map(([name]) => name),
+        [shown],
+        metrics.map((_, i) => i),
       ))
         output.print(line)
+    }
     return 0
   },
 })

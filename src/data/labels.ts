@@ -1,0 +1,115 @@
+/** @file The label of a row: a class by number or name, several of them, or numbers. */
+import { InvalidDataError } from '../errors.js'
+import { IGNORED_LABEL } from '../losses/causal-lm.js'
+import type { ProblemType, Task } from '../models/task.js'
+import { kindOf } from './row-shapes.js'
+import { at, type Row } from './rows.js'
+import { hasField } from './text-fields.js'
+
+/** The name under which a row brings its label. @throws InvalidDataError if it brings none */
+export function labelField(row: Row): string {
+  const field = ['label', 'labels'].find((name) => hasField(row, name))
+  if (field !== undefined) return field
+  const found = Object.keys(row.value).map((key) => `"${key}"`)
+  throw new InvalidDataError(
+    `${at(row)}: found the fields ${found.join(', ') || '(none)'}, but no label; expected "label" beside the text.`,
+  )
+}
+
+const integerText = /^\s*-?\d+\s*$/
+
+/**
+ * The number of a class, given as a number or by its name in `id2label`; -100 does not count.
+ * @param place what is behind the field's name in messages, such as `[3]`
+ */
+export function classNumber(row: Row, field: string, value: unknown, { numLabels, labels }: Task, place = ''): number {
+  const named = typeof value === 'string' ? labels.indexOf(value) : -1
+  const number = named >= 0 ? named : typeof value === 'string' && integerText.test(value) ? Number(value) : value
+  if (number === IGNORED_LABEL) return IGNORED_LABEL
+  if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number < numLabels) return number
+  const shown = typeof value === 'string' ? JSON.stringify(value) : kindOf(value)
+  const names = labels.length > 0 && typeof value === 'string' ? `, or one of ${some(labels)}` : ''
+  throw new InvalidDataError(
+    `${at(row)}: "${field}"${place} is ${shown}; the model has ${numLabels} labels: expected a whole number from 0 to ${numLabels - 1}${names}.`,
+  )
+}
+
+const some = (names: readonly string[]): string =>
+  names
+    .slice(0, 10)
+    .map((name) => JSON.stringify(name))
+    .join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '')
+
+/** The class of a row. */
+export function readClass(row: Row, task: Task): number {
+  const field = labelField(row)
+  return classNumber(row, field, row.value[field], task)
+}
+
+/** One number per label: a list of as many from 0 to 1, or a list of the names that apply. */
+export function readMultiLabel(row: Row, task: Task): number[] {
+  const field = labelField(row)
+  const value = listOf(row.value[field])
+  const expected = `expected a list of ${task.numLabels} numbers from 0 to 1, or of the names of the labels that apply`
+  if (!Array.isArray(value)) throw new InvalidDataError(`${at(row)}: "${field}" is ${kindOf(value)}; ${expected}.`)
+  if (value.every((entry) => typeof entry === 'string')) {
+    const given = new Set(value.map((entry, i) => classNumber(row, field, entry, task, `[${i}]`)))
+    return Array.from({ length: task.numLabels }, (_, i) => Number(given.has(i)))
+  }
+  const wrong = value.findIndex((entry) => typeof entry !== 'number' || !(entry >= 0 && entry <= 1))
+  if (wrong >= 0) throw new InvalidDataError(`${at(row)}: "${field}"[${wrong}] is ${kindOf(value[wrong])}; ${expected}.`)
+  if (value.length !== task.numLabels)
+    throw new InvalidDataError(`${at(row)}: "${field}" holds ${value.length} numbers; ${expected}.`)
+  return value as number[]
+}
+
+/** The numbers of a row to be predicted: one, or a list of as many as the model has outputs. */
+export function readNumbers(row: Row, { numLabels }: Task): number[] {
+  const field = labelField(row)
+  const value = listOf(row.value[field])
+  const list = (Array.isArray(value) ? (value as unknown[]) : [value]).map((entry) =>
+    typeof entry === 'string' && entry.trim() !== '' ? Number(entry) : entry,
+  )
+  const wrong = list.findIndex((entry) => typeof entry !== 'number' || !Number.isFinite(entry))
+  if (wrong >= 0 || list.length !== numLabels)
+    throw new InvalidDataError(
+      `${at(row)}: "${field}" is ${Array.isArray(value) ? `a list of ${list.length}` : typeof value === 'string' ? JSON.stringify(value) : kindOf(value)}; expected ${numLabels === 1 ? 'a number' : `a list of ${numLabels} numbers`}.`,
+    )
+  return list as number[]
+}
+
+/** The number under a field, or its text. @throws InvalidDataError naming file, line and field */
+export function readNumber(row: Row, field: string): number {
+  const value = row.value[field]
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  if (typeof number === 'number' && Number.isFinite(number)) return number
+  throw new InvalidDataError(`${at(row)}: "${field}" must be a number, found ${kindOf(value)}.`)
+}
+
+/** Tables hold lists as text. */
+function listOf(value: unknown): unknown {
+  if (typeof value !== 'string' || !value.trimStart().startsWith('[')) return value
+  try {
+    return JSON.parse(value)
+  } catch {
+    return value
+  }
+}
+
+/**
+ * What kind of labels a row has where the model does not say, as transformers infers it from their type: one output is
+ * regression; a class's number or name a single label; a list several labels.
+ * @throws InvalidDataError for a number that is no class, which transformers would take for several labels
+ */
+export function inferProblemType(row: Row, { numLabels, problemType }: Task): ProblemType {
+  if (problemType !== undefined) return problemType
+  if (numLabels === 1) return 'regression'
+  const field = labelField(row)
+  const value = listOf(row.value[field])
+  if (Array.isArray(value)) return 'multi_label_classification'
+  if (typeof value === 'number' && !Number.isInteger(value))
+    throw new InvalidDataError(
+      `${at(row)}: "${field}" is ${value}, but the model has ${numLabels} labels; expected a class's number or name, or a list of numbers. Regression needs a model of one label.`,
+    )
+  return 'single_label_classification'
+}

@@ -1,0 +1,154 @@
+/** @file Rows for models with a head: what the graph's inputs and the loss's labels are fed. */
+import { InvalidDataError } from '../errors.js'
+import { elementCount, type Value } from '../graph/types.js'
+import { checkExampleOptions } from './examples.js'
+import { paddingToken, type RowEncoding } from './encoding.js'
+import { batchOfFields, feedableTypes, fieldTensor, type FieldsExample, type RowTensor } from './row-tensors.js'
+import { at, type Row } from './rows.js'
+import { encodeText, readTexts, readTokens, type TextOptions, type TextTokens } from './text-fields.js'
+
+export interface TaskEncodingOptions extends TextOptions {
+  /** Fills the ends of rows; the tokenizer's unless said. */
+  readonly padTokenId?: number
+  /** What the graph takes, labels not among them. */
+  readonly inputs: readonly Value[]
+}
+
+/** The labels of one row. */
+export interface RowLabels {
+  readonly fields: Readonly<Record<string, RowTensor>>
+  /** Labelled units. */
+  readonly tokens: number
+}
+
+/** Reads the labels of a row; `tokens` are those of its text, where the model reads any. */
+export type LabelReader = (row: Row, tokens: TextTokens | undefined) => RowLabels
+
+const textInputs = new Set(['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'])
+
+export const scalarLabel = (value: number): RowTensor => ({ dtype: 'int64', shape: [], values: [value] })
+export const floatLabels = (values: readonly number[]): RowTensor => ({ dtype: 'float32', shape: [values.length], values })
+
+/** Tokens as the inputs of a graph. */
+function tokenFields({ inputIds, attentionMask, tokenTypeIds }: TextTokens, padTokenId: number): Record<string, RowTensor> {
+  const field = (values: readonly number[], pad: number): RowTensor => ({ dtype: 'int64', shape: [values.length], values, pad })
+  return {
+    input_ids: field(inputIds, padTokenId),
+    attention_mask: field(attentionMask, 0),
+    token_type_ids: field(tokenTypeIds, 0),
+    position_ids: field(
+      inputIds.map((_, i) => i),
+      0,
+    ),
+  }
+}
+
+const seen = ({ attentionMask }: TextTokens): number => attentionMask.reduce((sum, value) => sum + value, 0)
+
+/**
+ * One row of inputs and its labels.
+ *
+ * Token inputs come from the row's text, or from `input_ids` and its companions; every other input of the graph is a
+ * field of the row by the same name.
+ * @param options.keepPadding keeps the padding of tokenised rows: the loss counts positions
+ * @throws InvalidOptionError if a length does not fit the model
+ */
+export function taskEncoding(
+  options: TaskEncodingOptions,
+  readLabels: LabelReader,
+  { keepPadding = false } = {},
+): RowEncoding<FieldsExample> {
+  const { inputs } = options
+  const readsText = inputs.some(({ name }) => name === 'input_ids')
+  if (readsText) checkExampleOptions(options)
+  const padTokenId = paddingToken(options)
+  const others = inputs.filter(({ name }) => !readsText || !textInputs.has(name))
+  const positions = positionAxis(inputs)
+  return {
+    encode(row) {
+      const tokens = readsText ? readTokens(row, options, keepPadding) : undefined
+      const labels = readLabels(row, tokens)
+      const fields: Record<string, RowTensor> = {
+        ...(tokens !== undefined && tokenFields(tokens, padTokenId)),
+        ...Object.fromEntries(others.map((input) => [input.name, inputTensor(row, input, positions)])),
+        ...labels.fields,
+      }
+      checkLengths(row, fields)
+      return {
+        rows: [fields],
+        once: {},
+        length: tokens?.inputIds.length ?? 1,
+        positions: tokens === undefined ? 1 : seen(tokens),
+        tokens: labels.tokens,
+        truncated: tokens?.truncated ?? false,
+      }
+    },
+    lengthOf: (example) => example.length,
+    capacity: undefined,
+    batch: (rows) => batchOfFields(rows.flat()),
+    emptyReason,
+  }
+}
+
+/**
+ * Pairs of texts, each a row of its own in the batch, one behind the other.
+ * @param readLabels the pair's label, fed once
+ */
+export function pairEncoding(options: TaskEncodingOptions, readLabels: (row: Row) => RowLabels): RowEncoding<FieldsExample> {
+  checkExampleOptions(options)
+  const padTokenId = paddingToken(options)
+  return {
+    encode(row) {
+      const texts = readTexts(row)
+      if (texts.length !== 2)
+        throw new InvalidDataError(
+          `${at(row)}: the row holds one text, but embeddings learn from two; expected {"text", "text_pair"}.`,
+        )
+      const tokens = texts.map((text) => encodeText(row, text, options))
+      const labels = readLabels(row)
+      return {
+        rows: tokens.map((of) => tokenFields(of, padTokenId)),
+        once: labels.fields,
+        length: Math.max(...tokens.map(({ inputIds }) => inputIds.length)),
+        positions: tokens.reduce((sum, of) => sum + seen(of), 0),
+        tokens: labels.tokens,
+        truncated: tokens.some(({ truncated }) => truncated),
+      }
+    },
+    lengthOf: (example) => example.length,
+    capacity: undefined,
+    batch: (rows) => batchOfFields(rows.flat()),
+    emptyReason,
+  }
+}
+
+const emptyReason = ({ truncated }: FieldsExample): string =>
+  truncated
+    ? 'what it labels was cut off; raise maxLength (--max-length) or shorten the text'
+    : 'all its labels are masked (-100, or outside the row)'
+
+/** The name of the axis that counts positions. */
+export function positionAxis(inputs: readonly Value[]): string | undefined {
+  const axis = inputs.find(({ name }) => name === 'input_ids')?.shape?.[1]
+  return typeof axis === 'string' ? axis : undefined
+}
+
+/** A field of the row as an input of the graph. */
+export function inputTensor(row: Row, { name, dtype, shape }: Value, positions: string | undefined): RowTensor {
+  if (shape === undefined || shape.length === 0 || !feedableTypes.includes(dtype))
+    throw new InvalidDataError(
+      `${at(row)}: the model's input "${name}" (${dtype}) cannot be filled from rows; its first axis must count rows and its type be one of ${feedableTypes.join(', ')}.`,
+    )
+  return fieldTensor(row, name, dtype, shape.slice(1), positions)
+}
+
+/** Everything with an axis of positions has as many. */
+function checkLengths(row: Row, fields: Readonly<Record<string, RowTensor>>): void {
+  const lengths = Object.entries(fields).filter(([, { pad }]) => pad !== undefined)
+  const [first] = lengths
+  for (const [name, { shape, values }] of lengths)
+    if (shape[0] !== first![1].shape[0] || values.length !== elementCount(shape))
+      throw new InvalidDataError(
+        `${at(row)}: "${name}" holds ${shape[0]} positions and "${first![0]}" ${first![1].shape[0]}; they must be as many.`,
+      )
+}

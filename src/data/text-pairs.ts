@@ -1,0 +1,77 @@
+/** @file What a tokenizer's post-processor puts around one text and around two, and how both are cut to a length. */
+
+/** A text as a model with a head reads it. */
+export interface EncodedText {
+  readonly ids: readonly number[]
+  /** Which text a token belongs to, in the model's own numbers; 0 throughout where the model does not tell them apart. */
+  readonly typeIds: readonly number[]
+  readonly truncated: boolean
+}
+
+/** Tokens that stand around texts: before the first, between them, behind the last; with the type of each. */
+export interface Surroundings {
+  readonly before: readonly Token[]
+  readonly between: readonly Token[]
+  readonly after: readonly Token[]
+  /** Type of the tokens of each text. */
+  readonly types: readonly [number, number]
+}
+
+export interface Token {
+  readonly id: number
+  readonly type: number
+}
+
+/**
+ * Lengths to which two texts are cut so that both fit into `room` tokens: transformers' `longest_first` (the same as
+ * taking tokens off the longer one, one at a time).
+ */
+export function longestFirst(first: number, second: number, room: number): [number, number] {
+  if (first + second <= room) return [first, second]
+  const half = Math.floor(room / 2)
+  const short = Math.min(first, second, half)
+  return first > second ? [room - short, short] : [short, room - short]
+}
+
+/** Ids and types of texts in their surroundings, cut to `maxLength` in all. */
+export function surround(
+  texts: readonly (readonly number[])[],
+  { before, between, after, types }: Surroundings,
+  maxLength = Infinity,
+): EncodedText {
+  const [first = [], second] = texts
+  const room = Math.max(0, maxLength - before.length - between.length - after.length)
+  const lengths = second === undefined ? [Math.min(first.length, room), 0] : longestFirst(first.length, second.length, room)
+  const cut = [first, second ?? []].map((ids, i) => ids.slice(0, lengths[i]).map((id) => ({ id, type: types[i]! })))
+  const tokens = [...before, ...cut[0]!, ...between, ...cut[1]!, ...after]
+  return {
+    ids: tokens.map(({ id }) => id),
+    typeIds: tokens.map(({ type }) => type),
+    truncated: lengths[0]! < first.length || lengths[1]! < (second?.length ?? 0),
+  }
+}
+
+/**
+ * Reads the surroundings off an example.
+ * @param full ids and types of the whole
+ * @param parts ids of the texts alone
+ * @returns undefined if the parts are not found in order
+ */
+export function readSurroundings(full: readonly Token[], parts: readonly (readonly number[])[]): Surroundings | undefined {
+  const places: number[] = []
+  let from = 0
+  for (const ids of parts) {
+    while (from + ids.length <= full.length && !ids.every((id, i) => full[from + i]!.id === id)) from++
+    if (from + ids.length > full.length) return undefined
+    places.push(from)
+    from += ids.length
+  }
+  const [first, second] = [places[0]!, places[1]]
+  const endOfFirst = first + parts[0]!.length
+  return {
+    before: full.slice(0, first),
+    between: second === undefined ? [] : full.slice(endOfFirst, second),
+    after: full.slice(from),
+    types: [full[first]?.type ?? 0, (second === undefined ? undefined : full[second]?.type) ?? 0],
+  }
+}

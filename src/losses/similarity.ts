@@ -1,0 +1,81 @@
+/** @file Losses of sentence embeddings: pooled hidden states of pairs of texts, compared by their cosine. */
+import { ShapeError } from '../errors.js'
+import type { GraphBuilder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
+import { formatShape, int, type Dim, type Value } from '../graph/types.js'
+import { attachLoss, type SummedLoss } from './attach.js'
+
+/** How the states of a text become one vector: their mean over its tokens, or the first of them. */
+export type Pooling = 'mean' | 'cls'
+
+/** Norms below it are taken for it, as PyTorch's `cosine_similarity` does. */
+const EPSILON = 1e-8
+/** Rows of a batch that are pairs: text, other text, text, other text, … */
+const PAIRS = 'pairs'
+
+/** What the similarity losses read. */
+export interface EmbeddingOutput {
+  /** [batch, sequence, hidden]; the rows are the two texts of the first pair, those of the second, … */
+  readonly states: Value
+  /** int64 [batch, sequence], 0 on padding. */
+  readonly attentionMask: Value
+  readonly pooling: Pooling
+}
+
+export interface SimilarityLoss extends SummedLoss {
+  /** Cosine of each pair, [pairs]. */
+  readonly cosines: Value
+}
+
+/** Vectors of unit length for both texts of every pair, [pairs, hidden] each. */
+function embed(b: GraphBuilder, { states, attentionMask, pooling }: EmbeddingOutput): [Value, Value] {
+  const width = states.shape?.[2]
+  if (states.shape?.length !== 3 || width === undefined)
+    throw new ShapeError(
+      `the embeddings "${states.name}" must be [batch, sequence, hidden], they are ${formatShape(states.shape)}`,
+    )
+  const pooled = pooling === 'cls' ? b.gather(states, b.scalar(0, 'int64'), 1) : meanPool(b, states, attentionMask)
+  const norm = b.sqrt(b.max(b.reduceSum(b.mul(pooled, pooled), [1]), EPSILON * EPSILON))
+  const unit = b.div(pooled, norm)
+  const pairs = b.emit('Reshape', [unit, b.int64s([-1, 2, Number(width)])], {}, { shapes: [[PAIRS, 2, width as Dim]] })
+  const [left, right] = b.split(pairs, [1, 1], 1).map((part) => b.squeeze(part, [1]))
+  return [left!, right!]
+}
+
+/** Σ states·mask / Σ mask over the positions. */
+function meanPool(b: GraphBuilder, states: Value, attentionMask: Value): Value {
+  const mask = b.unsqueeze(b.cast(attentionMask, 'float32'), [2])
+  return b.div(b.reduceSum(b.mul(states, mask), [1], false), b.max(b.reduceSum(mask, [1], false), 1e-9))
+}
+
+/**
+ * (cos(a, b) − score)², summed over pairs: sentence-transformers' `CosineSimilarityLoss` times the pairs.
+ * Adds the input `score` float32 [pairs].
+ */
+export function cosineScoreLoss(graph: Graph, output: EmbeddingOutput): SimilarityLoss {
+  let cosines: Value | undefined
+  const built = attachLoss(graph, (b, result) => {
+    const [left, right] = embed(b, output)
+    cosines = b.reduceSum(b.mul(left, right), [1], false)
+    const difference = b.sub(cosines, result.addInput('score', 'float32', [PAIRS]))
+    return b.sumAll(b.mul(difference, difference))
+  })
+  return { ...built, cosines: cosines! }
+}
+
+/**
+ * −log softmax(scale · cos(a_i, b_j))[j = i], summed over pairs: every other second text of the batch is a wrong answer.
+ * InfoNCE (van den Oord et al., 2018), sentence-transformers' `MultipleNegativesRankingLoss` times the pairs.
+ * The value depends on which pairs share a batch.
+ */
+export function contrastiveLoss(graph: Graph, output: EmbeddingOutput, scale = 20): SimilarityLoss {
+  let cosines: Value | undefined
+  const built = attachLoss(graph, (b) => {
+    const [left, right] = embed(b, output)
+    cosines = b.reduceSum(b.mul(left, right), [1], false)
+    const scores = b.mul(b.matmul(left, right, { transB: true }), scale) // [pairs, pairs]
+    const normalizer = b.emit('ReduceLogSumExp', [scores, b.int64s([1])], { keepdims: int(0) })
+    return b.sumAll(b.sub(normalizer, b.mul(cosines, scale)))
+  })
+  return { ...built, cosines: cosines! }
+}

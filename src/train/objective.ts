@@ -1,0 +1,46 @@
+/** @file What a task makes of rows and graphs: examples, a summed loss, metrics. The trainer knows no task. */
+import type { RowEncoding } from '../data/encoding.js'
+import type { TaskEncodingOptions } from '../data/task-encoding.js'
+import type { Graph } from '../graph/graph.js'
+import type { HostTensor, Value } from '../graph/types.js'
+
+/** A model's graph with a loss on it. */
+export interface ObjectiveGraph {
+  readonly graph: Graph
+  /** Summed over what is counted, a scalar. */
+  readonly loss: Value
+  /** What the loss is summed over, a scalar; the batch's labelled units unless said. */
+  readonly count?: Value
+  /** What the scores read, in evaluation. */
+  readonly outputs: readonly Value[]
+}
+
+export interface LossContext {
+  /** The model's graph, its outputs the model's own, the task's first. */
+  readonly graph: Graph
+  /** Final hidden states, [batch*sequence, hidden]. */
+  readonly hidden: Value
+  /** Most labelled positions of one run, to choose the chunks of a loss over a vocabulary. */
+  readonly positions: number
+  readonly vocabularySize: number
+}
+
+/** Metrics of an evaluation, filled run by run. */
+export interface Scores {
+  /** @param outputs by the names of `ObjectiveGraph.outputs`; @param feeds what the run was fed */
+  add(outputs: Readonly<Record<string, HostTensor>>, feeds: Readonly<Record<string, HostTensor>>): void
+  /** By the names that `evaluate` gives them. */
+  result(): Readonly<Record<string, number>>
+}
+
+export interface Objective {
+  /** Tells objectives apart, in fingerprints and messages; `causal-lm` is the language model's own. */
+  readonly name: string
+  /** Whether a batch may be run in parts, whose losses add up. */
+  readonly divisible: boolean
+  /** Whether attention may be computed in blocks of queries, and rows hold several examples: causal models alone. */
+  readonly causal: boolean
+  encoding(options: TaskEncodingOptions): RowEncoding
+  attach(context: LossContext): ObjectiveGraph
+  scores(): Scores
+}

@@ -1,0 +1,72 @@
+/** @file The objective of a model: by its task, by its rows where the task leaves it open, or as the user says. */
+import type { Model } from '../../core/model.js'
+import { inferProblemType } from '../../data/labels.js'
+import { hasField } from '../../data/text-fields.js'
+import type { Row } from '../../data/rows.js'
+import { InvalidOptionError } from '../../errors.js'
+import type { Pooling } from '../../losses/similarity.js'
+import type { ProblemType } from '../../models/task.js'
+import type { Objective } from '../objective.js'
+import { causalLmObjective } from './causal-lm.js'
+import { sequenceClassification, singleLabel, tokenClassification } from './classification.js'
+import { customLoss, outputLoss, type LossFunction } from './custom.js'
+import { questionAnswering } from './question-answering.js'
+import { similarity, type SimilarityLossName } from './similarity.js'
+
+/** What the user may say of the loss. */
+export interface ObjectiveOptions {
+  /**
+   * - `cosine`, `contrastive`: of embedding models. `cosine` where rows have a score, else `contrastive`, unless said.
+   * - `output:NAME`: an output of the model itself, a scalar mean or one number a row.
+   * - a function that builds it.
+   */
+  readonly loss?: SimilarityLossName | `output:${string}` | LossFunction
+  /** How an embedding model's states become one vector, `mean` unless said. */
+  readonly pooling?: Pooling
+  /** What the labels of a sequence classifier are; the model's `problem_type`, else told by the first row. */
+  readonly problemType?: ProblemType
+}
+
+/**
+ * The objective of a model for rows such as `first`.
+ * @throws InvalidOptionError if the options do not fit the model's task; InvalidDataError if the row tells no kind of label
+ */
+export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row | undefined): Objective {
+  const { task } = model
+  const { loss, pooling, problemType } = options
+  const refuse = (name: string, of: string): never => {
+    throw new InvalidOptionError(`${name} is for ${of}, but the model is for ${task.name}`)
+  }
+  if (typeof loss === 'function') return customLoss(model, loss)
+  if (loss?.startsWith('output:')) return outputLoss(model, loss.slice('output:'.length))
+  if (loss !== undefined && loss !== 'cosine' && loss !== 'contrastive')
+    throw new InvalidOptionError(`loss must be "cosine", "contrastive", "output:NAME" or a function, got "${String(loss)}"`)
+  if (pooling !== undefined && pooling !== 'mean' && pooling !== 'cls')
+    throw new InvalidOptionError(`pooling must be "mean" or "cls", got "${String(pooling)}"`)
+  if (task.name !== 'feature-extraction') {
+    if (loss !== undefined) refuse(`loss "${loss}"`, 'embedding models (feature-extraction)')
+    if (pooling !== undefined) refuse('pooling', 'embedding models (feature-extraction)')
+  }
+  if (task.name !== 'sequence-classification' && problemType !== undefined) refuse('problemType', 'sequence classifiers')
+  switch (task.name) {
+    case 'causal-lm':
+      return causalLmObjective
+    case 'sequence-classification': {
+      const type = problemType ?? task.problemType ?? (first === undefined ? undefined : inferProblemType(first, task))
+      return sequenceClassification(task, type ?? (task.numLabels === 1 ? 'regression' : 'single_label_classification'))
+    }
+    case 'image-classification':
+      return singleLabel(task)
+    case 'token-classification':
+      return tokenClassification(task)
+    case 'question-answering':
+      return questionAnswering
+    case 'feature-extraction': {
+      const scored = first !== undefined && ['score', 'label', 'labels'].some((name) => hasField(first, name))
+      return similarity(loss ?? (scored ? 'cosine' : 'contrastive'), pooling ?? 'mean')
+    }
+  }
+}
+
+/** The objective of a model whose rows are not known. */
+export const defaultObjective = (model: Model): Objective => objectiveFor(model, {}, undefined)

@@ -1,0 +1,42 @@
+/** @file Extractive question answering: where the answer begins and ends. */
+import { readNumber } from '../../data/labels.js'
+import { scalarLabel, taskEncoding } from '../../data/task-encoding.js'
+import { at } from '../../data/rows.js'
+import { InvalidDataError } from '../../errors.js'
+import { spanLoss } from '../../losses/span.js'
+import type { Objective } from '../objective.js'
+import { spanScores } from './scores.js'
+
+/** First and last position of the answer; a position behind the row does not count, as in transformers. */
+export const questionAnswering: Objective = {
+  name: 'question-answering',
+  divisible: true,
+  causal: false,
+  encoding: (options) =>
+    taskEncoding(
+      options,
+      (row, tokens) => {
+        const length = tokens!.inputIds.length
+        const [start, end] = (['start_positions', 'end_positions'] as const).map((field) => {
+          const position = readNumber(row, field)
+          if (Number.isInteger(position)) return position
+          throw new InvalidDataError(`${at(row)}: "${field}" is ${position}; expected the whole number of a token's position.`)
+        }) as [number, number]
+        return {
+          fields: {
+            start_positions: scalarLabel(start),
+            end_positions: scalarLabel(end),
+            row_lengths: scalarLabel(length),
+          },
+          // Each end is half of the loss.
+          tokens: (Number(start < length) + Number(end < length)) / 2,
+        }
+      },
+      { keepPadding: true },
+    ),
+  attach({ graph }) {
+    const [logits] = graph.outputs
+    return { ...spanLoss(graph, logits!), outputs: [logits!] }
+  },
+  scores: spanScores,
+}
