@@ -2,7 +2,6 @@
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import type { Architecture } from './architecture.js'
-import { MASKED } from './attention.js'
 import { bert } from './bert.js'
 import { bertLayer, readBert } from './bert-layers.js'
 import type { ConfigReader } from './config-reader.js'
@@ -56,10 +55,10 @@ function positionKinds(config: ConfigReader): { c2p: boolean; p2c: boolean } {
   return { c2p: kinds.includes('c2p'), p2c: kinds.includes('p2c') }
 }
 
-/** Padding neither hears nor is heard, [batch, 1, sequence, sequence]; a row of it averages all, as in transformers. */
+/** Padding neither hears nor is heard: false there, [batch, 1, sequence, sequence]. A row of it averages all, as in transformers. */
 function pairMask({ b }: ModelBuilder, attentionMask: Value): Value {
   const real = b.cast(attentionMask, 'bool')
-  return b.where(b.and(b.unsqueeze(real, [1, 2]), b.unsqueeze(real, [1, 3])), b.scalar(0), MASKED)
+  return b.and(b.unsqueeze(real, [1, 2]), b.unsqueeze(real, [1, 3]))
 }
 
 export const debertaV2: Architecture = {

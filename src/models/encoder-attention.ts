@@ -15,7 +15,10 @@ export function paddingMask({ b }: ModelBuilder, attentionMask: Value): Value {
   return b.where(b.cast(b.unsqueeze(attentionMask, [1, 2]), 'bool'), b.scalar(0), MASKED)
 }
 
-/** Attention of all layers of an encoder; `mask` is added to the scores of each. */
+/**
+ * Attention of all layers of an encoder. A mask of floats is added to the scores of each; one of booleans replaces the
+ * scores where it is false, so that rows which hear nothing at all send no gradient back through them.
+ */
 export class EncoderAttention {
   constructor(
     private readonly model: ModelBuilder,
@@ -41,7 +44,14 @@ export class EncoderAttention {
     const { heads, headDim, tokens } = this.shape
     const products = b.matmul(q, k, { transB: true, alpha: scale })
     const scores = bias === undefined ? products : b.add(products, bias)
-    const weights = b.softmax(this.mask === undefined ? scores : b.add(scores, this.mask))
-    return b.reshape(b.transpose(b.matmul(weights, v), [0, 2, 1, 3]), [multiplyDims('batch', tokens), heads * headDim])
+    return b.reshape(b.transpose(b.matmul(b.softmax(this.masked(scores)), v), [0, 2, 1, 3]), [
+      multiplyDims('batch', tokens),
+      heads * headDim,
+    ])
+  }
+  private masked(scores: Value): Value {
+    const { b } = this.model
+    if (this.mask === undefined) return scores
+    return this.mask.dtype === 'bool' ? b.where(this.mask, scores, MASKED) : b.add(scores, this.mask)
   }
 }
