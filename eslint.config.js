@@ -41,7 +41,7 @@ export default tseslint.config(
     },
   },
   { files: nodeOnly, rules: { 'no-restricted-imports': ['error', { patterns: [noRuntime] }] } },
-  { files: ['src/runtime/ort-*.ts'], rules: { 'no-restricted-imports': 'off' } },
+  { files: ['src/runtime/ort-*.ts', 'src/runtime/onnxruntime-wasm.d.ts'], rules: { 'no-restricted-imports': 'off' } },
   {
     files: ['src/**/*.test.ts', 'src/**/*.cases.ts', 'src/**/cases.ts'],
     rules: { 'no-restricted-imports': 'off', 'lowrank/import-direction': 'off' },

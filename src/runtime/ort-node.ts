@@ -1,22 +1,16 @@
-/** @file ONNX Runtime in Node: CPU, WebGPU and CUDA. */
+/** @file ONNX Runtime in Node: CPU, WebGPU and CUDA; WebAssembly by way of `ort-web.ts`. */
 import { realpath } from 'node:fs/promises'
 import { dirname, relative, sep } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { InvalidOptionError, RuntimeError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import { isFileTensor, type DType, type HostTensor, type Initializer, type TypedArray } from '../graph/types.js'
+import { nodeFiles } from '../io/node-files.js'
 import { encodeModel } from '../onnx/encode.js'
-import type { Runtime, RuntimeOptions, Session, SessionOptions } from './runtime.js'
-
-const ERROR_ONLY = 3
-
-/** Every tensor of the graph that lies in a file, those in attributes of Constant nodes included. */
-function* fileTensors(graph: Graph): Generator<Initializer & { file: { path: string } }> {
-  for (const tensor of graph.initializers.values()) if (isFileTensor(tensor)) yield tensor
-  for (const node of graph.nodes)
-    for (const attribute of Object.values(node.attributes))
-      if (attribute.type === 'tensor' && isFileTensor(attribute.value)) yield attribute.value
-}
+import { fallbackWarning } from './device/device-report.js'
+import { lowerForDevice } from './device/lower-for-device.js'
+import { ERROR_ONLY, fileTensors, messageOf, OrtSession } from './ort-session.js'
+import { webRuntime } from './ort-web.js'
+import type { Device, Runtime, RuntimeOptions, Session, SessionOptions } from './runtime.js'
 
 /** The deepest folder that holds all files, for the runtime refuses external data outside the folder it is given. */
 function commonFolder(paths: readonly string[]): string {
@@ -25,51 +19,32 @@ function commonFolder(paths: readonly string[]): string {
   return folder
 }
 
-const toOrt = ({ dtype, data, shape }: HostTensor): Tensor => new Tensor(dtype as Tensor.Type, data as Tensor.DataType, shape)
+const devices: readonly Device[] = ['cpu', 'webgpu', 'wasm', 'cuda']
 
-const fromOrt = (tensor: Tensor): HostTensor => ({
-  dtype: tensor.type as DType,
-  shape: tensor.dims,
-  data: tensor.data as TypedArray,
-})
-
-class OrtSession implements Session {
-  constructor(
-    private readonly session: InferenceSession,
-    private readonly name: string,
-  ) {}
-
-  async run(feeds: Readonly<Record<string, HostTensor>>): Promise<Record<string, HostTensor>> {
-    for (const name of this.session.inputNames)
-      if (feeds[name] === undefined) throw new RuntimeError(`graph "${this.name}": no tensor was fed for input "${name}"`)
-    let results: InferenceSession.ReturnType
-    try {
-      results = await this.session.run(Object.fromEntries(this.session.inputNames.map((name) => [name, toOrt(feeds[name]!)])))
-    } catch (cause) {
-      const shapes = Object.entries(feeds).map(([name, t]) => `${name}: ${t.dtype} [${t.shape.join(', ')}]`)
-      throw new RuntimeError(
-        `ONNX Runtime failed on graph "${this.name}": ${(cause as Error).message} (fed ${shapes.slice(0, 6).join('; ')})`,
-        { cause },
-      )
-    }
-    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromOrt(tensor)]))
-  }
-
-  async release(): Promise<void> {
-    await this.session.release()
-  }
+/** What to do about a device that is not there, as far as the runtime's message tells. */
+function advice(device: Device, message: string): string {
+  if (device === 'webgpu' && /adapter|Vulkan|device|WebGPU/i.test(message))
+    return '; is there a GPU with a Vulkan, Metal or Direct3D 12 driver? Use device "cpu" otherwise'
+  if (device === 'cuda')
+    return '; CUDA needs Linux x64, an NVIDIA GPU and the libraries that onnxruntime-node\'s install script downloads; use device "cpu" otherwise'
+  return ''
 }
 
 /**
  * The runtime for Node. Weights stay in their files: the runtime maps them by offset.
- * @throws InvalidOptionError for a device that Node does not have
+ * @throws InvalidOptionError for an unknown device
  */
 export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
   const device = options.device ?? 'cpu'
-  if (device === 'wasm') throw new InvalidOptionError('device "wasm" is not available in Node yet; use "cpu"')
+  if (!devices.includes(device))
+    throw new InvalidOptionError(`unknown device "${device as string}"; expected one of ${devices.join(', ')}`)
+  if (device === 'wasm') return webRuntime({ ...options, device, files: nodeFiles() })
   return {
     device,
-    async createSession(graph: Graph, sessionOptions: SessionOptions = {}): Promise<Session> {
+    async createSession(original: Graph, sessionOptions: SessionOptions = {}): Promise<Session> {
+      const warning = options.onWarning && fallbackWarning(original, device)
+      if (warning !== undefined) options.onWarning?.(warning)
+      const graph = lowerForDevice(original, device)
       const real = new Map<string, string>()
       for (const { file } of fileTensors(graph)) if (!real.has(file.path)) real.set(file.path, await realpath(file.path))
       const folder = real.size === 0 ? undefined : commonFolder([...real.values()])
@@ -95,9 +70,12 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
           ...(sessionOptions.profile !== undefined && { enableProfiling: true, profileFilePrefix: sessionOptions.profile }),
           extra: { session },
         })
-        return new OrtSession(ort, graph.name)
+        return new OrtSession(ort, graph.name, Tensor)
       } catch (cause) {
-        throw new RuntimeError(`ONNX Runtime (${device}) refused graph "${graph.name}": ${(cause as Error).message}`, { cause })
+        const message = messageOf(cause)
+        throw new RuntimeError(`ONNX Runtime (${device}) refused graph "${graph.name}": ${message}${advice(device, message)}`, {
+          cause,
+        })
       }
     },
   }

@@ -7,8 +7,10 @@ export type Device = 'cpu' | 'webgpu' | 'wasm' | 'cuda'
 export interface RuntimeOptions {
   /** Where the graph runs; `cpu` unless said. */
   readonly device?: Device
-  /** Threads inside one operator; the runtime's own choice (all cores) unless said. */
+  /** Threads inside one operator; the runtime's own choice (all cores; in WebAssembly half of them, at most 4) unless said. */
   readonly threads?: number
+  /** Told what a device leaves to the CPU, for example. */
+  readonly onWarning?: (message: string) => void
 }
 
 export interface SessionOptions {

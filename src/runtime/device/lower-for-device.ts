@@ -1,0 +1,37 @@
+/** @file The last step before a session: operators that a device lacks replaced by those it has. */
+import { operatorKey } from '../../graph/allowed-ops.js'
+import { GraphBuilder } from '../../graph/builder.js'
+import type { Graph } from '../../graph/graph.js'
+import type { Node } from '../../graph/types.js'
+import type { Device } from '../runtime.js'
+import { webgpuLowerings } from './webgpu-lowerings.js'
+
+/**
+ * A graph that computes the same on a device with fewer operators. It runs after differentiation, which would otherwise
+ * find no fused operators to differentiate, and gives the same graph where the device has everything.
+ *
+ * @returns a changed clone with the inputs and outputs of the given graph, or the graph itself
+ */
+export function lowerForDevice(graph: Graph, device: Device): Graph {
+  if (device !== 'webgpu') return graph
+  const result = graph.clone()
+  const b = new GraphBuilder(result)
+  const renamed = new Map<string, string>()
+  result.nodes = []
+  for (const original of graph.nodes) {
+    const node: Node = { ...original, inputs: original.inputs.map((name) => renamed.get(name) ?? name) }
+    const key = operatorKey(node.op, node.domain)
+    const lowering = Object.hasOwn(webgpuLowerings, key) ? webgpuLowerings[key] : undefined
+    const inputs = node.inputs.map((name) => result.values.get(name))
+    const value = lowering === undefined ? undefined : b.scope(`device/${node.name}`, () => lowering(node, inputs, b))
+    if (value === undefined) result.nodes.push(node)
+    else renamed.set(node.outputs[0]!, value.name)
+  }
+  for (const { name } of graph.outputs) {
+    const from = renamed.get(name)
+    if (from === undefined) continue
+    result.nodes.push({ op: 'Identity', domain: '', name, inputs: [from], outputs: [name], attributes: {} })
+  }
+  result.prune()
+  return result
+}

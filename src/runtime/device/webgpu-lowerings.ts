@@ -1,0 +1,64 @@
+/** @file Operators without a WebGPU kernel, in operators that have one. */
+import type { GraphBuilder } from '../../graph/builder.js'
+import { elementCount, isFileTensor, isFloat, type Node, type Value } from '../../graph/types.js'
+
+/** What a device lowering sees: a node, its inputs and a builder. It gives the one output, or nothing to keep the node. */
+export type DeviceLowering = (node: Node, inputs: readonly (Value | undefined)[], b: GraphBuilder) => Value | undefined
+
+const integer = (node: Node, name: string, fallback: number): number => {
+  const attribute = node.attributes[name]
+  return attribute?.type === 'int' ? attribute.value : fallback
+}
+
+/** The last two axes exchanged. */
+const transposed = (b: GraphBuilder, x: Value): Value => {
+  const rank = x.shape!.length
+  return b.transpose(x, [...Array(rank - 2).keys(), rank - 1, rank - 2])
+}
+
+/** alpha · op(a) · op(b): one Gemm for matrices, transposed copies for batches of them. */
+const fusedMatMul: DeviceLowering = (node, [a, c], b) => {
+  if (a?.shape === undefined || c?.shape === undefined || a.shape.length < 2 || c.shape.length < 2) return undefined
+  if (integer(node, 'transBatchA', 0) !== 0 || integer(node, 'transBatchB', 0) !== 0) return undefined
+  const [transA, transB] = [integer(node, 'transA', 0) !== 0, integer(node, 'transB', 0) !== 0]
+  const scale = node.attributes['alpha']
+  const alpha = scale?.type === 'float' ? scale.value : 1
+  if (a.shape.length === 2 && c.shape.length === 2) return b.gemm(a, c, { transA, transB, alpha })
+  const product = b.matmul(transA ? transposed(b, a) : a, transB ? transposed(b, c) : c)
+  return alpha === 1 ? product : b.mul(product, alpha)
+}
+
+/** x − m − log Σ exp(x − m) with m = max x, so that nothing overflows. */
+const logSoftmax: DeviceLowering = (node, [x], b) => {
+  if (x?.shape === undefined) return undefined
+  const axis = b.axis(x, integer(node, 'axis', -1))
+  const shifted = b.sub(x, b.reduceMax(x, [axis]))
+  return b.sub(shifted, b.log(b.reduceSum(b.exp(shifted), [axis])))
+}
+
+/** A number expanded on the device, so that no array of zeros is made by the CPU and copied. Integers index: they stay. */
+const constantOfShape: DeviceLowering = (node, [shape], b) => {
+  const value = node.attributes['value']
+  if (shape === undefined || value?.type !== 'tensor' || isFileTensor(value.value) || !isFloat(value.value.dtype))
+    return undefined
+  if (elementCount(value.value.shape) !== 1) return undefined
+  const scalar = b.constant({ ...value.value, shape: [] }, node.name)
+  const known = b.graph.values.get(node.outputs[0]!)?.shape
+  return b.emit('Expand', [scalar, shape], {}, known === undefined ? {} : { shapes: [known] })
+}
+
+/** [x > 0] − [x < 0] */
+const sign: DeviceLowering = (_, [x], b) =>
+  x === undefined || !isFloat(x.dtype) ? undefined : b.sub(b.cast(b.greater(x, 0), x.dtype), b.cast(b.less(x, 0), x.dtype))
+
+/** ¬(¬x ∧ ¬y) */
+const or: DeviceLowering = (_, [x, y], b) => (x === undefined || y === undefined ? undefined : b.not(b.and(b.not(x), b.not(y))))
+
+/** Device lowerings by operator key. */
+export const webgpuLowerings: Readonly<Record<string, DeviceLowering>> = {
+  'com.microsoft.FusedMatMul': fusedMatMul,
+  LogSoftmax: logSoftmax,
+  ConstantOfShape: constantOfShape,
+  Sign: sign,
+  Or: or,
+}
