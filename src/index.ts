@@ -1,5 +1,6 @@
 /** @file lowrank: LoRA for JavaScript. Everything public of the Node entry, by name. */
 import { addLora as addLoraTo, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
+import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
 import { Model } from './core/model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
@@ -49,6 +50,16 @@ export async function inspect(path: string, options: HubOptions = {}): Promise<I
   return inspectWith((await resolveModel(path, { ...options, kind: 'any' })).path, nodeEnvironment())
 }
 
+/**
+ * Writes an adapter in another file format: PEFT, loralib's .pt, .onnx_adapter, mlx-lm; kohya and diffusers are read.
+ *
+ * @example
+ * await convert('roberta_base_lora_mnli.bin', 'mnli', { alpha: 16 })
+ */
+export const convert = (from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> =>
+  convertWith(from, to, options, nodeEnvironment())
+
+export type { Conversion, ConvertOptions } from './core/convert.js'
 export { Adapter, type LoraOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
 export type {

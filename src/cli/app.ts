@@ -1,5 +1,6 @@
 /** @file From arguments to an exit code. */
 import { LowrankError } from '../errors.js'
+import { convertCommand } from './commands/convert.js'
 import { evalCommand } from './commands/eval.js'
 import { generateCommand } from './commands/generate.js'
 import { inspectCommand } from './commands/inspect.js'
@@ -11,7 +12,14 @@ import { parseFlags } from './parse.js'
 import { terminal, type Stream } from './terminal.js'
 import { didYouMean, UsageError } from './usage-error.js'
 
-export const commands: readonly Command[] = [trainCommand, evalCommand, generateCommand, mergeCommand, inspectCommand]
+export const commands: readonly Command[] = [
+  trainCommand,
+  evalCommand,
+  generateCommand,
+  mergeCommand,
+  convertCommand,
+  inspectCommand,
+]
 
 export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const
 

@@ -1,0 +1,52 @@
+/** @file Adapters from one file format to another. */
+import { InvalidAdapterError } from '../errors.js'
+import { chooseAdapterFormat, detectAdapterFormat } from '../formats/adapter-formats.js'
+import type { AdapterReadOptions, AdapterWriteOptions } from '../formats/adapter-file.js'
+import type { Module } from '../graph/module.js'
+import type { Environment } from './environment.js'
+
+/** What the files themselves may not tell, and what is written. */
+export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules'>, AdapterWriteOptions {
+  /** Format to write, by its name; by the ending of the path unless said. */
+  readonly format?: string
+  /** Layers of the base model, which tell kinds and names that a file lacks. */
+  readonly modules?: ReadonlyMap<string, Module>
+}
+
+/** What a conversion wrote. */
+export interface Conversion {
+  readonly out: string
+  /** Name of the format read. */
+  readonly from: string
+  /** Name of the format written. */
+  readonly format: string
+  /** Tensors of the adapter, by PEFT's count. */
+  readonly tensors: number
+  /** Whether nothing was left out, rounded or assumed. */
+  readonly lossless: boolean
+  readonly notes: readonly string[]
+}
+
+/**
+ * Converts an adapter.
+ * @param from folder or file of any known format
+ * @param to folder or file; its ending names the format unless `format` does
+ * @throws InvalidAdapterError if it is damaged or cannot be said in the other format
+ * @throws InvalidOptionError if the file lacks something that an option must tell
+ */
+export async function convert(from: string, to: string, options: ConvertOptions, { files }: Environment): Promise<Conversion> {
+  const target = chooseAdapterFormat(to, options.format)
+  if ((await files.realPath(from)) === (await files.realPath(to)))
+    throw new InvalidAdapterError(`"${to}" is the adapter that is converted; choose another place to write to`)
+  const source = await detectAdapterFormat(files, from)
+  const adapter = await source.read(files, from, options)
+  const notes = [...adapter.notes, ...(await target.write(files, to, adapter, options))]
+  return {
+    out: to,
+    from: source.name,
+    format: target.name,
+    tensors: adapter.tensors.size,
+    lossless: notes.every(({ loss }) => !loss),
+    notes: notes.map(({ text }) => text),
+  }
+}
