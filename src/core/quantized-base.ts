@@ -1,0 +1,134 @@
+/** @file A quantised base on disk: packed once, kept beside the model, mapped by every later run. */
+import { bytesOf } from '../graph/constants.js'
+import type { Graph } from '../graph/graph.js'
+import {
+  bytesPerElement,
+  elementCount,
+  isFileTensor,
+  type FileTensor,
+  type HostTensor,
+  type Initializer,
+} from '../graph/types.js'
+import { FileError, InvalidModelError } from '../errors.js'
+import { loadTensor, readSafetensorsHeader, safetensorsChunks, toFloat32, type LazyTensor } from '../formats/safetensors.js'
+import type { Files } from '../io/files.js'
+import { planQuantization, quantizeProducts, type BaseScheme, type PackedMatrix, type PackedSpec } from '../quantize/index.js'
+import { fingerprintFile } from '../util/fingerprint.js'
+
+/** Folder beside the weights that holds what we derive from them. */
+export const CACHE_FOLDER = '.lowrank'
+
+/** Raised when codes or scales of a scheme are computed in another way: older files are then made again. */
+const VERSION = '1'
+
+const folderOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')))
+
+/**
+ * The graph on a quantised base. The weights are packed on first use, one matrix in memory at a time, into
+ * `.lowrank/<scheme>.safetensors` beside the model's own files; where that folder cannot be written, or the weights have
+ * no file, they are packed into memory each time.
+ *
+ * @param loss output that the forward pass ends in
+ */
+export async function quantizeBase(graph: Graph, scheme: BaseScheme, loss: string, files: Files): Promise<Graph> {
+  if (scheme === 'fp32') return graph
+  const plan = planQuantization(graph, scheme, loss)
+  if (plan.length === 0)
+    throw new InvalidModelError(
+      `the model has no frozen matrix that can be held as ${scheme}${scheme === 'int4' ? ' (their inputs must be multiples of 32)' : ''}; use --base fp32`,
+    )
+  const stored = (await onDisk(plan, scheme, files)) ?? (await inMemory(plan, files))
+  return quantizeProducts(graph, scheme, plan, (name) => stored.get(name)!)
+}
+
+const read = async (files: Files, tensor: Initializer): Promise<Float32Array> =>
+  toFloat32(isFileTensor(tensor) ? await loadTensor(files, tensor) : tensor)
+
+async function packed(plan: PackedMatrix, files: Files): Promise<readonly { name: string; tensor: HostTensor }[]> {
+  const W = await read(files, plan.matrix.tensor)
+  const bad = W.findIndex((value) => !Number.isFinite(value))
+  if (bad >= 0) throw new InvalidModelError(`tensor "${plan.matrix.name}", element ${bad} is ${W[bad]}: it cannot be quantised`)
+  const contents = plan.pack(W)
+  return plan.specs.map(({ name, dtype, shape }, i) => ({ name, tensor: { dtype, shape, data: contents[i]! } }))
+}
+
+async function inMemory(plan: readonly PackedMatrix[], files: Files): Promise<Map<string, Initializer>> {
+  const stored = new Map<string, Initializer>()
+  for (const matrix of plan) for (const { name, tensor } of await packed(matrix, files)) stored.set(name, tensor)
+  return stored
+}
+
+/** The packed tensors in the cache beside the model; undefined where there can be none. */
+async function onDisk(
+  plan: readonly PackedMatrix[],
+  scheme: BaseScheme,
+  files: Files,
+): Promise<Map<string, Initializer> | undefined> {
+  const paths = new Set<string>()
+  for (const { matrix } of plan) {
+    if (!isFileTensor(matrix.tensor)) return undefined
+    paths.add(matrix.tensor.file.path)
+  }
+  const [first] = [...paths].sort()
+  const cache = `${folderOf(first!)}/${CACHE_FOLDER}/${scheme}.safetensors`
+  const prints: string[] = []
+  for (const path of [...paths].sort()) prints.push(await fingerprintFile(files, path))
+  const key = { lowrank: VERSION, source: prints.join(',') }
+  const known = await readCache(files, cache, key, plan)
+  if (known !== undefined) return known
+  try {
+    await files.write(cache, safetensorsChunks(lazyTensors(plan, files), key))
+  } catch (error) {
+    // A read-only folder (a shared cache, a disc) is no reason not to train.
+    if (error instanceof FileError) return undefined
+    throw error
+  }
+  return readCache(files, cache, key, plan)
+}
+
+/** The tensors of a cache that was made from these weights and has all that the plan asks for. */
+async function readCache(
+  files: Files,
+  path: string,
+  key: Readonly<Record<string, string>>,
+  plan: readonly PackedMatrix[],
+): Promise<Map<string, FileTensor> | undefined> {
+  if (!(await files.exists(path))) return undefined
+  try {
+    const { tensors, metadata } = await readSafetensorsHeader(files, path)
+    if (Object.entries(key).some(([name, value]) => metadata[name] !== value)) return undefined
+    const stored = new Map<string, FileTensor>()
+    for (const { name, dtype, shape } of plan.flatMap(({ specs }) => specs)) {
+      const bytes = tensors.get(name)
+      if (bytes?.file.length !== byteLength({ dtype, shape })) return undefined
+      stored.set(name, { ...bytes, dtype, shape })
+    }
+    return stored
+  } catch (error) {
+    // A damaged cache is made again: the weights themselves are untouched.
+    if (error instanceof InvalidModelError) return undefined
+    throw error
+  }
+}
+
+const byteLength = ({ dtype, shape }: Pick<PackedSpec, 'dtype' | 'shape'>): number =>
+  elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement]
+
+/**
+ * All packed tensors as bytes: of one element type, so that the file keeps the tensors of a matrix together and each
+ * matrix is read and packed once. The plan knows their types.
+ */
+function lazyTensors(plan: readonly PackedMatrix[], files: Files): LazyTensor[] {
+  let current: { matrix: PackedMatrix; tensors: ReturnType<typeof packed> } | undefined
+  return plan.flatMap((matrix) =>
+    matrix.specs.map((spec, i) => ({
+      name: spec.name,
+      dtype: 'uint8' as const,
+      shape: [byteLength(spec)],
+      load: async () => {
+        if (current?.matrix !== matrix) current = { matrix, tensors: packed(matrix, files) }
+        return bytesOf((await current.tensors)[i]!.tensor)
+      },
+    })),
+  )
+}

@@ -1,0 +1,82 @@
+/** @file A frozen base in 8 or 4 bits: which products it concerns, what is stored, and the graph that runs on it. */
+import type { Graph } from '../graph/graph.js'
+import type { DType, Initializer, TypedArray } from '../graph/types.js'
+import { INT4_BLOCK, packInt4, packInt8 } from './pack.js'
+import { frozenMatrices, type FrozenMatrix } from './products.js'
+import { ProductRewriter } from './rewrite.js'
+
+/**
+ * How frozen weights are held: as they are; in 8 bits for each output with 8-bit activations (products run several times
+ * as fast); in 4 bits in blocks of 32 (an eighth of the memory).
+ */
+export type BaseScheme = 'fp32' | 'int8' | 'int4'
+
+export const baseSchemes: readonly BaseScheme[] = ['fp32', 'int8', 'int4']
+
+/** A tensor that a quantised matrix consists of. */
+export interface PackedSpec {
+  readonly name: string
+  readonly dtype: DType
+  readonly shape: readonly number[]
+}
+
+/** What a quantised base needs of one matrix. */
+export interface PackedMatrix {
+  readonly matrix: FrozenMatrix
+  readonly specs: readonly PackedSpec[]
+  /** The contents of `specs`, in order. @param W the weight, float32, as stored */
+  readonly pack: (W: Float32Array) => readonly TypedArray[]
+}
+
+/** Smaller matrices stay as they are: there is nothing to gain. */
+const SMALLEST = 1024
+
+/**
+ * The matrices of a training or evaluation graph that a scheme quantises, and how.
+ * @param loss output that the forward pass ends in
+ */
+export function planQuantization(graph: Graph, scheme: Exclude<BaseScheme, 'fp32'>, loss: string): PackedMatrix[] {
+  return frozenMatrices(graph, loss, SMALLEST).flatMap((matrix) => {
+    const { name, inFeatures, outFeatures, outputsFirst } = matrix
+    if (scheme === 'int8') {
+      const specs: PackedSpec[] = [
+        { name: `${name}/codes`, dtype: 'int8', shape: [inFeatures, outFeatures] },
+        { name: `${name}/codes_transposed`, dtype: 'int8', shape: [outFeatures, inFeatures] },
+        { name: `${name}/scales`, dtype: 'float32', shape: [outFeatures] },
+      ]
+      const pack = (W: Float32Array): TypedArray[] => {
+        const { codes, transposed, scales } = packInt8(W, inFeatures, outFeatures, outputsFirst)
+        return [codes, transposed, scales]
+      }
+      return [{ matrix, specs, pack }]
+    }
+    // Blocks must fill a row; the few layers of other widths stay as they are.
+    if (inFeatures % INT4_BLOCK !== 0) return []
+    const specs: PackedSpec[] = [
+      { name: `${name}/codes`, dtype: 'uint8', shape: [outFeatures, inFeatures / 2] },
+      { name: `${name}/scales`, dtype: 'float32', shape: [outFeatures * (inFeatures / INT4_BLOCK)] },
+    ]
+    const pack = (W: Float32Array): TypedArray[] => {
+      const { codes, scales } = packInt4(W, inFeatures, outFeatures, outputsFirst)
+      return [codes, scales]
+    }
+    return [{ matrix, specs, pack }]
+  })
+}
+
+/**
+ * The graph with its frozen products on quantised weights.
+ * @param stored the tensors of {@link planQuantization}, by name
+ */
+export function quantizeProducts(
+  graph: Graph,
+  scheme: Exclude<BaseScheme, 'fp32'>,
+  plan: readonly PackedMatrix[],
+  stored: (name: string) => Initializer,
+): Graph {
+  const matrices = plan.map(({ matrix }) => matrix)
+  const rewriter = new ProductRewriter(graph)
+  return scheme === 'int8' ? rewriter.int8(matrices, stored) : rewriter.int4(matrices, stored)
+}
+
+export type { FrozenMatrix } from './products.js'

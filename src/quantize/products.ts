@@ -1,0 +1,96 @@
+/** @file The products of a graph whose second operand is a frozen matrix: what a quantised base replaces. */
+import type { Graph } from '../graph/graph.js'
+import type { Initializer, Node, Value } from '../graph/types.js'
+
+/** y = alpha·x·op(W) + beta·c, from `MatMul`, `Gemm` or `FusedMatMul`. */
+export interface FrozenProduct {
+  readonly node: Node
+  /** [.., reduction] */
+  readonly x: Value
+  /** op(W) is Wᵀ. */
+  readonly transposed: boolean
+  readonly alpha: number
+  readonly addend: { readonly value: Value; readonly beta: number } | undefined
+  /** Whether the loss depends on the product; otherwise it is part of the backward pass. */
+  readonly forward: boolean
+}
+
+/** A frozen matrix and every product that reads it. */
+export interface FrozenMatrix {
+  /** Name of the initializer, without the cast that widens 16-bit weights. */
+  readonly name: string
+  readonly tensor: Initializer
+  /** W is stored [out, in] if true, [in, out] if false. */
+  readonly outputsFirst: boolean
+  readonly inFeatures: number
+  readonly outFeatures: number
+  readonly products: readonly FrozenProduct[]
+}
+
+const number = (node: Node, name: string, fallback: number): number => {
+  const attribute = node.attributes[name]
+  return attribute?.type === 'int' || attribute?.type === 'float' ? attribute.value : fallback
+}
+
+/** The product that a node computes, or undefined if it is none that can be replaced. */
+function productOf(graph: Graph, node: Node, forward: boolean): FrozenProduct | undefined {
+  const gemm = node.op === 'Gemm'
+  const fused = node.op === 'FusedMatMul'
+  if (!gemm && !fused && !(node.op === 'MatMul' && node.domain === '')) return undefined
+  if (number(node, 'transA', 0) !== 0 || number(node, 'transBatchA', 0) !== 0 || number(node, 'transBatchB', 0) !== 0)
+    return undefined
+  const x = graph.value(node.inputs[0]!)
+  if (x.dtype !== 'float32' || x.shape === undefined || x.shape.length < 2) return undefined
+  const c = gemm ? node.inputs[2] : undefined
+  return {
+    node,
+    x,
+    transposed: number(node, 'transB', 0) === 1,
+    alpha: number(node, 'alpha', 1),
+    addend: c === undefined || c === '' ? undefined : { value: graph.value(c), beta: number(node, 'beta', 1) },
+    forward,
+  }
+}
+
+/** Names of all values that `output` is computed from, itself included. */
+function ancestors(graph: Graph, output: string): Set<string> {
+  const needed = new Set([output])
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i]!
+    if (node.outputs.some((o) => needed.has(o))) for (const input of node.inputs) needed.add(input)
+  }
+  return needed
+}
+
+/**
+ * Every frozen matrix of at least `smallest` elements that is the second operand of a product of the forward pass, in
+ * the order of the graph. Other readers of the weight (an embedding that shares it with the head) keep what they read.
+ *
+ * @param loss name of the output that tells forward from backward: what it depends on is forward
+ */
+export function frozenMatrices(graph: Graph, loss: string, smallest = 0): FrozenMatrix[] {
+  const forward = ancestors(graph, loss)
+  /** Initializer behind a value, directly or behind the cast of a 16-bit weight. */
+  const source = new Map<string, string>()
+  for (const [name, tensor] of graph.initializers) if (tensor.shape.length === 2) source.set(name, name)
+  for (const node of graph.nodes)
+    if (node.op === 'Cast' && source.has(node.inputs[0]!)) source.set(node.outputs[0]!, node.inputs[0]!)
+  const products = new Map<string, FrozenProduct[]>()
+  for (const node of graph.nodes) {
+    const name = node.inputs.length > 1 ? source.get(node.inputs[1]!) : undefined
+    const product = name === undefined ? undefined : productOf(graph, node, forward.has(node.outputs[0]!))
+    if (product !== undefined) products.set(name!, [...(products.get(name!) ?? []), product])
+  }
+  return [...products].flatMap(([name, list]) => {
+    const tensor = graph.initializers.get(name)!
+    const first = list.find((p) => p.forward)
+    const floating = tensor.dtype === 'float32' || tensor.dtype === 'float16' || tensor.dtype === 'bfloat16'
+    const [rows, columns] = tensor.shape as [number, number]
+    if (first === undefined || !floating || rows * columns < smallest) return []
+    const outputsFirst = first.transposed
+    // A matrix that one layer reads as it is and another transposed has no single scale for each output.
+    if (list.some((p) => p.forward && p.transposed !== outputsFirst)) return []
+    const [outFeatures, inFeatures] = outputsFirst ? [rows, columns] : [columns, rows]
+    return [{ name, tensor, outputsFirst, inFeatures, outFeatures, products: list }]
+  })
+}
