@@ -2,7 +2,7 @@
 import { ShapeError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
-import { formatShape, int, type Dim, type Value } from '../graph/types.js'
+import { formatShape, int, type Value } from '../graph/types.js'
 import { attachLoss, type SummedLoss } from './attach.js'
 
 /** How the states of a text become one vector: their mean over its tokens, or the first of them. */
@@ -10,7 +10,7 @@ export type Pooling = 'mean' | 'cls'
 
 /** Norms below it are taken for it, as PyTorch's `cosine_similarity` does. */
 const EPSILON = 1e-8
-/** Rows of a batch that are pairs: text, other text, text, other text, … */
+/** Name of half the rows of a batch: text, other text, text, other text, … */
 const PAIRS = 'pairs'
 
 /** What the similarity losses read. */
@@ -29,17 +29,17 @@ export interface SimilarityLoss extends SummedLoss {
 
 /** Vectors of unit length for both texts of every pair, [pairs, hidden] each. */
 function embed(b: GraphBuilder, { states, attentionMask, pooling }: EmbeddingOutput): [Value, Value] {
-  const width = states.shape?.[2]
-  if (states.shape?.length !== 3 || width === undefined)
+  if (states.shape?.length !== 3)
     throw new ShapeError(
       `the embeddings "${states.name}" must be [batch, sequence, hidden], they are ${formatShape(states.shape)}`,
     )
   const pooled = pooling === 'cls' ? b.gather(states, b.scalar(0, 'int64'), 1) : meanPool(b, states, attentionMask)
   const norm = b.sqrt(b.max(b.reduceSum(b.mul(pooled, pooled), [1]), EPSILON * EPSILON))
   const unit = b.div(pooled, norm)
-  const pairs = b.emit('Reshape', [unit, b.int64s([-1, 2, Number(width)])], {}, { shapes: [[PAIRS, 2, width as Dim]] })
-  const [left, right] = b.split(pairs, [1, 1], 1).map((part) => b.squeeze(part, [1]))
-  return [left!, right!]
+  const end = b.squeeze(b.dim(states.shape[0]!), [0])
+  const every = (first: number): Value =>
+    b.emit('Range', [b.scalar(first, 'int64'), end, b.scalar(2, 'int64')], {}, { shapes: [[PAIRS]] })
+  return [b.gather(unit, every(0)), b.gather(unit, every(1))]
 }
 
 /** Σ states·mask / Σ mask over the positions. */

@@ -84,10 +84,12 @@ function facts(
     ['Training loss', `${number(steps[0]?.loss)} → ${number(steps.at(-1)?.loss)}`],
     ...(best === undefined
       ? []
-      : ([['Best evaluation loss', `${number(best.loss)} (perplexity ${number(best.perplexity, 3)}, step ${best.step})`]] as [
-          string,
-          string,
-        ][])),
+      : ([
+          [
+            'Best evaluation loss',
+            `${number(best.loss)} (${[...metricsOf(best).map(([name, value]) => `${name} ${number(value, 3)}`), `step ${best.step}`].join(', ')})`,
+          ],
+        ] as [string, string][])),
     ['Tokens', number(tokens, 0)],
     ...(start === undefined
       ? []
@@ -105,6 +107,17 @@ function facts(
         ] as [string, string][])),
   ]
 }
+
+/** What an evaluation measured beside the loss. */
+const metricsOf = ({
+  event: _e,
+  step: _s,
+  loss: _l,
+  best: _b,
+  tokens: _t,
+  examples: _x,
+  ...metrics
+}: EvalEvent): [string, number][] => Object.entries(metrics)
 
 const table = (rows: readonly (readonly string[])[], head?: readonly string[]): string =>
   `<table>${head === undefined ? '' : `<thead><tr>${head.map((h) => `<th scope="col">${escape(h)}</th>`).join('')}</tr></thead>`}<tbody>${rows
@@ -168,8 +181,8 @@ ${
   evals.length === 0
     ? ''
     : `<section><h2>Evaluations</h2>${table(
-        evals.map((e) => [String(e.step), number(e.loss), number(e.perplexity, 3)]),
-        ['step', 'loss', 'perplexity'],
+        evals.map((e) => [String(e.step), number(e.loss), ...metricsOf(e).map(([, value]) => number(value, 3))]),
+        ['step', 'loss', ...metricsOf(evals[0]!).map(([name]) => name)],
       )}</section>`
 }
 <section><h2>Hyperparameters</h2>${table(Object.entries(info.hyperparameters).map(([name, value]) => [name, show(value)]))}</section>

@@ -3,6 +3,7 @@ import { Adapter } from '../core/adapter.js'
 import type { Model } from '../core/model.js'
 import { Parameters } from '../core/parameters.js'
 import { openDataset, openEncodedDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
+import type { Example } from '../data/examples.js'
 import { openRows, type Row } from '../data/rows.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import type { Objective } from './objective.js'
@@ -125,7 +126,11 @@ const emptyRowOptions = ({ unlabelled, onSkip }: ModelDataOptions) => ({
 })
 
 /** Opens rows of text for a language model. */
-export async function openModelDataset(model: Model, data: string | readonly string[], options: ModelDataOptions = {}) {
+export async function openModelDataset(
+  model: Model,
+  data: string | readonly string[],
+  options: ModelDataOptions = {},
+): Promise<Dataset<Example>> {
   const all = { ...(await rowOptions(model, options)), ...emptyRowOptions(options) }
   return openDataset(model.environment.files, pathsOf(data), all)
 }

@@ -2,12 +2,13 @@
 import { defineCommand, defined } from '../flags.js'
 import { count, digits, table } from '../format.js'
 import { library, openSubject } from '../sources.js'
+import { objectiveFlags, objectiveOptions } from './train-flags.js'
 
 export const evalCommand = defineCommand({
   name: 'eval',
-  summary: 'Measure loss and perplexity on a data set.',
+  summary: 'Measure the loss and the metrics of the task on a data set.',
   description:
-    'The loss is the mean over all tokens with a label, in nats, weighted by token count over batches; the batch size changes speed and memory, not the result.',
+    'The loss is the mean over all tokens with a label, in nats (rows or images where the model has one label for each), weighted over batches; the batch size changes speed and memory, not the result.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
     adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
@@ -19,15 +20,21 @@ export const evalCommand = defineCommand({
       min: 1,
       help: "Longest row in tokens; longer ones are cut. The model's positions unless said.",
     },
+    ...objectiveFlags,
   },
   examples: ['lowrank eval --model SmolLM2-135M --adapter out --data valid.jsonl'],
-  prints: '`{"loss":…,"perplexity":…,"tokens":…}`; `tokens` counts those with a label.',
+  prints:
+    '`{"loss":…,"perplexity":…,"tokens":…}` of a language model; `tokens` counts those with a label. Of others the metrics of the task and the number of `examples`: ' +
+    '`{"loss":…,"accuracy":…,"f1":…,"macroF1":…,"matthews":…,"examples":…}` of classes (`f1` of class 1 where there are two), `accuracy`, `f1` and `macroF1` of several labels, ' +
+    '`pearson` and `spearman` of regression and scored pairs, `accuracy` and entity `precision`, `recall`, `f1` (or `macroF1`) of tokens, `exactMatch` and `f1` of answers.',
   async run(values, { output }) {
     const { evaluate } = await library()
     const subject = await openSubject(values, output)
     const result = await evaluate(subject, {
       data: values.data,
       batchSize: values['batch-size'],
+      unlabelled: values.unlabelled as 'refuse',
+      ...objectiveOptions(values),
       ...defined({ maxLength: values['max-length'] }),
     })
     if (output.json) output.printJson(result)

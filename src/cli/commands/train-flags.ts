@@ -1,10 +1,40 @@
 /** @file The flags of `lowrank train`. */
-import type { Flags } from '../flags.js'
+import type { ObjectiveOptions } from '../../index.js'
+import { defined, type Flags, type Values } from '../flags.js'
 
 /** Values of --init and what PEFT's `init_lora_weights` calls them. */
 export const initialisations: Readonly<Record<string, boolean | string>> = { default: true, gaussian: 'gaussian', random: false }
 
 const laterInitialisations = ['eva', 'olora', 'pissa', 'corda', 'loftq', 'orthogonal', 'lora_ga']
+
+/** Flags that say what is learned, of `train` and `eval`. */
+export const objectiveFlags = {
+  loss: {
+    type: 'text',
+    value: 'cosine | contrastive | output:NAME',
+    help: 'Of embedding models: cosine to a score, or contrastive within the batch (told by the rows unless said); output:NAME is a loss that the model computes itself.',
+  },
+  pooling: {
+    type: 'text',
+    choices: ['mean', 'cls'],
+    help: "How an embedding model's states become one vector; mean unless said.",
+  },
+  'problem-type': {
+    type: 'text',
+    choices: ['regression', 'single_label_classification', 'multi_label_classification'],
+    help: "What the labels of a sequence classifier are; the model's own, else told by the first row.",
+  },
+  unlabelled: {
+    type: 'text',
+    choices: ['refuse', 'skip'],
+    default: 'refuse',
+    help: 'What to do with a row that has nothing to learn: refuse it with an error, or skip it.',
+  },
+} as const satisfies Flags
+
+/** The options that the objective's flags give. */
+export const objectiveOptions = (values: Values<typeof objectiveFlags>): ObjectiveOptions =>
+  defined({ loss: values.loss, pooling: values.pooling, problemType: values['problem-type'] }) as ObjectiveOptions
 
 export const trainFlags = {
   model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
@@ -86,6 +116,7 @@ export const trainFlags = {
     min: 1,
     help: "Longest row in tokens; longer ones are cut. The model's positions unless said.",
   },
+  ...objectiveFlags,
   'no-shuffle': { type: 'switch', help: 'Take the rows in the order of the file.' },
   'group-by-length': { type: 'switch', help: 'Put rows of similar length into a batch: less padding.' },
   packing: { type: 'switch', help: 'Put several examples into a row; they do not see each other.' },

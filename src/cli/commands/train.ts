@@ -6,7 +6,7 @@ import { reportAssets } from '../../report/node-assets.js'
 import { type commonFlags, defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { TrainingView } from '../training-view.js'
-import { trainFlags, initialisations } from './train-flags.js'
+import { initialisations, objectiveOptions, trainFlags } from './train-flags.js'
 
 const INTERRUPTED = 130
 
@@ -84,12 +84,13 @@ const hyperparameters = (flags: Flags, values: Readonly<Record<string, unknown>>
 
 export const trainCommand = defineCommand({
   name: 'train',
-  summary: 'Train a LoRA adapter on rows of text.',
+  summary: 'Train a LoRA adapter on rows of text, labels or images.',
   description:
     'Writes a PEFT adapter folder that Python loads, with log.jsonl and report.html beside it. ' +
     'The base model is never changed. The same seed gives the same run on the same device and thread count. ' +
     'Ctrl-C ends the run after the current step with a checkpoint; the same command with --resume continues bit for bit. ' +
-    'Rows: {"text"}, {"prompt","completion"} (loss on the completion), {"messages"} (chat template, loss on assistant turns), {"instruction","input","output"}, or tokenised {"input_ids","labels"}.',
+    'Rows: {"text"}, {"prompt","completion"} (loss on the completion), {"messages"} (chat template, loss on assistant turns), {"instruction","input","output"}, or tokenised {"input_ids","labels"}. ' +
+    'Models with a head take rows of their task: {"text","label"}, {"text","text_pair","label"}, {"tokens","labels"}, {"question","context","start_positions","end_positions"}, {"pixel_values","label"}.',
   configFile: true,
   flags: trainFlags,
   examples: [
@@ -99,7 +100,7 @@ export const trainCommand = defineCommand({
   ],
   prints:
     '`{"event":"start",…}`, then `{"event":"step","step":1,"epoch":0,"loss":…,"gradNorm":…,"learningRate":…,"tokens":…,"tokensPerSecond":…}` for each step, ' +
-    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}`, `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
+    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model), `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
     '`{"event":"done","steps":…,"loss":…,"trainableParameters":…,"totalParameters":…,"peakMemoryBytes":…,…}`. ' +
     '`loss` of a step is that of its batch before the update; `gradNorm` is the global norm before clipping.',
   async run(values, context) {
@@ -130,8 +131,10 @@ export const trainCommand = defineCommand({
       saveTotalLimit: values['save-total-limit'],
       resume: values.resume,
       onNan: values['on-nan'] as 'stop',
+      unlabelled: values.unlabelled as 'refuse',
       signal: interrupted,
       ...defined({
+        ...objectiveOptions(values),
         evalData: values['eval-data'],
         epochs: values.epochs,
         steps: values.steps,
