@@ -62,6 +62,9 @@ export const convert = (from: string, to: string, options: ConvertOptions = {}):
 export type { Conversion, ConvertOptions } from './core/convert.js'
 export { Adapter, type LoraOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
+export { FolderModel } from './core/folder-model.js'
+export type { ProblemType, Task, TaskName } from './models/task.js'
+export type { AdapterFileInspection } from './core/inspect-torch.js'
 export type {
   AdapterInspection,
   FileInspection,
@@ -86,6 +89,10 @@ export type { TrainOptions } from './train/options.js'
 export type { CheckpointEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from './train/events.js'
 export { fullTrainee, type Trainee } from './train/trainee.js'
 export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluate.js'
+export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/custom.js'
+export type { ObjectiveOptions } from './train/objectives/index.js'
+export type { SimilarityLossName } from './train/objectives/similarity.js'
+export type { Pooling } from './losses/similarity.js'
 export { nodeEnvironment } from './node-environment.js'
 export {
   FileError,

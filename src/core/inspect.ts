@@ -4,12 +4,14 @@ import type { LoraConfig } from '../adapters/lora-config.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidModelError } from '../errors.js'
-import { CONFIG_FILE, readAdapterFolder, TENSORS_FILE } from '../formats/peft.js'
+import { CONFIG_FILE, readAdapterFolder, tensorsFile } from '../formats/peft.js'
+import { TORCH_FILE } from '../formats/loralib-format.js'
 import { readSafetensorsHeader } from '../formats/safetensors.js'
 import type { Module } from '../graph/module.js'
 import { elementCount, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 import { decodeModel } from '../onnx/decode.js'
 import type { Environment } from './environment.js'
+import { inspectAdapterFile, inspectTorch, type AdapterFileInspection } from './inspect-torch.js'
 import { Model } from './model.js'
 
 /** A layer that can be adapted. */
@@ -65,17 +67,17 @@ export interface AdapterInspection {
 }
 
 export interface FileInspection {
-  readonly kind: 'safetensors' | 'onnx'
+  readonly kind: 'safetensors' | 'onnx' | 'torch'
   readonly path: string
   readonly parameters: number
   readonly bytes: number
   readonly tensors: number
-  /** Metadata of a safetensors file; operator sets of an ONNX file. */
+  /** Metadata of a safetensors file; operator sets of an ONNX file; the container of a torch file. */
   readonly metadata: Readonly<Record<string, string>>
   readonly modules: readonly InspectedModule[]
 }
 
-export type Inspection = ModelInspection | AdapterInspection | FileInspection
+export type Inspection = ModelInspection | AdapterInspection | AdapterFileInspection | FileInspection
 
 /**
  * Describes a model or adapter folder, a `.safetensors` or an `.onnx` file.
@@ -84,15 +86,20 @@ export type Inspection = ModelInspection | AdapterInspection | FileInspection
 export async function inspect(path: string, environment: Environment): Promise<Inspection> {
   const { files } = environment
   if (await files.isDirectory(path)) {
+    const mlx = await inspectAdapterFile(path, environment)
+    if (mlx !== undefined) return mlx
     if (await files.exists(`${path}/${CONFIG_FILE}`)) return inspectAdapter(path, environment)
     if (await files.exists(`${path}/config.json`)) return inspectModel(path, environment)
     throw new InvalidModelError(`"${path}" holds neither config.json (a model) nor ${CONFIG_FILE} (an adapter)`)
   }
   if (!(await files.exists(path))) throw new InvalidModelError(`"${path}" does not exist`)
-  if (path.endsWith('.safetensors')) return inspectSafetensors(path, environment)
+  if (path.endsWith('.safetensors')) return (await inspectAdapterFile(path, environment)) ?? inspectSafetensors(path, environment)
   if (path.endsWith('.onnx')) return inspectOnnx(path, environment)
+  const adapter = await inspectAdapterFile(path, environment)
+  if (adapter !== undefined) return adapter
+  if (TORCH_FILE.test(path)) return inspectTorch(path, environment)
   throw new InvalidModelError(
-    `"${path}" is of no kind that can be inspected; expected a model or adapter folder, .safetensors or .onnx`,
+    `"${path}" is of no kind that can be inspected; expected a model or adapter folder, .safetensors, .onnx, .onnx_adapter or a torch file (.pt, .pth, .th, .bin)`,
   )
 }
 
@@ -156,7 +163,7 @@ async function inspectAdapter(path: string, { files }: Environment): Promise<Ada
     alphaPattern: config.alphaPattern,
     targetModules: config.targetModules,
     parameters: [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0),
-    bytes: await files.size(`${path}/${TENSORS_FILE}`),
+    bytes: await files.size(await tensorsFile(files, path)),
     modules: targets.map(({ module: { name, inFeatures, outFeatures }, r, alpha, scale }) => ({
       name,
       r,

@@ -1,13 +1,9 @@
 /** @file PEFT's own folders as adapter formats: with safetensors, and with the older adapter_model.bin. */
-import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
-import type { AdapterFile, AdapterFormat } from './adapter-file.js'
-import { formatAdapterConfig, parseAdapterConfig } from './peft-config.js'
-import { CONFIG_FILE, readAdapterFolder, TENSORS_FILE, writeAdapterFolder } from './peft.js'
-import { encodeTorch, readTorchTensors } from './torch/index.js'
-
-/** The tensors of adapters that PEFT wrote before 0.6, or with `safe_serialization=False`. */
-export const TORCH_TENSORS_FILE = 'adapter_model.bin'
+import type { AdapterFormat } from './adapter-file.js'
+import { formatAdapterConfig } from './peft-config.js'
+import { CONFIG_FILE, readAdapterFolder, TENSORS_FILE, TORCH_TENSORS_FILE, writeAdapterFolder } from './peft.js'
+import { encodeTorch } from './torch/index.js'
 
 const hasBoth = async (files: Files, path: string, tensors: string): Promise<boolean> =>
   (await files.exists(`${path}/${CONFIG_FILE}`)) && (await files.exists(`${path}/${tensors}`))
@@ -29,13 +25,7 @@ export const peftBinFormat: AdapterFormat = {
   description: `a folder of PEFT with ${CONFIG_FILE} and ${TORCH_TENSORS_FILE}`,
   holds: (files, path) => hasBoth(files, path, TORCH_TENSORS_FILE),
   takes: () => false,
-  async read(files, path): Promise<AdapterFile> {
-    const source = `${path}/${CONFIG_FILE}`
-    const parsed = parseAdapterConfig(await files.readText(source), source)
-    const { loaded } = await readTorchTensors(files, `${path}/${TORCH_TENSORS_FILE}`)
-    const tensors: ReadonlyMap<string, HostTensor> = loaded
-    return { ...parsed, tensors, notes: [] }
-  },
+  read: async (files, path) => ({ ...(await readAdapterFolder(files, path)), notes: [] }),
   async write(files, path, adapter) {
     await files.makeFolder(path)
     await files.write(`${path}/${TORCH_TENSORS_FILE}`, encodeTorch(adapter.tensors, 'adapter_model'))

@@ -173,9 +173,9 @@ describe('damaged folders', () => {
       /holds no adapter_config.json; .*did you mean .*incomplete\/named\?/,
     )
     await files.write(join(dir, 'adapter_config.json'), '{"peft_type":"LORA"}')
-    await expect(readAdapterFolder(files, dir)).rejects.toThrow(/holds no adapter_model.safetensors; the adapter is incomplete/)
+    await expect(readAdapterFolder(files, dir)).rejects.toThrow(/holds neither adapter_model.safetensors nor adapter_model.bin; the adapter is incomplete/)
     await files.write(join(dir, 'adapter_model.bin'), 'x')
-    await expect(readAdapterFolder(files, dir)).rejects.toThrow(/adapter_model.bin, a Python pickle; convert it to safetensors/)
+    await expect(readAdapterFolder(files, dir)).rejects.toThrow(/adapter_model.bin is no file of torch.save/)
     await writeFile(join(dir, 'adapter_model.safetensors'), 'damaged!!')
     await expect(readAdapterFolder(files, dir)).rejects.toThrow(InvalidModelError)
   })

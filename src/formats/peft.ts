@@ -1,13 +1,16 @@
-/** @file PEFT adapter folders: `adapter_config.json` and `adapter_model.safetensors`, read strictly and written exactly. */
+/** @file PEFT adapter folders: `adapter_config.json` and `adapter_model.safetensors` (or the older `.bin`), read strictly and written exactly. */
 import { InvalidAdapterError } from '../errors.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { formatAdapterConfig, parseAdapterConfig, type ParsedAdapterConfig } from './peft-config.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader } from './safetensors.js'
+import { readTorchTensors } from './torch/index.js'
 
 export const CONFIG_FILE = 'adapter_config.json'
 export const TENSORS_FILE = 'adapter_model.safetensors'
+/** The tensors of adapters that PEFT wrote before 0.6, or with `safe_serialization=False`. */
+export const TORCH_TENSORS_FILE = 'adapter_model.bin'
 
 /** An adapter as its folder holds it; nothing is checked against a model yet. */
 export interface AdapterFolder extends ParsedAdapterConfig {
@@ -25,7 +28,11 @@ async function adaptersBelow(files: Files, folder: string): Promise<string[]> {
   return found
 }
 
-async function checkFolder(files: Files, folder: string): Promise<void> {
+/**
+ * The file of a folder that holds the tensors; safetensors where both are there, as PEFT takes it.
+ * @throws InvalidAdapterError if the folder is no adapter or incomplete
+ */
+export async function tensorsFile(files: Files, folder: string): Promise<string> {
   if (!(await files.isDirectory(folder))) throw new InvalidAdapterError(`adapter folder "${folder}" does not exist`)
   if (!(await files.exists(`${folder}/${CONFIG_FILE}`))) {
     const below = await adaptersBelow(files, folder)
@@ -33,28 +40,28 @@ async function checkFolder(files: Files, folder: string): Promise<void> {
       `"${folder}" holds no ${CONFIG_FILE}; expected a PEFT adapter folder${below.length === 0 ? '' : `; did you mean ${below.join(' or ')}?`}`,
     )
   }
-  if (await files.exists(`${folder}/${TENSORS_FILE}`)) return
-  throw new InvalidAdapterError(
-    (await files.exists(`${folder}/adapter_model.bin`))
-      ? `"${folder}" holds its tensors as adapter_model.bin, a Python pickle; convert it to safetensors ` +
-          '(in Python: PeftModel.from_pretrained(model, folder).save_pretrained(other))'
-      : `"${folder}" holds no ${TENSORS_FILE}; the adapter is incomplete`,
-  )
+  for (const name of [TENSORS_FILE, TORCH_TENSORS_FILE]) if (await files.exists(`${folder}/${name}`)) return `${folder}/${name}`
+  throw new InvalidAdapterError(`"${folder}" holds neither ${TENSORS_FILE} nor ${TORCH_TENSORS_FILE}; the adapter is incomplete`)
+}
+
+async function readTensors(files: Files, path: string): Promise<Map<string, HostTensor>> {
+  if (path.endsWith(TORCH_TENSORS_FILE)) return (await readTorchTensors(files, path)).loaded
+  const { tensors: header } = await readSafetensorsHeader(files, path)
+  const tensors = new Map<string, HostTensor>()
+  for (const [name, tensor] of header) tensors.set(name, await loadTensor(files, tensor))
+  return tensors
 }
 
 /**
  * Reads a PEFT adapter folder whole; adapters are small.
  * @throws InvalidAdapterError if a file is missing or the configuration asks for maths that is not supported;
- * InvalidModelError if the safetensors file is damaged
+ * InvalidModelError if the file of the tensors is damaged
  */
 export async function readAdapterFolder(files: Files, folder: string): Promise<AdapterFolder> {
-  await checkFolder(files, folder)
+  const path = await tensorsFile(files, folder)
   const source = `${folder}/${CONFIG_FILE}`
   const parsed = parseAdapterConfig(await files.readText(source), source)
-  const { tensors: header } = await readSafetensorsHeader(files, `${folder}/${TENSORS_FILE}`)
-  const tensors = new Map<string, HostTensor>()
-  for (const [name, tensor] of header) tensors.set(name, await loadTensor(files, tensor))
-  return { ...parsed, tensors }
+  return { ...parsed, tensors: await readTensors(files, path) }
 }
 
 /** What is written: the configuration with its targets as they shall be stored, and the tensors by PEFT's keys. */

@@ -32,7 +32,20 @@ function facts(found: Inspection): [string, string][] {
         ['parameters', count(found.parameters)],
         ['size', megabytes(found.bytes)],
       ]
+    case 'adapter-file':
+      return [
+        ['format', found.format],
+        ['base model', show(found.baseModel)],
+        ['rank', String(found.r)],
+        ['alpha', found.alpha === null ? '–' : digits(found.alpha)],
+        ['targets', show(found.targetModules)],
+        ['saved whole', show(found.modulesToSave)],
+        ['parameters', count(found.parameters)],
+        ['size', megabytes(found.bytes)],
+        ...found.notes.map((note): [string, string] => ['note', note]),
+      ]
     case 'safetensors':
+    case 'torch':
     case 'onnx':
       return [
         ['tensors', count(found.tensors)],
@@ -59,6 +72,12 @@ function modules(found: Inspection): string[] {
       ]),
       [1, 2, 3, 4, 5, 6],
     )
+  if (found.kind === 'adapter-file')
+    return table(
+      ['module', 'rank', 'in', 'out', 'parameters'],
+      found.modules.map((m) => [m.name, String(m.r), count(m.inFeatures), count(m.outFeatures), count(m.parameters)]),
+      [1, 2, 3, 4],
+    )
   return table(
     ['module', 'kind', 'shape', 'parameters'],
     found.modules.map((m) => [m.name, m.kind, m.shape.join(' × '), count(m.parameters)]),
@@ -70,12 +89,12 @@ export const inspectCommand = defineCommand({
   name: 'inspect',
   summary: 'Show what a model, an adapter or a file holds.',
   description:
-    'For a model folder, a .safetensors or an .onnx file: the modules that can be adapted, with shapes and parameter counts. For an adapter folder: rank, alpha, targets and size.',
+    'For a model folder, a .safetensors, an .onnx or a torch file: the modules that can be adapted, with shapes and parameter counts. For an adapter (a PEFT or mlx-lm folder, a loralib checkpoint, an .onnx_adapter, a file of kohya or diffusers): rank, alpha, targets and size.',
   positional: 'PATH',
   flags: {},
   examples: ['lowrank inspect SmolLM2-135M', 'lowrank inspect out --json'],
   prints:
-    'one object with `kind` (`model`, `adapter`, `safetensors` or `onnx`), `parameters`, `modules` and what the kind has beside them.',
+    'one object with `kind` (`model`, `adapter`, `adapter-file` for formats other than PEFT, `safetensors`, `torch` or `onnx`), `parameters`, `modules` and what the kind has beside them.',
   async run(_values, { output, positional }) {
     const { inspect } = await library()
     const found = await inspect(positional, hubOptions(output))
