@@ -30,8 +30,17 @@ const formulas: Record<string, (x: number) => number> = {
   swish: (x) => x * sigmoid(x),
   relu: (x) => Math.max(x, 0),
   relu2: (x) => Math.max(x, 0) ** 2,
+  gelu_10: (x) => Math.min(Math.max(x * normalCdf(x), -10), 10),
+  gelu_python_tanh: geluTanh,
+  relu6: (x) => Math.min(Math.max(x, 0), 6),
+  leaky_relu: (x) => (x < 0 ? 0.01 * x : x),
+  hardswish: (x) => (x * Math.min(Math.max(x + 3, 0), 6)) / 6,
+  laplace: (x) => normalCdf((x - 0.707107) / 0.282095),
+  mish: (x) => x * Math.tanh(Math.log1p(Math.exp(x))),
+  sqrtsoftplus: (x) => Math.sqrt(Math.log1p(Math.exp(x))),
   sigmoid,
   tanh: Math.tanh,
+  linear: (x) => x,
 }
 
 describe('activations', () => {
@@ -40,7 +49,7 @@ describe('activations', () => {
     const y = activationNamed(name, 'config.json')(new GraphBuilder(graph), graph.addInput('x', 'float32', ['n']))
     graph.outputs = [y]
     const session = await nodeRuntime({ threads: 1 }).createSession(graph)
-    const xs = [-6, -2.5, -1, -0.3, 0, 0.1, 0.7, 1.9, 5]
+    const xs = [-6, -2.5, -1, -0.3, 0, 0.1, 0.7, 1.9, 5, 12]
     const result = (await session.run({ x: float32([xs.length], Float32Array.from(xs)) }))[y.name]!.data as Float32Array
     await session.release()
     xs.forEach((x, i) => expect(Math.abs(result[i]! - formula(x))).toBeLessThan(2e-6 * (1 + x * x)))

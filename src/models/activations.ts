@@ -8,6 +8,9 @@ export type Activation = (b: GraphBuilder, x: Value) => Value
 const geluExact: Activation = (b, x) => b.gelu(x)
 const geluTanh: Activation = (b, x) => b.gelu(x, 'tanh')
 
+const clip = (b: GraphBuilder, x: Value, low: number, high: number): Value => b.emit('Clip', [x, b.scalar(low), b.scalar(high)])
+const softplus = (b: GraphBuilder, x: Value): Value => b.emit('Softplus', [x])
+
 /** x·σ(αx), one fused operator. */
 const sigmoidWeighted =
   (alpha: number): Activation =>
@@ -17,8 +20,10 @@ const sigmoidWeighted =
 const activations: Readonly<Record<string, Activation>> = {
   gelu: geluExact,
   gelu_python: geluExact,
-  // Four spellings of the same tanh form.
+  gelu_10: (b, x) => clip(b, b.gelu(x), -10, 10),
+  // Five spellings of the same tanh form.
   gelu_new: geluTanh,
+  gelu_python_tanh: geluTanh,
   gelu_pytorch_tanh: geluTanh,
   gelu_fast: geluTanh,
   gelu_accurate: geluTanh,
@@ -30,6 +35,13 @@ const activations: Readonly<Record<string, Activation>> = {
     const positive = b.relu(x)
     return b.mul(positive, positive)
   },
+  relu6: (b, x) => clip(b, x, 0, 6),
+  leaky_relu: (b, x) => b.max(x, b.mul(x, 0.01)),
+  hardswish: (b, x) => b.mul(x, b.div(clip(b, b.add(x, 3), 0, 6), 6)),
+  // The constants are those of transformers: 1/√2 and 1/√(4π) rounded.
+  laplace: (b, x) => b.mul(b.add(b.erf(b.div(b.sub(x, 0.707107), 0.282095 * Math.SQRT2)), 1), 0.5),
+  mish: (b, x) => b.mul(x, b.tanh(softplus(b, x))),
+  sqrtsoftplus: (b, x) => b.sqrt(softplus(b, x)),
   sigmoid: (b, x) => b.sigmoid(x),
   tanh: (b, x) => b.tanh(x),
   linear: (_, x) => x,
