@@ -39,6 +39,7 @@ interface RopeInput {
   /** `rope_parameters` or `rope_scaling`. */
   readonly parameters: ConfigReader
   readonly base: number
+  /** Features that the frequencies are spread over: those that are rotated, or one less. */
   readonly dim: number
   readonly maxPositions: number
 }
@@ -49,7 +50,7 @@ const { fround } = Math
 
 /** base^(2i/dim) in float32. */
 const wavelengths = (base: number, dim: number): number[] =>
-  Array.from({ length: dim / 2 }, (_, i) => fround(Math.pow(base, fround((2 * i) / dim))))
+  Array.from({ length: Math.ceil(dim / 2) }, (_, i) => fround(Math.pow(base, fround((2 * i) / dim))))
 
 const plain = (base: number, dim: number): number[] => wavelengths(base, dim).map((w) => fround(1 / w))
 
@@ -174,13 +175,15 @@ export function readRope(config: ConfigReader, headDim: number, options: RopeOpt
   const base = parameters?.has('rope_theta') === true ? parameters.number('rope_theta') : config.number('rope_theta', 10_000)
   const unnested = config.number('partial_rotary_factor', options.defaultPart ?? 1)
   const part = parameters?.number('partial_rotary_factor', unnested) ?? unnested
-  const rotaryDim = Math.trunc(headDim * part)
-  if (rotaryDim <= 0 || rotaryDim > headDim || rotaryDim % 2 !== 0)
+  const dim = Math.trunc(headDim * part)
+  // Features turn in pairs, so of an odd part one more turns, as in transformers.
+  const rotaryDim = 2 * Math.ceil(dim / 2)
+  if (dim <= 0 || rotaryDim > headDim)
     throw new InvalidModelError(
-      `${where}: rotary embedding needs an even number of features up to the head's ${headDim}, got ${rotaryDim}`,
+      `${where}: rotary embedding needs an even number of features up to the head's ${headDim}, got ${dim}`,
     )
   const maxPositions = config.integer('max_position_embeddings')
-  return { rotaryDim, ...variant({ config, parameters: parameters ?? config, base, dim: rotaryDim, maxPositions }) }
+  return { rotaryDim, ...variant({ config, parameters: parameters ?? config, base, dim, maxPositions }) }
 }
 
 /** Cosine and sine of every angle, each [positions, rotaryDim / 2]. */
