@@ -1,0 +1,27 @@
+/** @file The effects as a page has them. */
+import type { Environment } from './core/environment.js'
+import { InvalidOptionError } from './errors.js'
+import type { Files } from './io/files.js'
+import { memoryFiles } from './io/memory-files.js'
+import { urlFiles } from './io/url-files.js'
+import { webRuntime, type WebRuntimeOptions } from './runtime/ort-web.js'
+import type { RuntimeOptions } from './runtime/runtime.js'
+
+export interface BrowserOptions extends RuntimeOptions, Pick<WebRuntimeOptions, 'wasmPaths'> {
+  /** `webgpu` or `wasm`; `wasm` unless said. */
+  readonly device?: 'wasm' | 'webgpu'
+  /** Where paths that are not URLs lie: `memoryFiles`, which is the default, or `handleFiles`. */
+  readonly files?: Files
+}
+
+/**
+ * Files, runtime and clock of this page. Paths that start with `https:` or `blob:` are fetched, all others are in `files`.
+ * @throws InvalidOptionError for a device that a page does not have
+ */
+export function browserEnvironment(options: BrowserOptions = {}): Environment {
+  const { device = 'wasm', files: store = memoryFiles(), ...rest } = options
+  if (device !== 'wasm' && device !== 'webgpu')
+    throw new InvalidOptionError(`device "${device as string}" does not exist in a browser; expected wasm or webgpu`)
+  const files = urlFiles(store)
+  return { files, runtime: webRuntime({ ...rest, device, files }), now: () => performance.now(), peakMemoryBytes: () => 0 }
+}
