@@ -78,7 +78,7 @@ export class FolderModel implements Model {
     const architecture = findArchitecture(config)
     const task = readTask(config, tasksOf(architecture))
     const checkpoint = await openCheckpoint(files, path)
-    const names = graphNames(architecture, checkpoint.weights.keys())
+    const names = graphNames(architecture, checkpoint.weights.keys(), task)
     const weights = new Map([...names].map(([from, to]) => [to, checkpoint.weights.get(from)!]))
     return new FolderModel({ environment, path, id, config, architecture, weights, task })
   }

@@ -1,4 +1,4 @@
-/** @file RoBERTa (Liu et al., 2019): BERT with positions counted from the padding id and a deeper head. */
+/** @file RoBERTa (Liu et al., 2019), XLM-RoBERTa and CamemBERT: BERT with positions counted from the padding id and a deeper head. */
 import { InvalidModelError } from '../errors.js'
 import { int, type Value } from '../graph/types.js'
 import type { Architecture } from './architecture.js'
@@ -15,7 +15,7 @@ function positionsBeyond({ b }: ModelBuilder, inputIds: Value, padding: number):
 }
 
 export const roberta: Architecture = {
-  modelTypes: ['roberta'],
+  modelTypes: ['roberta', 'xlm-roberta', 'camembert'],
   defaultTargetModules: ['query', 'value'],
   baseModelPrefix: 'roberta.',
   tasks: textTasks,
@@ -23,7 +23,8 @@ export const roberta: Architecture = {
   spareTensors: /^(lm_head|classifier|qa_outputs|roberta\.pooler)\./,
   renameTensor: bert.renameTensor!,
   build(model, givenConfig, task) {
-    const config = givenConfig.withDefaults({ ...bertDefaults, vocab_size: 50_265, pad_token_id: 1 })
+    const isFirst = givenConfig.string('model_type') === 'roberta'
+    const config = givenConfig.withDefaults({ ...bertDefaults, ...(isFirst && { vocab_size: 50_265 }), pad_token_id: 1 })
     refuseLanguageModelOptions(model, config)
     const size = readBert(config)
     const { hidden } = size
