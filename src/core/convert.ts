@@ -6,7 +6,7 @@ import type { Module } from '../graph/module.js'
 import type { Environment } from './environment.js'
 
 /** What the files themselves may not tell, and what is written. */
-export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules'>, AdapterWriteOptions {
+export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'anyPlace'>, AdapterWriteOptions {
   /** Format to write, by its name; by the ending of the path unless said. */
   readonly format?: string
   /** Layers of the base model, which tell kinds and names that a file lacks. */

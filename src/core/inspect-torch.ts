@@ -47,7 +47,7 @@ export async function inspectAdapterFile(path: string, { files }: Environment): 
     if (PEFT.has(format.name) || !(await format.holds(files, path))) continue
     // loralib's files tell no alpha; any value serves for reading the shapes.
     const tellsAlpha = format.name !== 'loralib'
-    const { config, tensors, notes } = await format.read(files, path, tellsAlpha ? {} : { alpha: 1 })
+    const { config, tensors, notes } = await format.read(files, path, tellsAlpha ? {} : { alpha: 1, anyPlace: true })
     const { pairs } = splitAdapter({ config, tensors, notes })
     return {
       kind: 'adapter-file',

@@ -39,6 +39,8 @@ export interface AdapterReadOptions {
   /** PEFT's task, `SEQ_CLS`. */
   readonly taskType?: string
   readonly baseModel?: string
+  /** For inspection only: slices whose place in a fused projection is not told are taken as all there are. */
+  readonly anyPlace?: boolean
   /** Layers of the base model by name. */
   readonly modules?: ReadonlyMap<string, Module>
 }

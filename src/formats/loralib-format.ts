@@ -88,11 +88,12 @@ function convertLayer(
   if (rows !== r) {
     if (rows % r !== 0)
       throw new InvalidAdapterError(`${module}: lora_A has ${rows} rows, which is no multiple of the ${r} columns of lora_B`)
-    if (options.enableLora === undefined)
+    const places = options.enableLora ?? (options.anyPlace === true ? new Array<boolean>(rows / r).fill(true) : undefined)
+    if (places === undefined)
       throw new InvalidOptionError(
         `${module} is a MergedLinear of ${rows / r} enabled slices, and the file does not tell which; give enableLora (--enable-lora true,false,true for query and value of three)`,
       )
-    const layer = mergedLinear(module, A, B, options.enableLora)
+    const layer = mergedLinear(module, A, B, places)
     return {
       module,
       plain: false,
