@@ -23,8 +23,8 @@ export interface Token {
 }
 
 /**
- * Lengths to which two texts are cut so that both fit into `room` tokens: transformers' `longest_first` (the same as
- * taking tokens off the longer one, one at a time).
+ * Lengths to which two texts are cut so that both fit into `room` tokens: `longest_first` of Hugging Face's tokenizers.
+ * The shorter keeps up to half; what is left over goes to the longer one.
  */
 export function longestFirst(first: number, second: number, room: number): [number, number] {
   if (first + second <= room) return [first, second]
@@ -41,7 +41,9 @@ export function surround(
 ): EncodedText {
   const [first = [], second] = texts
   const room = Math.max(0, maxLength - before.length - between.length - after.length)
-  const lengths = second === undefined ? [Math.min(first.length, room), 0] : longestFirst(first.length, second.length, room)
+  // Theirs stop tokenising a text at `maxLength`, after which two long texts are equally long.
+  const capped = (ids: readonly number[]): number => Math.min(ids.length, maxLength)
+  const lengths = second === undefined ? [Math.min(first.length, room), 0] : longestFirst(capped(first), capped(second), room)
   const cut = [first, second ?? []].map((ids, i) => ids.slice(0, lengths[i]).map((id) => ({ id, type: types[i]! })))
   const tokens = [...before, ...cut[0]!, ...between, ...cut[1]!, ...after]
   return {
