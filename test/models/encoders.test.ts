@@ -1,10 +1,11 @@
 /** Encoders with every head and odd options against transformers; see test/fixtures/models/make-encoders.py. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { attachLora } from '../../src/adapters/lora.js'
 import { differentiate } from '../../src/autodiff/index.js'
 import { GraphBuilder } from '../../src/graph/builder.js'
-import { tensor } from '../../src/graph/constants.js'
-import type { Initializer } from '../../src/graph/types.js'
+import { float32, tensor } from '../../src/graph/constants.js'
+import { elementCount, type Initializer } from '../../src/graph/types.js'
 import type { Json } from '../../src/models/config-reader.js'
 import { buildModel } from '../../src/models/registry.js'
 import { logBucket } from '../../src/models/relative-positions.js'
@@ -117,6 +118,65 @@ describe('names of other versions', () => {
     expect([...weights.keys()].sort()).not.toEqual([...reference.weights].sort())
     expect(relativeError(await outputOf(reference, weights), reference.output.data)).toBeLessThan(2e-6)
   })
+})
+
+describe('adapters on layers that run twice and on convolutions', () => {
+  it.each<[string, RegExp]>([
+    ['deberta-xlarge', /(query|key)_proj$|conv\.conv$|embed_proj$/],
+    ['deberta-apart', /pos_(query|key)_proj$/],
+    ['vit-oblong', /projection$|o_proj$/],
+  ])('%s: the same beside the weight and in it', async (name, pattern) => {
+    const reference = cases[name]!
+    const config = configOf(reference.config)
+    const weights = formulaWeights(config)
+    const { graph, output } = buildModel(config, weights, { mode: 'full' }, 'weights')
+    const targets = [...graph.modules.values()]
+      .filter((module) => pattern.test(module.name))
+      .map((module) => ({ module, r: 2, alpha: 3, scale: 1.5 }))
+    expect(targets.length).toBeGreaterThan(2)
+    const attached = attachLora(graph, targets, { scaling: 'graph' })
+    const parameters = attached.parameters.map((value, k) => {
+      const shape = value.shape!.map((dim) => (typeof dim === 'number' ? dim : 2))
+      return tensor(
+        'float32',
+        shape,
+        Array.from({ length: elementCount(shape) }, (_, i) => 0.3 * Math.sin(k + 1.3 * i)),
+      )
+    })
+    const session = await runtime.createSession(attached.graph)
+    const fed = Object.fromEntries(attached.parameters.map((value, k) => [value.name, parameters[k]!]))
+    const beside = (await session.run({ ...feedsOf(reference), ...fed }))[output.name]!.data as Float32Array
+    await session.release()
+
+    const merged = new Map<string, Initializer>(weights)
+    targets.forEach(({ module, scale }, t) => {
+      const { shape, data } = weights.get(module.weight)!
+      const [A, B] = [parameters[2 * t]!.data, parameters[2 * t + 1]!.data]
+      const columns = data.length / shape[0]!
+      const product = (i: number): number =>
+        [0, 1].reduce((sum, r) => sum + Number(B[2 * Math.floor(i / columns) + r]) * Number(A[r * columns + (i % columns)]), 0)
+      merged.set(
+        module.weight,
+        float32(
+          shape,
+          Float32Array.from(data as Float32Array, (w, i) => w + scale * product(i)),
+        ),
+      )
+    })
+    const inside = await outputOf(reference, merged)
+    expect(relativeError(beside, inside)).toBeLessThan(2e-6)
+    expect(relativeError(beside, reference.output.data)).toBeGreaterThan(1e-3)
+  })
+})
+
+it('an image of another size is refused, naming both sizes', async () => {
+  const reference = cases['vit-rest']!
+  const config = configOf(reference.config)
+  const { graph } = buildModel(config, formulaWeights(config), { mode: 'full' }, 'weights')
+  const session = await runtime.createSession(graph)
+  const attempt = session.run({ pixel_values: float32([1, 3, 8, 9], new Float32Array(216)) })
+  await expect(attempt).rejects.toThrow(/pixel_values[\s\S]*Got: 8 Expected: 9/)
+  await session.release()
 })
 
 describe('log buckets of DeBERTa', () => {
