@@ -45,7 +45,7 @@ interface Case {
 }
 
 describe.each(['bert', 'roberta', 'distilbert', 'deberta-v2', 'vit'])('golden %s', (name) => {
-  const folder = `test/fixtures/golden/encoders/${name}`
+  const folder = `test/fixtures/golden/peft/${name}`
   const expected = JSON.parse(readFileSync(`${folder}/case.json`, 'utf8')) as Case
 
   it('loss and logits of the base', async () => {
