@@ -22,16 +22,26 @@ const standard = [
     'Sigmoid',
     'Relu',
   ],
-  ...['Min', 'Max', 'Where', 'Cast', 'Identity', 'Clip', 'Floor', 'Mod', 'Softplus'],
+  ...['Min', 'Max', 'Where', 'Cast', 'Identity', 'Clip', 'Floor', 'Round', 'Mod', 'Softplus', 'Asin', 'Acos', 'Atan'],
   ...['Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'And', 'Or', 'Not', 'IsNaN', 'IsInf'],
   // integer arithmetic of the dropout masks
   ...['BitwiseXor', 'BitwiseAnd', 'BitShift'],
   // products and convolutions
-  ...['MatMul', 'Gemm', 'Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'DequantizeLinear', 'DynamicQuantizeLinear'],
+  ...[
+    'MatMul',
+    'Gemm',
+    'Conv',
+    'ConvTranspose',
+    'MaxPool',
+    'AveragePool',
+    'DequantizeLinear',
+    'QuantizeLinear',
+    'DynamicQuantizeLinear',
+  ],
   // movement
   ...['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Expand', 'Concat', 'Split', 'Slice', 'Pad', 'Tile', 'Flatten', 'Trilu'],
   // indexing
-  ...['Gather', 'GatherElements', 'GatherND', 'ScatterND', 'ScatterElements', 'NonZero'],
+  ...['Gather', 'GatherElements', 'GatherND', 'ScatterND', 'ScatterElements', 'NonZero', 'TopK'],
   // reductions
   ...[
     'ReduceSum',

@@ -81,7 +81,8 @@ export function fromBytes(dtype: DType, shape: readonly number[], bytes: Uint8Ar
   if (bytes.byteLength !== size)
     throw new RangeError(`internal: ${dtype} [${shape.join(', ')}] needs ${size} bytes, got ${bytes.byteLength}`)
   const empty = allocate(dtype, 0)
-  const aligned = bytes.byteOffset % empty.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice()
+  // Not `slice`: that of a Buffer, as Node's file functions give, is a view.
+  const aligned = bytes.byteOffset % empty.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes)
   const Type = empty.constructor as new (buffer: ArrayBufferLike, offset: number, length: number) => TypedArray
   return { dtype, shape, data: new Type(aligned.buffer, aligned.byteOffset, size / empty.BYTES_PER_ELEMENT) }
 }

@@ -26,8 +26,12 @@ export class Graph {
     ['', DEFAULT_OPSET],
     ['com.microsoft', 1],
   ])
+  /** What the file that the graph was read from holds beside it (functions, doc strings); the file format's own. */
+  origin: unknown
   /** Names that nothing new may take: those of values that a pass has yet to declare. */
   readonly reserved = new Set<string>()
+  /** Values that a gradient takes for constants, though they are computed. */
+  readonly detached = new Set<string>()
   private counter = 0
 
   constructor(readonly name = 'lowrank') {}
@@ -42,7 +46,9 @@ export class Graph {
     for (const [k, v] of this.modules) copy.modules.set(k, v)
     copy.opsets.clear()
     for (const [k, v] of this.opsets) copy.opsets.set(k, v)
+    for (const name of this.detached) copy.detached.add(name)
     copy.counter = this.counter
+    copy.origin = this.origin
     return copy
   }
 

@@ -56,6 +56,13 @@ function toTensor({ dtype, shape, values }: Known): HostTensor {
   return { dtype, shape, data }
 }
 
+/** A message without the operator and name of the node that it begins with: whoever lists the nodes says them. */
+const withoutPlace = (message: string, node: Node): string => {
+  const end = `"${node.name}": `
+  const at = message.indexOf(end)
+  return at < 0 ? message : message.slice(at + end.length)
+}
+
 const isNode = (found: Replacement | Node): found is Node => 'op' in found
 
 /** The walk over a graph: the result so far and what is known of its values. */
@@ -69,6 +76,8 @@ export class InferState {
   private readonly aliases = new Map<string, string>()
   private readonly lost = new Set<string>()
   private readonly outputs: ReadonlySet<string>
+  private readonly makers = new Map<string, Node>()
+  private indexed = 0
 
   constructor(
     private readonly source: Graph,
@@ -119,6 +128,15 @@ export class InferState {
     return known !== undefined && isNumeric(known) ? (known.values as number[]) : undefined
   }
 
+  /** The node so far that computes a value. */
+  producer(name: string): Node | undefined {
+    for (; this.indexed < this.graph.nodes.length; this.indexed++) {
+      const node = this.graph.nodes[this.indexed]!
+      for (const output of node.outputs) if (output !== '') this.makers.set(output, node)
+    }
+    return this.makers.get(name)
+  }
+
   /** The constant an input name stands for. */
   initializer(name: string | undefined): Initializer | undefined {
     return name === undefined ? undefined : this.graph.initializers.get(this.aliases.get(name) ?? name)
@@ -129,6 +147,7 @@ export class InferState {
     this.graph.outputs = this.source.outputs.flatMap(({ name }) => {
       const value = this.value(name)
       if (value === undefined) return []
+      this.graph.reserved.delete(name)
       return [value.name === name ? value : this.b.emit('Identity', [value], {}, { name })]
     })
   }
@@ -139,7 +158,14 @@ export class InferState {
     if (inputs.some((name) => this.lost.has(name))) return this.lose(node)
     const folded = this.fold(node)
     if (folded) return
-    const found = this.rewrite?.(node, this)
+    let found: Replacement | Node | undefined
+    try {
+      found = this.rewrite?.(node, this)
+    } catch (error) {
+      if (error instanceof UndecidedDimsError || !(error instanceof LowrankError)) throw error
+      this.uninferred.push({ node, reason: withoutPlace(error.message, node) })
+      return this.lose(node)
+    }
     if (found !== undefined && !isNode(found)) return this.replace(node, found)
     if (found !== undefined) {
       node = found

@@ -115,7 +115,6 @@ export const moreInferences: Readonly<Record<string, Inference>> = {
         'BiasAdd',
         'CastLike',
         'BitwiseNot',
-        'CausalConvWithState',
       ],
       ...[
         'InstanceNormalization',
@@ -182,6 +181,17 @@ export const moreInferences: Readonly<Record<string, Inference>> = {
     ].slice(0, c.outputCount)
   },
   EyeLike: like,
+  // Random numbers and choices: nothing is differentiated behind them.
+  ...Object.fromEntries(['RandomNormalLike', 'RandomUniformLike', 'Bernoulli'].map((op) => [op, like])),
+  NonMaxSuppression: (c) => [{ dtype: 'int64', shape: [`selected(${c.input(0).name})`.replaceAll('*', '.'), 3] }],
+  /** A table in 4 or 8 bits, [rows, width] packed along the last axis unless it is int4 or uint4. */
+  GatherBlockQuantized: (c) => {
+    const data = c.shape(0)
+    const axis = normalizeAxis(c.int('gather_axis', 0), data.length, c.where)
+    const perByte = c.dtype(0) === 'uint8' ? 8 / c.int('bits', 4) : 1
+    const wide = data.map((d, i) => (i === data.length - 1 ? timesDims(d, perByte) : d))
+    return [{ dtype: c.dtype(2), shape: [...wide.slice(0, axis), ...c.shape(1), ...wide.slice(axis + 1)] }]
+  },
   // Quantised weights
   DequantizeLinear: (c) => [{ dtype: c.dtype(1), shape: c.input(0).shape }],
   QuantizeLinear: (c) => [{ dtype: c.inputs[2]?.dtype ?? 'uint8', shape: c.input(0).shape }],

@@ -89,6 +89,10 @@ export interface Node {
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly attributes: Attributes
+  /** Which of several functions of that name is called. */
+  readonly overload?: string
+  /** Version of the operator set of a node that came out of a function with one of its own. */
+  readonly opset?: number
   /** What the exporter noted beside the node, for example the PyTorch module it comes from. */
   readonly metadata?: Readonly<Record<string, string>>
 }

@@ -4,7 +4,8 @@ import { operatorKey } from '../graph/allowed-ops.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { InferState } from '../graph/infer-graph.js'
 import { normalizeAxis } from '../graph/shapes.js'
-import type { Attributes, DType, Node, Shape, Value } from '../graph/types.js'
+import type { Attributes, Dim, DType, Initializer, Node, Shape, Value } from '../graph/types.js'
+import { QuantizedValues } from './quantized-values.js'
 
 export class LowerContext {
   readonly b: GraphBuilder
@@ -13,6 +14,8 @@ export class LowerContext {
   constructor(
     readonly node: Node,
     private readonly state: InferState,
+    /** What the lowerings of one graph know of each other's values. */
+    readonly quantized: QuantizedValues = new QuantizedValues(),
   ) {
     this.b = state.b
     this.attributes = node.attributes
@@ -41,6 +44,15 @@ export class LowerContext {
   /** The numbers of a constant input. */
   constant = (index: number): number[] | undefined => this.state.numbers(this.node.inputs[index])
 
+  /** The elements of an integer input, where names stand for lengths known at the run only. */
+  dimensions = (index: number): readonly Dim[] | undefined => {
+    const value = this.optional(index)
+    return value && (this.constant(index) ?? this.state.known.get(value.name)?.values)
+  }
+
+  /** The constant that an input is. */
+  initializer = (index: number): Initializer | undefined => this.state.initializer(this.node.inputs[index])
+
   int = (name: string, fallback: number): number => {
     const attribute = this.attributes[name]
     return attribute?.type === 'int' ? attribute.value : fallback
@@ -64,8 +76,14 @@ export class LowerContext {
   axis = (fallback: number): number => normalizeAxis(this.int('axis', fallback), this.rank(), this.where)
 
   /** The node of the lowered graph that computes a value. */
-  producer = (value: Value | undefined): Node | undefined =>
-    value && this.state.graph.nodes.findLast((node) => node.outputs.includes(value.name))
+  producer = (value: Value | undefined): Node | undefined => value && this.state.producer(value.name)
+
+  /** What a name of the imported graph stands for now. */
+  named = (name: string): Value => {
+    const value = this.state.value(name)
+    if (value === undefined) throw new ShapeError(`${this.where}: the value "${name}" is missing`)
+    return value
+  }
 
   /** The value of the lowered graph by that name. */
   value = (name: string): Value => this.state.graph.value(name)

@@ -67,6 +67,12 @@ export const elementwiseLowerings: LoweringTable = {
   ReduceLogSum: (c) => c.b.log(reduceOf(c, 'ReduceSum', c.input(0))),
   'com.microsoft.BiasGelu': ({ b, input }) => b.gelu(b.add(input(0), input(1))),
   'com.microsoft.Gelu': ({ b, input }) => b.gelu(input(0)),
+  /** x + bias in two halves along the last axis, the first gated by the second */
+  'com.microsoft.BiasSplitGelu': ({ b, input }) => {
+    const x = b.add(input(0), input(1))
+    const [axis, width] = [x.shape!.length - 1, x.shape!.at(-1) as number]
+    return b.mul(b.slice(x, axis, 0, width / 2), b.gelu(b.slice(x, axis, width / 2, width)))
+  },
   'com.microsoft.BiasAdd': ({ b, input }) => b.add(b.add(input(0), input(1)), input(2)),
 }
 

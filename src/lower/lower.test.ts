@@ -10,6 +10,8 @@ import { elementCount, float, int, ints, string, type Attributes, type HostTenso
 import { nodeRuntime } from '../runtime/ort-node.js'
 import { Random } from '../util/rng.js'
 import { builtinLowerings, lower } from './lower.js'
+import { quantizedOperatorLowerings } from './quantized-operators.js'
+import { quantizedLowerings } from './quantized.js'
 
 const runtime = nodeRuntime({ threads: 1 })
 const random = new Random(7)
@@ -29,6 +31,8 @@ interface Case {
   readonly attributes?: Attributes
   readonly outputs?: number
   readonly range?: readonly [number, number]
+  /** Whether the first axis has a number instead of a name. */
+  readonly fixed?: boolean
   /** Outputs that are compared; all unless said. */
   readonly compare?: readonly number[]
 }
@@ -53,7 +57,7 @@ function assemble(c: Case): { graph: Graph; feeds: Record<string, HostTensor> } 
     if (c.constants?.includes(i) === true) graph.addInitializer(name, host)
     // The first axis has a name, as in real models.
     else {
-      graph.addInput(name, host.dtype, host.shape.map((d, axis) => (axis === 0 && i === 0 && host.shape.length > 1 ? 'batch' : d))) // prettier-ignore
+      graph.addInput(name, host.dtype, host.shape.map((d, axis) => (c.fixed !== true && axis === 0 && i === 0 && host.shape.length > 1 ? 'batch' : d))) // prettier-ignore
       feeds[name] = host
     }
     return name
@@ -169,6 +173,13 @@ const normalizations: Case[] = [
 
 const table = (rows: number, n: number): HostTensor => filled([rows, n], [-1, 1])
 const attention: Case[] = [
+  { op: 'MultiHeadAttention', name: 'with a past', domain: ms, inputs: [[2, 3, 8], [2, 3, 8], [2, 3, 8], null, null, null, [2, 2, 4, 4], [2, 2, 4, 4]], attributes: { num_heads: int(2), unidirectional: int(flag()) }, outputs: 3 }, // prettier-ignore
+  { op: 'Attention', name: 'with a past', domain: ms, inputs: [[2, 3, 8], [8, 24], [24], null, [2, 2, 2, 4, 4]], attributes: { num_heads: int(2), unidirectional: int(1) }, outputs: 2 }, // prettier-ignore
+  { op: 'Attention', name: 'with lengths', fixed: true, domain: ms, inputs: [[2, 3, 8], [8, 24], [24], tensor('int32', [2], [3, 2])], attributes: { num_heads: int(2) } }, // prettier-ignore
+  ...[0, 1].map((causal): Case => ({ op: 'Attention', name: `of opset 23 with a past${causal === 1 ? ', causal' : ''}`, opset: 23, inputs: [[2, 2, 3, 8], [2, 2, 3, 8], [2, 2, 3, 8], null, [2, 2, 4, 8], [2, 2, 4, 8]], attributes: { is_causal: int(causal) }, outputs: 3 })), // prettier-ignore
+  { op: 'GroupQueryAttention', name: 'with a past and rotary', domain: ms, inputs: [[2, 1, 64], [2, 1, 32], [2, 1, 32], [2, 2, 3, 16], [2, 2, 3, 16], tensor('int32', [2], [3, 3]), tensor('int32', [], [4]), table(8, 8), table(8, 8)], attributes: { num_heads: int(4), kv_num_heads: int(2), do_rotary: int(1) }, outputs: 3 }, // prettier-ignore
+  { op: 'GroupQueryAttention', name: 'with a smooth softmax', domain: ms, inputs: [[2, 3, 64], [2, 3, 32], [2, 3, 32], null, null, tensor('int32', [2], [2, 2]), tensor('int32', [], [3])], attributes: { num_heads: int(4), kv_num_heads: int(2), smooth_softmax: int(1) }, outputs: 3 }, // prettier-ignore
+  { op: 'GroupQueryAttention', name: 'with sinks', domain: ms, inputs: [[2, 3, 64], [2, 3, 32], [2, 3, 32], null, null, tensor('int32', [2], [2, 2]), tensor('int32', [], [3]), null, null, null, null, [4]], attributes: { num_heads: int(4), kv_num_heads: int(2) }, outputs: 3 }, // prettier-ignore
   {
     op: 'MultiHeadAttention',
     domain: ms,
@@ -273,7 +284,85 @@ const attention: Case[] = [
   { op: 'GroupQueryAttention', name: 'packed, with a window', domain: ms, inputs: [[2, 5, 64], null, null, null, null, tensor('int32', [2], [4, 4]), tensor('int32', [], [5])], attributes: { num_heads: int(4), kv_num_heads: int(2), local_window_size: int(2) }, outputs: 3 }, // prettier-ignore
 ]
 
+const image = (): number[] => [2, integer(1, 3), 5, 4]
+const sizesAt = (...sizes: number[]): HostTensor => tensor('int64', [sizes.length], sizes)
+const scalesAt = (...scales: number[]): HostTensor => tensor('float32', [scales.length], scales)
+
+const movement: Case[] = [
+  ...['DCR', 'CRD'].map((mode): Case => ({ op: 'DepthToSpace', name: mode, inputs: [[2, 8, 2, 3]], attributes: { blocksize: int(2), mode: string(mode) } })), // prettier-ignore
+  { op: 'SpaceToDepth', inputs: [[2, 2, 4, 6]], attributes: { blocksize: int(2) } },
+  ...['reflect', 'edge', 'wrap'].flatMap((mode): Case[] => [
+    { op: 'Pad', name: mode, inputs: [[2, 4, 5], sizesAt(0, integer(0, 3), 2, 1, integer(0, 3), 3)], constants: [1], attributes: { mode: string(mode) } }, // prettier-ignore
+    { op: 'Pad', name: `${mode}, some axes`, inputs: [[2, 4, 5], sizesAt(2, 1), null, sizesAt(-1)], constants: [1, 3], attributes: { mode: string(mode) } }, // prettier-ignore
+  ]),
+  { op: 'Compress', inputs: [[3, 4], tensor('bool', [4], [1, 0, 1, 1])], attributes: { axis: int(-1) } },
+  { op: 'Compress', name: 'flat', inputs: [[3, 2], tensor('bool', [5], [1, 0, 1, 1, 0])] },
+  { op: 'Col2Im', inputs: [[2, 12, 12], sizesAt(5, 4), sizesAt(2, 2)], constants: [1, 2], attributes: {} },
+  { op: 'Col2Im', name: 'strided, dilated and padded', inputs: [[2, 8, 12], sizesAt(6, 7), sizesAt(2, 2)], constants: [1, 2], attributes: { strides: ints([2, 2]), dilations: ints([1, 2]), pads: ints([0, 1, 1, 1]) } }, // prettier-ignore
+  { op: 'Trilu', domain: ms, inputs: [[3, 4], tensor('int64', [], [1])], constants: [1], attributes: { upper: int(flag()) } },
+]
+
+const resize: Case[] = [
+  ...['half_pixel', 'pytorch_half_pixel', 'align_corners', 'asymmetric', 'half_pixel_symmetric'].flatMap((coordinates) => [
+    ...['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'].map((nearest): Case => ({
+      op: 'Resize',
+      name: `nearest, ${coordinates}, ${nearest}`,
+      inputs: [image(), null, scalesAt(1, 1, uniform(0.4, 3), uniform(0.4, 3))],
+      constants: [2],
+      attributes: { coordinate_transformation_mode: string(coordinates), nearest_mode: string(nearest) },
+    })),
+    ...['linear', 'cubic'].flatMap((mode): Case[] => [
+      { op: 'Resize', name: `${mode}, ${coordinates}, scales`, inputs: [[1, 2, 5, 4], null, scalesAt(1, 1, uniform(0.4, 3), uniform(0.4, 3))], constants: [2], attributes: { mode: string(mode), coordinate_transformation_mode: string(coordinates) } }, // prettier-ignore
+      { op: 'Resize', name: `${mode}, ${coordinates}, sizes`, fixed: true, inputs: [[1, 2, 5, 4], null, null, sizesAt(1, 2, integer(2, 9), integer(2, 9))], constants: [3], attributes: { mode: string(mode), coordinate_transformation_mode: string(coordinates) } }, // prettier-ignore
+    ]),
+  ]),
+  { op: 'Resize', name: 'cubic without what is outside', inputs: [[1, 2, 5, 4], null, scalesAt(1, 1, 1.7, 0.6)], constants: [2], attributes: { mode: string('cubic'), exclude_outside: int(1), cubic_coeff_a: float(-0.5) } }, // prettier-ignore
+  ...['linear', 'cubic'].map((mode): Case => ({ op: 'Resize', name: `${mode} without aliases`, inputs: [[1, 2, 9, 8], null, scalesAt(1, 1, 0.5, 0.4)], constants: [2], attributes: { mode: string(mode), antialias: int(1) } })), // prettier-ignore
+  { op: 'Resize', name: 'of some axes', opset: 18, inputs: [image(), null, scalesAt(2, 3)], constants: [2], attributes: { axes: ints([2, -1]) } }, // prettier-ignore
+  ...['not_larger', 'not_smaller'].map((policy): Case => ({ op: 'Resize', name: policy, inputs: [image(), null, null, sizesAt(7, 9)], constants: [3], attributes: { axes: ints([2, 3]), keep_aspect_ratio_policy: string(policy), mode: string('nearest') } })), // prettier-ignore
+]
+
+const equations: readonly (readonly [string, ...number[][]])[] = [
+  ['ij,jk->ik', [2, 3], [3, 4]],
+  ['bhid,bhjd->bhij', [2, 2, 3, 4], [2, 2, 5, 4]],
+  ['bchw,bkhw->bck', [2, 2, 3, 4], [2, 3, 3, 4]],
+  ['...ij,...jk->...ik', [2, 3, 4], [2, 4, 2]],
+  ['...ij,jk', [2, 3, 4], [4, 2]],
+  ['i,j->ji', [2], [3]],
+  ['ij->', [2, 3]],
+  ['ijk->kj', [2, 3, 4]],
+  ['ba', [2, 3]],
+  ['bld,hd->bhl', [2, 3, 4], [5, 4]],
+  ['ij,ij,jk->ik', [2, 3], [2, 3], [3, 4]],
+  ['i,i', [4], [4]],
+  ['b i , b i -> b', [2, 4], [1, 4]],
+]
+const matrix: Case[] = [
+  ...equations.map(([equation, ...inputs]): Case => ({ op: 'Einsum', name: equation, inputs, attributes: { equation: string(equation) } })), // prettier-ignore
+  ...[0, 1].flatMap((a) => [0, 1].map((t): Case => ({ op: 'FusedMatMul', name: `transBatch ${a}${t}`, domain: ms, inputs: [a === 1 ? [3, 2, 4] : [2, 3, 4], t === 1 ? [4, 2, 5] : [2, 4, 5]], attributes: { transBatchA: int(a), transBatchB: int(t), alpha: float(0.5) } }))), // prettier-ignore
+  {
+    op: 'TransposeMatMul',
+    domain: ms,
+    inputs: [
+      [4, 3],
+      [4, 5],
+    ],
+    attributes: { transA: int(1) },
+  },
+  ...['Relu', 'LeakyRelu', 'Tanh'].map((name): Case => ({ op: 'FusedGemm', name, domain: ms, inputs: [[3, 4], [5, 4], [5]], attributes: { transB: int(1), alpha: float(0.5), activation: string(name), activation_alpha: float(0.2) } })), // prettier-ignore
+]
+
+const convolutions: Case[] = [
+  ...['Relu', 'LeakyRelu', 'Clip', 'HardSigmoid'].map((name): Case => ({ op: 'FusedConv', name, domain: ms, inputs: [[2, 4, 5, 5], [6, 2, 3, 3], [6]], constants: [1, 2], attributes: { group: int(2), kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]), strides: ints([1, 2]), activation: string(name), ...(name === 'Relu' ? {} : { activation_params: { type: 'floats', value: name === 'Clip' ? [-0.5, 0.75] : name === 'LeakyRelu' ? [0.2] : [0.2, 0.5] } }) } })), // prettier-ignore
+  { op: 'FusedConv', name: 'with a sum', domain: ms, inputs: [[2, 2, 4, 4], [3, 2, 1, 1], [3], [2, 3, 4, 4]], constants: [1, 2], attributes: { kernel_shape: ints([1, 1]), activation: string('Relu') } }, // prettier-ignore
+  { op: 'LpPool', inputs: [[1, 2, 5, 4]], attributes: { kernel_shape: ints([2, 3]), strides: ints([2, 1]), pads: ints([1, 0, 0, 1]), p: int(integer(1, 3)) } }, // prettier-ignore
+  { op: 'GlobalLpPool', inputs: [spatial()], attributes: { p: int(integer(1, 3)) } },
+  ...['SAME_UPPER', 'SAME_LOWER', 'VALID'].map((mode): Case => ({ op: 'ConvTranspose', name: mode, inputs: [[1, 2, 3, 4], [2, 3, 3, 2]], attributes: { auto_pad: string(mode), strides: ints([2, 1]) } })), // prettier-ignore
+  { op: 'ConvTranspose', name: 'with output_shape', inputs: [[1, 2, 3, 4], [2, 3, 3, 3]], attributes: { output_shape: ints([6, 7]), strides: ints([2, 2]) } }, // prettier-ignore
+]
+
 const older: Case[] = [
+  { op: 'Split', name: 'with a smaller last part', opset: 18, inputs: [[3, 7]], attributes: { axis: int(1), num_outputs: int(3) }, outputs: 3 }, // prettier-ignore
   { op: 'Squeeze', opset: 11, inputs: [[3, 1, 2]], attributes: { axes: ints([1]) } },
   { op: 'Unsqueeze', opset: 11, inputs: [x], attributes: { axes: ints([0, 2]) } },
   ...[
@@ -325,7 +414,16 @@ const older: Case[] = [
   },
 ]
 
-for (const [family, cases] of Object.entries({ activations, normalizations, attention, older }))
+for (const [family, cases] of Object.entries({
+  activations,
+  normalizations,
+  attention,
+  movement,
+  resize,
+  matrix,
+  convolutions,
+  older,
+}))
   describe(`lowering of ${family}`, () => {
     it.each(cases.map((c) => [[c.op, ...(c.name === undefined ? [] : [c.name])].join(' '), c] as const))('%s', async (_, c) => {
       const { graph, feeds } = assemble(c)
@@ -340,11 +438,22 @@ for (const [family, cases] of Object.entries({ activations, normalizations, atte
     })
   })
 
+/** Operators that the runtime has no CPU kernel for; `without-kernel.test.ts` holds them against others that it has. */
+const withoutKernel = ['BiasAdd', 'BiasSplitGelu', 'GroupNorm', 'SkipGroupNorm', 'NhwcConv', 'NhwcFusedConv'].map(
+  (op) => `${ms}.${op}`,
+)
+
 describe('coverage', () => {
   it('has a case for every lowering that the runtime can run', () => {
-    const tested = new Set([...activations, ...normalizations, ...attention].map((c) => operatorKey(c.op, c.domain ?? '')))
-    const unavailable = ['Swish', 'RMSNormalization', 'Where', 'com.microsoft.BiasAdd']
-    expect(Object.keys(builtinLowerings).filter((key) => !tested.has(key) && !unavailable.includes(key))).toEqual([])
+    const tested = new Set(
+      [...activations, ...normalizations, ...attention, ...movement, ...resize, ...matrix, ...convolutions].map((c) =>
+        operatorKey(c.op, c.domain ?? ''),
+      ),
+    )
+    const unavailable = ['Swish', 'RMSNormalization', 'Where', ...withoutKernel]
+    const elsewhere = new Set([...Object.keys(quantizedLowerings), ...Object.keys(quantizedOperatorLowerings)])
+    const keys = Object.keys(builtinLowerings).filter((key) => !elsewhere.has(key))
+    expect(keys.filter((key) => !tested.has(key) && !unavailable.includes(key))).toEqual([])
   })
 
   it('lists every unsupported node in one error', () => {
@@ -355,7 +464,7 @@ describe('coverage', () => {
     graph.nodes.push({ op: 'Add', domain: '', name: 'third', inputs: ['a', 'b'], outputs: ['y'], attributes: {} })
     graph.outputs = [{ name: 'y', dtype: 'float32', shape: undefined }]
     expect(() => lower(graph)).toThrow(UnsupportedOpError)
-    expect(() => lower(graph)).toThrow(/2 node\(s\)[^]*acme\.Mystery \(opset 21\) "first"[^]*LSTM \(opset 21\) "second"/)
+    expect(() => lower(graph)).toThrow(/2 node\(s\)[^]*acme\.Mystery \(opset unknown\) "first"[^]*LSTM \(opset 21\) "second"/)
   })
 })
 

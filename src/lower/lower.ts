@@ -5,11 +5,23 @@ import { tensor } from '../graph/constants.js'
 import { DEFAULT_OPSET, type Graph } from '../graph/graph.js'
 import { inferGraph, type InferState, type Replacement } from '../graph/infer-graph.js'
 import type { Dim, Node, Value } from '../graph/types.js'
+import { inlineFunction } from '../onnx/inline.js'
+import { functionKey } from '../onnx/functions.js'
+import { originOf } from '../onnx/origin.js'
 import { LowerContext, type LoweringTable } from './context.js'
 import { attentionLowerings } from './attention.js'
 import { elementwiseLowerings } from './elementwise.js'
+import { convolutionLowerings } from './convolution.js'
 import { inlineIf } from './inline-if.js'
+import { matrixLowerings } from './matrix.js'
+import { movementLowerings } from './movement.js'
 import { normalizationLowerings } from './normalization.js'
+import { quantizedLowerings, throughQuantized } from './quantized.js'
+import { quantizedOperatorLowerings } from './quantized-operators.js'
+import { QuantizedValues } from './quantized-values.js'
+import { adviceFor, refuse } from './refused.js'
+import { resizeLowerings } from './resize.js'
+import { rotaryLowerings } from './rotary.js'
 import { upgradeNode } from './opset.js'
 
 /** What was done to a graph. */
@@ -27,29 +39,25 @@ export interface LowerOptions {
   readonly lowerings?: LoweringTable
 }
 
-export const builtinLowerings: LoweringTable = { ...elementwiseLowerings, ...normalizationLowerings, ...attentionLowerings }
-
-/** Control flow whose gradient would need a program, not a graph. */
-const refused: ReadonlySet<string> = new Set([
-  'If',
-  'Loop',
-  'Scan',
-  'SequenceAt',
-  'SequenceConstruct',
-  'SequenceInsert',
-  'SplitToSequence',
-  'ConcatFromSequence',
-  'LSTM',
-  'GRU',
-  'RNN',
-])
+export const builtinLowerings: LoweringTable = {
+  ...elementwiseLowerings,
+  ...normalizationLowerings,
+  ...attentionLowerings,
+  ...rotaryLowerings,
+  ...movementLowerings,
+  ...resizeLowerings,
+  ...matrixLowerings,
+  ...convolutionLowerings,
+  ...quantizedLowerings,
+  ...quantizedOperatorLowerings,
+}
 
 /**
  * Lowers an imported graph.
  *
  * Constants become initializers and small computations on shapes are folded; nodes of older opsets take the form of
- * opset 21; `If` on a constant is replaced by its branch; operators that only inference runtimes have are opened into
- * those that have gradients.
+ * opset 21; functions of the model's own and `If` on a constant are replaced by what they mean; operators that only
+ * inference runtimes have are opened into those that have gradients. Weights in 8 and 4 bits stay as they are: frozen.
  *
  * @returns a graph in topological order in which every value has an element type
  * @throws UnsupportedOpError naming every node that cannot be brought into such a form
@@ -61,16 +69,25 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   const source = withConstants(graph, options.constants ?? {})
   source.opsets.set('', DEFAULT_OPSET)
   source.opsets.set('com.microsoft', 1)
+  const origin = originOf(graph)
+  let quantized = new QuantizedValues()
+  let current: InferState | undefined
 
   const rewrite = (original: Node, state: InferState): Replacement | Node | undefined => {
-    const node = upgradeNode(original, opset, state) ?? original
+    // Inference starts over when it finds two names for one length; what was known of values then is gone.
+    if (current !== state) [current, quantized] = [state, new QuantizedValues(source)]
+    const definition = origin?.functions.get(functionKey(original.domain, original.op, original.overload))
+    if (definition !== undefined) return inlineFunction(definition, original, origin?.folder)
+    const node = upgradeNode(original, original.opset ?? opset, state) ?? original
     const value = node.op === 'Constant' ? node.attributes['value'] : undefined
     if (value?.type === 'tensor')
       return { nodes: [], initializers: new Map([[node.outputs[0]!, value.value]]), outputs: [node.outputs[0]!] }
     if (node.op === 'Identity' && node.domain === '') return { nodes: [], outputs: [node.inputs[0]!] }
-    if (node.op === 'If') return inlineIf(node, state)
+    if (node.op === 'If') return inlineIf(node, state, origin?.folder)
     const key = operatorKey(node.op, node.domain)
-    const context = new LowerContext(node, state)
+    const context = new LowerContext(node, state, quantized)
+    const through = state.b.scope(`lowered/${node.name}`, () => throughQuantized(context))
+    if (through !== undefined) return { values: through }
     const emitted = Object.hasOwn(table, key) ? state.b.scope(`lowered/${node.name}`, () => table[key]!(context)) : undefined
     if (emitted === undefined) return node
     lowered.set(key, (lowered.get(key) ?? 0) + 1)
@@ -78,24 +95,9 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   }
 
   const { graph: result, assumptions, uninferred } = inferGraph(source, rewrite)
-  const problems = uninferred.map(({ node, reason }) => ({ node, reason: refused.has(node.op) ? adviceFor(node) : reason }))
-  if (problems.length > 0) throw unsupported(problems, opset)
+  const problems = uninferred.map(({ node, reason }) => ({ node, reason: adviceFor(node) ?? reason }))
+  if (problems.length > 0) throw refuse(problems, graph.opsets)
   return { graph: result, report: { lowered, assumptions } }
-}
-
-const adviceFor = (node: Node): string =>
-  node.op === 'If'
-    ? 'its condition is not constant; fix an input with { constants: { use_cache_branch: false } }'
-    : 'control flow and recurrence cannot be differentiated'
-
-function unsupported(problems: readonly { node: Node; reason: string }[], opset: number): UnsupportedOpError {
-  const lines = problems.map(
-    ({ node, reason }) => `  ${operatorKey(node.op, node.domain)} (opset ${opset}) "${node.name}": ${reason}`,
-  )
-  return new UnsupportedOpError(
-    `${problems.length} node(s) of the graph are not supported:\n${lines.join('\n')}\n` +
-      'Export the model without them (a plain fp32 export usually has none), or pass { lowerings } for them.',
-  )
 }
 
 /** Some inputs turned into initializers. */

@@ -1,4 +1,5 @@
 /** @file Normalisations and softmax variants as primitives. */
+import { UnsupportedOpError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { productOfDims } from '../graph/shapes.js'
 import { int, type Shape, type Value } from '../graph/types.js'
@@ -59,6 +60,8 @@ export const normalizationLowerings: LoweringTable = {
   /** Inference: a factor and a shift per channel. */
   BatchNormalization: (c) => {
     const { b } = c
+    if (c.int('training_mode', 0) === 1)
+      throw new UnsupportedOpError(`${c.where}: training_mode = 1 is not supported; export the model in evaluation mode`)
     const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map((i) => c.input(i)) as [Value, Value, Value, Value, Value]
     const factor = b.div(scale, b.sqrt(b.add(variance, c.float('epsilon', 1e-5))))
     const shift = b.sub(bias, b.mul(mean, factor))
@@ -105,6 +108,15 @@ export const normalizationLowerings: LoweringTable = {
     const base = b.add(b.mul(sum, c.float('alpha', 1e-4) / size), c.float('bias', 1))
     return b.div(x, b.pow(base, c.float('beta', 0.75)))
   },
+  'com.microsoft.GroupNorm': (c) => groupNormNhwc(c, c.input(0)),
+  /** The sum of x, skip and bias comes second. */
+  'com.microsoft.SkipGroupNorm': (c) => {
+    const { b } = c
+    const skip = c.input(3)
+    const fitted = c.shape(skip).length === 2 ? b.unsqueeze(skip, [1, 2]) : skip
+    const sum = [fitted, ...(c.optional(4) ? [c.input(4)] : [])].reduce(b.add, c.input(0))
+    return [groupNormNhwc(c, sum), sum]
+  },
   GlobalAveragePool: (c) => c.b.reduceMean(c.input(0), from(2, c.rank())),
   GlobalMaxPool: (c) => c.b.reduceMax(c.input(0), from(2, c.rank())),
   RMSNormalization: (c) => rms(c, c.input(0), c.input(1)),
@@ -128,6 +140,18 @@ export const normalizationLowerings: LoweringTable = {
     const counts = mask === undefined ? b.zeros([batch!], 'int32') : b.cast(b.reduceSum(mask, [1], false), 'int32')
     return [b.layerNormalization(sum, c.input(5), c.input(6), c.float('epsilon', 1e-12)), counts, sum]
   },
+}
+
+/** x [n, h, w, c] or, with channels_last 0, [n, c, h, w]; scale, shift; then SiLU if the node says so. */
+function groupNormNhwc(c: LowerContext, x: Value): Value {
+  const { b } = c
+  const last = c.int('channels_last', 1) === 1
+  const first = last ? b.transpose(x, [0, 3, 1, 2]) : x
+  const normal = groupNormalize(b, first, c.int('groups', 1), c.float('epsilon', 1e-5))
+  const [scale, shift] = [1, 2].map((i) => perChannel(b, c.input(i), 4)) as [Value, Value]
+  const y = b.add(b.mul(normal, scale), shift)
+  const active = c.int('activation', 0) === 1 ? b.mul(y, b.sigmoid(y)) : y
+  return last ? b.transpose(active, [0, 2, 3, 1]) : active
 }
 
 /** Input + skip (which may lack the batch) + bias at `index`. */

@@ -44,7 +44,17 @@ const upgrades: Readonly<Record<string, Upgrade>> = {
   ),
   Split: (node, opset, state) => {
     const upgraded = moved(13, 'split', 1)(node, opset, state) ?? node
-    if (upgraded.inputs[1] || upgraded.attributes['num_outputs'] !== undefined) return upgraded === node ? undefined : upgraded
+    if (upgraded.inputs[1]) return upgraded === node ? undefined : upgraded
+    // The last part is smaller where the length does not divide.
+    const shape = state.value(node.inputs[0]!)?.shape
+    const axis = number(node.attributes['axis']) ?? 0
+    const length = shape?.at(axis)
+    if (typeof length === 'number' && length % node.outputs.length !== 0) {
+      const each = Math.ceil(length / node.outputs.length)
+      const sizes = node.outputs.map((_, i) => Math.max(0, Math.min(each, length - i * each)))
+      return withInputs(upgraded, ['num_outputs'], { 1: state.b.int64s(sizes) })
+    }
+    if (upgraded.attributes['num_outputs'] !== undefined) return upgraded === node ? undefined : upgraded
     return { ...upgraded, attributes: { ...upgraded.attributes, num_outputs: int(node.outputs.length) } }
   },
   ...Object.fromEntries(['Softmax', 'LogSoftmax', 'Hardmax'].map((op) => [op, flattening])),

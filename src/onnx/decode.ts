@@ -9,11 +9,13 @@ import {
   type NodeProto,
   type ValueInfoProto,
 } from 'onnx-buf'
-import { InvalidModelError, UnsupportedOpError } from '../errors.js'
+import { InvalidModelError } from '../errors.js'
 import { Graph } from '../graph/graph.js'
 import { dtypeFromOnnx } from '../graph/infer.js'
-import type { Attribute, Dim, DType, Initializer, Node, Shape } from '../graph/types.js'
+import type { Attribute, Dim, DType, Node, Shape } from '../graph/types.js'
 import { decodeTensor } from './decode-tensor.js'
+import { checkFunctions, functionKey } from './functions.js'
+import { remember, shellOf, type Origin } from './origin.js'
 
 export interface DecodeOptions {
   /** Folder of the model file, in which its external data lies. Nothing is read: such weights stay in their files. */
@@ -27,10 +29,10 @@ export interface DecodeOptions {
  *
  * Initializers stay views of `bytes` or references to external files. Shapes are those the file declares: inner values
  * without `value_info` are not in `graph.values` until shape inference adds them. A dimension without a name gets one
- * from its value. Sub-graphs (of `If`, `Loop`, `Scan`) are carried through unchanged.
+ * from its value. Sub-graphs (of `If`, `Loop`, `Scan`), functions of the model's own, doc strings and unknown fields are
+ * carried through unchanged.
  *
  * @throws InvalidModelError if the bytes are no ONNX model, are cut off, or contradict themselves
- * @throws UnsupportedOpError if the model brings functions of its own
  */
 export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Graph {
   const source = options.source ?? 'ONNX model'
@@ -48,10 +50,8 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Gra
     throw new InvalidModelError(
       `${source}: not an ONNX model: it has no ${proto === undefined ? 'graph' : 'operator set version'}`,
     )
-  if (model.functions.length > 0)
-    throw new UnsupportedOpError(
-      `${source}: model-local functions are not supported (${model.functions.map((f) => f.name).join(', ')}); inline them when exporting`,
-    )
+  const functions = new Map(model.functions.map((f) => [functionKey(f.domain, f.name, f.overload), f]))
+  checkFunctions(functions, source)
   if (proto.sparseInitializer.length > 0)
     throw new InvalidModelError(`${source}: sparse initializers are not supported; store them dense`)
 
@@ -61,33 +61,34 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Gra
   decodeValues(graph, proto, options.folder, source)
   graph.nodes = proto.node.map((node) => decodeNode(node, options.folder, source))
   checkNames(graph, proto, source)
+  graph.origin = { model: shellOf(model), functions, folder: options.folder } satisfies Origin
   graph.sort()
   return graph
 }
 
-const normalDomain = (domain: string): string => (domain === 'ai.onnx' ? '' : domain)
+export const normalDomain = (domain: string): string => (domain === 'ai.onnx' ? '' : domain)
 
 function decodeValues(graph: Graph, proto: GraphProto, folder: string | undefined, source: string): void {
   for (const tensor of proto.initializer)
-    graph.addInitializer(tensor.name, decodeTensor(tensor, `${source}: initializer "${tensor.name}"`, folder))
+    graph.addInitializer(tensor.name, remember(decodeTensor(tensor, `${source}: initializer "${tensor.name}"`, folder), tensor))
   for (const info of proto.input) {
     // Old files list initializers among the inputs.
     if (graph.initializers.has(info.name)) continue
     const { dtype, shape } = decodeType(info, `${source}: input "${info.name}"`)
     if (shape === undefined)
       throw new InvalidModelError(`${source}: input "${info.name}" has no rank; export the model with its input shapes`)
-    graph.addInput(info.name, dtype, shape)
+    remember(graph.addInput(info.name, dtype, shape), info)
   }
   for (const info of proto.valueInfo) {
     if (graph.values.has(info.name) || info.type?.value.case !== 'tensorType' || info.type.value.value.elemType === 0) continue
     const { dtype, shape } = decodeType(info, `${source}: value "${info.name}"`)
-    graph.declare(info.name, dtype, shape)
+    remember(graph.declare(info.name, dtype, shape), info)
   }
   graph.outputs = proto.output.map((info) => {
     const known = graph.values.get(info.name)
     if (known !== undefined) return known
     const { dtype, shape } = decodeType(info, `${source}: output "${info.name}"`)
-    return graph.declare(info.name, dtype, shape)
+    return remember(graph.declare(info.name, dtype, shape), info)
   })
 }
 
@@ -106,38 +107,17 @@ function decodeType(info: ValueInfoProto, what: string): { dtype: DType; shape: 
   return { dtype, shape }
 }
 
-/** The parts of a sub-graph; it may read values of the graph around it. */
-export interface Subgraph {
-  readonly nodes: readonly Node[]
-  readonly initializers: ReadonlyMap<string, Initializer>
-  readonly outputs: readonly string[]
-}
-
-/**
- * Decodes a sub-graph attribute that `decodeModel` carried through, such as a branch of `If`.
- * @param attribute the `value` of an opaque attribute
- * @param where the node it belongs to, for messages
- */
-export function decodeSubgraph(attribute: unknown, where: string, folder?: string): Subgraph {
-  const proto = (attribute as AttributeProto).g
-  if (proto === undefined) throw new InvalidModelError(`"${where}" has no sub-graph; the file is damaged`)
-  return {
-    nodes: proto.node.map((node) => decodeNode(node, folder, where)),
-    initializers: new Map(proto.initializer.map((t) => [t.name, decodeTensor(t, `"${where}": initializer "${t.name}"`, folder)])),
-    outputs: proto.output.map((o) => o.name),
-  }
-}
-
-function decodeNode(proto: NodeProto, folder: string | undefined, source: string): Node {
+export function decodeNode(proto: NodeProto, folder: string | undefined, source: string): Node {
   const name = proto.name === '' ? (proto.output[0] ?? proto.opType) : proto.name
   const where = `${source}: ${proto.opType} "${name}"`
   if (proto.opType === '') throw new InvalidModelError(`${source}: node "${name}" has no operator; the file is damaged`)
-  return {
+  const node: Node = {
     op: proto.opType,
     domain: normalDomain(proto.domain),
     name,
     inputs: [...proto.input],
     outputs: [...proto.output],
+    ...(proto.overload !== '' && { overload: proto.overload }),
     attributes: Object.fromEntries(
       proto.attribute.map((a) => [a.name, decodeAttribute(a, `${where}, attribute "${a.name}"`, folder)]),
     ),
@@ -145,9 +125,14 @@ function decodeNode(proto: NodeProto, folder: string | undefined, source: string
       metadata: Object.fromEntries(proto.metadataProps.map(({ key, value }) => [key, value])),
     }),
   }
+  return remember(node, proto)
 }
 
-function decodeAttribute(proto: AttributeProto, what: string, folder: string | undefined): Attribute {
+export function decodeAttribute(proto: AttributeProto, what: string, folder: string | undefined): Attribute {
+  return remember(attributeOf(proto, what, folder), proto)
+}
+
+function attributeOf(proto: AttributeProto, what: string, folder: string | undefined): Attribute {
   const opaque: Attribute = { type: 'opaque', value: proto }
   if (proto.refAttrName !== '') return opaque
   switch (proto.type) {

@@ -6,24 +6,38 @@ import {
   GraphProtoSchema,
   ModelProtoSchema,
   NodeProtoSchema,
+  OperatorSetIdProtoSchema,
   TensorProto_DataLocation as DataLocation,
   TensorProtoSchema,
   ValueInfoProtoSchema,
   type AttributeProto,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
   type TensorProto,
   type ValueInfoProto,
 } from 'onnx-buf'
 import { bytesOf } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import { dtypeToOnnx } from '../graph/infer.js'
-import { isFileTensor, type Attribute, type Initializer, type Value } from '../graph/types.js'
+import { isFileTensor, type Attribute, type Initializer, type Node, type Value } from '../graph/types.js'
+import { changed, messageOf, originOf } from './origin.js'
 
 /** Where the encoder says a file tensor lies: the `location` of ONNX external data, relative to the model. */
 export type Locate = (path: string) => string
 
 const IR_VERSION = 10n
 
+/** Doc string, notes and unknown fields of the message that a tensor was read from. */
 function encodeTensor(name: string, tensor: Initializer, locate: Locate): TensorProto {
+  const encoded = plainTensor(name, tensor, locate)
+  const read = messageOf<TensorProto>(tensor)
+  if (read === undefined) return encoded
+  const { docString, metadataProps, $unknown } = read
+  return changed(encoded, { docString, metadataProps, ...($unknown && { $unknown }) })
+}
+
+function plainTensor(name: string, tensor: Initializer, locate: Locate): TensorProto {
   const dims = tensor.shape.map(BigInt)
   const dataType = dtypeToOnnx(tensor.dtype)
   if (!isFileTensor(tensor)) {
@@ -44,6 +58,12 @@ function encodeTensor(name: string, tensor: Initializer, locate: Locate): Tensor
 }
 
 function encodeAttribute(name: string, attribute: Attribute, locate: Locate): AttributeProto {
+  const read = messageOf<AttributeProto>(attribute)
+  if (read === undefined || read.name !== name) return plainAttribute(name, attribute, locate)
+  return attribute.type === 'tensor' ? changed(read, { t: encodeTensor(read.t?.name ?? '', attribute.value, locate) }) : read
+}
+
+function plainAttribute(name: string, attribute: Attribute, locate: Locate): AttributeProto {
   const utf8 = new TextEncoder()
   switch (attribute.type) {
     case 'int':
@@ -69,7 +89,25 @@ function encodeAttribute(name: string, attribute: Attribute, locate: Locate): At
   }
 }
 
+function encodeNode(node: Node, locate: Locate): NodeProto {
+  const fields = {
+    opType: node.op,
+    domain: node.domain,
+    name: node.name,
+    input: [...node.inputs],
+    output: [...node.outputs],
+    overload: node.overload ?? '',
+    attribute: Object.entries(node.attributes).map(([name, attribute]) => encodeAttribute(name, attribute, locate)),
+  }
+  const read = messageOf<NodeProto>(node)
+  if (read !== undefined) return changed(read, { ...fields, name: read.name, domain: read.domain })
+  const metadataProps = Object.entries(node.metadata ?? {}).map(([key, value]) => ({ key, value }))
+  return create(NodeProtoSchema, { ...fields, metadataProps })
+}
+
 function encodeValue(value: Value): ValueInfoProto {
+  const read = messageOf<ValueInfoProto>(value)
+  if (read !== undefined) return read
   return create(ValueInfoProtoSchema, {
     name: value.name,
     type: {
@@ -94,35 +132,57 @@ function encodeValue(value: Value): ValueInfoProto {
 }
 
 /**
- * Encodes a graph as an ONNX model. Weights in files are referenced, never read.
+ * Encodes a graph as an ONNX model. Weights in files are referenced, never read. What a decoded model said beside its
+ * graph (functions, notes, doc strings, unknown fields) is written back.
  *
  * @param locate gives the external-data location of a file, relative to the folder the runtime is told.
  */
 export function encodeModel(graph: Graph, locate: Locate = (path) => path): Uint8Array {
-  return toBinary(
-    ModelProtoSchema,
-    create(ModelProtoSchema, {
-      irVersion: IR_VERSION,
-      producerName: 'lowrank',
-      opsetImport: [...graph.opsets].map(([domain, version]) => ({ domain, version: BigInt(version) })),
-      graph: create(GraphProtoSchema, {
-        name: graph.name,
-        input: graph.inputs.map(encodeValue),
-        // The run decides the lengths of results: a symbolic sum such as "1+cache" means nothing to the runtime.
-        output: graph.outputs.map((o) => encodeValue({ ...o, shape: undefined })),
-        initializer: [...graph.initializers].map(([name, tensor]) => encodeTensor(name, tensor, locate)),
-        node: graph.nodes.map((node) =>
-          create(NodeProtoSchema, {
-            opType: node.op,
-            domain: node.domain,
-            name: node.name,
-            input: [...node.inputs],
-            output: [...node.outputs],
-            attribute: Object.entries(node.attributes).map(([name, attribute]) => encodeAttribute(name, attribute, locate)),
-            metadataProps: Object.entries(node.metadata ?? {}).map(([key, value]) => ({ key, value })),
-          }),
-        ),
-      }),
-    }),
-  )
+  const origin = originOf(graph)
+  const fields = {
+    input: graph.inputs.map(encodeValue),
+    initializer: [...graph.initializers].map(([name, tensor]) => encodeTensor(name, tensor, locate)),
+    node: graph.nodes.map((node) => encodeNode(node, locate)),
+  }
+  const opsetImport = [...graph.opsets].map(([domain, version]) => ({ domain, version: BigInt(version) }))
+  if (origin !== undefined) return toBinary(ModelProtoSchema, withOrigin(graph, origin.model, fields, opsetImport))
+  // The run decides the lengths of results: a symbolic sum such as "1+cache" means nothing to the runtime.
+  const output = graph.outputs.map((o) => encodeValue({ ...o, shape: undefined }))
+  const model = {
+    irVersion: IR_VERSION,
+    producerName: 'lowrank',
+    opsetImport,
+    graph: create(GraphProtoSchema, { name: graph.name, ...fields, output }),
+  }
+  return toBinary(ModelProtoSchema, create(ModelProtoSchema, model))
+}
+
+/** The model that was read with the graph as it is now. */
+function withOrigin(
+  graph: Graph,
+  model: ModelProto,
+  fields: Pick<GraphProto, 'input' | 'initializer' | 'node'>,
+  opsets: readonly { domain: string; version: bigint }[],
+): ModelProto {
+  const read = model.graph!
+  const same = new Map(read.output.map((info) => [info.name, info]))
+  // Old files list weights among the inputs: as inputs that have a default.
+  const defaults = read.input.filter(({ name }) => graph.initializers.has(name))
+  const declared = read.valueInfo.filter(({ name }) => {
+    const value = graph.values.get(name)
+    return value === undefined || messageOf(value) !== undefined
+  })
+  const proto = changed(read, {
+    ...fields,
+    name: graph.name,
+    input: [...fields.input, ...defaults],
+    output: graph.outputs.map((value) => same.get(value.name) ?? encodeValue({ ...value, shape: undefined })),
+    valueInfo: declared,
+  })
+  const kept = new Map(model.opsetImport.map((entry) => [entry.domain === 'ai.onnx' ? '' : entry.domain, entry]))
+  const opsetImport = opsets.map(({ domain, version }) => {
+    const entry = kept.get(domain)
+    return entry?.version === version ? entry : create(OperatorSetIdProtoSchema, { domain, version })
+  })
+  return changed(model, { graph: proto, opsetImport })
 }

@@ -87,4 +87,10 @@ export const elementwiseCases: readonly GradientCase[] = [
     build: (b, { x, m }) => b.emit('Mod', [x!, m!], { fmod: int(1) }),
     forward: ({ x, m }) => [x!.map((v) => v % m![0]!)],
   },
+  ...(['Asin', 'Acos', 'Atan'] as const).map((op): GradientCase => ({
+    name: op,
+    inputs: { x: { shape: [2, 3], range: [-0.8, 0.8] } },
+    build: (b, { x }) => b.emit(op, [x!]),
+    forward: ({ x }) => [x!.map(Math[op.toLowerCase() as 'asin' | 'acos' | 'atan'])],
+  })),
 ]

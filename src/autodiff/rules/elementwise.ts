@@ -47,6 +47,15 @@ export const sin = rule('Sin', ({ b, x: [x], dy: [g] }) => [b.mul(g!, b.cos(x!))
 /** d cos x = −sin x dx */
 export const cos = rule('Cos', ({ b, x: [x], dy: [g] }) => [b.neg(b.mul(g!, b.sin(x!)))])
 
+/** d arcsin x = dx/√(1 − x²) */
+export const asin = rule('Asin', ({ b, x: [x], dy: [g] }) => [b.div(g!, b.sqrt(b.sub(1, b.mul(x!, x!))))])
+
+/** d arccos x = −dx/√(1 − x²) */
+export const acos = rule('Acos', ({ b, x: [x], dy: [g] }) => [b.neg(b.div(g!, b.sqrt(b.sub(1, b.mul(x!, x!)))))])
+
+/** d arctan x = dx/(1 + x²) */
+export const atan = rule('Atan', ({ b, x: [x], dy: [g] }) => [b.div(g!, b.add(b.mul(x!, x!), 1))])
+
 /** d erf x = 2/√π · e^(−x²) dx */
 export const erf = rule('Erf', ({ b, x: [x], dy: [g] }) => [
   b.mul(g!, b.mul(b.exp(b.neg(b.mul(x!, x!))), 2 / Math.sqrt(Math.PI))),

@@ -74,6 +74,27 @@ export const indexingCases: readonly GradientCase[] = [
     inputs: { data: [4, 2], indices: int64([3, 1], [2, 0, 2]), updates: [3, 2] },
     build: (b, { data, indices, updates }) => b.emit('ScatterND', [data!, indices!, updates!], { reduction: string('add') }),
   },
+  ...['mul', 'max', 'min'].map((reduction): GradientCase => ({
+    name: `ScatterND, ${reduction}`,
+    inputs: {
+      data: { shape: [4, 2], range: [0.5, 2] },
+      indices: int64([3, 1], [2, 0, 2]),
+      updates: { shape: [3, 2], range: [0.5, 2] },
+    },
+    build: (b, { data, indices, updates }) => b.emit('ScatterND', [data!, indices!, updates!], { reduction: string(reduction) }),
+  })),
+  {
+    name: 'TopK',
+    dims,
+    inputs: { x: ['n', 5] },
+    build: (b, { x }) => b.emitAll('TopK', [x!, b.int64s([3])], { axis: int(1) }, { outputs: 2 })[0]!,
+  },
+  {
+    name: 'TopK, smallest first, along the first axis',
+    inputs: { x: [5, 3] },
+    build: (b, { x }) => b.emitAll('TopK', [x!, b.int64s([2])], { axis: int(0), largest: int(0) }, { outputs: 2 })[0]!,
+  },
   scatterElements('', [0, 2, 1, 0]),
+  ...['mul', 'max', 'min'].map((reduction) => scatterElements(`, ${reduction}`, [0, 0, 1, 1], reduction)),
   scatterElements('that adds', [0, 0, 1, 1], 'add'),
 ]

@@ -1,9 +1,9 @@
 /** @file Gradients of reading and writing at indices: reading adds into zeros, writing is read back. */
 import { UnsupportedOpError } from '../../errors.js'
 import type { GraphBuilder } from '../../graph/builder.js'
-import { int, type Shape, type Value } from '../../graph/types.js'
+import { int, string, type Attributes, type Shape, type Value } from '../../graph/types.js'
 import { iota, placeCuts, scatterElements, scatterNd } from '../place.js'
-import { rule, type RuleContext } from '../rule.js'
+import { rule, type InputGradient, type RuleContext } from '../rule.js'
 
 /** Indices as int64 counted from the front: `Mod` maps −1 to n − 1. Constants that are so already stay. */
 function fromFront(c: RuleContext, indices: Value, lengths: Value): Value {
@@ -44,6 +44,14 @@ export const gatherElements = rule('GatherElements', ({ b, input, dy: [g], axis,
   scatterElements(b, shape(input(0)), input(1), g!, axis(0)),
 ])
 
+/** Values go back to where they were found; the places themselves pass nothing */
+export const topK = rule('TopK', (c) => {
+  const { b, y } = c
+  const along = c.axis(-1)
+  const found = (y[1] as Value | undefined) ?? b.emitAll('TopK', [c.input(0), c.input(1)], c.node.attributes, { outputs: 2 })[1]!
+  return [scatterElements(b, c.shape(c.input(0)), found, c.gradient(), along)]
+})
+
 /** Indices of GatherND with the batch position written before them, since ScatterND has no batch dimensions. */
 function withBatchIndices(b: GraphBuilder, indices: Value, shape: Shape, batchDims: number): Value {
   if (batchDims === 0) return indices
@@ -65,29 +73,57 @@ export const gatherNd = rule('GatherND', (c) => {
   return [scatterNd(b, data, withBatchIndices(b, at, indices, batch), c.gradient())]
 })
 
-/** Whether the written values replace the data (or are added to it); other reductions are refused. */
-function replaces(c: RuleContext): boolean {
-  const reduction = c.string('reduction', 'none')
-  if (reduction !== 'none' && reduction !== 'add')
-    throw new UnsupportedOpError(`${c.where}: reduction "${reduction}" has no gradient rule, only "none" and "add"`)
-  return reduction === 'none'
+/** Reads and writes at the indices of one node. */
+interface Places {
+  readonly read: (from: Value) => Value
+  readonly write: (into: Value, values: Value, reduction: string) => Value
 }
 
-/** Data passes where nothing was written over it; updates are read back from where they were written */
-export const scatterNdRule = rule('ScatterND', (c) => {
+/**
+ * none: data passes where nothing was written over it; updates are read back from where they were written.
+ * add: both pass. mul: the product over the factor. min, max: to those that equal the result, in equal shares among ties.
+ */
+function scatterGradients(c: RuleContext, { read, write }: Places): InputGradient[] {
   const { b, needs } = c
-  const g = c.gradient()
-  const updates = c.input(2)
-  const cleared = (): Value => b.emit('ScatterND', [g, c.input(1), b.zeros(c.shape(updates), updates.dtype)])
-  return [needs(0) && (replaces(c) ? cleared() : g), null, needs(2) && b.emit('GatherND', [g, c.input(1)])]
-})
+  const [data, updates, y, g] = [c.input(0), c.input(2), c.y[0]!, c.gradient()]
+  const reduction = c.string('reduction', 'none')
+  const fill = (value: number): Value => b.full(c.shape(updates), value, updates.dtype)
+  switch (reduction) {
+    case 'none':
+      return [needs(0) && write(g, fill(0), 'none'), null, needs(2) && read(g)]
+    case 'add':
+      return [g, null, needs(2) && read(g)]
+    case 'mul':
+      return [
+        needs(0) && b.mul(g, write(b.full(c.shape(data), 1, data.dtype), updates, 'mul')),
+        null,
+        needs(2) && b.div(read(b.mul(g, y)), updates),
+      ]
+    case 'min':
+    case 'max': {
+      const [mine, theirs] = [b.equal(data, y), b.equal(updates, read(y))].map((mask) => b.cast(mask, g.dtype)) as [Value, Value]
+      const share = b.div(g, write(mine, theirs, 'add'))
+      return [needs(0) && b.mul(mine, share), null, needs(2) && b.mul(theirs, read(share))]
+    }
+    default:
+      throw new UnsupportedOpError(`${c.where}: reduction "${reduction}" is not known`)
+  }
+}
 
-/** Data passes where nothing was written over it; updates are read back from where they were written */
+const reduce = (reduction: string): Attributes => (reduction === 'none' ? {} : { reduction: string(reduction) })
+
+export const scatterNdRule = rule('ScatterND', (c) =>
+  scatterGradients(c, {
+    read: (from) => c.b.emit('GatherND', [from, c.input(1)]),
+    write: (into, values, reduction) => c.b.emit('ScatterND', [into, c.input(1), values], reduce(reduction)),
+  }),
+)
+
 export const scatterElementsRule = rule('ScatterElements', (c) => {
-  const { b, needs } = c
-  const g = c.gradient()
   const axis = { axis: int(c.axis(0)) }
-  const updates = c.input(2)
-  const cleared = (): Value => b.emit('ScatterElements', [g, c.input(1), b.zeros(c.shape(updates), updates.dtype)], axis)
-  return [needs(0) && (replaces(c) ? cleared() : g), null, needs(2) && b.emit('GatherElements', [g, c.input(1)], axis)]
+  return scatterGradients(c, {
+    read: (from) => c.b.emit('GatherElements', [from, c.input(1)], axis),
+    write: (into, values, reduction) =>
+      c.b.emit('ScatterElements', [into, c.input(1), values], { ...axis, ...reduce(reduction) }),
+  })
 })

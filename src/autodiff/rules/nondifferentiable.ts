@@ -9,5 +9,9 @@ export const nondifferentiable: readonly GradientRule[] = [
   // bits
   ...['BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot', 'BitShift'],
   // steps: the derivative is zero wherever it exists
-  ...['Sign', 'Floor', 'Ceil', 'Round', 'ArgMax', 'ArgMin'],
+  ...['Sign', 'Floor', 'Ceil', 'Round', 'ArgMax', 'ArgMin', 'Hardmax'],
+  // integers that stand for numbers; straight through them the lowering of quantised graphs leads
+  ...['QuantizeLinear', 'DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger'],
+  // random numbers and choices
+  ...['RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'NonMaxSuppression', 'Unique'],
 ].map((op) => noGradient(op))

@@ -1,0 +1,62 @@
+/** @file Everything of a graph that cannot be trained through, in one error with what to do about it. */
+import { UnsupportedOpError } from '../errors.js'
+import { operatorKey } from '../graph/allowed-ops.js'
+import type { Node } from '../graph/types.js'
+
+const recurrence = 'recurrence cannot be differentiated; export the layer unrolled, or adapt a model without it'
+const loop = 'a loop cannot be differentiated; export the model traced for a fixed number of rounds'
+const sequence = 'sequences of tensors cannot be differentiated; export the model so that it splits and concatenates tensors'
+
+/** Why an operator is refused, by operator key. `docs/ops.md` lists them. */
+export const refusedOps: Readonly<Record<string, string>> = {
+  If: 'its condition is not constant; fix an input with { constants: { use_cache_branch: false } }',
+  ...Object.fromEntries(['Loop', 'Scan'].map((op) => [op, loop])),
+  ...Object.fromEntries(['LSTM', 'GRU', 'RNN', 'com.microsoft.DynamicQuantizeLSTM'].map((op) => [op, recurrence])),
+  ...Object.fromEntries(
+    [
+      ...['SequenceAt', 'SequenceConstruct', 'SequenceEmpty', 'SequenceErase', 'SequenceInsert', 'SequenceLength', 'SequenceMap'],
+      ...['SplitToSequence', 'ConcatFromSequence', 'Optional', 'OptionalGetElement', 'OptionalHasElement'],
+    ].map((op) => [op, sequence]),
+  ),
+  ...Object.fromEntries(
+    ['MoE', 'QMoE'].map((op) => [`com.microsoft.${op}`, 'the choice of experts has no gradient here; export them as products']),
+  ),
+  ...Object.fromEntries(
+    ['LinearAttention', 'CausalConvWithState', 'GatedRMSNorm', 'SparseAttention', 'PagedAttention', 'PackedAttention'].map(
+      (op) => [
+        `com.microsoft.${op}`,
+        'this fused operator has no lowering; export the model for training (eager attention, no cache)',
+      ],
+    ),
+  ),
+  ...Object.fromEntries(
+    ['PackedMultiHeadAttention', 'DecoderMaskedMultiHeadAttention', 'DecoderMaskedSelfAttention', 'QAttention'].map((op) => [
+      `com.microsoft.${op}`,
+      'this fused operator has no lowering; use the model before optimisation for inference',
+    ]),
+  ),
+  'com.microsoft.RelativePositionBias': 'this fused operator has no lowering; use the model before optimisation for inference',
+  'com.microsoft.MatMulBnb4': 'its number format has no lowering; use the fp32, fp16 or q4 file of the model',
+  TensorScatter: 'it writes into a cache, which training has none of; export the model without past and cache',
+}
+
+/** What to do about a node whose operator is refused as such. */
+export const adviceFor = (node: Node): string | undefined => {
+  const key = operatorKey(node.op, node.domain)
+  return Object.hasOwn(refusedOps, key) ? refusedOps[key] : undefined
+}
+
+/** One line for each node: operator, operator set, name, reason. */
+export function refuse(
+  problems: readonly { readonly node: Node; readonly reason: string }[],
+  opsets: ReadonlyMap<string, number>,
+): UnsupportedOpError {
+  const lines = problems.map(({ node, reason }) => {
+    const version = node.opset ?? opsets.get(node.domain)
+    return `  ${operatorKey(node.op, node.domain)} (${version === undefined ? 'opset unknown' : `opset ${version}`}) "${node.name}": ${reason}`
+  })
+  return new UnsupportedOpError(
+    `${problems.length} node(s) of the graph are not supported:\n${lines.join('\n')}\n` +
+      'Export the model without them (a plain fp32 export usually has none), or pass { lowerings } for them.',
+  )
+}
