@@ -7,7 +7,7 @@ import type { Graph } from '../graph/graph.js'
 import { nodeFiles } from '../io/node-files.js'
 import { encodeModel } from '../onnx/encode.js'
 import { fallbackWarning } from './device/device-report.js'
-import { lowerForDevice } from './device/lower-for-device.js'
+import { executionProvider, lowerForDevice } from './device/lower-for-device.js'
 import { ERROR_ONLY, fileTensors, messageOf, OrtSession } from './ort-session.js'
 import { webRuntime } from './ort-web.js'
 import type { Device, Runtime, RuntimeOptions, Session, SessionOptions } from './runtime.js'
@@ -56,13 +56,15 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
         intra_op: { allow_spinning: '1', spin_duration_us: '50' },
         // Smaller pieces of work towards the end of an operator, so that no thread waits long for the other.
         dynamic_block_base: '4',
+        // A product with a dequantised 4- or 8-bit weight is fused, and would then round its other operand to 8 bits too.
+        qdq_matmulnbits_accuracy_level: '1',
         ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
         ...(sessionOptions.disablePrepacking === true && { disable_prepacking: '1' }),
       }
       try {
         const ort = await InferenceSession.create(bytes, {
           logSeverityLevel: ERROR_ONLY,
-          executionProviders: [device],
+          executionProviders: [executionProvider(graph, device)],
           // A memory pattern is one block per shape of batch, on top of the arena: with batches of all lengths it costs
           // a third of the peak memory and saves no time.
           enableMemPattern: false,
