@@ -1,5 +1,6 @@
 /** @file From an adapted model to the graph of one micro-batch: loss and the gradient of everything trainable. */
 import { differentiate } from '../autodiff/differentiate.js'
+import { InvalidOptionError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
@@ -14,14 +15,23 @@ export const GRADIENT_OUTPUT = 'gradient'
 
 /**
  * Differentiates the loss by the parameters and joins the gradients into one vector (the last output), so that accumulation, clipping
- * and the optimizer need not know the model.
+ * and the optimizer need not know the model. What the loss does not depend on has gradient 0.
+ * @throws InvalidOptionError if the loss depends on nothing that is trained
  */
 export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Value[], count?: Value): Graph {
-  const { graph: result, gradients } = differentiate(graph, loss, parameters)
+  const reached = reachedFrom(graph, loss)
+  if (!parameters.some(({ name }) => reached.has(name)))
+    throw new InvalidOptionError('the loss depends on nothing that is trained; choose other target modules')
+  const { graph: result, gradients } = differentiate(
+    graph,
+    loss,
+    parameters.filter(({ name }) => reached.has(name)),
+  )
   const b = new GraphBuilder(result)
   const flat = parameters.map((p) => {
-    const gradient = gradients.get(p.name)!
-    return b.emit('Reshape', [gradient, b.int64s([-1])])
+    const gradient = gradients.get(p.name)
+    // A pooler that the task does not read: torch leaves such parameters alone.
+    return b.emit('Reshape', [gradient ?? b.mul(p, 0), b.int64s([-1])])
   })
   result.outputs = [
     named(b, loss, LOSS_OUTPUT),
@@ -32,6 +42,16 @@ export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Va
   ]
   result.prune()
   return result
+}
+
+/** Everything that a value is computed from. */
+function reachedFrom(graph: Graph, value: Value): ReadonlySet<string> {
+  const reached = new Set([value.name])
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i]!
+    if (node.outputs.some((output) => reached.has(output))) for (const input of node.inputs) reached.add(input)
+  }
+  return reached
 }
 
 /** The graph of an evaluation: the loss, what it counts, and what the scores read. */

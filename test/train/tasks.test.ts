@@ -74,7 +74,7 @@ const tasks: readonly (readonly [string, FolderModel, readonly object[], readonl
   [
     'labels of tokens',
     tokens,
-    rows(13, (i, input_ids) => ({ input_ids, labels: input_ids.map((id, k) => (k === 0 ? -100 : id % 3)) })),
+    rows(13, (_, input_ids) => ({ input_ids, labels: input_ids.map((id, k) => (k === 0 ? -100 : id % 3)) })),
     ['accuracy', 'precision', 'recall', 'f1'],
   ],
   [

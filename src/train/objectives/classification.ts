@@ -19,11 +19,12 @@ const onOutput = (
   loss: (graph: Graph, logits: Value) => SummedLoss,
   readLabels: LabelReader,
   scores: () => Scores,
+  reading: { readonly keepPadding?: boolean } = {},
 ): Objective => ({
   name,
   divisible: true,
   causal: false,
-  encoding: (options) => taskEncoding(options, readLabels),
+  encoding: (options) => taskEncoding(options, readLabels, reading),
   attach({ graph }) {
     const [logits] = graph.outputs
     return { ...loss(graph, logits!), outputs: [logits!] }
@@ -100,5 +101,6 @@ export function tokenClassification(task: Task): Objective {
       tokens: counted,
     }
   }
-  return onOutput('token-classification', summedCrossEntropy, readLabels, () => tokenScores(task))
+  // A label counts wherever it stands, as in transformers, even on padding that the row brings.
+  return onOutput('token-classification', summedCrossEntropy, readLabels, () => tokenScores(task), { keepPadding: true })
 }
