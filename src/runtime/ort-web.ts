@@ -12,7 +12,7 @@ import { isFileTensor, type FileTensor, type Initializer } from '../graph/types.
 import type { Files } from '../io/files.js'
 import { encodeModel } from '../onnx/encode.js'
 import { fallbackWarning } from './device/device-report.js'
-import { lowerForDevice } from './device/lower-for-device.js'
+import { executionProvider, lowerForDevice } from './device/lower-for-device.js'
 import { ERROR_ONLY, fileTensors, messageOf, OrtSession } from './ort-session.js'
 import type { Runtime, RuntimeOptions, Session, SessionOptions } from './runtime.js'
 
@@ -127,7 +127,7 @@ export function webRuntime(options: WebRuntimeOptions): Runtime {
         )
         const ortOptions: InferenceSession.SessionOptions = {
           logSeverityLevel: ERROR_ONLY,
-          executionProviders: [device],
+          executionProviders: [executionProvider(separate, device)],
           enableMemPattern: false,
           externalData,
           ...(sessionOptions.disablePrepacking === true && { extra: { session: { disable_prepacking: '1' } } }),

@@ -1,10 +1,10 @@
 /** @file What of a graph a device leaves to the CPU: each such node costs a copy there and back. */
 import { operatorKey } from '../../graph/allowed-ops.js'
 import type { Graph } from '../../graph/graph.js'
-import type { DType, Node } from '../../graph/types.js'
+import type { DType, Node, Shape } from '../../graph/types.js'
 import type { Device } from '../runtime.js'
 import { lowerForDevice } from './lower-for-device.js'
-import { hasWebgpuKernel, WEBGPU_KERNELS_VERSION } from './webgpu-kernels.js'
+import { failsOnWebgpu, hasWebgpuKernel, WEBGPU_KERNELS_VERSION } from './webgpu-kernels.js'
 
 /** Nodes of one operator and element type that the device has no kernel for. */
 export interface CpuNodes {
@@ -46,10 +46,11 @@ export function deviceReport(graph: Graph, device: Device): DeviceReport {
   const base = { device, runtimeVersion: WEBGPU_KERNELS_VERSION, nodes: lowered.nodes.length }
   if (device !== 'webgpu') return { ...base, onCpu: [], indexNodes: 0 }
   const dtypeOf = (name: string): DType | undefined => lowered.values.get(name)?.dtype
+  const shapeOf = (name: string): Shape | undefined => lowered.values.get(name)?.shape
   const found = new Map<string, { op: string; dtype: DType | undefined; nodes: string[] }>()
   let indexNodes = 0
   for (const node of lowered.nodes) {
-    if (hasWebgpuKernel(node, dtypeOf)) continue
+    if (hasWebgpuKernel(node, dtypeOf) && !failsOnWebgpu(node, shapeOf)) continue
     if (isIndexWork(node, dtypeOf)) {
       indexNodes++
       continue

@@ -4,6 +4,7 @@ import { GraphBuilder } from '../../graph/builder.js'
 import type { Graph } from '../../graph/graph.js'
 import type { Node } from '../../graph/types.js'
 import type { Device } from '../runtime.js'
+import { failsOnWebgpu } from './webgpu-kernels.js'
 import { webgpuLowerings } from './webgpu-lowerings.js'
 
 /**
@@ -34,4 +35,11 @@ export function lowerForDevice(graph: Graph, device: Device): Graph {
   }
   result.prune()
   return result
+}
+
+/** The execution provider of a device for a lowered graph, with the nodes that it must leave to the CPU. */
+export function executionProvider(graph: Graph, device: Device): Device | { name: 'webgpu'; forceCpuNodeNames: string[] } {
+  if (device !== 'webgpu') return device
+  const names = graph.nodes.filter((node) => failsOnWebgpu(node, (name) => graph.values.get(name)?.shape)).map(({ name }) => name)
+  return names.length === 0 ? device : { name: 'webgpu', forceCpuNodeNames: names }
 }

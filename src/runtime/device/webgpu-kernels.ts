@@ -5,7 +5,7 @@
  * with every element type and reading from the runtime's log where the node was placed.
  */
 import { operatorKey } from '../../graph/allowed-ops.js'
-import type { DType, Node } from '../../graph/types.js'
+import type { DType, Node, Shape } from '../../graph/types.js'
 
 /** Version of ONNX Runtime that the table was made with. */
 export const WEBGPU_KERNELS_VERSION = '1.30.0'
@@ -36,6 +36,10 @@ const kernels: ReadonlyMap<string, ReadonlySet<DType>> = new Map([
   ...group('com.microsoft.FastGelu com.microsoft.QuickGelu com.microsoft.RotaryEmbedding com.microsoft.MatMulNBits', floats),
   ...group('DequantizeLinear', bytes),
 ])
+
+/** Nodes that the provider takes and then fails on at the run: transposed convolutions over three axes. They go to the CPU by name. */
+export const failsOnWebgpu = (node: Node, shapeOf: (name: string) => Shape | undefined): boolean =>
+  node.op === 'ConvTranspose' && node.domain === '' && shapeOf(node.inputs[0] ?? '')?.length === 5
 
 /** Which input's element type decides: that of the data, not of a condition. */
 const typedBy = (node: Node): number => (node.op === 'Where' ? 1 : 0)

@@ -1,6 +1,6 @@
 /** @file Operators without a WebGPU kernel, in operators that have one. */
 import type { GraphBuilder } from '../../graph/builder.js'
-import { elementCount, isFileTensor, isFloat, type Node, type Value } from '../../graph/types.js'
+import { elementCount, int, isFileTensor, isFloat, type Node, type Value } from '../../graph/types.js'
 
 /** What a device lowering sees: a node, its inputs and a builder. It gives the one output, or nothing to keep the node. */
 export type DeviceLowering = (node: Node, inputs: readonly (Value | undefined)[], b: GraphBuilder) => Value | undefined
@@ -54,6 +54,33 @@ const sign: DeviceLowering = (_, [x], b) =>
 /** ¬(¬x ∧ ¬y) */
 const or: DeviceLowering = (_, [x, y], b) => (x === undefined || y === undefined ? undefined : b.not(b.and(b.not(x), b.not(y))))
 
+/** Beyond the largest finite number, which is a comparison that shaders keep where one with infinity may be optimised away. */
+const isInf: DeviceLowering = (node, [x], b) => {
+  if (x === undefined || (x.dtype !== 'float32' && x.dtype !== 'float16')) return undefined
+  const largest = x.dtype === 'float32' ? 3.4028234663852886e38 : 65504
+  const positive = integer(node, 'detect_positive', 1) !== 0
+  const negative = integer(node, 'detect_negative', 1) !== 0
+  if (positive === negative) return positive ? b.greater(b.abs(x), largest) : undefined
+  return positive ? b.greater(x, largest) : b.less(x, -largest)
+}
+
+/** A grouped convolution over three axes, which the kernel refuses at the run: one convolution for each group. */
+const groupedConv3d: DeviceLowering = (node, [x, w, bias], b) => {
+  const group = integer(node, 'group', 1)
+  const [channels, filters] = [x?.shape?.[1], w?.shape?.[0]]
+  if (group === 1 || x?.shape?.length !== 5 || w === undefined) return undefined
+  if (typeof channels !== 'number' || typeof filters !== 'number') return undefined
+  const parts = (value: Value, axis: number, length: number): Value[] =>
+    b.split(value, Array<number>(group).fill(length / group), axis)
+  const [xs, ws] = [parts(x, 1, channels), parts(w, 0, filters)]
+  const biases = bias === undefined ? undefined : parts(bias, 0, filters)
+  const attributes = { ...node.attributes, group: int(1) }
+  return b.concat(
+    xs.map((part, i) => b.emit('Conv', [part, ws[i], biases?.[i]], attributes)),
+    1,
+  )
+}
+
 /** Device lowerings by operator key. */
 export const webgpuLowerings: Readonly<Record<string, DeviceLowering>> = {
   'com.microsoft.FusedMatMul': fusedMatMul,
@@ -61,4 +88,6 @@ export const webgpuLowerings: Readonly<Record<string, DeviceLowering>> = {
   ConstantOfShape: constantOfShape,
   Sign: sign,
   Or: or,
+  IsInf: isInf,
+  Conv: groupedConv3d,
 }
