@@ -1,5 +1,5 @@
 /** @file lowrank: LoRA for JavaScript. Everything public of the Node entry, by name. */
-import { addLora as addLoraTo, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
+import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
 import { Model } from './core/model.js'
@@ -37,8 +37,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
  * @example
  * const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] })
  */
-export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> =>
-  Promise.resolve().then(() => addLoraTo(model, options))
+export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> => createLora(model, options)
 
 /** Loads a PEFT adapter, from a folder or a hub id, onto a model, strictly. */
 export async function loadAdapter(model: Model, path: string, options: HubOptions = {}): Promise<Adapter> {

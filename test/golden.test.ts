@@ -1,16 +1,18 @@
 /** Golden cases of PyTorch and PEFT, through the public API. Every folder of test/fixtures/golden/peft is a case. */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { evaluate, loadAdapter, loadModel, merge, train, type Adapter, type Model, type StepEvent } from '../src/index.js'
-import { openModelDataset } from '../src/train/evaluate.js'
+import { openTaskDataset } from '../src/train/evaluate.js'
 import { GradientSession, lossOptions } from '../src/train/session.js'
+import { objectiveFor } from '../src/train/objectives/index.js'
 import { adapterTrainee } from '../src/train/trainee.js'
 import { goldenRows, readAll, readCase } from './cli/golden-rows.js'
 import { golden } from './cli/run-cli.js'
 import { hostTensor, positionIds, relativeError, tensorsOf } from './models/golden.js'
+import { int64 } from '../src/graph/constants.js'
+import type { HostTensor } from '../src/graph/types.js'
 import { temporaryFolder } from './support/training.js'
-import { writeFileSync } from 'node:fs'
 
 const cases = readdirSync(golden, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
@@ -18,7 +20,20 @@ const cases = readdirSync(golden, { withFileTypes: true })
 
 const relative = (found: number, expected: number): number => Math.abs(found - expected) / Math.abs(expected)
 
-it('finds the golden cases', () => expect(cases.length).toBeGreaterThanOrEqual(9))
+/** A bias of all keys moves every score of a query alike, which softmax does not see: its gradient is zero. */
+const zeroGradient = 'self.key.bias'
+
+/** PEFT's name of a parameter while it trains: with the adapter's name in it. */
+function trainingName(name: string, { config }: Adapter): string {
+  const saved = (config.modulesToSave ?? []).find((module) => name.includes(`.${module}.`))
+  if (saved !== undefined) return name.replace(`.${saved}.`, `.${saved}.modules_to_save.default.`)
+  return name
+    .replace(/\.(lora_embedding_[AB])$/, '.$1.default')
+    .replace(/\.lora_magnitude_vector$/, '.lora_magnitude_vector.default.weight')
+    .replace(/\.(lora_[AB])\.(weight|bias)$/, '.$1.default.$2')
+}
+
+it('finds the golden cases', () => expect(cases.length).toBeGreaterThanOrEqual(23))
 
 describe.each(cases)('golden case %s', (name) => {
   const folder = join(golden, name)
@@ -38,20 +53,23 @@ describe.each(cases)('golden case %s', (name) => {
     for (const batchSize of [1, 8]) {
       const { loss, perplexity } = await evaluate(adapter, { data, batchSize })
       expect(relative(loss, expected.loss)).toBeLessThan(1e-5)
-      expect(perplexity).toBe(Math.exp(loss))
+      if (model.task.name === 'causal-lm') expect(perplexity).toBe(Math.exp(loss))
     }
   })
 
   it('logits with the adapter', async () => {
     const tensors = await tensorsOf(join(folder, 'tensors.safetensors'))
-    const ids = await hostTensor(tensors, 'input.input_ids')
     const session = await model.environment.runtime.createSession(adapter.attach(model.build({ mode: 'full' }).graph).graph)
-    const { logits } = await session.run({
-      input_ids: ids,
-      attention_mask: await hostTensor(tensors, 'input.attention_mask'),
-      position_ids: positionIds(ids.shape[0]!, ids.shape[1]!),
-      ...Object.fromEntries(adapter.tensors),
-    })
+    const feeds: Record<string, HostTensor> = Object.fromEntries(adapter.tensors)
+    for (const { name: input } of model.inputs) {
+      if (tensors.has(`input.${input}`)) feeds[input] = await hostTensor(tensors, `input.${input}`)
+      else {
+        const { shape, data } = await hostTensor(tensors, 'input.input_ids')
+        // Of a single segment, or counted from 0.
+        feeds[input] = input === 'position_ids' ? positionIds(shape[0]!, shape[1]!) : int64(shape, new Array(data.length).fill(0))
+      }
+    }
+    const { logits } = await session.run(feeds)
     await session.release()
     const theirs = await hostTensor(tensors, 'logits')
     expect(logits!.shape).toEqual(theirs.shape)
@@ -61,7 +79,8 @@ describe.each(cases)('golden case %s', (name) => {
   it('every gradient', async () => {
     const tensors = await tensorsOf(join(folder, 'tensors.safetensors'))
     const trainee = adapterTrainee(adapter)
-    const dataset = await openModelDataset(model, data)
+    const objective = objectiveFor(model, {}, undefined)
+    const dataset = await openTaskDataset(model, objective, data)
     const session = await GradientSession.create(trainee, lossOptions(model, dataset.length, undefined))
     const all = dataset.batches({ batchSize: dataset.length })
     const { value: batch } = await all.next()
@@ -70,7 +89,7 @@ describe.each(cases)('golden case %s', (name) => {
     await session.release()
     expect(relative(loss / batch!.tokens, expected.loss)).toBeLessThan(1e-5)
     const names = [...tensors.keys()].filter((key) => key.startsWith('grad.'))
-    const ours = adapter.parameters.specs.map((spec) => `grad.${spec.name.replace(/\.weight$/, '.default.weight')}`)
+    const ours = adapter.parameters.specs.map(({ name: own }) => `grad.${trainingName(own, adapter)}`)
     expect([...names].sort()).toEqual([...ours].sort())
     let offset = 0
     for (const [i, { shape }] of adapter.parameters.specs.entries()) {
@@ -78,8 +97,13 @@ describe.each(cases)('golden case %s', (name) => {
       const mean = gradient.subarray(offset, offset + length).map((value) => value / batch!.tokens)
       const theirs = await hostTensor(tensors, ours[i]!)
       expect(theirs.shape).toEqual(shape)
-      expect(relativeError(mean, theirs.data as Float32Array), ours[i]!).toBeLessThan(1e-4)
       offset += length
+      if (ours[i]!.endsWith(zeroGradient)) {
+        // Rounding errors, theirs as ours.
+        for (const values of [mean, theirs.data as Float32Array]) expect(Math.hypot(...values), ours[i]!).toBeLessThan(1e-6)
+        continue
+      }
+      expect(relativeError(mean, theirs.data as Float32Array), ours[i]!).toBeLessThan(1e-4)
     }
     expect(offset).toBe(gradient.length)
   })
@@ -88,7 +112,7 @@ describe.each(cases)('golden case %s', (name) => {
     const trained = await loadAdapter(model, join(folder, 'adapter'))
     const { lr, weight_decay, losses_before_each_step: losses, grad_norms } = expected.training
     const steps: StepEvent[] = []
-    const rows = (await openModelDataset(model, data)).length
+    const rows = (await goldenRows(name)).trimEnd().split('\n').length
     for await (const event of train(trained, {
       data,
       batchSize: rows,
@@ -109,10 +133,13 @@ describe.each(cases)('golden case %s', (name) => {
     const ours = await readAll(join(out, 'adapter_model.safetensors'))
     const theirs = await readAll(join(folder, 'adapter-trained', 'adapter_model.safetensors'))
     expect([...ours.keys()]).toEqual([...theirs.keys()])
-    for (const [key, values] of ours) expect(relativeError(values, theirs.get(key)!), key).toBeLessThan(2e-3)
+    // Adam makes steps of full size out of a gradient that is nothing but rounding errors.
+    for (const [key, values] of ours)
+      expect(relativeError(values, theirs.get(key)!), key).toBeLessThan(key.endsWith(zeroGradient) ? 1e-2 : 2e-3)
   })
 
-  it('merged weights', async () => {
+  // PEFT merges no biases: there is nothing to compare with.
+  it.skipIf(!existsSync(join(folder, 'merged')))('merged weights', async () => {
     const out = join(scratch, 'merged')
     await merge(await loadAdapter(model, join(folder, 'adapter-trained'))).save(out)
     const ours = await readAll(join(out, 'model.safetensors'))

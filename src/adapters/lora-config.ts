@@ -39,6 +39,8 @@ export interface LoraConfig {
   readonly layersToTransform: number | readonly number[] | null
   /** Name of the list of layers, for example `layers`. */
   readonly layersPattern: string | readonly string[] | null
+  /** Rows of the embedding that are trained, alone; by the embedding's name where it is not the first. */
+  readonly trainableTokenIndices: readonly number[] | Readonly<Record<string, readonly number[]>> | null
   /** PEFT's task: `CAUSAL_LM`, `SEQ_CLS`, … */
   readonly taskType: string | null
   /** Id or folder of the base model. */
@@ -66,6 +68,7 @@ export const loraDefaults: LoraConfig = {
   alphaPattern: {},
   layersToTransform: null,
   layersPattern: null,
+  trainableTokenIndices: null,
   taskType: null,
   baseModelNameOrPath: null,
   revision: null,
@@ -84,6 +87,7 @@ const isNumber = (value: unknown): boolean => typeof value === 'number' && Numbe
 const isName = (value: unknown): boolean => typeof value === 'string' && value !== ''
 const isNames = (value: unknown): boolean => Array.isArray(value) && value.every(isName)
 const isIndex = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+const isIndices = (value: unknown): boolean => Array.isArray(value) && value.every(isIndex)
 const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -111,6 +115,10 @@ const rules: { readonly [K in keyof LoraConfig]: readonly [expected: string, tes
     (v) => v === null || isIndex(v) || (Array.isArray(v) && v.every(isIndex)),
   ],
   layersPattern: ['a name, a list of names or null', (v) => v === null || typeof v === 'string' || isNames(v)],
+  trainableTokenIndices: [
+    'a list of row numbers, an object of such lists by the name of an embedding, or null',
+    (v) => v === null || isIndices(v) || (isRecord(v) && Object.values(v).every(isIndices)),
+  ],
   taskType: ['a string or null', isTextOrNull],
   baseModelNameOrPath: ['a string or null', isTextOrNull],
   revision: ['a string or null', isTextOrNull],
@@ -156,7 +164,8 @@ export function completeLoraConfig(fields: Partial<LoraConfig>, defaultTargetMod
   const problem = loraConfigProblem(config)
   if (problem !== undefined) throw new InvalidOptionError(`LoRA option ${problem}`)
   for (const [field, value] of Object.entries(given) as [keyof LoraConfig, JsonValue][])
-    if (!isSupported(peftKey(field), value))
+    // How a new adapter begins is checked where it begins.
+    if (field !== 'initLoraWeights' && !isSupported(peftKey(field), value))
       throw new InvalidOptionError(`LoRA option "${field}": ${JSON.stringify(value)} is not supported yet`)
   if (!isEmpty(config.targetModules)) return config
   if (defaultTargetModules.length === 0)

@@ -1,11 +1,15 @@
-/** @file LoRA (Hu et al., 2021): low-rank branches beside frozen layers. */
-import { GraphBuilder } from '../graph/builder.js'
+/** @file LoRA (Hu et al., 2021): low-rank branches beside frozen layers, with DoRA's magnitude where it is asked for. */
+import { InvalidAdapterError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import type { Module } from '../graph/module.js'
-import { productOfDims } from '../graph/shapes.js'
-import type { Value } from '../graph/types.js'
-import { addBranch, loraShapes } from './branch.js'
-import { dropout } from './dropout.js'
+import { float32 } from '../graph/constants.js'
+import { int, type Value } from '../graph/types.js'
+import { attachParts, type AttachedLora, type AttachOptions } from './attach.js'
+import { addBranch, alongOutputs, loraShapes } from './branch.js'
+import { magnitudeShape, rescaled } from './dora.js'
+import type { Attachment, InitialMatrices, Part, PartTensor, TensorValues } from './part.js'
+
+export type { AttachedLora, AttachOptions } from './attach.js'
 
 /** A layer and the branch to put beside it. */
 export interface LoraTarget {
@@ -16,71 +20,134 @@ export interface LoraTarget {
   readonly scale: number
 }
 
+const prefix = 'base_model.model.'
+
 /** PEFT's names of the two matrices, which are also the names of the graph's inputs. */
-export const loraAName = (module: string): string => `base_model.model.${module}.lora_A.weight`
-export const loraBName = (module: string): string => `base_model.model.${module}.lora_B.weight`
+export const loraAName = (module: string): string => `${prefix}${module}.lora_A.weight`
+export const loraBName = (module: string): string => `${prefix}${module}.lora_B.weight`
+/** Names of the matrices of an adapted embedding. */
+export const embeddingAName = (module: string): string => `${prefix}${module}.lora_embedding_A`
+export const embeddingBName = (module: string): string => `${prefix}${module}.lora_embedding_B`
+export const loraBiasName = (module: string): string => `${prefix}${module}.lora_B.bias`
+export const magnitudeName = (module: string): string => `${prefix}${module}.lora_magnitude_vector`
 
-export interface AttachOptions {
-  /**
-   * Where the scale goes: into the graph (`graph`, one constant per layer) or into the tensors that are fed
-   * (`tensors`: B is multiplied before it is fed, so that one graph serves adapters of any alpha).
-   */
-  readonly scaling: 'graph' | 'tensors'
-  /** Probability of dropping an element of the branch's input; adds the input `dropout_seed` uint32 [1]. */
-  readonly dropout?: number
+export interface LoraPartOptions {
+  /** Weight-decomposed (DoRA). */
+  readonly useDora?: boolean
+  /** B has a bias: y += s·b. */
+  readonly loraBias?: boolean
+  /** Constant matrices to subtract, of PiSSA and OLoRA. */
+  readonly initial?: InitialMatrices
+  /** Output head that keeps the base's weight when the embedding it is tied to is merged. */
+  readonly keeps?: string
 }
 
-export interface AttachedLora {
-  readonly graph: Graph
-  /** A and B of every target, in order: required inputs with a dynamic rank axis. */
-  readonly parameters: readonly Value[]
+/** The branch of one layer. A part is plain data and functions of it: nothing is attached yet. */
+export class LoraPart implements Part {
+  readonly module: string
+  readonly kind: string
+  readonly tensors: readonly PartTensor[]
+  readonly A: PartTensor
+  readonly B: PartTensor
+  readonly bias: PartTensor | undefined
+  readonly magnitude: PartTensor | undefined
+
+  constructor(
+    readonly target: LoraTarget,
+    readonly options: LoraPartOptions = {},
+  ) {
+    const { module, r, scale } = target
+    const { name } = module
+    const embedding = module.kind === 'Embedding'
+    const { useDora = false, loraBias = false } = options
+    if (loraBias && embedding) throw new InvalidAdapterError(`"lora_bias" is not defined for the embedding ${name}, as in PEFT`)
+    if (useDora && (module.convolution?.groups ?? 1) > 1)
+      throw new InvalidAdapterError(
+        `DoRA is not defined for the grouped convolution ${name}: the branch has no weight of its form`,
+      )
+    this.module = name
+    const shapes = loraShapes(module, r)
+    const inputs = loraShapes(module, `rank_${name}`)
+    const numbers = (shape: readonly unknown[]): number[] => shape as number[]
+    this.A = {
+      name: embedding ? embeddingAName(name) : loraAName(name),
+      shape: numbers(shapes.A),
+      role: 'A',
+      inputShape: inputs.A,
+    }
+    this.B = { name: embedding ? embeddingBName(name) : loraBName(name), shape: numbers(shapes.B), role: 'B', inputShape: inputs.B, scale } // prettier-ignore
+    this.bias = loraBias ? { name: loraBiasName(name), shape: [module.outFeatures], role: 'bias', scale } : undefined
+    this.magnitude = useDora ? { name: magnitudeName(name), shape: magnitudeShape(module), role: 'magnitude' } : undefined
+    this.tensors = [this.A, this.B, this.bias, this.magnitude].filter((t) => t !== undefined)
+    this.kind = ['lora', useDora && 'dora', loraBias && 'bias', options.initial && 'initial'].filter(Boolean).join('+')
+  }
+
+  attach(at: Attachment): void {
+    const { b } = at
+    const module = at.module(this.target.module)
+    const scale = at.scaling === 'graph' ? this.target.scale : 1
+    const [A, B] = this.withInitial(at, at.input(this.A), at.input(this.B))
+    const bias = this.bias && at.input(this.bias)
+    const magnitude = this.magnitude && at.input(this.magnitude)
+    at.change(module, (x, y) => {
+      const dropped = module.kind === 'Embedding' ? undefined : at.dropout(module, x)
+      const branch = (onto: Value | undefined): Value => {
+        const product = addBranch(b, module, dropped ?? x, onto, y, A, B, scale)
+        return bias === undefined ? product : b.add(product, alongOutputs(b, module, b.mul(bias, scale)))
+      }
+      return magnitude === undefined ? branch(y) : rescaled(at, module, { x: dropped, y, A, B, magnitude, scale, branch })
+    })
+  }
+
+  /** A over A₀ and B beside −B₀. */
+  private withInitial({ b, scaling }: Attachment, A: Value, B: Value): [Value, Value] {
+    const { initial } = this.options
+    if (initial === undefined) return [A, B]
+    const factor = scaling === 'graph' ? -1 : -this.target.scale
+    const A0 = b.constant(float32(this.A.shape, initial.A), 'initial_A')
+    const B0 = b.constant(float32(this.B.shape, initial.B.map((v) => v * factor)), 'initial_B') // prettier-ignore
+    return [b.emit('Concat', [A, A0], { axis: int(0) }), b.emit('Concat', [B, B0], { axis: int(1) })]
+  }
+
+  deltas(values: TensorValues): ReturnType<Part['deltas']> {
+    const { module, scale } = this.target
+    const { name, kind, convolution, factor } = module
+    if ((convolution?.groups ?? 1) > 1)
+      throw new InvalidAdapterError(
+        `${name} is a convolution with ${convolution!.groups} groups, whose branch sees all channels: no weight of the layer equals it, so it cannot be merged (PEFT refuses as well)`,
+      )
+    const weight = weightName(module.weight)
+    const delta = {
+      module: name,
+      kind,
+      A: values(this.A.name),
+      B: values(this.B.name),
+      scale: scale / (factor ?? 1),
+      ...(this.options.keeps !== undefined && { keeps: this.options.keeps }),
+      ...(this.magnitude && { magnitude: values(this.magnitude.name), ...(factor !== undefined && { factor }) }),
+    }
+    if (this.bias === undefined) return [[weight, delta]]
+    if (module.bias === undefined)
+      throw new InvalidAdapterError(`${name} has no bias that the adapter's bias (lora_bias) could be merged into`)
+    return [
+      [weight, delta],
+      [weightName(module.bias), { module: name, kind: 'added', values: values(this.bias.name).map((v) => v * scale) }],
+    ]
+  }
 }
+
+/** Name of a weight in the checkpoint's terms: without the mark of the cast of a 16-bit one. */
+export const weightName = (name: string): string => name.replace(/\/float32$/, '')
 
 /**
  * Adds y = W·x + s·B·A·dropout(x) to every target. A [r, in] and B [out, r] become inputs of the graph; a rank of 0
  * gives the base model. Where hidden states are a matrix, the addition is folded into the second product.
- * Convolutions take A [r, in, ...kernel] and B [out, r/groups, 1, ...].
+ * Convolutions take A [r, in, ...kernel] and B [out, r/groups, 1, ...]; embeddings A [r, vocabulary] and B [hidden, r].
  */
 export function attachLora(graph: Graph, targets: readonly LoraTarget[], options: AttachOptions): AttachedLora {
-  const result = graph.clone()
-  const b = new GraphBuilder(result)
-  const parameters: Value[] = []
-  /** Outputs by what replaced them: a layer may read another adapted layer directly. */
-  const adapted = new Map<string, string>()
-  const p = options.dropout ?? 0
-  const seed = p > 0 ? result.addInput('dropout_seed', 'uint32', [1]) : undefined
-  targets.forEach(({ module: matched, scale }, index) => {
-    // Targets are matched once, on one graph; another build of the same model has other names between its layers.
-    const module = graph.modules.get(matched.name) ?? matched
-    const rank = `rank_${index}`
-    const shapes = loraShapes(module, rank)
-    const A = result.addInput(loraAName(module.name), 'float32', shapes.A)
-    const B = result.addInput(loraBName(module.name), 'float32', shapes.B)
-    parameters.push(A, B)
-    b.scope(`lora/${module.name}`, () => {
-      const adapt = (input: string, output: string): string => {
-        const x = result.value(adapted.get(input) ?? input)
-        const y = result.value(output)
-        const dropped = seed === undefined ? x : droppedInput(b, module, x, p, seed, index)
-        const before = new Set(result.nodes)
-        const sum = addBranch(b, module, dropped, y, A, B, options.scaling === 'graph' ? scale : 1)
-        result.replaceUses(y, sum, new Set(result.nodes.filter((node) => !before.has(node))))
-        adapted.set(output, sum.name)
-        return sum.name
-      }
-      const output = adapt(module.input, module.output)
-      const moreUses = module.moreUses?.map((use) => ({ input: use.input, output: adapt(use.input, use.output) }))
-      result.modules.set(module.name, { ...module, output, ...(moreUses && { moreUses }) })
-    })
-  })
-  result.sort()
-  return { graph: result, parameters }
-}
-
-/** Dropout of an input of any rank: to the mask it is a matrix, whatever its axes mean. */
-function droppedInput(b: GraphBuilder, module: Module, x: Value, p: number, seed: Value, stream: number): Value {
-  const { shape } = x
-  if (shape === undefined || (shape.length === 2 && shape[1] === module.inFeatures)) return dropout(b, x, p, seed, stream)
-  const others = shape.filter((_, i) => i !== shape.indexOf(module.inFeatures))
-  return b.reshape(dropout(b, b.reshape(x, [productOfDims(others), module.inFeatures]), p, seed, stream), shape)
+  return attachParts(
+    graph,
+    targets.map((target) => new LoraPart(target)),
+    options,
+  )
 }

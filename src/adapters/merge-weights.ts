@@ -1,5 +1,5 @@
 /** @file The arithmetic of merging: W + s·B·A in float32. */
-import type { ModuleKind } from '../graph/module.js'
+import { isConvolution, type ModuleKind } from '../graph/module.js'
 
 /** Columns of the result worked on at a time: a block of A of this width stays in the processor's cache. */
 const COLUMNS = 1024
@@ -51,16 +51,26 @@ function addProduct(
   return { weight, maxAbsDelta }
 }
 
+export interface MergedWeight {
+  readonly weight: Float32Array
+  /** Largest absolute change; NaN if there is one. */
+  readonly maxAbsDelta: number
+}
+
 /**
  * The weight of a layer with its adapter merged into it.
  *
  * - `Linear`, W [out, in]: W + s·B·A
- * - `Conv1D`, W [in, out]: W + s·(B·A)ᵀ
+ * - `Conv1D`, `MatMul`, W [in, out]: W + s·(B·A)ᵀ
  * - `Embedding`, W [vocabulary, hidden]: W + s·(B·A)ᵀ with A [r, vocabulary], B [hidden, r]
+ * - `Conv1d`, `Conv2d`, `Conv3d`, W [out, in, ...kernel]: W + s·B·A with A [r, in·kernel], for groups of 1
+ *
+ * With a magnitude (DoRA), the weights of each output are then brought to that length.
  * @param W the base weight; not changed
  * @param shape shape of W
  * @param A [r, in]
  * @param B [out, r]
+ * @param factor what the layer multiplies its product by: the magnitude is the length after that
  * @returns the sum, and the largest absolute change (NaN if there is one)
  */
 export function mergedWeight(
@@ -70,17 +80,54 @@ export function mergedWeight(
   A: Float32Array,
   B: Float32Array,
   scale: number,
-): { weight: Float32Array; maxAbsDelta: number } {
-  const [rows = 0, columns = 0] = shape
-  const transposed = kind !== 'Linear'
+  magnitude?: Float32Array,
+  factor = 1,
+): MergedWeight {
+  const [rows = 0, second = 0] = shape
+  const convolution = isConvolution(kind)
+  const columns = convolution ? (rows === 0 ? 0 : W.length / rows) : second
+  const transposed = kind !== 'Linear' && !convolution
   const inFeatures = transposed ? rows : columns
   const outFeatures = transposed ? columns : rows
   const r = inFeatures === 0 ? 0 : A.length / inFeatures
-  if (shape.length !== 2 || W.length !== rows * columns || !Number.isInteger(r) || B.length !== outFeatures * r)
+  if (
+    (!convolution && shape.length !== 2) ||
+    W.length !== rows * columns ||
+    !Number.isInteger(r) ||
+    B.length !== outFeatures * r ||
+    (magnitude !== undefined && magnitude.length !== outFeatures)
+  )
     throw new RangeError(
       `internal: ${kind} [${shape.join(', ')}] with ${W.length} numbers does not fit A of ${A.length} and B of ${B.length} numbers`,
     )
-  return transposed
+  const merged = transposed
     ? addProduct(W, transpose(A, r, inFeatures), transpose(B, outFeatures, r), rows, columns, r, scale)
     : addProduct(W, B, A, rows, columns, r, scale)
+  return magnitude === undefined ? merged : rescale(W, merged.weight, rows, columns, transposed, magnitude, factor)
+}
+
+/** Brings the weights of each output (a row, or a column where transposed) to a length. */
+function rescale(
+  W: Float32Array,
+  weight: Float32Array,
+  rows: number,
+  columns: number,
+  transposed: boolean,
+  magnitude: Float32Array,
+  factor: number,
+): MergedWeight {
+  const squares = new Float64Array(magnitude.length)
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) {
+      const value = weight[row * columns + column]!
+      squares[transposed ? column : row]! += value * value
+    }
+  const factors = squares.map((square, i) => magnitude[i]! / Math.max(Math.sqrt(square) * Math.abs(factor), 1e-15))
+  let maxAbsDelta = 0
+  for (let i = 0; i < weight.length; i++) {
+    weight[i] = weight[i]! * factors[transposed ? i % columns : Math.floor(i / columns)]!
+    const size = Math.abs(weight[i]! - W[i]!)
+    if (size > maxAbsDelta || size !== size) maxAbsDelta = size
+  }
+  return { weight, maxAbsDelta }
 }

@@ -1,7 +1,7 @@
 /** @file Strict loading: an adapter's tensors are exactly those that its configuration asks for. */
 import { InvalidAdapterError } from '../errors.js'
 import { formatShape, isFloat, type HostTensor } from '../graph/types.js'
-import { loraAName, loraBName, type LoraTarget } from './lora.js'
+import type { Part } from './part.js'
 
 /** At most this many names of one kind are listed; the rest is counted. */
 const LISTED = 10
@@ -20,21 +20,18 @@ export function firstNonFinite({ dtype, data }: HostTensor): number {
 }
 
 /**
- * Checks an adapter's tensors (by PEFT's keys) against the layers it is for.
+ * Checks an adapter's tensors (by PEFT's keys) against the parts it has.
  * @param source folder or file, for the message
  * @throws InvalidAdapterError naming at once every tensor that is missing, unexpected, of the wrong shape or type, or
  * that holds NaN or infinity
  */
 export function checkAdapterTensors(
-  targets: readonly LoraTarget[],
+  parts: readonly Pick<Part, 'tensors'>[],
   tensors: ReadonlyMap<string, HostTensor>,
   source = 'the adapter',
 ): void {
   const expected = new Map<string, readonly number[]>()
-  for (const { module, r } of targets) {
-    expected.set(loraAName(module.name), [r, module.inFeatures])
-    expected.set(loraBName(module.name), [module.outFeatures, r])
-  }
+  for (const { tensors: needed } of parts) for (const { name, shape } of needed) expected.set(name, shape)
   const missing: string[] = []
   const shapes: string[] = []
   const types: string[] = []

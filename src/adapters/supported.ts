@@ -9,11 +9,6 @@ const isNothing = (value: JsonValue): boolean => value === null || (typeof value
  * `velora_config`, `lora_ga_config`, `corda_config`, `megatron_*`.
  */
 const supportedValues: Readonly<Record<string, (value: JsonValue) => boolean>> = {
-  use_dora: (v) => v === false,
-  lora_bias: (v) => v === false,
-  bias: (v) => v === 'none',
-  modules_to_save: isNothing,
-  trainable_token_indices: isNothing,
   target_parameters: isNothing,
   alora_invocation_tokens: (v) => v === null,
   layer_replication: isNothing,

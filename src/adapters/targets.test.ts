@@ -104,7 +104,7 @@ describe('matchTargets', () => {
       /"targetModules" \["query_proj","attn.vproj"\] matches no layer of the model; did you mean q_proj, .*v_proj.*\?/,
     )
     expect(message).toContain(
-      'layers that can be adapted: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, lm_head',
+      'layers that can be adapted: embed_tokens, q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, lm_head',
     )
     expect(refusal({ targetModules: ['q_proj'], layersToTransform: [7] })).toContain(
       'matches no layer of the model; with layersToTransform [7]',
@@ -114,9 +114,6 @@ describe('matchTargets', () => {
   })
 
   it('refuses what cannot be adapted by name', () => {
-    expect(refusal({ targetModules: ['q_proj', 'embed_tokens'] })).toMatch(
-      /the embedding model.embed_tokens; LoRA on embeddings is not supported yet/,
-    )
     expect(refusal({ targetModules: ['mlp'] })).toMatch(/matches model.layers.0.mlp, which is a block of layers/)
     expect(refusal({ targetModules: '.*attn.*' })).toMatch(/matches model.layers.0.self_attn, which is a block of layers/)
   })
@@ -155,10 +152,8 @@ describe('options', () => {
     ],
     [{ targetModules: ['q'], layersPattern: 'layers' }, '"layersPattern" needs "layersToTransform" as well'],
     [{ rank: 4 }, 'unknown LoRA option "rank"; known: r, loraAlpha'],
-    [{ useDora: true }, 'LoRA option "useDora": true is not supported yet'],
-    [{ bias: 'all' }, 'LoRA option "bias": "all" is not supported yet'],
-    [{ modulesToSave: ['lm_head'] }, 'LoRA option "modulesToSave": ["lm_head"] is not supported yet'],
-    [{ initLoraWeights: 'pissa' }, 'LoRA option "initLoraWeights": "pissa" is not supported yet'],
+    [{ loraBias: true, useDora: true }, '"loraBias" cannot be combined with "useDora"'],
+    [{ trainableTokenIndices: [-1] }, '"trainableTokenIndices" must be a list of row numbers'],
   ])('%j', (fields, message) => {
     expect(() => config(fields as Partial<LoraConfig>)).toThrow(message)
   })

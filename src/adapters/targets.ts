@@ -109,10 +109,15 @@ export const compilePatterns = (patterns: Readonly<Record<string, number>>): { k
  * PEFT's order of checks: excluded modules, modules to save, then the targets (a regular expression for the whole
  * name; or exact names, which pass over `layersToTransform`; or name endings). `rankPattern` and `alphaPattern`
  * change single modules.
+ * @param options `anyRank`: ranks beyond the size of a matrix are useless, but adapters of others have them
  * @throws InvalidOptionError if nothing matches (with the nearest names), if something matches that cannot be adapted, or
  * if a rank is 0 or larger than its matrix
  */
-export function matchTargets(modules: ReadonlyMap<string, Module>, config: LoraConfig): LoraTarget[] {
+export function matchTargets(
+  modules: ReadonlyMap<string, Module>,
+  config: LoraConfig,
+  options: { readonly anyRank?: boolean } = {},
+): LoraTarget[] {
   const targets = expand(modules, config)
   const matches = targetMatcher(config, targets)
   const matched = [...modules.values()].filter(({ name }) => matches(name))
@@ -125,17 +130,19 @@ export function matchTargets(modules: ReadonlyMap<string, Module>, config: LoraC
   const ranks = compilePatterns(config.rankPattern)
   const alphas = compilePatterns(config.alphaPattern)
   return matched.map((module) => {
-    const { name, kind, inFeatures, outFeatures } = module
-    if (kind === 'Embedding')
-      throw new InvalidOptionError(
-        `"targetModules" matches the embedding ${name}; LoRA on embeddings is not supported yet, leave it out`,
-      )
+    const { name, inFeatures, outFeatures, convolution } = module
     const r = patternValue(ranks, 'rankPattern', name) ?? config.r
     const alpha = patternValue(alphas, 'alphaPattern', name) ?? config.loraAlpha
-    const largest = Math.min(inFeatures, outFeatures)
-    if (!Number.isSafeInteger(r) || r <= 0 || r > largest)
+    const inputs = (convolution?.kernel ?? []).reduce((product, length) => product * length, inFeatures)
+    const largest = Math.min(inputs, outFeatures)
+    if (!Number.isSafeInteger(r) || r <= 0 || (r > largest && options.anyRank !== true))
       throw new InvalidOptionError(
-        `rank ${r} does not fit ${name} (${inFeatures} inputs, ${outFeatures} outputs); choose r from 1 to ${largest}`,
+        `rank ${r} does not fit ${name} (${inputs} inputs, ${outFeatures} outputs); choose r from 1 to ${largest}`,
+      )
+    const groups = convolution?.groups ?? 1
+    if (r % groups !== 0)
+      throw new InvalidOptionError(
+        `rank ${r} does not fit ${name}, a convolution with ${groups} groups; choose a multiple of ${groups}`,
       )
     return { module, r, alpha, scale: config.useRslora ? alpha / Math.sqrt(r) : alpha / r }
   })
@@ -144,7 +151,7 @@ export function matchTargets(modules: ReadonlyMap<string, Module>, config: LoraC
 const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
 
 const adaptableNames = (modules: ReadonlyMap<string, Module>): string[] => [
-  ...new Set([...modules.values()].filter(({ kind }) => kind !== 'Embedding').map(({ name }) => lastPart(name))),
+  ...new Set([...modules.values()].map(({ name }) => lastPart(name))),
 ]
 
 const adaptable = (modules: ReadonlyMap<string, Module>): string =>

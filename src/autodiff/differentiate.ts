@@ -95,7 +95,7 @@ function nodesOnPath(
     if (stops(node) || !node.inputs.some((i) => dependent.has(i))) continue
     for (const output of node.outputs) {
       const value = graph.values.get(output)
-      if (value !== undefined && isFloat(value.dtype)) dependent.add(output)
+      if (value !== undefined && isFloat(value.dtype) && !graph.detached.has(output)) dependent.add(output)
     }
   }
   const useful = new Set([loss.name])

@@ -1,16 +1,26 @@
 /** @file A LoRA adapter as the user holds it: configuration, matrices, and the model they belong to. */
-import { initializeLora } from '../adapters/initialize.js'
-import { attachLora, loraAName, loraBName, type AttachedLora, type LoraTarget } from '../adapters/lora.js'
+import { attachParts, type AttachedLora } from '../adapters/attach.js'
+import { checkInitialization, initializeParts, weightsNeeded } from '../adapters/initialize.js'
+import { startsFromWeight } from '../adapters/initialize-from-weight.js'
+import { LoraPart, type LoraTarget } from '../adapters/lora.js'
 import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
+import type { InitialMatrices, Part } from '../adapters/part.js'
+import { adapterParts, type AdaptedModel } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets, targetModulesForFile } from '../adapters/targets.js'
+import type { WeightDelta } from '../adapters/weight-delta.js'
+import { InvalidOptionError } from '../errors.js'
 import { readAdapterFolder, writeAdapterFolder } from '../formats/peft.js'
 import { toFloat32 } from '../formats/safetensors.js'
+import { float32 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
+import type { TaskName } from '../models/task.js'
 import { withoutBaseCopies } from './base-copies.js'
+import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weights.js'
 import type { Model } from './model.js'
 import { Parameters } from './parameters.js'
+import { companions, isCompanion, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
 
 /** Options of a new adapter: PEFT's `LoraConfig` fields in camelCase, `alpha` and `dropout` for short, and a seed. */
 export interface LoraOptions extends Partial<LoraConfig> {
@@ -18,82 +28,170 @@ export interface LoraOptions extends Partial<LoraConfig> {
   readonly alpha?: number
   /** `loraDropout`. */
   readonly dropout?: number
-  /** Seed of the first values of A. */
+  /** Seed of the first values. */
   readonly seed?: number
+  /** Trains B alone (LoRA-FA, Zhang et al., 2023): A stays as it begins. */
+  readonly freezeA?: boolean
 }
 
-/** Low-rank matrices for some layers of a model. The model itself never changes. */
+/** Trainable parts for some layers of a model. The model itself never changes. */
 export class Adapter {
   readonly parameters: Parameters
+  /** Everything that the adapter changes, and how. */
+  readonly parts: readonly Part[]
 
   constructor(
     readonly model: Model,
     readonly config: LoraConfig,
-    /** The adapted layers with rank, alpha and scale of each. */
+    /** The layers with a low-rank branch, with rank, alpha and scale of each. */
     readonly targets: readonly LoraTarget[],
     /** Keys of adapter_config.json that we do not know, kept for writing. */
     private readonly unknownKeys: Readonly<Record<string, unknown>> = {},
+    /** Beside the configuration: what is not written. */
+    extras: AdapterExtras = {},
   ) {
+    this.parts = adapterParts(usedWeights(model, config), config, targets, extras.initial)
+    const specs = this.parts.flatMap(({ tensors }) => tensors)
+    const frozen = specs.filter(({ role }) => extras.freezeA === true && role === 'A')
     this.parameters = new Parameters(
-      targets.flatMap(({ module, r }) => [
-        { name: loraAName(module.name), shape: [r, module.inFeatures] },
-        { name: loraBName(module.name), shape: [module.outFeatures, r] },
-      ]),
+      specs.filter((spec) => !frozen.includes(spec)),
+      frozen,
     )
   }
 
-  /** A and B by PEFT's names: views of the current values, not copies. */
+  /** All tensors by PEFT's names: views of the current values, not copies. */
   get tensors(): ReadonlyMap<string, HostTensor> {
     return this.parameters.tensors
   }
 
-  /** The graph with a LoRA branch beside every target; A and B are inputs, in the order of `parameters`. */
+  /** The graph with every part in it; `parameters` are the inputs that are trained, in the order of `this.parameters`. */
   attach(graph: Graph, options: { dropout?: boolean } = {}): AttachedLora {
     const p = this.config.loraDropout
-    return attachLora(graph, this.targets, { scaling: 'graph', ...(options.dropout === true && p > 0 && { dropout: p }) })
+    const attached = attachParts(graph, this.parts, {
+      scaling: 'graph',
+      ...(options.dropout === true && p > 0 && { dropout: p }),
+    })
+    const byName = new Map(attached.parameters.map((value) => [value.name, value]))
+    return { graph: attached.graph, parameters: this.parameters.specs.map(({ name }) => byName.get(name)!) }
+  }
+
+  /**
+   * The adapter for graphs that serve any adapter of the same layers: its parts on the unchanged base, to be attached
+   * with `scaling: 'tensors'`, and its tensors with their scales in them.
+   */
+  serving(): { readonly parts: readonly Part[]; readonly tensors: Readonly<Record<string, HostTensor>> } {
+    const parts = plainParts(this.parts)
+    const plain = plainTensors(this.parts, this.tensors)
+    const entries = parts.flatMap(({ tensors }) =>
+      tensors.map(({ name, scale = 1 }) => {
+        const tensor = plain.get(name)!
+        const data = tensor.data as Float32Array
+        return [name, scale === 1 ? tensor : float32(tensor.shape, data.map((x) => x * scale))] as const // prettier-ignore
+      }),
+    )
+    return { parts, tensors: Object.fromEntries(entries) }
+  }
+
+  /** What merging changes, by the weight's name in the graph. @throws InvalidAdapterError for parts that cannot be merged */
+  deltas(): (readonly [weight: string, delta: WeightDelta])[] {
+    const plain = plainTensors(this.parts, this.tensors)
+    return plainParts(this.parts).flatMap((part) => part.deltas((name) => plain.get(name)!.data as Float32Array))
   }
 
   /**
    * Writes a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`. Each file appears whole or not at all.
+   *
+   * As PEFT does, an adapter that targets `embed_tokens` or `lm_head` by name stores the base's weights of these as well.
+   * @param options `saveEmbeddingLayers: false` leaves them out
    */
-  async save(folder: string): Promise<void> {
-    const config = { ...this.config, targetModules: targetModulesForFile(this.model.modules, this.config) }
-    await writeAdapterFolder(this.model.environment.files, folder, {
-      config,
-      tensors: this.tensors,
-      unknownKeys: this.unknownKeys,
-    })
+  async save(folder: string, options: { readonly saveEmbeddingLayers?: boolean } = {}): Promise<void> {
+    const { model } = this
+    const config = plainConfig({ ...this.config, targetModules: targetModulesForFile(model.modules, this.config) }, this.parts)
+    const tensors = plainTensors(this.parts, this.tensors)
+    for (const [name, tensor] of await companions(model, this.config, this.parts, this.tensors))
+      if (options.saveEmbeddingLayers !== false || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
+    await writeAdapterFolder(model.environment.files, folder, { config, tensors, unknownKeys: this.unknownKeys })
   }
 }
 
-/**
- * A new adapter on a model; it changes nothing until it is trained.
- * @throws InvalidOptionError if a target matches no layer, or a rank is 0 or larger than the matrix
- */
-export function addLora(model: Model, options: LoraOptions = {}): Adapter {
-  const { alpha, dropout, seed = 0, ...fields } = options
-  const config = completeLoraConfig(
+interface AdapterExtras {
+  /** First values that the branches subtract, by module. */
+  readonly initial?: ReadonlyMap<string, InitialMatrices>
+  readonly freezeA?: boolean
+}
+
+/** The weights that the graph reads: a checkpoint may hold heads of other tasks too. */
+function usedWeights(model: Model, config: LoraConfig): AdaptedModel {
+  if (config.bias === 'none' && (config.modulesToSave ?? []).length === 0) return model
+  const { initializers } = model.build({ mode: 'full', positions: 1 }).graph
+  return { modules: model.modules, weights: new Map([...model.weights].filter(([name]) => initializers.has(name))) }
+}
+
+/** PEFT's task types, and the heads that it adds to `modules_to_save` for some. */
+const peftTasks: Readonly<Partial<Record<TaskName, { readonly type: string; readonly heads?: readonly string[] }>>> = {
+  'causal-lm': { type: 'CAUSAL_LM' },
+  'sequence-classification': { type: 'SEQ_CLS', heads: ['classifier', 'score'] },
+  'token-classification': { type: 'TOKEN_CLS', heads: ['classifier', 'score'] },
+  'question-answering': { type: 'QUESTION_ANS', heads: ['qa_outputs'] },
+  'feature-extraction': { type: 'FEATURE_EXTRACTION' },
+}
+
+function configOf(model: Model, options: LoraOptions): LoraConfig {
+  const { alpha, dropout, seed: _, freezeA: __, ...fields } = options
+  const task = peftTasks[model.task.name]
+  const saved = [...(fields.modulesToSave ?? []), ...(fields.taskType === null ? [] : (task?.heads ?? []))]
+  const modulesToSave = [...new Set(saved)]
+  return completeLoraConfig(
     {
       ...fields,
       ...(alpha !== undefined && { loraAlpha: alpha }),
       ...(dropout !== undefined && { loraDropout: dropout }),
+      ...(modulesToSave.length > 0 && { modulesToSave }),
       baseModelNameOrPath: fields.baseModelNameOrPath ?? model.id,
-      taskType: fields.taskType ?? 'CAUSAL_LM',
+      taskType: fields.taskType === undefined ? (task?.type ?? null) : fields.taskType,
     },
     model.defaultTargetModules,
   )
-  const adapter = new Adapter(model, config, matchTargets(model.modules, config))
-  for (const target of adapter.targets) {
-    const { name } = target.module
-    initializeLora(
-      target,
-      config.initLoraWeights,
-      seed,
-      adapter.parameters.view(loraAName(name)),
-      adapter.parameters.view(loraBName(name)),
-    )
+}
+
+/**
+ * A new adapter on a model; it changes nothing until it is trained.
+ * @param base weights of the base that the first values come from; those in memory unless given, see {@link createLora}
+ * @throws InvalidOptionError if a target matches no layer, or a rank is 0 or larger than the matrix
+ */
+export function addLora(model: Model, options: LoraOptions = {}, base: BaseWeights = weightsInMemory(model)): Adapter {
+  const config = configOf(model, options)
+  checkInitialization(config.initLoraWeights)
+  const { seed = 0, freezeA } = options
+  const targets = matchTargets(model.modules, config)
+  const extras = freezeA === undefined ? {} : { freezeA }
+  const adapter = new Adapter(model, config, targets, {}, extras)
+  const weight = (name: string): Float32Array => {
+    const values = base(name)
+    if (values !== undefined) return values
+    throw new InvalidOptionError(`this adapter begins from the weight "${name}", which is not in memory; use createLora`)
   }
-  return adapter
+  const values = (name: string): Float32Array => adapter.parameters.view(name)
+  initializeParts(adapter.parts, config.initLoraWeights, seed, weight, values)
+  if (!startsFromWeight(config.initLoraWeights)) return adapter
+  const initial = adapter.parts.flatMap((part) => {
+    if (!(part instanceof LoraPart)) return []
+    if ((part.target.module.convolution?.groups ?? 1) > 1)
+      throw new InvalidOptionError(
+        `"${String(config.initLoraWeights)}" is not defined for the grouped convolution ${part.module}`,
+      )
+    return [[part.module, { A: values(part.A.name).slice(), B: values(part.B.name).slice() }] as const]
+  })
+  const whole = new Adapter(model, config, targets, {}, { ...extras, initial: new Map(initial) })
+  for (const [name, { data }] of adapter.tensors) whole.parameters.view(name).set(data as Float32Array)
+  return whole
+}
+
+/** {@link addLora} for any adapter: reads the weights of the base that the first values come from. */
+export async function createLora(model: Model, options: LoraOptions = {}): Promise<Adapter> {
+  const config = configOf(model, options)
+  const { parts } = new Adapter(model, config, matchTargets(model.modules, config))
+  return addLora(model, options, await readBaseWeights(model, weightsNeeded(parts, config.initLoraWeights)))
 }
 
 /**
@@ -104,9 +202,12 @@ export function addLora(model: Model, options: LoraOptions = {}): Adapter {
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   const { config, tensors: stored, unknownKeys } = await readAdapterFolder(model.environment.files, folder)
   const complete = completeLoraConfig(config, model.defaultTargetModules)
-  const adapter = new Adapter(model, complete, matchTargets(model.modules, complete), unknownKeys)
-  const tensors = await withoutBaseCopies(model, stored, folder)
-  checkAdapterTensors(adapter.targets, tensors, folder)
+  const targets = matchTargets(model.modules, complete, { anyRank: true })
+  const adapter = new Adapter(model, complete, targets, unknownKeys)
+  const own = new Set(adapter.tensors.keys())
+  const told = new Map([...stored].filter(([name]) => own.has(name) || !(config.bias === 'all' && isCompanion(name))))
+  const tensors = await withoutBaseCopies(model, told, folder, own)
+  checkAdapterTensors(adapter.parts, tensors, folder)
   for (const [name, tensor] of tensors) adapter.parameters.view(name).set(toFloat32(tensor))
   return adapter
 }

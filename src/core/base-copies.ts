@@ -9,6 +9,7 @@ const COPY = /^base_model\.model\.(.+?)(?:\.base_layer)?\.weight$/
 
 /**
  * Removes the copies (`save_embedding_layers`: `lm_head.base_layer.weight`, `embed_tokens.weight`) that equal the base's own weight.
+ * @param expected names of the adapter's own tensors, which are no copies
  * @returns the other tensors
  * @throws InvalidAdapterError if a copy differs from the base: the adapter was trained on other weights, and using it
  * without them would give other results
@@ -17,9 +18,11 @@ export async function withoutBaseCopies(
   model: Model,
   tensors: ReadonlyMap<string, HostTensor>,
   source: string,
+  expected: ReadonlySet<string> = new Set(),
 ): Promise<Map<string, HostTensor>> {
   const rest = new Map(tensors)
   for (const [key, copy] of tensors) {
+    if (expected.has(key)) continue
     const module = model.modules.get(COPY.exec(key)?.[1] ?? '')
     const name = module?.weight.replace(/\/float32$/, '')
     const base = name === undefined ? undefined : model.weights.get(name)

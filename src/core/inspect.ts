@@ -1,5 +1,5 @@
 /** @file A description of what a path holds: model folder, adapter folder, .safetensors or .onnx. Headers are read, weights are not. */
-import { loraAName, loraBName } from '../adapters/lora.js'
+import { LoraPart, loraAName, loraBName } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets } from '../adapters/targets.js'
@@ -150,7 +150,11 @@ async function inspectAdapter(path: string, { files }: Environment): Promise<Ada
     layersToTransform: null,
     layersPattern: null,
   })
-  checkAdapterTensors(targets, tensors, path)
+  checkAdapterTensors(
+    targets.map((target) => new LoraPart(target)),
+    tensors,
+    path,
+  )
   return {
     kind: 'adapter',
     path,

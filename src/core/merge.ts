@@ -1,5 +1,6 @@
 /** @file Merging: W + s·B·A written as an ordinary model. The base is never changed, so nothing needs unmerging. */
-import { loraAName, loraBName } from '../adapters/lora.js'
+import { LoraPart } from '../adapters/lora.js'
+import type { Part } from '../adapters/part.js'
 import { InvalidOptionError } from '../errors.js'
 import { mergeCheckpoint, type WeightDelta } from '../formats/merge-checkpoint.js'
 import type { Adapter } from './adapter.js'
@@ -19,6 +20,9 @@ export interface Merged {
   save(out: string, options?: { readonly format?: 'safetensors' }): Promise<MergeResult>
 }
 
+/** Whether a part sets a weight or rescales it, instead of adding to it. */
+const isNotAdditive = (part: Part): boolean => !(part instanceof LoraPart) || part.magnitude !== undefined
+
 /** Merges one adapter, or the sum of several, into its model. */
 export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   const list = Array.isArray(adapters) ? (adapters as readonly Adapter[]) : [adapters as Adapter]
@@ -26,18 +30,18 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   if (first === undefined) throw new InvalidOptionError('merge needs at least one adapter')
   if (list.some((a) => a.model !== first.model))
     throw new InvalidOptionError('adapters can be merged together only on the same model')
+  if (list.length > 1 && list.some(({ parts }) => parts.some(isNotAdditive)))
+    throw new InvalidOptionError(
+      'only low-rank adapters can be merged together; those with DoRA, trained biases, saved modules or trained tokens set ' +
+        'weights instead of adding to them: merge them one at a time',
+    )
   return {
     async save(out, options = {}) {
       const format: string = options.format ?? 'safetensors'
       if (format !== 'safetensors') throw new InvalidOptionError(`merge format "${format}" is not supported; use "safetensors"`)
       const deltas = new Map<string, WeightDelta[]>()
-      for (const adapter of list)
-        for (const { module, scale } of adapter.targets) {
-          const A = adapter.parameters.view(loraAName(module.name))
-          const B = adapter.parameters.view(loraBName(module.name))
-          const weight = module.weight.replace(/\/float32$/, '')
-          deltas.set(weight, [...(deltas.get(weight) ?? []), { module: module.name, kind: module.kind, A, B, scale }])
-        }
+      for (const [weight, delta] of list.flatMap((adapter) => adapter.deltas()))
+        deltas.set(weight, [...(deltas.get(weight) ?? []), delta])
       const { maxAbsDelta } = await mergeCheckpoint(first.model.environment.files, { source: first.model.path, out, deltas })
       return { out, mergedModules: deltas.size, maxAbsDelta }
     },

@@ -5,21 +5,33 @@ import { elementCount, type HostTensor } from '../graph/types.js'
 export interface ParameterSpec {
   readonly name: string
   readonly shape: readonly number[]
+  /** What an adapter's tensor is, for rules that treat some differently (LoRA+). */
+  readonly role?: string
 }
 
 /** Named float32 tensors that share one buffer. Writing into `data` changes every tensor. */
 export class Parameters {
+  /** Every number that is trained, in the order of `specs`. */
   readonly data: Float32Array
+  /** All tensors by name, those that are not trained last. */
   readonly tensors: ReadonlyMap<string, HostTensor>
 
-  constructor(readonly specs: readonly ParameterSpec[]) {
-    const total = specs.reduce((sum, spec) => sum + elementCount(spec.shape), 0)
-    this.data = new Float32Array(total)
+  /**
+   * @param specs what is trained
+   * @param frozen tensors that are fed alike, but never changed (A of LoRA-FA)
+   */
+  constructor(
+    readonly specs: readonly ParameterSpec[],
+    readonly frozen: readonly ParameterSpec[] = [],
+  ) {
+    const size = (list: readonly ParameterSpec[]): number => list.reduce((sum, spec) => sum + elementCount(spec.shape), 0)
+    const all = new Float32Array(size(specs) + size(frozen))
+    this.data = all.subarray(0, size(specs))
     const tensors = new Map<string, HostTensor>()
     let offset = 0
-    for (const { name, shape } of specs) {
+    for (const { name, shape } of [...specs, ...frozen]) {
       const length = elementCount(shape)
-      tensors.set(name, float32(shape, this.data.subarray(offset, offset + length)))
+      tensors.set(name, float32(shape, all.subarray(offset, offset + length)))
       offset += length
     }
     this.tensors = tensors

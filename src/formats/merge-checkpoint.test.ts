@@ -11,7 +11,8 @@ import type { HostTensor } from '../graph/types.js'
 import { nodeFiles } from '../io/node-files.js'
 import { narrow } from '../util/half.js'
 import { openCheckpoint } from './checkpoint.js'
-import { mergeCheckpoint, type WeightDelta } from './merge-checkpoint.js'
+import type { LowRankDelta } from '../adapters/weight-delta.js'
+import { mergeCheckpoint } from './merge-checkpoint.js'
 import { readAdapterFolder } from './peft.js'
 import { encodeSafetensors, loadTensor, toFloat32 } from './safetensors.js'
 
@@ -54,7 +55,7 @@ async function modulesOf(dir: string, kind: 'Linear' | 'Conv1D'): Promise<Map<st
   return modules
 }
 
-async function deltasOf(name: string): Promise<Map<string, WeightDelta[]>> {
+async function deltasOf(name: string): Promise<Map<string, LowRankDelta[]>> {
   const kind = name.startsWith('gpt2') ? 'Conv1D' : 'Linear'
   const { config, tensors } = await readAdapterFolder(files, join(golden, name, 'adapter-trained'))
   const targets = matchTargets(await modulesOf(join(golden, name, 'model'), kind), config)
@@ -222,7 +223,7 @@ describe('a head tied to the embedding', () => {
     const out = join(folder, 'untied')
     const embedding = (await loadAll(source)).get('transformer.wte.weight')!
     const [rows, columns] = embedding.shape as [number, number]
-    const delta: WeightDelta = {
+    const delta: LowRankDelta = {
       module: 'lm_head',
       kind: 'Linear',
       A: new Float32Array(columns).fill(1),
@@ -247,7 +248,7 @@ describe('a head tied to the embedding', () => {
     const source = await shardedLlama('tied-shards', 'float32')
     const tied = (await loadAll(source)).get('model.embed_tokens.weight')!
     const [rows, columns] = tied.shape as [number, number]
-    const delta: WeightDelta = {
+    const delta: LowRankDelta = {
       module: 'new_head',
       kind: 'Linear',
       A: new Float32Array(columns),
@@ -266,7 +267,7 @@ describe('a head tied to the embedding', () => {
 
 describe('refusals', () => {
   const source = join(golden, 'llama/model')
-  const merge = async (out: string, deltas: Map<string, WeightDelta[]> = new Map(), from = source) =>
+  const merge = async (out: string, deltas: Map<string, LowRankDelta[]> = new Map(), from = source) =>
     mergeCheckpoint(files, { source: from, out, deltas })
 
   it('never writes into the source', async () => {
@@ -286,7 +287,7 @@ describe('refusals', () => {
     await expect(merge(join(out, 'thesis.txt'))).rejects.toThrow(/is a file; choose a folder/)
   })
   it('names a weight that is not there or does not fit', async () => {
-    const one: WeightDelta = { module: 'm', kind: 'Linear', A: new Float32Array(3), B: new Float32Array(3), scale: 1 }
+    const one: LowRankDelta = { module: 'm', kind: 'Linear', A: new Float32Array(3), B: new Float32Array(3), scale: 1 }
     await expect(merge(join(folder, 'x'), new Map([['nowhere.weight', [one]]]))).rejects.toThrow(/has no tensor "nowhere.weight"/)
     await expect(merge(join(folder, 'x'), new Map([['model.layers.0.self_attn.q_proj.weight', [one]]]))).rejects.toThrow(
       /the adapter of m \(A with 3 numbers, B with 3\) does not fit tensor "model.layers.0.self_attn.q_proj.weight" \[32, 32\]/,
@@ -295,7 +296,7 @@ describe('refusals', () => {
   })
   it('names a tensor whose result is not finite, and leaves no model behind', async () => {
     const deltas = await deltasOf('llama')
-    const [[key, [delta]]] = [...deltas] as [[string, [WeightDelta]]]
+    const [[key, [delta]]] = [...deltas] as [[string, [LowRankDelta]]]
     const poisoned = new Map([[key, [{ ...delta, B: delta.B.map((v, i) => (i === 5 ? NaN : v)) }]]])
     const out = join(folder, 'poisoned')
     await expect(merge(out, poisoned)).rejects.toThrow(InvalidAdapterError)
@@ -387,7 +388,7 @@ describe('openCheckpoint', () => {
     await files.makeFolder(dir)
     await expect(openCheckpoint(files, dir)).rejects.toThrow(/holds no weights: expected model.safetensors/)
     await writeFile(join(dir, 'pytorch_model.bin'), '')
-    await expect(openCheckpoint(files, dir)).rejects.toThrow(/pytorch_model.bin, a Python pickle; convert it to safetensors/)
+    await expect(openCheckpoint(files, dir)).rejects.toThrow(/pytorch_model.bin is no file of torch.save/)
   })
   it('a truncated shard is named', async () => {
     const message = await broken('b8', async (dir) => {

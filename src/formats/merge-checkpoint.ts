@@ -1,29 +1,19 @@
 /** @file Writes a merged model: every shard anew, one tensor in memory at a time, everything else copied. */
 import { firstNonFinite } from '../adapters/strict.js'
-import { mergedWeight } from '../adapters/merge-weights.js'
+import { applyDelta, misfit, untiesWeight, type WeightDelta } from '../adapters/weight-delta.js'
 import { InvalidAdapterError, InvalidModelError, InvalidOptionError } from '../errors.js'
 import { bytesOf } from '../graph/constants.js'
-import type { ModuleKind } from '../graph/module.js'
 import { formatShape, type FileTensor, type HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
-import { findArchitecture, graphNames } from '../models/registry.js'
+import { findArchitecture, graphNames, tasksOf } from '../models/registry.js'
+import { readTask } from '../models/task.js'
 import { narrow } from '../util/half.js'
 import { INDEX_FILE, openCheckpoint, type Checkpoint } from './checkpoint.js'
 import { copySmallFiles, prepareOutput } from './merge-folder.js'
 import { loadTensor, safetensorsChunks, toFloat32, type LazyTensor } from './safetensors.js'
 
-/** One adapter's part in one weight: s·B·A. */
-export interface WeightDelta {
-  /** Module path, for messages and to tell an output head from the embedding it is tied to. */
-  readonly module: string
-  readonly kind: ModuleKind
-  /** [r, in] */
-  readonly A: Float32Array
-  /** [out, r] */
-  readonly B: Float32Array
-  readonly scale: number
-}
+export type { WeightDelta } from '../adapters/weight-delta.js'
 
 export interface MergeRequest {
   /** Model folder; never written to. */
@@ -48,8 +38,6 @@ interface Plan {
   readonly deltas: readonly WeightDelta[]
 }
 
-const moduleOf = (weight: string): string => weight.replace(/\.weight$/, '')
-
 /**
  * What each tensor of the output is made of, by its name. An adapted output head whose weight is tied to the embedding
  * becomes a tensor of its own: the embedding itself was not adapted.
@@ -70,25 +58,27 @@ function plan(
       throw new InvalidAdapterError(`${request.source} has no tensor "${weight}" for the adapter to be merged into`)
     for (const delta of deltas) {
       checkFit(inFile, base, delta)
-      const tied = delta.kind !== 'Embedding' && delta.module !== moduleOf(weight)
+      const tied = untiesWeight(delta, weight)
       const target = tied ? `${delta.module}.weight` : inFile
       if (tied) untied.set(target, inFile)
       const before = tied && plans.get(target)?.base !== base ? [] : (plans.get(target)?.deltas ?? [])
       plans.set(target, { name: target, base, deltas: [...before, delta] })
+      const keeper = 'keeps' in delta && delta.keeps !== undefined ? `${delta.keeps}.weight` : undefined
+      if (keeper === undefined || plans.has(keeper)) continue
+      untied.set(keeper, inFile)
+      plans.set(keeper, { name: keeper, base, deltas: [] })
     }
   }
   return { plans, untied }
 }
 
-function checkFit(name: string, { dtype, shape }: FileTensor, { module, kind, A, B }: WeightDelta): void {
+function checkFit(name: string, { dtype, shape }: FileTensor, delta: WeightDelta): void {
   if (!['float32', 'float16', 'bfloat16'].includes(dtype))
     throw new InvalidModelError(`tensor "${name}" has element type ${dtype}; an adapter can be merged into F32, F16 and BF16`)
-  const [rows = 0, columns = 0] = shape
-  const [inFeatures, outFeatures] = kind === 'Linear' ? [columns, rows] : [rows, columns]
-  const r = A.length / inFeatures
-  if (shape.length !== 2 || !Number.isInteger(r) || B.length !== r * outFeatures)
+  const problem = misfit(delta, shape)
+  if (problem !== undefined)
     throw new InvalidAdapterError(
-      `the adapter of ${module} (A with ${A.length} numbers, B with ${B.length}) does not fit tensor "${name}" ${formatShape(shape)}`,
+      `the adapter of ${delta.module} (${problem}) does not fit tensor "${name}" ${formatShape(shape)}`,
     )
 }
 
@@ -96,8 +86,8 @@ function checkFit(name: string, { dtype, shape }: FileTensor, { module, kind, A,
 async function mergeTensor(files: Files, { name, base, deltas }: Plan, onDelta: (maxAbs: number) => void): Promise<Uint8Array> {
   if (deltas.length === 0) return files.read(base.file.path, { offset: base.file.offset, length: base.file.length })
   let values = toFloat32(await loadTensor(files, base))
-  for (const { kind, A, B, scale } of deltas) {
-    const { weight, maxAbsDelta } = mergedWeight(values, kind, base.shape, A, B, scale)
+  for (const delta of deltas) {
+    const { weight, maxAbsDelta } = applyDelta(values, base.shape, delta)
     values = weight
     onDelta(maxAbsDelta)
   }
@@ -158,7 +148,9 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
     )
   const checkpoint = await openCheckpoint(files, source)
   const config = await readConfig(files, source)
-  const names = graphNames(findArchitecture(new ConfigReader(config, `${source}/config.json`)), checkpoint.weights.keys())
+  const reader = new ConfigReader(config, `${source}/config.json`)
+  const architecture = findArchitecture(reader)
+  const names = graphNames(architecture, checkpoint.weights.keys(), readTask(reader, tasksOf(architecture)))
   const { plans, untied } = plan(checkpoint, names, request)
   let maxAbsDelta = 0
   const onDelta = (size: number): void => {

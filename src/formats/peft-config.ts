@@ -24,7 +24,6 @@ const otherDefaults: Readonly<Record<string, JsonValue>> = {
   peft_version: '0.21.0',
   qalora_group_size: 16,
   target_parameters: null,
-  trainable_token_indices: null,
   use_bdlora: null,
   use_qalora: false,
   velora_config: null,

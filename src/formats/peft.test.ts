@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loraDefaults } from '../adapters/lora-config.js'
+import { LoraPart } from '../adapters/lora.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { FileError, InvalidAdapterError, InvalidModelError } from '../errors.js'
 import { float32, tensor } from '../graph/constants.js'
@@ -104,11 +105,6 @@ describe('adapter_config.json', () => {
   })
 
   it.each([
-    [{ use_dora: true }, '"use_dora": true'],
-    [{ lora_bias: true }, '"lora_bias": true'],
-    [{ bias: 'all' }, '"bias": "all"'],
-    [{ modules_to_save: ['classifier'] }, '"modules_to_save": ["classifier"]'],
-    [{ trainable_token_indices: [1] }, '"trainable_token_indices": [1]'],
     [{ target_parameters: ['experts.gate'] }, '"target_parameters": ["experts.gate"]'],
     [{ alora_invocation_tokens: [5] }, '"alora_invocation_tokens": [5]'],
     [{ layer_replication: [[0, 2]] }, '"layer_replication": [[0,2]]'],
@@ -173,7 +169,9 @@ describe('damaged folders', () => {
       /holds no adapter_config.json; .*did you mean .*incomplete\/named\?/,
     )
     await files.write(join(dir, 'adapter_config.json'), '{"peft_type":"LORA"}')
-    await expect(readAdapterFolder(files, dir)).rejects.toThrow(/holds neither adapter_model.safetensors nor adapter_model.bin; the adapter is incomplete/)
+    await expect(readAdapterFolder(files, dir)).rejects.toThrow(
+      /holds neither adapter_model.safetensors nor adapter_model.bin; the adapter is incomplete/,
+    )
     await files.write(join(dir, 'adapter_model.bin'), 'x')
     await expect(readAdapterFolder(files, dir)).rejects.toThrow(/adapter_model.bin is no file of torch.save/)
     await writeFile(join(dir, 'adapter_model.safetensors'), 'damaged!!')
@@ -210,7 +208,7 @@ describe('checkAdapterTensors', () => {
   const targets = [
     { module: layer('a.q'), r: 2, alpha: 2, scale: 1 },
     { module: layer('a.v'), r: 2, alpha: 2, scale: 1 },
-  ]
+  ].map((target) => new LoraPart(target))
   const zeros = (...shape: number[]): HostTensor => float32(shape, new Float32Array(shape.reduce((p, d) => p * d, 1)))
   const right = (): Map<string, HostTensor> =>
     new Map(

@@ -1,8 +1,9 @@
 /** @file The compiled graph of generation, shared by prefill and single steps and by all adapters with the same targets. */
-import { attachLora, loraAName, loraBName, type LoraTarget } from '../adapters/lora.js'
+import { attachParts } from '../adapters/attach.js'
+import type { Part } from '../adapters/part.js'
 import { Adapter } from '../core/adapter.js'
 import type { Model } from '../core/model.js'
-import { float32, int64 } from '../graph/constants.js'
+import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Session } from '../runtime/runtime.js'
 import { KvCache, type CacheShape } from './cache.js'
@@ -26,19 +27,19 @@ export class DecodeSession {
   ) {}
 
   /**
-   * The session of a model with branches at these targets, for texts of up to `length` tokens; compiled once. One for
+   * The session of a model with these parts of an adapter, for texts of up to `length` tokens; compiled once. One for
    * longer texts takes the place of a shorter, so that no model is packed in memory twice.
    */
-  static for(model: Model, targets: readonly LoraTarget[], length: number): Promise<DecodeSession> {
+  static for(model: Model, parts: readonly Part[], length: number): Promise<DecodeSession> {
     let sessions = compiled.get(model)
     if (sessions === undefined) compiled.set(model, (sessions = new Map()))
-    const key = JSON.stringify(targets.map((t) => t.module.name))
+    const key = JSON.stringify(parts.map(({ module, kind }) => [module, kind]))
     const known = sessions.get(key)
     if (known !== undefined && known.positions >= length) return known.session
     let positions = FEWEST_POSITIONS
     while (positions < length) positions *= 2
     positions = Math.min(positions, model.maxPositions)
-    const entry = { positions, session: DecodeSession.compile(model, targets, positions) }
+    const entry = { positions, session: DecodeSession.compile(model, parts, positions) }
     sessions.set(key, entry)
     entry.session.catch(() => {
       if (sessions.get(key) === entry) sessions.delete(key)
@@ -46,10 +47,10 @@ export class DecodeSession {
     return entry.session
   }
 
-  private static async compile(model: Model, targets: readonly LoraTarget[], positions: number): Promise<DecodeSession> {
+  private static async compile(model: Model, parts: readonly Part[], positions: number): Promise<DecodeSession> {
     const built = model.build({ mode: 'cached', positions })
     // The scale goes into the tensors: adapters of any alpha, and of any rank, share the graph.
-    const { graph } = attachLora(built.graph, targets, { scaling: 'tensors' })
+    const { graph } = attachParts(built.graph, parts, { scaling: 'tensors' })
     const session = await model.environment.runtime.createSession(graph)
     return new DecodeSession(session, new Set(graph.inputs.map((i) => i.name)), built.cache!, positions)
   }
@@ -101,18 +102,7 @@ export class DecodeSession {
   }
 }
 
-/** A, and B times its scale, as the graph takes them. */
+/** The adapter's tensors with their scales in them, as the graph takes them. */
 export function scaledTensors(subject: Model | Adapter): Record<string, HostTensor> {
-  if (!(subject instanceof Adapter)) return {}
-  const feeds: Record<string, HostTensor> = {}
-  for (const { module, scale } of subject.targets) {
-    const [a, b] = [loraAName(module.name), loraBName(module.name)]
-    const B = subject.tensors.get(b)!
-    feeds[a] = subject.tensors.get(a)!
-    feeds[b] = float32(
-      B.shape,
-      (B.data as Float32Array).map((x) => x * scale),
-    )
-  }
-  return feeds
+  return subject instanceof Adapter ? { ...subject.serving().tensors } : {}
 }

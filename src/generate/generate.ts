@@ -87,7 +87,7 @@ export async function* generateStream(
   const ends = new Set([...(tokenizer?.eosTokenIds ?? (await modelEnds(model))), ...(options.eosTokenIds ?? [])])
   const random = Random.derive(seed, 'generate')
 
-  const session = await DecodeSession.for(model, subject instanceof Adapter ? subject.targets : [], prompt.length + limit)
+  const session = await DecodeSession.for(model, subject instanceof Adapter ? subject.serving().parts : [], prompt.length + limit)
   const tensors = scaledTensors(subject)
   const cache = session.newCache()
   const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)

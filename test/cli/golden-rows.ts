@@ -19,18 +19,28 @@ export interface GoldenCase {
 export const readCase = (name: string): GoldenCase =>
   JSON.parse(readFileSync(join(golden, name, 'case.json'), 'utf8')) as GoldenCase
 
-/** JSONL with `input_ids`, `attention_mask` and `labels` of each row. */
+/** Rows of a tensor as nested lists; of a vector its numbers. */
+function rowsOf(values: readonly number[], shape: readonly number[]): unknown[] {
+  const [count = 0, ...rest] = shape
+  if (rest.length === 0) return [...values]
+  const size = values.length / count
+  return Array.from({ length: count }, (_, i) => rowsOf(values.slice(i * size, (i + 1) * size), rest))
+}
+
+/** JSONL with the inputs of each row (`input_ids`, `attention_mask`, `pixel_values`) and its labels. */
 export async function goldenRows(name: string): Promise<string> {
   const files = nodeFiles()
   const { tensors } = await readSafetensorsHeader(files, join(golden, name, 'tensors.safetensors'))
-  const rows = async (key: string): Promise<number[][]> => {
-    const tensor = tensors.get(`input.${key}`)!
-    const values = Array.from((await loadTensor(files, tensor)).data as BigInt64Array, Number)
-    const [count, length] = tensor.shape as [number, number]
-    return Array.from({ length: count }, (_, i) => values.slice(i * length, (i + 1) * length))
+  const columns: Record<string, unknown[]> = {}
+  for (const [key, tensor] of tensors) {
+    if (!key.startsWith('input.')) continue
+    const { data, shape } = await loadTensor(files, tensor)
+    columns[key.slice('input.'.length)] = rowsOf(Array.from(data as BigInt64Array, Number), shape)
   }
-  const [ids, mask, labels] = [await rows('input_ids'), await rows('attention_mask'), await rows('labels')]
-  return ids.map((input_ids, i) => `${JSON.stringify({ input_ids, attention_mask: mask[i], labels: labels[i] })}\n`).join('')
+  const rows = Object.values(columns)[0]!
+  return rows
+    .map((_, i) => `${JSON.stringify(Object.fromEntries(Object.entries(columns).map(([key, column]) => [key, column[i]])))}\n`)
+    .join('')
 }
 
 /** Every tensor of a safetensors file as float32. */

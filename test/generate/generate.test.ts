@@ -85,7 +85,7 @@ describe.each([
     const row = 0
     const real = Array.from({ length }, (_, i) => mask[row * length + i]).filter((m) => m === 1n).length
     const tokens = Array.from((ids.data as BigInt64Array).subarray(row * length, row * length + real), Number)
-    const session = await DecodeSession.for(adapter.model, adapter.targets, length)
+    const session = await DecodeSession.for(adapter.model, adapter.parts, length)
     const whole = await session.run(tokens, session.newCache(), scaledTensors(adapter))
     const at = (position: number): Float32Array =>
       logits.subarray((row * length + position) * 96, (row * length + position + 1) * 96)
@@ -157,7 +157,7 @@ describe('generate with several adapters', () => {
       const { ids } = await generate(adapter, { inputIds: prompt, maxNewTokens: 12 })
       expect(ids).toEqual(await withoutCache(adapter, prompt, 12))
       texts.push(ids)
-      sessions.add(await DecodeSession.for(model, adapter.targets, 17))
+      sessions.add(await DecodeSession.for(model, adapter.parts, 17))
     }
     expect(sessions.size).toBe(1)
     expect(new Set(texts.map(String)).size).toBe(4)

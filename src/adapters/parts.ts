@@ -1,0 +1,145 @@
+/** @file From a configuration and a model to the parts of an adapter. */
+import { InvalidOptionError } from '../errors.js'
+import type { Module } from '../graph/module.js'
+import type { Initializer } from '../graph/types.js'
+import { LoraPart, weightName, type LoraTarget } from './lora.js'
+import type { LoraConfig } from './lora-config.js'
+import type { InitialMatrices, Part } from './part.js'
+import { ReplacedWeight } from './replaced-weight.js'
+import { TrainableTokens } from './trainable-tokens.js'
+
+/** What parts need to know of a model. */
+export interface AdaptedModel {
+  readonly modules: ReadonlyMap<string, Module>
+  /** Weights that the model's graph reads, by its names. */
+  readonly weights: ReadonlyMap<string, Initializer>
+}
+
+/** Heads that PEFT adds to `modules_to_save` by the task, whether the model has them or not. */
+const optionalHeads: ReadonlySet<string> = new Set(['classifier', 'score', 'qa_outputs'])
+
+/**
+ * All parts of an adapter: first the tensors of the base that are trained themselves, then rows of embeddings, then the
+ * branches in the order of the targets.
+ * @param initial constant matrices to subtract, by module
+ * @throws InvalidOptionError for names that the model does not have
+ */
+export function adapterParts(
+  model: AdaptedModel,
+  config: LoraConfig,
+  targets: readonly LoraTarget[],
+  initial?: ReadonlyMap<string, InitialMatrices>,
+): Part[] {
+  const { useDora, loraBias } = config
+  const heads = tiedHeads(model.modules)
+  const replaced = [...savedModules(model, config, heads), ...biases(model, config, targets)]
+  const unique = [...new Map(replaced.map((part) => [part.replaced.name, part])).values()]
+  const lora = targets.map((target) => {
+    const constants = initial?.get(target.module.name)
+    const keeps = heads.get(target.module.name)?.name
+    return new LoraPart(target, {
+      useDora,
+      loraBias,
+      ...(constants && { initial: constants }),
+      ...(keeps !== undefined && { keeps }),
+    })
+  })
+  return [...unique, ...tokenParts(model, config, targets, heads), ...lora]
+}
+
+/** Output heads by the embedding whose weight they share. */
+function tiedHeads(modules: ReadonlyMap<string, Module>): Map<string, Module> {
+  const embeddings = new Map([...modules.values()].filter(({ kind }) => kind === 'Embedding').map((m) => [m.weight, m.name]))
+  return new Map(
+    [...modules.values()].flatMap((module) => {
+      const embedding = module.kind === 'Embedding' ? undefined : embeddings.get(module.weight)
+      return embedding === undefined ? [] : [[embedding, module] as const]
+    }),
+  )
+}
+
+const pathOf = (weight: string): string => weight.slice(0, weight.lastIndexOf('.'))
+
+/** Whether a path lies in a module that is saved; PEFT compares endings, so `classifier` means `pre_classifier` as well. */
+export function isSavedPath(path: string, modulesToSave: readonly string[]): boolean {
+  const parts = path.split('.')
+  return parts.some((_, i) => {
+    const name = parts.slice(0, i + 1).join('.')
+    return modulesToSave.some((saved) => name.endsWith(saved))
+  })
+}
+
+function savedModules(model: AdaptedModel, config: LoraConfig, heads: ReadonlyMap<string, Module>): ReplacedWeight[] {
+  const names = config.modulesToSave ?? []
+  const parts = [...model.weights]
+    .filter(([weight]) => isSavedPath(pathOf(weight), names))
+    .map(([weight, { shape }]) => {
+      const module = pathOf(weight)
+      const head = heads.get(module)
+      const shared = head === undefined ? {} : { only: model.modules.get(module)!, keeps: head.name }
+      return new ReplacedWeight({ module, weight, shape, name: `base_model.model.${weight}`, ...shared })
+    })
+  // A tied head has no weight of its own.
+  for (const head of heads.values())
+    if (isSavedPath(head.name, names)) {
+      const weight = weightName(head.weight)
+      const { shape } = model.weights.get(weight)!
+      parts.push(
+        new ReplacedWeight({ module: head.name, weight, shape, name: `base_model.model.${head.name}.weight`, only: head }),
+      )
+    }
+  for (const name of names)
+    if (!optionalHeads.has(name) && !parts.some(({ module }) => isSavedPath(module, [name])))
+      throw new InvalidOptionError(
+        `"modulesToSave" names "${name}", but the model has no such module; its weights belong to ${someOf([...model.weights.keys()].map(pathOf))}`,
+      )
+  return parts
+}
+
+/** A few module names by their last parts. */
+const someOf = (paths: readonly string[]): string =>
+  [...new Set(paths.map((path) => path.slice(path.lastIndexOf('.') + 1)))].slice(0, 20).join(', ')
+
+function biases(model: AdaptedModel, config: LoraConfig, targets: readonly LoraTarget[]): ReplacedWeight[] {
+  if (config.bias === 'none') return []
+  const adapted = new Set(targets.map(({ module }) => module.name))
+  return [...model.weights]
+    .filter(([weight]) => weight.endsWith('.bias') && (config.bias === 'all' || adapted.has(pathOf(weight))))
+    .filter(([weight]) => !isSavedPath(pathOf(weight), config.modulesToSave ?? []))
+    .map(([weight, { shape }]) => {
+      const module = pathOf(weight)
+      const name = `base_model.model.${module}.${adapted.has(module) ? 'base_layer.' : ''}bias`
+      return new ReplacedWeight({ module, weight, shape, name })
+    })
+}
+
+const isList = (value: readonly number[] | object): value is readonly number[] => Array.isArray(value)
+
+function tokenParts(
+  model: AdaptedModel,
+  config: LoraConfig,
+  targets: readonly LoraTarget[],
+  heads: ReadonlyMap<string, Module>,
+): TrainableTokens[] {
+  const given = config.trainableTokenIndices
+  if (given === null) return []
+  const embeddings = [...model.modules.values()].filter(({ kind }) => kind === 'Embedding')
+  const entries = isList(given) ? [[embeddings[0]?.name ?? '', given] as const] : Object.entries(given)
+  return entries.map(([name, tokens]) => {
+    const embedding = embeddings.find((module) => module.name === name || module.name.endsWith(`.${name}`))
+    if (embedding === undefined)
+      throw new InvalidOptionError(
+        `"trainableTokenIndices" names "${name}", which is no embedding of the model; it has ${embeddings.map((m) => m.name).join(', ') || 'none'}`,
+      )
+    if (targets.some(({ module }) => module.name === embedding.name) || isSavedPath(embedding.name, config.modulesToSave ?? []))
+      throw new InvalidOptionError(
+        `the embedding ${embedding.name} cannot both be adapted or saved whole and have "trainableTokenIndices"`,
+      )
+    const wrong = tokens.find((token, i) => token >= embedding.inFeatures || token < 0 || tokens.indexOf(token) !== i)
+    if (wrong !== undefined || tokens.length === 0)
+      throw new InvalidOptionError(
+        `"trainableTokenIndices" of ${embedding.name} must be different numbers from 0 to ${embedding.inFeatures - 1}, got ${JSON.stringify(tokens)}`,
+      )
+    return new TrainableTokens(embedding, tokens, heads.get(embedding.name))
+  })
+}
