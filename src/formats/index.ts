@@ -1,4 +1,4 @@
-/** @file Public surface of `lowrank/formats`: safetensors, model folders, PEFT adapter folders. */
+/** @file Public surface of `lowrank/formats`: safetensors, torch files, model folders, adapters in every format. */
 export {
   encodeSafetensors,
   loadTensor,
@@ -10,3 +10,6 @@ export {
 } from './safetensors.js'
 export { openCheckpoint, type Checkpoint, type Shard } from './checkpoint.js'
 export { readAdapterFolder, writeAdapterFolder, type AdapterFolder, type AdapterToWrite } from './peft.js'
+export { encodeTorch, loadTorchTensor, namedTensors, openTorch, type NamedTensors, type TorchFile } from './torch/index.js'
+export { adapterFormats, detectAdapterFormat } from './adapter-formats.js'
+export type { AdapterFile, AdapterFormat, AdapterReadOptions, AdapterWriteOptions, ConversionNote } from './adapter-file.js'

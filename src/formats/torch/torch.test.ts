@@ -160,6 +160,47 @@ describe('writing', () => {
     for (const { offset } of file.storages.values()) expect(offset % 64).toBe(0)
   })
 
+  it('is read with 64-bit sizes and offsets everywhere, as archives above 4 GB have them', async () => {
+    const written = new Map([['w', tensor('float32', [2], [1, 2])]])
+    const small = encodeTorch(written)
+    const view = new DataView(small.buffer)
+    const end = small.length - 22
+    const [count, start] = [view.getUint16(end + 10, true), view.getUint32(end + 16, true)]
+    const parts: number[] = [...small.subarray(0, start)]
+    const u64 = (value: number): number[] => [...new Uint8Array(BigUint64Array.of(BigInt(value)).buffer)]
+    for (let n = 0, at = start; n < count; n++) {
+      const length = 46 + view.getUint16(at + 28, true)
+      const entry = small.slice(at, at + length)
+      const [packed, size, offset] = [20, 24, 42].map((o) => view.getUint32(at + o, true)) as [number, number, number]
+      for (const o of [20, 24, 42]) entry.fill(255, o, o + 4)
+      entry[30] = 28
+      parts.push(...entry, 1, 0, 24, 0, ...u64(size), ...u64(packed), ...u64(offset))
+      at += length
+    }
+    const record = parts.length
+    parts.push(
+      0x50,
+      0x4b,
+      6,
+      6,
+      ...u64(44),
+      45,
+      0,
+      45,
+      0,
+      ...u64(0),
+      ...u64(count),
+      ...u64(count),
+      ...u64(record - start),
+      ...u64(start),
+    )
+    parts.push(0x50, 0x4b, 6, 7, 0, 0, 0, 0, ...u64(record), 1, 0, 0, 0)
+    parts.push(0x50, 0x4b, 5, 6, 0, 0, 0, 0, ...new Array<number>(12).fill(255), 0, 0)
+    const path = join(folder, 'zip64.pt')
+    await files.write(path, Uint8Array.from(parts))
+    expect((await readTorchTensors(files, path)).loaded).toEqual(written)
+  })
+
   it('refuses a type that PyTorch has no storage for', () => {
     expect(() => encodeTorch([['x', tensor('uint16', [1], [1])]])).toThrow(/"x": element type uint16/)
   })
