@@ -21,10 +21,8 @@ function commonFolder(paths: readonly string[]): string {
 
 const devices: readonly Device[] = ['cpu', 'webgpu', 'wasm', 'cuda']
 
-/** What to do about a device that is not there, as far as the runtime's message tells. */
-function advice(device: Device, message: string): string {
-  if (device === 'webgpu' && /adapter|Vulkan|device|WebGPU/i.test(message))
-    return '; is there a GPU with a Vulkan, Metal or Direct3D 12 driver? Use device "cpu" otherwise'
+/** What to do about a device that is not there. */
+function advice(device: Device): string {
   if (device === 'cuda')
     return '; CUDA needs Linux x64, an NVIDIA GPU and the libraries that onnxruntime-node\'s install script downloads; use device "cpu" otherwise'
   return ''
@@ -74,8 +72,14 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
         })
         return new OrtSession(ort, graph.name, Tensor)
       } catch (cause) {
-        const message = messageOf(cause)
-        throw new RuntimeError(`ONNX Runtime (${device}) refused graph "${graph.name}": ${message}${advice(device, message)}`, {
+        const message = messageOf(cause).trim()
+        // The runtime answers with a source location and a condition; what it means is that there is no GPU.
+        if (device === 'webgpu' && message.includes('Failed to get a WebGPU adapter'))
+          throw new RuntimeError(
+            'device "webgpu": no GPU was found; it needs a Vulkan, Metal or Direct3D 12 driver; use device "cpu" or "wasm"',
+            { cause },
+          )
+        throw new RuntimeError(`ONNX Runtime (${device}) refused graph "${graph.name}": ${message}${advice(device)}`, {
           cause,
         })
       }
