@@ -6,6 +6,9 @@ import { create, equals, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { ModelProtoSchema, TensorProto_DataLocation as DataLocation, type ModelProto } from 'onnx-buf'
 import { describe, expect, it } from 'vitest'
 import { numbersOf, tensor } from '../src/graph/constants.js'
+import { findModules } from '../src/graph/find-modules.js'
+import { Graph } from '../src/graph/graph.js'
+import { int } from '../src/graph/types.js'
 import { lower } from '../src/lower/lower.js'
 import { decodeModel } from '../src/onnx/decode.js'
 import { encodeModel } from '../src/onnx/encode.js'
@@ -159,5 +162,50 @@ describe('weights beyond 2 GB', () => {
     } finally {
       rmSync(folder, { recursive: true })
     }
+  })
+})
+
+describe('layers of imported graphs', () => {
+  it.skipIf(!existsSync(golden))('say where the exporter folded a BatchNorm into them', () => {
+    const folder = `${golden}/conv2d-dynamo`
+    const modules = findModules(lower(decodeModel(readFileSync(`${folder}/model.onnx`), { folder })).graph)
+    expect([...modules.values()].filter((m) => m.foldedNorm === true)).toHaveLength(1)
+  })
+
+  it('have a table in 4 bits for an embedding', async () => {
+    const graph = new Graph('table')
+    graph.addInput('ids', 'int64', ['batch', 3])
+    graph.addInitializer(
+      'embed.weight',
+      tensor(
+        'uint8',
+        [6, 16],
+        Array.from({ length: 96 }, (_, i) => (i * 37) % 256),
+      ),
+    )
+    graph.addInitializer(
+      'scales',
+      tensor(
+        'float32',
+        [6, 2],
+        Array.from({ length: 12 }, (_, i) => 0.1 + i / 100),
+      ),
+    )
+    graph.nodes.push({
+      op: 'GatherBlockQuantized',
+      domain: 'com.microsoft',
+      name: '/embed/Gather_Q4',
+      inputs: ['embed.weight', 'ids', 'scales'],
+      outputs: ['y'],
+      attributes: { gather_axis: int(0), quantize_axis: int(1), block_size: int(16), bits: int(4) },
+    })
+    graph.outputs = [{ name: 'y', dtype: 'float32', shape: undefined }]
+    const { graph: lowered } = lower(graph)
+    const [module] = [...findModules(lowered).values()]
+    expect(module).toMatchObject({ name: 'embed', kind: 'Embedding', inFeatures: 6, outFeatures: 32 })
+    const session = await runtime.createSession(lowered)
+    const { y } = await session.run({ ids: tensor('int64', [1, 3], [0, 5, 2]) })
+    await session.release()
+    expect(y!.shape).toEqual([1, 3, 32])
   })
 })

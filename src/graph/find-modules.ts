@@ -1,6 +1,6 @@
 /** @file The layers of an imported graph, under the names their authors gave them. */
 import type { Graph } from './graph.js'
-import type { Convolution, Module, ModuleKind, ModuleUse } from './module.js'
+import type { Module, ModuleUse } from './module.js'
 import type { Initializer, Node } from './types.js'
 
 export interface FindModulesOptions {
@@ -12,19 +12,8 @@ export interface FindModulesOptions {
 }
 
 /** A node that applies a weight, before it has a name. */
-interface Found {
+interface Found extends Omit<Module, 'name' | 'isOutputHead' | 'moreUses'> {
   readonly node: Node
-  readonly kind: ModuleKind
-  /** Name of the weight's initializer, behind transposes, casts and dequantisation. */
-  readonly weight: string
-  readonly bias: string | undefined
-  readonly input: string
-  readonly output: string
-  readonly inFeatures: number
-  readonly outFeatures: number
-  readonly transposedInput?: boolean
-  readonly factor?: number
-  readonly convolution?: Convolution
 }
 
 /** Names that PEFT's `all-linear` leaves out: heads over the vocabulary or over classes. */
@@ -45,7 +34,11 @@ class Finder {
   constructor(private readonly graph: Graph) {
     this.producers = graph.producers()
     for (const node of graph.nodes)
-      for (const input of node.inputs) this.readers.set(input, [...(this.readers.get(input) ?? []), node])
+      for (const input of node.inputs) {
+        const readers = this.readers.get(input)
+        if (readers === undefined) this.readers.set(input, [node])
+        else readers.push(node)
+      }
   }
 
   /** The initializer behind a value, and whether it is read transposed. */
@@ -84,7 +77,7 @@ class Finder {
     const weight = this.constant(node.inputs[1])
     const output = node.outputs[0]!
     if (weight === undefined) return undefined
-    const common = { node, weight: weight.name, input: node.inputs[0]!, output }
+    const common = { node, weight: weight.name, input: node.inputs[0]!, output, ...(foldedNorm(node) && { foldedNorm: true }) }
     if (quantised) {
       const [inFeatures, outFeatures] = [attributeNumber(node, 'K', 0), attributeNumber(node, 'N', 0)]
       return { ...common, kind: 'Linear', bias: node.inputs[5] || this.addedBias(output, outFeatures), inFeatures, outFeatures }
@@ -127,10 +120,32 @@ class Finder {
       inFeatures: perGroup * groups,
       outFeatures,
       convolution: { kernel, groups, attributes },
+      ...(foldedNorm(node) && { foldedNorm: true }),
+    }
+  }
+
+  /** A table in 4 or 8 bits, one scale for each block of a row. */
+  private quantizedEmbedding(node: Node): Found | undefined {
+    if (node.op !== 'GatherBlockQuantized' || attributeNumber(node, 'gather_axis', 0) !== 0) return undefined
+    const weight = this.constant(node.inputs[0])
+    if (weight?.tensor.shape.length !== 2 || this.graph.initializers.has(node.inputs[1]!)) return undefined
+    const [inFeatures, packed] = weight.tensor.shape as [number, number]
+    const perByte = weight.tensor.dtype === 'uint8' ? 8 / attributeNumber(node, 'bits', 4) : 1
+    const [input, output] = [node.inputs[1]!, node.outputs[0]!]
+    return {
+      node,
+      kind: 'Embedding',
+      weight: weight.name,
+      bias: undefined,
+      input,
+      output,
+      inFeatures,
+      outFeatures: packed * perByte,
     }
   }
 
   private embedding(node: Node): Found | undefined {
+    if (node.op === 'GatherBlockQuantized') return this.quantizedEmbedding(node)
     if (node.op !== 'Gather' || node.domain !== '' || attributeNumber(node, 'axis', 0) !== 0) return undefined
     const weight = this.constant(node.inputs[0])
     // A table read at constant places is a slice, not an embedding.
@@ -157,6 +172,10 @@ class Finder {
   }
 }
 
+/** What dynamo's optimiser notes on a convolution that took a BatchNorm into its weight; other exporters note nothing. */
+const foldedNorm = ({ metadata }: Node): boolean =>
+  (metadata?.['pkg.onnxscript.rewriter.rule_name'] ?? '').split(/[\s,]+/).some((rule) => /^FuseBatchNormInto/.test(rule))
+
 /** Classes of PyTorch and transformers that are layers, by the operator they become. */
 const layerClasses: Readonly<Record<string, RegExp>> = {
   Gather: /Embedding$/,
@@ -182,8 +201,9 @@ function dynamoName({ node }: Found): string | undefined {
 function pathName({ node }: Found): string | undefined {
   const parts = node.name.split('/')
   const last = parts.pop()
-  if (parts.length < 2 || parts[0] !== '' || last === undefined || !last.replace(/_(quant|Q4|\d+)+$/, '').startsWith(node.op))
-    return undefined
+  // quantize_dynamic makes a MatMul of a Gemm and says so: Gemm_MatMul_quant.
+  const op = last?.replace(/_(quant|Q4|\d+)+$/, '').replace(/^Gemm_(?=MatMul)/, '')
+  if (parts.length < 2 || parts[0] !== '' || op?.startsWith(node.op) !== true) return undefined
   const path: string[] = []
   // A list of layers comes twice: /features/features.0/Conv is features.0.
   for (const part of parts.slice(1)) {

@@ -46,6 +46,11 @@ export interface Module {
   readonly transposedInput?: boolean
   /** Factor of the product, the `alpha` of an imported Gemm; 1 unless said. */
   readonly factor?: number
+  /**
+   * The exporter multiplied a BatchNorm into the weight and says so: an adapter trained here fits the layer with its norm,
+   * and PEFT's adapters of the layer without it do not fit here. Export the model without folding to exchange them.
+   */
+  readonly foldedNorm?: boolean
   /** Further places where the same layer is applied (ALBERT's shared blocks). */
   readonly moreUses?: readonly ModuleUse[]
 }

@@ -28,13 +28,14 @@ export type Locate = (path: string) => string
 
 const IR_VERSION = 10n
 
-/** Doc string, notes and unknown fields of the message that a tensor was read from. */
+/** What was read and still lies in memory goes back as it was; of a tensor in a file the place may be another. */
 function encodeTensor(name: string, tensor: Initializer, locate: Locate): TensorProto {
-  const encoded = plainTensor(name, tensor, locate)
   const read = messageOf<TensorProto>(tensor)
-  if (read === undefined) return encoded
-  const { docString, metadataProps, $unknown } = read
-  return changed(encoded, { docString, metadataProps, ...($unknown && { $unknown }) })
+  if (read === undefined) return plainTensor(name, tensor, locate)
+  if (!isFileTensor(tensor)) return read.name === name ? read : changed(read, { name })
+  const location = locate(tensor.file.path)
+  const externalData = read.externalData.map((entry) => (entry.key === 'location' ? changed(entry, { value: location }) : entry))
+  return changed(read, { ...(read.name !== name && { name }), externalData })
 }
 
 function plainTensor(name: string, tensor: Initializer, locate: Locate): TensorProto {
@@ -89,20 +90,22 @@ function plainAttribute(name: string, attribute: Attribute, locate: Locate): Att
   }
 }
 
+const inFile = (attribute: Attribute): boolean => attribute.type === 'tensor' && isFileTensor(attribute.value)
+
 function encodeNode(node: Node, locate: Locate): NodeProto {
-  const fields = {
+  const attribute = (): AttributeProto[] => Object.entries(node.attributes).map(([name, a]) => encodeAttribute(name, a, locate))
+  const read = messageOf<NodeProto>(node)
+  if (read !== undefined) return Object.values(node.attributes).some(inFile) ? changed(read, { attribute: attribute() }) : read
+  return create(NodeProtoSchema, {
     opType: node.op,
     domain: node.domain,
     name: node.name,
     input: [...node.inputs],
     output: [...node.outputs],
-    overload: node.overload ?? '',
-    attribute: Object.entries(node.attributes).map(([name, attribute]) => encodeAttribute(name, attribute, locate)),
-  }
-  const read = messageOf<NodeProto>(node)
-  if (read !== undefined) return changed(read, { ...fields, name: read.name, domain: read.domain })
-  const metadataProps = Object.entries(node.metadata ?? {}).map(([key, value]) => ({ key, value }))
-  return create(NodeProtoSchema, { ...fields, metadataProps })
+    attribute: attribute(),
+    ...(node.overload !== undefined && { overload: node.overload }),
+    metadataProps: Object.entries(node.metadata ?? {}).map(([key, value]) => ({ key, value })),
+  })
 }
 
 function encodeValue(value: Value): ValueInfoProto {
@@ -170,11 +173,11 @@ function withOrigin(
   const defaults = read.input.filter(({ name }) => graph.initializers.has(name))
   const declared = read.valueInfo.filter(({ name }) => {
     const value = graph.values.get(name)
-    return value === undefined || messageOf(value) !== undefined
+    return messageOf(graph.initializers.get(name) ?? value ?? read) !== undefined || value === undefined
   })
   const proto = changed(read, {
     ...fields,
-    name: graph.name,
+    ...(read.name !== graph.name && { name: graph.name }),
     input: [...fields.input, ...defaults],
     output: graph.outputs.map((value) => same.get(value.name) ?? encodeValue({ ...value, shape: undefined })),
     valueInfo: declared,
