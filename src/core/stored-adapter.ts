@@ -112,7 +112,8 @@ export async function companions(
   for (const { saved, rest, weight, name } of savedBiases(config, parts)) {
     const base = (await readBaseWeights(model, [weight]))(weight)!
     const tensor = tensors.get(name)!
-    result.set(`base_model.model.${saved}.modules_to_save.default.${rest}`, tensor)
+    // PEFT takes the adapter's name out where it is the last but one, and leaves it otherwise.
+    result.set(`base_model.model.${saved}.modules_to_save.${rest.includes('.') ? 'default.' : ''}${rest}`, tensor)
     result.set(`base_model.model.${saved}.original_module.${rest}`, float32(tensor.shape, base))
   }
   return result
@@ -142,4 +143,4 @@ function savedBiases(
 }
 
 /** Names that PEFT writes beside the trained tensors and that say nothing new. */
-export const isCompanion = (name: string): boolean => /\.(modules_to_save\.[^.]+|original_module)\..*bias$/.test(name)
+export const isCompanion = (name: string): boolean => /\.(modules_to_save|original_module)\.(.*\.)?bias$/.test(name)

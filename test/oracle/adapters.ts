@@ -1,7 +1,8 @@
 /** @file Adapters of every kind that we write, for Python's PEFT to load. The same numbers at each run. */
 import { join } from 'node:path'
-import { addLora, type LoraOptions } from '../../src/core/adapter.js'
+import { createLora, type LoraOptions } from '../../src/core/adapter.js'
 import { Model } from '../../src/core/model.js'
+import { Random } from '../../src/util/rng.js'
 import { testEnvironment } from '../support/environment.js'
 
 const golden = join(import.meta.dirname, '../fixtures/golden/peft')
@@ -11,6 +12,8 @@ export interface AdapterCase {
   /** Golden case whose model is the base. */
   readonly base: string
   readonly options: LoraOptions
+  /** The tensors are moved away from where they begin. */
+  readonly moved?: boolean
 }
 
 /** `initLoraWeights: false` fills B too; every branch is loud enough to be missed. */
@@ -47,6 +50,38 @@ export const adapterCases: readonly AdapterCase[] = [
   { name: 'gpt2-all-linear', base: 'gpt2', options: { ...random, targetModules: 'all-linear', useRslora: true } },
   { name: 'mistral-all-linear', base: 'mistral', options: { ...random, targetModules: 'all-linear' } },
   { name: 'qwen2-default', base: 'qwen2', options: random },
+  { name: 'llama-embedding', moved: true, base: 'llama', options: { ...random, targetModules: ['embed_tokens', 'q_proj'] } },
+  {
+    name: 'llama-dora',
+    moved: true,
+    base: 'llama',
+    options: { ...random, useDora: true, useRslora: true, targetModules: 'all-linear' },
+  },
+  {
+    name: 'llama-dora-embedding',
+    moved: true,
+    base: 'llama',
+    options: { ...random, useDora: true, targetModules: '.*(embed_tokens|v_proj)' },
+  },
+  { name: 'gpt2-dora', moved: true, base: 'gpt2', options: { ...random, useDora: true, targetModules: ['c_attn', 'c_fc'] } },
+  { name: 'gpt2-bias', moved: true, base: 'gpt2', options: { ...random, loraBias: true, bias: 'lora_only' } },
+  { name: 'gpt2-bias-all', moved: true, base: 'gpt2', options: { ...random, bias: 'all', modulesToSave: ['ln_f'] } },
+  { name: 'llama-saved', moved: true, base: 'llama', options: { ...random, modulesToSave: ['lm_head', 'norm'] } },
+  { name: 'llama-tokens', moved: true, base: 'llama', options: { ...random, trainableTokenIndices: [5, 17, 42] } },
+  {
+    name: 'llama-pissa',
+    moved: true,
+    base: 'llama',
+    options: { ...random, initLoraWeights: 'pissa', rankPattern: { v_proj: 2 } },
+  },
+  {
+    name: 'gpt2-pissa-rslora',
+    moved: true,
+    base: 'gpt2',
+    options: { ...random, initLoraWeights: 'pissa_niter_4', useRslora: true },
+  },
+  { name: 'qwen2-olora', moved: true, base: 'qwen2', options: { ...random, initLoraWeights: 'olora' } },
+  { name: 'llama-orthogonal', moved: true, base: 'llama', options: { ...random, initLoraWeights: 'orthogonal' } },
   { name: 'qwen3-all-linear', base: 'qwen3', options: { ...random, targetModules: 'all-linear' } },
 ]
 
@@ -67,5 +102,10 @@ export const baseFolder = ({ base }: AdapterCase): string => join(golden, base, 
 /** Writes the adapter of a case with `Adapter.save`. */
 export async function writeAdapter(adapterCase: AdapterCase, folder: string): Promise<void> {
   const model = await Model.open(baseFolder(adapterCase), testEnvironment())
-  await addLora(model, adapterCase.options).save(folder)
+  const adapter = await createLora(model, adapterCase.options)
+  // Values that begin as those of the base, or cancel: a little of everything.
+  const random = new Random(7)
+  if (adapterCase.moved === true)
+    for (let i = 0; i < adapter.parameters.count; i++) adapter.parameters.data[i]! += random.normal(0, 0.1)
+  await adapter.save(folder)
 }
