@@ -2,7 +2,7 @@
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, truncateSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { create, equals, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { create, createRegistry, equals, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { ModelProtoSchema, TensorProto_DataLocation as DataLocation, type ModelProto } from 'onnx-buf'
 import { describe, expect, it } from 'vitest'
 import { numbersOf, tensor } from '../src/graph/constants.js'
@@ -83,7 +83,7 @@ describe('a round trip', () => {
     model.graph!.node[0]!.$unknown = [{ no: 4001, wireType: 0, data: new Uint8Array([8]) }]
     model.graph!.initializer[0]!.$unknown = [{ no: 4002, wireType: 0, data: new Uint8Array([9]) }]
     const again = fromBinary(ModelProtoSchema, encodeModel(decodeModel(toBinary(ModelProtoSchema, model))))
-    expect(equals(ModelProtoSchema, normal(again), normal(model), { unknown: true })).toBe(true)
+    expect(equals(ModelProtoSchema, normal(again), normal(model), { registry: createRegistry(), unknown: true })).toBe(true)
     // And a change of the graph does not disturb it.
     const graph = decodeModel(toBinary(ModelProtoSchema, model)).clone()
     graph.nodes = graph.nodes.map((n) => (n.op === 'Tanh' ? { ...n, op: 'Sigmoid' } : n))
