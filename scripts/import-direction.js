@@ -22,7 +22,7 @@ export const rooms = [
     'formats',
     'data',
   ],
-  ...['core', 'generate', 'train', 'report', 'hub', 'node-environment', 'index', 'browser-environment', 'browser', 'cli'],
+  ...['core', 'generate', 'train', 'nn', 'report', 'hub', 'node-environment', 'index', 'browser-environment', 'browser', 'cli'],
 ]
 
 const source = resolve(import.meta.dirname, '../src')

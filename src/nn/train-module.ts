@@ -1,0 +1,189 @@
+/** @file Training a model built from modules: an async generator of events, as `train` is. */
+import { differentiate } from '../autodiff/differentiate.js'
+import { InvalidOptionError, TrainingError } from '../errors.js'
+import type { Environment } from '../core/environment.js'
+import { GraphBuilder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
+import { int, type HostTensor, type Value } from '../graph/types.js'
+import { learningRateAt, type ScheduleName } from '../optim/schedule.js'
+import { dropoutSeedOf } from '../train/session.js'
+import { batchesOf, rowsOf, type ModuleBatch } from './batches.js'
+import { batchTypes, buildGraph, inputsOf, namedInputs, only, SessionCache, signatureOf, stateFeeds } from './build.js'
+import type { ForwardBuilder } from './forward-builder.js'
+import { attachModuleLoss, LABELS_INPUT, type LossChoice } from './losses.js'
+import { initializeRest, type Module } from './module.js'
+import { Optimizer, type OptimizerChoice } from './optimizer.js'
+import type { Buffer, Parameter } from './parameter.js'
+
+export interface TrainModuleOptions {
+  /** Runtime and clock: `nodeEnvironment()` in Node. */
+  readonly environment: Pick<Environment, 'runtime' | 'now'>
+  /** All rows, cut into batches here; or the batches of a pass, made by the caller. */
+  readonly data: ModuleBatch | ((epoch: number) => Iterable<ModuleBatch> | AsyncIterable<ModuleBatch>)
+  readonly loss: LossChoice
+  /** Passes over the data; 1 unless said. */
+  readonly epochs?: number
+  /** Stops after so many steps, whatever the epochs. Needed for a schedule other than `constant` with batches of one's own. */
+  readonly steps?: number
+  /** Rows of a batch; 32 unless said. */
+  readonly batchSize?: number
+  /** Whether each pass has an order of its own; true unless said. */
+  readonly shuffle?: boolean
+  readonly learningRate?: number
+  readonly schedule?: ScheduleName
+  readonly warmupSteps?: number
+  /** `{ name: 'adamw' }` unless said. */
+  readonly optimizer?: OptimizerChoice
+  /** Clips the global norm of the gradient; unless said, nothing is clipped. */
+  readonly maxGradNorm?: number
+  /** Of the order and of the dropout masks. */
+  readonly seed?: number
+  /** Called after a step with its number; what it gives back is reported as an `eval` event. */
+  readonly evaluate?: (step: number) => Promise<Readonly<Record<string, number>> | undefined>
+}
+
+export type ModuleTrainEvent =
+  | { readonly event: 'start'; readonly trainableParameters: number; readonly totalParameters: number }
+  | {
+      readonly event: 'step'
+      /** Counted from 1. */
+      readonly step: number
+      /** Pass over the data, counted from 0. */
+      readonly epoch: number
+      /** Mean over the batch, before its update. */
+      readonly loss: number
+      /** Global norm of the gradient before clipping. */
+      readonly gradNorm: number
+      readonly learningRate: number
+      readonly rows: number
+    }
+  | { readonly event: 'eval'; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
+  | { readonly event: 'done'; readonly steps: number; readonly loss: number; readonly seconds: number }
+
+/** A compiled training graph. */
+interface Step {
+  readonly builder: ForwardBuilder
+  readonly loss: string
+  readonly gradient: string
+  /** Names of the outputs that replace buffers. */
+  readonly updates: ReadonlyMap<Buffer, string>
+}
+
+/** Loss, joined gradients and new buffers of a batch. */
+function stepGraph(
+  model: Module,
+  parameters: ReadonlyMap<Parameter, string>,
+  batch: ModuleBatch,
+  choice: LossChoice,
+): { graph: Graph; built: Step } {
+  const { graph, output, builder } = buildGraph(model, batchTypes(inputsOf(batch.input)), 'nn-step')
+  const unused = [...parameters].flatMap(([parameter, path]) => (builder.trainable.has(parameter) ? [] : [path]))
+  if (unused.length > 0 || builder.trainable.size !== parameters.size)
+    throw new InvalidOptionError(
+      unused.length > 0
+        ? `forward does not use what it should train: ${unused.join(', ')}; set requiresGrad = false there`
+        : 'what is trainable has changed during the run; start another one',
+    )
+  const attached = attachModuleLoss(graph, output, choice, batch.labels)
+  const values = [...parameters.keys()].map((parameter): Value => builder.trainable.get(parameter)!)
+  const { graph: full, gradients } = differentiate(attached.graph, attached.loss, values)
+  const b = new GraphBuilder(full)
+  const flat = values.map((value) => b.emit('Reshape', [gradients.get(value.name)!, b.int64s([-1])]))
+  const gradient = flat.length === 1 ? flat[0]! : b.emit('Concat', flat, { axis: int(0) })
+  full.outputs = [attached.loss, gradient, ...builder.updates.values()]
+  full.prune()
+  const updates = new Map([...builder.updates].map(([buffer, { name }]) => [buffer, name]))
+  return { graph: full, built: { builder, loss: attached.loss.name, gradient: gradient.name, updates } }
+}
+
+function plannedSteps({ data, epochs = 1, steps, batchSize = 32, schedule = 'constant' }: TrainModuleOptions): number {
+  for (const [name, value] of Object.entries({ epochs, steps: steps ?? 1 }))
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new InvalidOptionError(`${name} must be a positive integer, got ${value}`)
+  if (typeof data !== 'function') return Math.min(steps ?? Infinity, epochs * Math.ceil(rowsOf(data) / batchSize))
+  if (steps === undefined && schedule !== 'constant')
+    throw new InvalidOptionError(`the schedule "${schedule}" needs to know how many steps there are: give "steps"`)
+  return steps ?? Infinity
+}
+
+/**
+ * Trains what is trainable of a model, in place, in the modes that its modules are in (`model.train()`, with frozen
+ * normalisation layers put back by `eval()`).
+ * @throws TrainingError when a loss or a gradient is not finite; the parameters are then those before that step
+ * @example
+ * markOnlyLoraAsTrainable(model)
+ * for await (const event of trainModule(model, { environment: nodeEnvironment(), data: { input, labels }, loss: 'crossEntropy' }))
+ *   if (event.event === 'step') console.log(event.step, event.loss)
+ */
+export async function* trainModule(model: Module, options: TrainModuleOptions): AsyncGenerator<ModuleTrainEvent> {
+  const { environment, data, loss: choice, epochs = 1, batchSize = 32, shuffle = true, seed = 0 } = options
+  const { learningRate = 1e-3, schedule: name = 'constant', warmupSteps = 0 } = options
+  if (!(learningRate >= 0 && learningRate < Infinity))
+    throw new InvalidOptionError(`learningRate must be a number of at least 0, got ${learningRate}`)
+  const totalSteps = plannedSteps(options)
+  initializeRest(model)
+  const all = new Map<Parameter, string>()
+  for (const [path, parameter] of model.namedParameters()) if (!all.has(parameter)) all.set(parameter, path)
+  const trainable = new Map([...all].filter(([parameter]) => parameter.requiresGrad))
+  if (trainable.size === 0) throw new InvalidOptionError('nothing is trainable: every parameter has requiresGrad = false')
+  const count = (parameters: Iterable<Parameter>): number => [...parameters].reduce((sum, p) => sum + p.size, 0)
+  yield { event: 'start', trainableParameters: count(trainable.keys()), totalParameters: count(all.keys()) }
+
+  const cache = new SessionCache<Step>(environment.runtime)
+  const optimizer = await Optimizer.create(
+    environment.runtime,
+    [...trainable.keys()],
+    options.optimizer ?? { name: 'adamw' },
+    options.maxGradNorm ?? Infinity,
+  )
+  const started = environment.now()
+  let step = 0
+  let loss = NaN
+  try {
+    for (let epoch = 0; epoch < epochs && step < totalSteps; epoch++) {
+      const batches = typeof data === 'function' ? data(epoch) : batchesOf(data, { batchSize, shuffle, seed, epoch })
+      for await (const batch of batches) {
+        const rows = rowsOf(batch)
+        const rate = learningRateAt(step, { name, learningRate, warmupSteps, totalSteps })
+        const result = await gradients(cache, model, trainable, batch, choice, dropoutSeedOf(seed, step))
+        step++
+        loss = result.loss
+        const { norm, applied } = await optimizer.step(result.gradient, rate)
+        if (!applied || !Number.isFinite(loss))
+          throw new TrainingError(
+            `step ${step}: the loss is ${loss} and the gradient's norm ${norm}; lower the learning rate (${rate}), clip with maxGradNorm, or look for bad values in the data`,
+          )
+        for (const [buffer, values] of result.buffers) buffer.data = values.data
+        yield { event: 'step', step, epoch, loss, gradNorm: norm, learningRate: rate, rows }
+        const metrics = await options.evaluate?.(step)
+        if (metrics !== undefined) yield { event: 'eval', step, metrics }
+        if (step >= totalSteps) break
+      }
+    }
+    yield { event: 'done', steps: step, loss, seconds: (environment.now() - started) / 1000 }
+  } finally {
+    await cache.release()
+    await optimizer.release()
+  }
+}
+
+async function gradients(
+  cache: SessionCache<Step>,
+  model: Module,
+  trainable: ReadonlyMap<Parameter, string>,
+  batch: ModuleBatch,
+  choice: LossChoice,
+  seed: number,
+): Promise<{ loss: number; gradient: Float32Array; buffers: [Buffer, HostTensor][] }> {
+  const inputs = inputsOf(batch.input)
+  const { dtype, shape } = batch.labels
+  const key = `${signatureOf(model, batchTypes(inputs))}|${dtype}${shape.slice(1).join('x')}`
+  const { session, graph, built } = await cache.get(key, () => stepGraph(model, trainable, batch, choice))
+  const feeds = { ...stateFeeds(built.builder, seed), ...namedInputs(inputs), [LABELS_INPUT]: batch.labels }
+  const results = await session.run(only(feeds, graph))
+  return {
+    loss: Number(results[built.loss]!.data[0]),
+    gradient: results[built.gradient]!.data as Float32Array,
+    buffers: [...built.updates].map(([buffer, output]) => [buffer, results[output]!]),
+  }
+}
