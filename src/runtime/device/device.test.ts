@@ -11,7 +11,7 @@ import { lowerForDevice } from './lower-for-device.js'
 type Build = (b: GraphBuilder, x: readonly Value[]) => Value
 
 /** Rows of: name, shapes of the inputs (float32, or bool), graph. */
-const cases: readonly (readonly [string, readonly (readonly number[])[], Build, DType?])[] = [
+const cases: [name: string, shapes: number[][], make: Build, dtype?: DType][] = [
   ['FusedMatMul of matrices', [[3, 4], [5, 4]], (b, [x, y]) => b.matmul(x!, y!, { transB: true, alpha: 0.5 })], // prettier-ignore
   ['FusedMatMul of batches', [[2, 4, 3], [4, 5]], (b, [x, y]) => b.matmul(x!, y!, { transA: true, alpha: -2 })], // prettier-ignore
   ['FusedMatMul, both transposed', [[2, 4, 3], [2, 5, 4]], (b, [x, y]) => b.matmul(x!, y!, { transA: true, transB: true })], // prettier-ignore
@@ -46,7 +46,8 @@ const run = async (graph: Graph): Promise<HostTensor> => {
 }
 
 describe('lowerForDevice', () => {
-  it.each(cases)('%s computes the same with kernels that WebGPU has', async (name, shapes, make, dtype = 'float32') => {
+  it.each(cases)('%s computes the same with kernels that WebGPU has', async (...row) => {
+    const [name, shapes, make, dtype = 'float32'] = row as (typeof cases)[number]
     const graph = build(shapes, make, dtype)
     const lowered = lowerForDevice(graph, 'webgpu')
     const op = name.split(/[ ,]/)[0]!
