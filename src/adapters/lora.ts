@@ -67,7 +67,8 @@ export class LoraPart implements Part {
       )
     this.module = name
     const shapes = loraShapes(module, r)
-    const inputs = loraShapes(module, `rank_${name}`)
+    // The backward pass cuts the channels of a grouped convolution into groups: their number must be known.
+    const inputs = loraShapes(module, (module.convolution?.groups ?? 1) > 1 ? r : `rank_${name}`)
     const numbers = (shape: readonly unknown[]): number[] => shape as number[]
     this.A = {
       name: embedding ? embeddingAName(name) : loraAName(name),
