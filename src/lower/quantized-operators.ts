@@ -1,6 +1,6 @@
 /** @file Operators on integers with scales of their own (QLinear…): float operators on what the integers stand for. */
 import type { GraphBuilder } from '../graph/builder.js'
-import { int, type Attributes, type Value } from '../graph/types.js'
+import type { Attributes, Value } from '../graph/types.js'
 import type { LowerContext, Lowering, LoweringTable } from './context.js'
 import { fakeQuantize, quantizationAt, realOf } from './quantized.js'
 
@@ -61,10 +61,6 @@ export const quantizedOperatorLowerings: LoweringTable = {
     (b, x, c) =>
     b.emit('AveragePool', [x], pick(c.attributes, 'auto_pad', 'ceil_mode', 'count_include_pad', 'kernel_shape', 'pads', 'strides')), // prettier-ignore
   ),
-  'com.microsoft.QLinearReduceMean': unary((b, x, c) => {
-    const axes = c.ints('axes') ?? x.shape!.map((_, i) => i)
-    return b.emit('ReduceMean', [x, b.int64s(axes)], { keepdims: int(c.int('keepdims', 1)) })
-  }),
   /** Scale and zero point of the result, then three inputs for each part. */
   'com.microsoft.QLinearConcat': (c) => {
     const parts = Array.from({ length: (c.node.inputs.length - 2) / 3 }, (_, i) => realOf(c, c.input(2 + 3 * i), quantizationAt(c, 3 + 3 * i))) // prettier-ignore
