@@ -142,6 +142,8 @@ function stopStrings(
 }
 
 function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: GenerateOptions): readonly number[] {
+  if (model.task.name !== 'causal-lm')
+    throw new InvalidOptionError(`only language models write text; ${model.path} is for ${model.task.name}`)
   const given = [options.prompt, options.messages, options.inputIds].filter((v) => v !== undefined).length
   if (given !== 1)
     throw new InvalidOptionError(
