@@ -2,8 +2,10 @@
 import { writeFileSync } from 'node:fs'
 import { opsDocument } from './generate-ops-doc.js'
 import { cliDocument } from './generate-cli-doc.js'
+import { loraConfigDocument } from './generate-lora-config-doc.js'
 
 const write = (name: string, text: string): void => writeFileSync(new URL(`../docs/${name}`, import.meta.url), text)
 
 write('ops.md', opsDocument())
 write('cli.md', await cliDocument())
+write('lora-config.md', await loraConfigDocument())
