@@ -20,6 +20,7 @@ export const rooms = [
     'optim',
     'adapters',
     'formats',
+    'export',
     'data',
   ],
   ...['core', 'generate', 'train', 'nn', 'report', 'hub', 'node-environment', 'index', 'browser-environment', 'browser', 'cli'],

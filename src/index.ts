@@ -106,3 +106,15 @@ export {
   TrainingError,
   UnsupportedOpError,
 } from './errors.js'
+export * as nn from './nn/index.js'
+export {
+  Conv1d,
+  Conv2d,
+  Conv3d,
+  Embedding,
+  Linear,
+  loraStateDict,
+  markOnlyLoraAsTrainable,
+  MergedLinear,
+  trainModule,
+} from './nn/index.js'
