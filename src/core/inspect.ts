@@ -1,6 +1,7 @@
 /** @file A description of what a path holds: model folder, adapter folder, .safetensors or .onnx. Headers are read, weights are not. */
-import { LoraPart, loraAName, loraBName } from '../adapters/lora.js'
+import { embeddingBName, LoraPart, loraBName } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
+import { isSavedPath } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidModelError } from '../errors.js'
@@ -125,34 +126,51 @@ async function inspectModel(path: string, environment: Environment): Promise<Mod
   }
 }
 
-/** The layers that an adapter's own tensors tell of: A is [r, in], B is [out, r]. */
+/** The layers that an adapter's own tensors tell of: A is [r, in], with a kernel for a convolution; B is [out, r]. */
 function modulesOf(tensors: ReadonlyMap<string, HostTensor>): Map<string, Module> {
   const modules = new Map<string, Module>()
-  const [prefix, suffix] = loraAName('\0').split('\0') as [string, string]
   for (const [key, { shape }] of tensors) {
-    if (!key.startsWith(prefix) || !key.endsWith(suffix)) continue
-    const name = key.slice(prefix.length, key.length - suffix.length)
-    const B = tensors.get(loraBName(name))
-    if (shape.length !== 2 || B?.shape.length !== 2) continue
+    const [, name, embedding] = /^base_model\.model\.(.+)\.lora_(embedding_A|A\.weight)$/.exec(key) ?? []
+    if (name === undefined) continue
+    const isEmbedding = embedding === 'embedding_A'
+    const B = tensors.get(isEmbedding ? embeddingBName(name) : loraBName(name))
+    const [, inFeatures, ...kernel] = shape
+    if (inFeatures === undefined || B === undefined || B.shape.length !== shape.length) continue
+    const kind = isEmbedding ? 'Embedding' : (['Linear', 'Conv1d', 'Conv2d', 'Conv3d'] as const)[kernel.length]
+    if (kind === undefined) continue
     const none = { weight: '', bias: undefined, input: '', output: '', isOutputHead: false }
-    modules.set(name, { name, kind: 'Linear', inFeatures: shape[1]!, outFeatures: B.shape[0]!, ...none })
+    const convolution = kernel.length > 0 && {
+      convolution: { kernel, groups: (shape[0] ?? 1) / (B.shape[1] ?? 1), attributes: {} },
+    }
+    modules.set(name, { name, kind, inFeatures, outFeatures: B.shape[0]!, ...none, ...convolution })
   }
   return modules
 }
+
+/** Whether a tensor stands for one of the base, by its name and what the configuration allows. */
+const isReplacement = (name: string, { bias, modulesToSave, trainableTokenIndices }: LoraConfig): boolean =>
+  !/\.lora_/.test(name) &&
+  (name.endsWith('.base_layer.weight') ||
+    (bias !== 'none' && name.endsWith('.bias')) ||
+    (trainableTokenIndices !== null && name.endsWith('.trainable_tokens_delta')) ||
+    isSavedPath(name.replace(/^base_model\.model\./, '').replace(/\.[^.]+$/, ''), modulesToSave ?? []))
 
 async function inspectAdapter(path: string, { files }: Environment): Promise<AdapterInspection> {
   const { config, tensors } = await readAdapterFolder(files, path)
   const modules = modulesOf(tensors)
   // A folder without target_modules relies on the architecture's defaults; here the tensors themselves say what is adapted.
-  const targets = matchTargets(modules, {
+  const named = {
     ...config,
     targetModules: [...modules.keys()],
+    modulesToSave: null,
     layersToTransform: null,
     layersPattern: null,
-  })
+  }
+  const targets = matchTargets(modules, named, { anyRank: true })
+  // Without the model, tensors that replace the base's own cannot be checked: names of branches alone can.
   checkAdapterTensors(
-    targets.map((target) => new LoraPart(target)),
-    tensors,
+    targets.map((target) => new LoraPart(target, { useDora: config.useDora, loraBias: config.loraBias })),
+    new Map([...tensors].filter(([name]) => !isReplacement(name, config))),
     path,
   )
   return {

@@ -120,7 +120,9 @@ describe.each(cases)('$kind, $variant', (given) => {
       expect(() => part.deltas(values)).toThrow('a convolution with 2 groups')
       return
     }
-    const merged = new Map(Object.entries(given.base).map(([name, data]) => [`f.${name}`, Float32Array.from(data)]))
+    const merged = new Map<string, Float32Array>(
+      Object.entries(given.base).map(([name, data]) => [`f.${name}`, Float32Array.from(data)]),
+    )
     for (const [weight, delta] of part.deltas(values)) {
       const shape = weight === 'f.weight' ? given.weight_shape : [merged.get(weight)!.length]
       merged.set(weight, applyDelta(merged.get(weight)!, shape, delta).weight)
