@@ -4,8 +4,7 @@ import { convert as convertWith, type Conversion, type ConvertOptions } from './
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
 import { Model } from './core/model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
-import { nodeEnvironment } from './node-environment.js'
-import type { RuntimeOptions } from './runtime/runtime.js'
+import { nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
 
 /** How hub ids are fetched. */
 export type HubOptions = Pick<
@@ -14,7 +13,7 @@ export type HubOptions = Pick<
 >
 
 /** Where and how a model runs, and how it is fetched. */
-export type LoadOptions = RuntimeOptions & HubOptions
+export type LoadOptions = EnvironmentOptions & HubOptions
 
 /**
  * Opens a Hugging Face model. Weights stay on disk and are never changed.
@@ -74,6 +73,8 @@ export type {
 } from './core/inspect.js'
 export type { DownloadProgress } from './hub/node-resolve.js'
 export { merge, type Merged, type MergeResult } from './core/merge.js'
+export { exportOnnx, exportWithAdapterInputs } from './core/export.js'
+export type { ExportOptions, ExportResult } from './core/export-model.js'
 export type { Environment } from './core/environment.js'
 export { train } from './train/trainer.js'
 export {

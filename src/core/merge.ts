@@ -4,6 +4,7 @@ import type { Part } from '../adapters/part.js'
 import { InvalidOptionError } from '../errors.js'
 import { mergeCheckpoint, type WeightDelta } from '../formats/merge-checkpoint.js'
 import type { Adapter } from './adapter.js'
+import { exportModel } from './export-model.js'
 
 export interface MergeResult {
   readonly out: string
@@ -14,10 +15,12 @@ export interface MergeResult {
 
 export interface Merged {
   /**
-   * Writes the merged model: shards, names and element types as in the source; the sum is computed in float32.
+   * Writes the merged model; sums are computed in float32.
+   * @param options `format`: `safetensors`, with shards, names and element types as in the source, or `onnx`, in the
+   *   layout that transformers.js reads and with weights in float32
    * @throws InvalidOptionError for a format that is not supported, or the source folder as target
    */
-  save(out: string, options?: { readonly format?: 'safetensors' }): Promise<MergeResult>
+  save(out: string, options?: { readonly format?: 'safetensors' | 'onnx' }): Promise<MergeResult>
 }
 
 /** Whether a part sets a weight or rescales it, instead of adding to it. */
@@ -38,11 +41,15 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   return {
     async save(out, options = {}) {
       const format: string = options.format ?? 'safetensors'
-      if (format !== 'safetensors') throw new InvalidOptionError(`merge format "${format}" is not supported; use "safetensors"`)
+      if (format !== 'safetensors' && format !== 'onnx')
+        throw new InvalidOptionError(`merge format "${format}" is not supported; use "safetensors" or "onnx"`)
       const deltas = new Map<string, WeightDelta[]>()
       for (const [weight, delta] of list.flatMap((adapter) => adapter.deltas()))
         deltas.set(weight, [...(deltas.get(weight) ?? []), delta])
-      const { maxAbsDelta } = await mergeCheckpoint(first.model.environment.files, { source: first.model.path, out, deltas })
+      const { maxAbsDelta } =
+        format === 'onnx'
+          ? await exportModel(first.model, out, {}, { deltas })
+          : await mergeCheckpoint(first.model.environment.files, { source: first.model.path, out, deltas })
       return { out, mergedModules: deltas.size, maxAbsDelta }
     },
   }

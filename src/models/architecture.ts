@@ -43,7 +43,7 @@ export interface Backbone {
   readonly output?: Value
   readonly vocabularySize: number
   readonly maxPositions: number
-  /** `present_key.N`, `present_value.N` of every layer, when built with a cache. */
+  /** `present_key.N`, `present_value.N` of every layer (`present.N.key`, `present.N.value` for export), when built with a cache. */
   readonly present?: readonly Value[]
   /** Set when the graph was built with a cache: what generation must allocate per layer. */
   readonly cache?: {
@@ -65,8 +65,12 @@ export interface BuildOptions {
    *   whose part this is;
    *   gives `present_key.N`, `present_value.N` [batch, kvHeads, sequence, headDim] of the new positions only, and the
    *   `logits` of the last position, [batch, vocabulary].
+   * - `export`: the interface that Optimum gave exported decoders and transformers.js reads. As `full`, and
+   *   `past_key_values.N.key`, `past_key_values.N.value` [batch, kvHeads, past, headDim], which may be empty;
+   *   `attention_mask` is [batch, total] and covers the past. Gives `present.N.key`, `present.N.value`
+   *   [batch, kvHeads, total, headDim], the past with the new positions behind it.
    */
-  readonly mode: 'full' | 'cached'
+  readonly mode: 'full' | 'cached' | 'export'
   /**
    * Rows hold several examples: `attention_mask` carries the example's number (1, 2, …; 0 is padding) and positions
    * attend only within their own example.

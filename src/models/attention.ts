@@ -11,10 +11,14 @@ export interface LanguageModelInputs {
   readonly positionIds: Value
 }
 
-/** Declares the graph's inputs `input_ids`, `attention_mask` and `position_ids`. */
-export function languageModelInputs({ graph }: ModelBuilder): LanguageModelInputs {
-  const ids = (name: string): Value => graph.addInput(name, 'int64', ['batch', 'sequence'])
-  return { inputIds: ids('input_ids'), attentionMask: ids('attention_mask'), positionIds: ids('position_ids') }
+/** Declares the graph's inputs `input_ids`, `attention_mask` and `position_ids`; for export the mask is [batch, total]. */
+export function languageModelInputs({ graph, options }: ModelBuilder): LanguageModelInputs {
+  const ids = (name: string, length = 'sequence'): Value => graph.addInput(name, 'int64', ['batch', length])
+  return {
+    inputIds: ids('input_ids'),
+    attentionMask: ids('attention_mask', options.mode === 'export' ? 'total' : 'sequence'),
+    positionIds: ids('position_ids'),
+  }
 }
 
 export interface AttentionShape {
@@ -53,10 +57,18 @@ export class CausalAttention {
     private readonly attentionMask: Value,
     private readonly shape: AttentionShape,
   ) {
-    if (model.options.mode !== 'cached') return
+    if (model.options.mode === 'full') return
     if (model.options.packed === true)
       throw new InvalidOptionError('packed rows cannot be built with a cache: "packed" needs mode "full"')
     const { graph } = model
+    if (model.options.mode === 'export') {
+      const dims = ['batch', shape.kvHeads, 'past', shape.headDim]
+      for (let layer = 0; layer < shape.layers; layer++) {
+        const part = (name: string): Value => graph.addInput(`past_key_values.${layer}.${name}`, 'float32', dims)
+        this.past.push({ key: part('key'), value: part('value') })
+      }
+      return
+    }
     this.cacheMask = graph.addInput('cache_mask', 'int64', ['batch', 'cache'])
     if (shape.windows.some((w) => w !== undefined)) this.cacheLength = graph.addInput('cache_length', 'int64', [1])
     for (let layer = 0; layer < shape.layers; layer++) {
@@ -68,7 +80,7 @@ export class CausalAttention {
     }
   }
 
-  /** `present_key.N` and `present_value.N` of the layers attended so far; empty without a cache. */
+  /** What the layers attended so far give for the next run, keys before values; empty without a cache. */
   get outputs(): readonly Value[] {
     return this.present
   }
@@ -102,7 +114,14 @@ export class CausalAttention {
     // The product divides by the cap too, which saves a pass over the scores.
     const factor = scale / (softCap ?? 1)
     let heard: Value // [batch, heads, sequence, headDim]
-    if (past !== undefined) {
+    if (past !== undefined && options.mode === 'export') {
+      const [keys, values] = [
+        this.joined(past.key, k, `present.${layer}.key`),
+        this.joined(past.value, v, `present.${layer}.value`),
+      ]
+      this.present.push(keys, values)
+      heard = this.attendBlock(q, keys, values, mask, factor)
+    } else if (past !== undefined) {
       heard = this.attendCached(q, k, v, past, mask, factor)
       this.present.push(this.named(k, `present_key.${layer}`), this.named(v, `present_value.${layer}`))
     } else if ((options.queryBlocks ?? 1) > 1) heard = this.attendInBlocks(q, k, v, mask, factor)
@@ -145,6 +164,12 @@ export class CausalAttention {
     const score = (keys: Value): Value => b.matmul(queries, keys, { transB: true, alpha: scale })
     const weights = this.weigh(b.concat([score(past.key), score(k)], 3), mask, 'sequence')
     return this.ungroup(this.mixCached(weights, past.value, v), 'sequence')
+  }
+
+  /** The past with the new positions behind it, [batch, kvHeads, total, headDim]. */
+  private joined(past: Value, fresh: Value, name: string): Value {
+    const shapes = [past.shape!.map((dim, i) => (i === 2 ? 'total' : dim))]
+    return this.model.b.emit('Concat', [past, fresh], { axis: int(2) }, { name, shapes })
   }
 
   private blocks: Parts | undefined
@@ -208,7 +233,12 @@ export class CausalAttention {
   private mask(window: number | undefined): Value {
     const known = this.masks.get(window)
     if (known !== undefined) return known
-    const { b } = this.model
+    const { b, options } = this.model
+    if (options.mode === 'export') {
+      const mask = this.exportMask(window)
+      this.masks.set(window, mask)
+      return mask
+    }
     const fresh = b.where(this.visible(), this.causal(window), MASKED)
     const mask = this.cacheMask === undefined ? fresh : b.concat([this.cachedMask(this.cacheMask, window), fresh], 3)
     this.masks.set(window, mask)
@@ -245,6 +275,17 @@ export class CausalAttention {
     const queries = b.unsqueeze(b.add(this.range('sequence'), this.cacheLength), [1])
     const near = b.less(b.sub(queries, this.range('cache')), window)
     return b.where(b.and(filled, near), b.scalar(0), MASKED)
+  }
+
+  /** Additive mask of the past and the new positions together, [batch, 1, sequence, total]; new position i has index past + i. */
+  private exportMask(window: number | undefined): Value {
+    const { b } = this.model
+    const start = b.sub(b.dim('total'), b.dim('sequence'))
+    const queries = b.unsqueeze(b.add(this.range('sequence'), start), [1])
+    const keys = this.range('total')
+    const seen = b.lessOrEqual(keys, queries)
+    const near = window === undefined ? seen : b.and(seen, b.less(b.sub(queries, keys), window))
+    return b.where(b.and(this.visible(), near), b.scalar(0), MASKED)
   }
 
   /** 0, 1, …, dim - 1 as int64. */

@@ -49,8 +49,9 @@ export function decoderHead(
   { tokenClassifier = 'score' }: DecoderHeadOptions = {},
 ): (parts: HeadParts) => TaskHead {
   if (task.name === 'causal-lm') return (parts) => ({ head: languageModelHead(model, parts) })
-  if (model.options.mode === 'cached')
-    throw new InvalidOptionError(`only language models generate: a model for ${task.name} cannot be built with mode "cached"`)
+  const { mode } = model.options
+  if (mode !== 'full')
+    throw new InvalidOptionError(`only language models generate: a model for ${task.name} cannot be built with mode "${mode}"`)
   if (task.name === 'sequence-classification') {
     if (model.options.packed === true)
       throw new InvalidOptionError('a row has one class: rows for sequence-classification cannot be packed')

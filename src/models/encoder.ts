@@ -20,8 +20,10 @@ export const basePath = (task: Task, prefix: string): string => (task.name === '
 /** @throws InvalidOptionError for ways of building that only language models have */
 export function refuseLanguageModelOptions({ options }: ModelBuilder, config: ConfigReader): void {
   const type = config.string('model_type')
-  if (options.mode === 'cached')
-    throw new InvalidOptionError(`a model of type "${type}" reads whole rows and generates nothing: it has no mode "cached"`)
+  if (options.mode !== 'full')
+    throw new InvalidOptionError(
+      `a model of type "${type}" reads whole rows and generates nothing: it has no mode "${options.mode}"`,
+    )
   if (options.packed === true)
     throw new InvalidOptionError(
       `rows cannot be packed for a model of type "${type}": its positions and its first token are those of a row, not of an example`,

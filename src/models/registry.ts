@@ -167,7 +167,7 @@ function languageModelOutput(
   head: (hidden: Value) => Value,
   vocabularySize: number,
 ): Value {
-  if (options.mode === 'full') {
+  if (options.mode !== 'cached') {
     const shape = ['batch', 'sequence', vocabularySize]
     return b.emit('Reshape', [head(hidden), b.shapeVector(shape)], {}, { name: 'logits', shapes: [shape] })
   }

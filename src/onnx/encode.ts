@@ -139,8 +139,14 @@ function encodeValue(value: Value): ValueInfoProto {
  * graph (functions, notes, doc strings, unknown fields) is written back.
  *
  * @param locate gives the external-data location of a file, relative to the folder the runtime is told.
+ * @param options `outputShapes`: results of graphs that lowrank built are declared with their shapes, as others may want
+ *   to know them
  */
-export function encodeModel(graph: Graph, locate: Locate = (path) => path): Uint8Array {
+export function encodeModel(
+  graph: Graph,
+  locate: Locate = (path) => path,
+  { outputShapes = false }: { readonly outputShapes?: boolean } = {},
+): Uint8Array {
   const origin = originOf(graph)
   const fields = {
     input: graph.inputs.map(encodeValue),
@@ -150,7 +156,7 @@ export function encodeModel(graph: Graph, locate: Locate = (path) => path): Uint
   const opsetImport = [...graph.opsets].map(([domain, version]) => ({ domain, version: BigInt(version) }))
   if (origin !== undefined) return toBinary(ModelProtoSchema, withOrigin(graph, origin.model, fields, opsetImport))
   // The run decides the lengths of results: a symbolic sum such as "1+cache" means nothing to the runtime.
-  const output = graph.outputs.map((o) => encodeValue({ ...o, shape: undefined }))
+  const output = graph.outputs.map((o) => encodeValue(outputShapes ? o : { ...o, shape: undefined }))
   const model = {
     irVersion: IR_VERSION,
     producerName: 'lowrank',

@@ -1,0 +1,72 @@
+/** @file A model folder as transformers.js reads it: `onnx/model.onnx` with its data, config.json, tokenizer. */
+import { InvalidOptionError } from '../errors.js'
+import { copySmallFiles, prepareOutput } from '../formats/merge-folder.js'
+import type { Graph } from '../graph/graph.js'
+import type { Files } from '../io/files.js'
+import type { Json } from '../models/config-reader.js'
+import { writeOnnxFile, type OnnxFile, type OnnxFileOptions } from './onnx-file.js'
+import type { ExportDType } from './weights.js'
+
+/** Endings that transformers.js finds a model by, for each of its names of element types. */
+const suffixes: Readonly<Record<ExportDType, string>> = { fp32: '', fp16: '_fp16' }
+
+export interface OnnxFolder extends OnnxFileOptions {
+  /** Folder of the model that is exported; its tokenizer and other small files come along. Never written to. */
+  readonly source: string
+  readonly out: string
+  readonly graph: Graph
+  readonly config: Readonly<Record<string, Json>>
+  readonly dtype: ExportDType
+  /** Further files, by their paths in the folder. */
+  readonly more?: ReadonlyMap<string, Uint8Array>
+}
+
+/**
+ * Writes the folder. config.json comes last, so that an interrupted export is no model.
+ * @throws InvalidOptionError if `out` is the source, or a folder that holds anything but an earlier export or merge
+ */
+export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise<OnnxFile> {
+  const { source, out, graph, dtype, more = new Map<string, Uint8Array>() } = folder
+  if ((await files.realPath(source)) === (await files.realPath(out)))
+    throw new InvalidOptionError(
+      `"${out}" is the source model's own folder; an export never changes the source, choose another folder`,
+    )
+  const needsTokenizerConfig =
+    (await files.exists(`${source}/tokenizer.json`)) && !(await files.exists(`${source}/tokenizer_config.json`))
+  const top = [...more.keys()].map((path) => path.split('/')[0]!)
+  const extra = needsTokenizerConfig ? ['tokenizer_config.json'] : []
+  await prepareOutput(files, source, out, [...new Set(['onnx', ...top, ...extra])])
+  const name = `model${suffixes[dtype]}.onnx`
+  const written = await writeOnnxFile(files, graph, `${out}/onnx/${name}`, folder)
+  for (const [path, bytes] of more) await files.write(`${out}/${path}`, bytes)
+  await copySmallFiles(files, source, out)
+  // transformers.js asks for the file whether there is anything to say or not.
+  if (needsTokenizerConfig)
+    await files.write(`${out}/tokenizer_config.json`, '{\n  "tokenizer_class": "PreTrainedTokenizerFast"\n}\n')
+  await files.write(`${out}/config.json`, `${JSON.stringify(exportedConfig(folder.config, name, dtype, written), null, 2)}\n`)
+  return { ...written, files: written.files.map((file) => `onnx/${file}`) }
+}
+
+/**
+ * config.json with what transformers.js must know. Models that also see are exported as their text part, under the type
+ * that such models have alone.
+ */
+function exportedConfig(
+  config: Readonly<Record<string, Json>>,
+  name: string,
+  dtype: ExportDType,
+  { dataFiles }: OnnxFile,
+): Record<string, Json> {
+  const text = config['model_type'] === 'gemma3' ? (config['text_config'] as Record<string, Json>) : undefined
+  const own = text === undefined ? config : { ...text, model_type: 'gemma3_text', architectures: ['Gemma3ForCausalLM'] }
+  const told = own['transformers.js_config'] as Record<string, Json> | undefined
+  return {
+    ...own,
+    'transformers.js_config': {
+      ...told,
+      // Where none is told, pages ask for a file with weights in 8 bits.
+      dtype,
+      ...(dataFiles > 0 && { use_external_data_format: { [name]: dataFiles } }),
+    },
+  }
+}
