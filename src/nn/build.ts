@@ -6,7 +6,7 @@ import { formatShape, type HostTensor, type Shape, type Value } from '../graph/t
 import type { Runtime, Session } from '../runtime/runtime.js'
 import { ForwardBuilder, SEED_INPUT } from './forward-builder.js'
 import { initializeRest, type Module } from './module.js'
-import type { Buffer} from './parameter.js';
+import type { Buffer } from './parameter.js'
 import { type Parameter } from './parameter.js'
 
 /** An input of a model: one tensor, or one for each argument of `forward`. */

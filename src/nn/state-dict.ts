@@ -7,7 +7,7 @@ import { encodeSafetensors } from '../formats/safetensors-write.js'
 import type { Files } from '../io/files.js'
 import { Conv1d, Conv2d, Conv3d } from './convolution.js'
 import { initializeRest, type Module } from './module.js'
-import type { Parameter } from './parameter.js';
+import type { Parameter } from './parameter.js'
 import { Buffer } from './parameter.js'
 
 /** Tensors by their paths. */
