@@ -3,14 +3,25 @@ import { readFileSync } from 'node:fs'
 import type { Environment } from './core/environment.js'
 import { nodeFiles } from './io/node-files.js'
 import { nodeRuntime } from './runtime/ort-node.js'
+import type { BaseScheme } from './quantize/index.js'
 import type { RuntimeOptions } from './runtime/runtime.js'
 
+/** Where a model runs, and how its frozen weights are held. */
+export interface EnvironmentOptions extends RuntimeOptions {
+  /**
+   * `fp32` unless said. `int8` and `int4` quantise the frozen weights on first use, keep them in a folder `.lowrank`
+   * beside the model, and take a quarter and an eighth of the memory; adapters, norms and the loss stay in float32.
+   */
+  readonly base?: BaseScheme
+}
+
 /** Files, runtime, clock and memory of this Node process. */
-export const nodeEnvironment = (options: RuntimeOptions = {}): Environment => ({
+export const nodeEnvironment = (options: EnvironmentOptions = {}): Environment => ({
   files: nodeFiles(),
   runtime: nodeRuntime(options),
   now: () => performance.now(),
   peakMemoryBytes,
+  ...(options.base !== undefined && { base: options.base }),
 })
 
 /**

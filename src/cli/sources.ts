@@ -1,6 +1,7 @@
 /** @file Opening the model and the adapter that a command names, with what people want to see meanwhile. */
 import type * as Library from '../index.js'
 import type { Adapter, HubOptions, Model } from '../index.js'
+import type { BaseScheme } from '../quantize/index.js'
 import type { Device } from '../runtime/runtime.js'
 import { defined, type Output } from './flags.js'
 import { bar, megabytes } from './format.js'
@@ -13,6 +14,8 @@ export interface SourceFlags {
   readonly model: string
   readonly device: string
   readonly threads: number | undefined
+  /** Of the commands that run the model. */
+  readonly base?: string | undefined
 }
 
 /** Shows downloads and warnings of the hub. */
@@ -26,9 +29,13 @@ export const hubOptions = (output: Output): HubOptions => ({
     ),
 })
 
-export async function openModel({ model, device, threads }: SourceFlags, output: Output): Promise<Model> {
+export async function openModel({ model, device, threads, base }: SourceFlags, output: Output): Promise<Model> {
   const { loadModel } = await library()
-  return loadModel(model, { ...hubOptions(output), device: device as Device, ...defined({ threads }) })
+  return loadModel(model, {
+    ...hubOptions(output),
+    device: device as Device,
+    ...defined({ threads, base: base as BaseScheme | undefined }),
+  })
 }
 
 export async function openAdapter(model: Model, adapter: string, output: Output): Promise<Adapter> {

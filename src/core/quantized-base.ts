@@ -12,7 +12,9 @@ import {
 import { FileError, InvalidModelError } from '../errors.js'
 import { loadTensor, readSafetensorsHeader, safetensorsChunks, toFloat32, type LazyTensor } from '../formats/safetensors.js'
 import type { Files } from '../io/files.js'
+import type { Environment } from './environment.js'
 import { planQuantization, quantizeProducts, type BaseScheme, type PackedMatrix, type PackedSpec } from '../quantize/index.js'
+import type { Session } from '../runtime/runtime.js'
 import { fingerprintFile } from '../util/fingerprint.js'
 
 /** Folder beside the weights that holds what we derive from them. */
@@ -20,6 +22,11 @@ export const CACHE_FOLDER = '.lowrank'
 
 /** Raised when codes or scales of a scheme are computed in another way: older files are then made again. */
 const VERSION = '1'
+
+/** A session of a graph over a frozen model, with the base held as the environment says. */
+export async function createModelSession({ files, runtime, base = 'fp32' }: Environment, graph: Graph): Promise<Session> {
+  return runtime.createSession(await quantizeBase(graph, base, graph.outputs[0]!.name, files))
+}
 
 const folderOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')))
 

@@ -1,11 +1,14 @@
 /** @file The compiled graph of generation, shared by prefill and single steps and by all adapters with the same targets. */
 import { attachParts } from '../adapters/attach.js'
 import type { Part } from '../adapters/part.js'
-import { Adapter } from '../core/adapter.js'
+import type { Adapter } from '../core/adapter.js'
+import { servingOf, type AdapterSet } from '../core/adapter-set.js'
 import type { Model } from '../core/model.js'
+import { createModelSession } from '../core/quantized-base.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Session } from '../runtime/runtime.js'
+import { BatchCache } from './batch-cache.js'
 import { KvCache, type CacheShape } from './cache.js'
 
 /** Positions that a graph serves at least, so that rotary tables need no rebuilding for every longer text. */
@@ -51,12 +54,44 @@ export class DecodeSession {
     const built = model.build({ mode: 'cached', positions })
     // The scale goes into the tensors: adapters of any alpha, and of any rank, share the graph.
     const { graph } = attachParts(built.graph, parts, { scaling: 'tensors' })
-    const session = await model.environment.runtime.createSession(graph)
+    const session = await createModelSession(model.environment, graph)
     return new DecodeSession(session, new Set(graph.inputs.map((i) => i.name)), built.cache!, positions)
   }
 
   newCache(): KvCache {
     return new KvCache(this.cacheShape, this.positions)
+  }
+
+  newBatchCache(padding: readonly number[]): BatchCache {
+    return new BatchCache(this.cacheShape, padding)
+  }
+
+  /** Positions from which on a row is read anew, see {@link CacheShape}. */
+  get rereadAbove(): number {
+    return this.cacheShape.rereadAbove ?? Infinity
+  }
+
+  /**
+   * Appends as many tokens to every row of a cache, of which those before the row's beginning are not seen.
+   * @returns the logits after the last of them, [batch, vocabulary]
+   */
+  async runRows(
+    rows: readonly (readonly number[])[],
+    cache: BatchCache,
+    adapter: Readonly<Record<string, HostTensor>>,
+  ): Promise<Float32Array> {
+    const length = rows[0]!.length
+    for (let start = 0; ; start += PREFILL) {
+      const feeds = { ...cache.feedsFor(rows.map((row) => row.slice(start, start + PREFILL))), ...adapter }
+      const results = await this.session.run(this.only(feeds))
+      cache.append(results)
+      if (start + PREFILL >= length) return results['logits']!.data as Float32Array
+    }
+  }
+
+  /** Not every architecture asks for positions, or for lengths of the cache and the row. */
+  private only(feeds: Readonly<Record<string, HostTensor>>): Record<string, HostTensor> {
+    return Object.fromEntries(Object.entries(feeds).filter(([name]) => this.inputs.has(name)))
   }
 
   /**
@@ -94,15 +129,12 @@ export class DecodeSession {
       ...cache.feeds(),
       ...adapter,
     }
-    // Not every architecture asks for positions, or for lengths of the cache and the row.
-    const wanted = Object.fromEntries(Object.entries(feeds).filter(([name]) => this.inputs.has(name)))
-    const results = await this.session.run(wanted)
+    const results = await this.session.run(this.only(feeds))
     cache.append(results, ids)
     return results['logits']!.data as Float32Array
   }
 }
 
 /** The adapter's tensors with their scales in them, as the graph takes them. */
-export function scaledTensors(subject: Model | Adapter): Record<string, HostTensor> {
-  return subject instanceof Adapter ? { ...subject.serving().tensors } : {}
-}
+export const scaledTensors = (subject: Model | Adapter | AdapterSet): Readonly<Record<string, HostTensor>> =>
+  servingOf(subject).tensors

@@ -11,7 +11,7 @@ export interface FrozenProduct {
   readonly transposed: boolean
   readonly alpha: number
   readonly addend: { readonly value: Value; readonly beta: number } | undefined
-  /** Whether the loss depends on the product; otherwise it is part of the backward pass. */
+  /** Whether the product runs over the inputs of the layer, or over its outputs, as the backward pass does. */
   readonly forward: boolean
 }
 
@@ -91,6 +91,8 @@ export function frozenMatrices(graph: Graph, loss: string, smallest = 0): Frozen
     // A matrix that one layer reads as it is and another transposed has no single scale for each output.
     if (list.some((p) => p.forward && p.transposed !== outputsFirst)) return []
     const [outFeatures, inFeatures] = outputsFirst ? [rows, columns] : [columns, rows]
-    return [{ name, tensor, outputsFirst, inFeatures, outFeatures, products: list }]
+    // Activations that the backward pass computes again are products over the inputs too.
+    const products = list.map((p) => ({ ...p, forward: p.transposed === outputsFirst }))
+    return [{ name, tensor, outputsFirst, inFeatures, outFeatures, products }]
   })
 }

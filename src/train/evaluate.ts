@@ -1,6 +1,8 @@
 /** @file Mean loss and the metrics of a task over a data set. */
 import { Adapter } from '../core/adapter.js'
+import { AdapterSet } from '../core/adapter-set.js'
 import type { Model } from '../core/model.js'
+import { attachParts } from '../adapters/attach.js'
 import { Parameters } from '../core/parameters.js'
 import { openDataset, openEncodedDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
 import type { Example } from '../data/examples.js'
@@ -62,14 +64,36 @@ const frozenTrainee = (model: Model): Trainee => ({
   fingerprint: '',
 })
 
-const traineeOf = (subject: Model | Adapter | Trainee): Trainee =>
-  subject instanceof Adapter ? adapterTrainee(subject) : 'model' in subject ? subject : frozenTrainee(subject)
+/** What is active in a set by now. */
+function servedTrainee(set: AdapterSet): Trainee {
+  const { parts, tensors } = set.serving()
+  const parameters = new Parameters(
+    [],
+    Object.entries(tensors).map(([name, { shape }]) => ({ name, shape })),
+  )
+  for (const [name, { data }] of Object.entries(tensors)) parameters.view(name).set(data as Float32Array)
+  return {
+    ...frozenTrainee(set.model),
+    parameters,
+    build: ({ training: _, ...options }) => {
+      const built = set.model.build(options)
+      const { graph } = attachParts(built.graph, parts, { scaling: 'tensors' })
+      return { graph, hidden: built.hidden, parameters: [] }
+    },
+  }
+}
+
+function traineeOf(subject: Model | Adapter | AdapterSet | Trainee): Trainee {
+  if (subject instanceof Adapter) return adapterTrainee(subject)
+  if (subject instanceof AdapterSet) return servedTrainee(subject)
+  return 'model' in subject ? subject : frozenTrainee(subject)
+}
 
 /**
  * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of its task. Dropout is off.
  * @throws InvalidDataError if a row, or every row, has no label; InvalidOptionError for a loss that does not fit the task
  */
-export async function evaluate(subject: Model | Adapter | Trainee, options: EvaluateOptions): Promise<Evaluation> {
+export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, options: EvaluateOptions): Promise<Evaluation> {
   const trainee = traineeOf(subject)
   const { model } = trainee
   const batchSize = options.batchSize ?? 8

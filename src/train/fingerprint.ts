@@ -39,9 +39,13 @@ export async function runFingerprint(
   return JSON.stringify({
     ...{ batchSize, gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon },
     ...{ maxLength, shuffle, seed, groupByLength, packing, unlabelled },
+    ...(options.loraPlusLrRatio !== undefined && {
+      loraPlus: [options.loraPlusLrRatio, options.loraPlusLrEmbedding ?? null],
+    }),
     ...(objective.name !== 'causal-lm' && { objective: objective.name }),
     // A constant rate without relative warm-up does not depend on the length of the run, so it may be prolonged.
     ...(schedule === 'constant' && (warmup >= 1 || warmup === 0) ? {} : { totalSteps }),
+    ...(trainee.model.environment.base !== undefined && { base: trainee.model.environment.base }),
     data: dataset.fingerprint,
     model: await modelFingerprint(trainee.model),
     trained: trainee.fingerprint,

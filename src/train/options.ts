@@ -20,6 +20,10 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly gradAccum?: number
   readonly learningRate?: number
   readonly schedule?: ScheduleName
+  /** LoRA+ (Hayou et al., 2024): learning rate of B by that of A, at least 1; the same for both unless said. */
+  readonly loraPlusLrRatio?: number
+  /** Learning rate of adapted embeddings with LoRA+; 1e-6 unless said. */
+  readonly loraPlusLrEmbedding?: number
   /** Steps of warm-up if 1 or more, a share of all steps if below 1. */
   readonly warmup?: number
   readonly weightDecay?: number
@@ -38,6 +42,11 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly packing?: boolean
   /** A row without a token to learn: `refuse` it with an error, or `skip` it with a warning. */
   readonly unlabelled?: 'refuse' | 'skip'
+  /**
+   * Compute the activations inside each block again in the backward pass rather than keep them: less memory for about a
+   * third more time; the results are the same.
+   */
+  readonly recompute?: boolean
   /** Steps between evaluations; at the end of each epoch unless said, and always after the last step. */
   readonly evalEvery?: number
   readonly evalBatchSize?: number
@@ -58,12 +67,30 @@ export interface TrainOptions extends ObjectiveOptions {
 export type ResolvedTrainOptions = Required<
   Omit<
     TrainOptions,
-    'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal' | keyof ObjectiveOptions
+    | 'evalData'
+    | 'out'
+    | 'steps'
+    | 'loraPlusLrRatio'
+    | 'loraPlusLrEmbedding'
+    | 'maxLength'
+    | 'evalEvery'
+    | 'earlyStopping'
+    | 'signal'
+    | keyof ObjectiveOptions
   >
 > &
   Pick<
     TrainOptions,
-    'evalData' | 'out' | 'steps' | 'maxLength' | 'evalEvery' | 'earlyStopping' | 'signal' | keyof ObjectiveOptions
+    | 'evalData'
+    | 'out'
+    | 'steps'
+    | 'loraPlusLrRatio'
+    | 'loraPlusLrEmbedding'
+    | 'maxLength'
+    | 'evalEvery'
+    | 'earlyStopping'
+    | 'signal'
+    | keyof ObjectiveOptions
   >
 
 /** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
@@ -74,6 +101,7 @@ const optionNames: Record<keyof TrainOptions, true> = {
   ...{ data: true, evalData: true, out: true, epochs: true, steps: true, batchSize: true, gradAccum: true, learningRate: true },
   ...{ schedule: true, warmup: true, weightDecay: true, maxGradNorm: true, beta1: true, beta2: true, epsilon: true },
   ...{ maxLength: true, shuffle: true, seed: true, groupByLength: true, packing: true, unlabelled: true, evalEvery: true },
+  ...{ recompute: true, loraPlusLrRatio: true, loraPlusLrEmbedding: true },
   ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
   ...{ signal: true, loss: true, pooling: true, problemType: true },
 }
@@ -109,6 +137,7 @@ export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions
     groupByLength: false,
     packing: false,
     unlabelled: 'refuse',
+    recompute: false,
     evalBatchSize: options.batchSize ?? 8,
     checkpointEvery: 0,
     saveTotalLimit: 2,
@@ -142,6 +171,8 @@ export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions
     (v) => (v >= 0 && v < 1) || whole(1)(v),
     'a share of all steps (at least 0, below 1) or a whole number of steps',
   )
+  check('loraPlusLrRatio', (v) => v >= 1 && Number.isFinite(v), 'a finite number of at least 1')
+  check('loraPlusLrEmbedding', (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0')
   check('weightDecay', (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0')
   check('maxGradNorm', (v) => v >= 0, 'at least 0')
   for (const name of ['beta1', 'beta2'] as const) check(name, (v) => v >= 0 && v < 1, 'at least 0 and below 1')

@@ -2,8 +2,10 @@
 import { float32, tensor } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import { adamWGraph, type AdamWOptions } from '../optim/adamw.js'
+import { recompute } from '../autodiff/recompute.js'
 import type { Model } from '../core/model.js'
 import type { Parameters } from '../core/parameters.js'
+import { createModelSession } from '../core/quantized-base.js'
 import type { Session } from '../runtime/runtime.js'
 import { mix32 } from '../adapters/dropout.js'
 import { gradientGraph, lossGraph } from './gradient-graph.js'
@@ -29,6 +31,8 @@ export interface LossSessionOptions {
   /** Usual number of positions in a batch, to choose the chunks of the loss; more is slower on memory, not wrong. */
   readonly tokens: number
   readonly objective: Objective
+  /** Compute activations again in the backward pass rather than keep them; when gradients are asked for. */
+  readonly recompute?: boolean
 }
 
 /** What a loss session needs to know of its batches. */
@@ -73,8 +77,9 @@ async function compile(trainee: Trainee, options: LossSessionOptions, training: 
     positions: Math.min(options.tokens, Math.max(POSITIONS_PER_PART, options.positions)),
     vocabularySize: model.vocabularySize,
   })
-  const final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count) : lossGraph(built)
-  const session = await model.environment.runtime.createSession(final)
+  let final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count) : lossGraph(built)
+  if (training && options.recompute === true) final = recompute(final, final.outputs[0]!.name)
+  const session = await createModelSession(model.environment, final)
   const [loss, ...rest] = final.outputs.map(({ name }) => name)
   return {
     session,
@@ -211,12 +216,15 @@ export class UpdateSession {
     private readonly parameters: Parameters,
     private readonly options: AdamWOptions,
     readonly state: OptimizerState,
+    private readonly rateFactors: Float32Array | undefined,
   ) {}
 
-  static async create(trainee: Trainee, options: AdamWOptions): Promise<UpdateSession> {
+  /** @param rateFactors what the learning rate is multiplied by for each parameter; 1 unless said */
+  static async create(trainee: Trainee, options: AdamWOptions, rateFactors?: Float32Array): Promise<UpdateSession> {
     const session = await trainee.model.environment.runtime.createSession(adamWGraph(options))
     const zeros = (): Float32Array => new Float32Array(trainee.parameters.count)
-    return new UpdateSession(session, trainee.parameters, options, { moment1: zeros(), moment2: zeros(), updates: 0 })
+    const state = { moment1: zeros(), moment2: zeros(), updates: 0 }
+    return new UpdateSession(session, trainee.parameters, options, state, rateFactors)
   }
 
   /**
@@ -235,7 +243,7 @@ export class UpdateSession {
       moment1: float32(n, state.moment1),
       moment2: float32(n, state.moment2),
       gradient_scale: scalar(scale),
-      learning_rate: float32([1], Float32Array.of(learningRate)),
+      learning_rate: this.rates(learningRate),
       bias_correction1: scalar(1 - options.beta1 ** step),
       bias_correction2: scalar(1 - options.beta2 ** step),
     })
@@ -248,6 +256,15 @@ export class UpdateSession {
     state.moment2 = results['new_moment2']!.data as Float32Array
     state.updates = step
     return { norm, applied: true }
+  }
+
+  private rates(learningRate: number): HostTensor {
+    const { rateFactors } = this
+    if (rateFactors === undefined) return float32([1], Float32Array.of(learningRate))
+    return float32(
+      [rateFactors.length],
+      rateFactors.map((factor) => factor * learningRate),
+    )
   }
 
   release(): Promise<void> {

@@ -3,6 +3,7 @@ import { Adapter } from '../core/adapter.js'
 import type { BatchOptions, Dataset, PositionedBatch } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
 import { TrainingError } from '../errors.js'
+import { loraPlusRates } from '../optim/lora-plus.js'
 import { learningRateAt } from '../optim/schedule.js'
 import { loadCheckpoint, refuseCheckpoints, removeLeftovers, writeCheckpoint } from './checkpoint.js'
 import { chooseObjective, evaluateDataset, openTaskDataset } from './evaluate.js'
@@ -95,13 +96,17 @@ class Run {
     }
     try {
       const update = opened(
-        await UpdateSession.create(trainee, {
-          beta1: options.beta1,
-          beta2: options.beta2,
-          epsilon: options.epsilon,
-          weightDecay: options.weightDecay,
-          maxGradNorm: options.maxGradNorm === 0 ? Infinity : options.maxGradNorm,
-        }),
+        await UpdateSession.create(
+          trainee,
+          {
+            beta1: options.beta1,
+            beta2: options.beta2,
+            epsilon: options.epsilon,
+            weightDecay: options.weightDecay,
+            maxGradNorm: options.maxGradNorm === 0 ? Infinity : options.maxGradNorm,
+          },
+          rateFactors(trainee, options),
+        ),
       )
       let state = initialState(fingerprint)
       if (out !== undefined) {
@@ -112,7 +117,8 @@ class Run {
       // Also the proof that the folder can be written, before hours of work depend on it.
       const log = await RunLog.open(files, out, state.step)
       const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
-      const gradients = opened(await GradientSession.create(trainee, lossOf(batchSize, packing)))
+      const { recompute } = options
+      const gradients = opened(await GradientSession.create(trainee, { ...lossOf(batchSize, packing), recompute }))
       const evaluation = evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false)))
       return new Run(trainee, options, dataset, evalDataset, skipped, extent, { update, gradients, evaluation }, log, state)
     } catch (error) {
@@ -317,6 +323,16 @@ class Run {
     )
     return { event: 'checkpoint', step: state.step, path }
   }
+}
+
+/** LoRA+: factors of the learning rate, by which the embedding's own rate follows the schedule too, as PEFT's groups do. */
+function rateFactors({ parameters }: Trainee, options: ResolvedTrainOptions): Float32Array | undefined {
+  const { loraPlusLrRatio, loraPlusLrEmbedding = 1e-6, learningRate } = options
+  if (loraPlusLrRatio === undefined) return undefined
+  return loraPlusRates(parameters.specs, 1, {
+    loraPlusLrRatio,
+    loraPlusLrEmbedding: learningRate === 0 ? 0 : loraPlusLrEmbedding / learningRate,
+  })
 }
 
 const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({

@@ -2,7 +2,7 @@
 import { defineCommand, defined } from '../flags.js'
 import { count, digits, table } from '../format.js'
 import { library, openSubject } from '../sources.js'
-import { objectiveFlags, objectiveOptions } from './train-flags.js'
+import { baseFlag, objectiveFlags, objectiveOptions } from './train-flags.js'
 
 export const evalCommand = defineCommand({
   name: 'eval',
@@ -11,6 +11,7 @@ export const evalCommand = defineCommand({
     'The loss is the mean over all tokens with a label, in nats (rows or images where the model has one label for each), weighted over batches; the batch size changes speed and memory, not the result.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+    ...baseFlag,
     adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
     data: { type: 'texts', value: 'FILE…', required: true, help: 'Rows: JSONL, CSV, TSV or Parquet.' },
     'batch-size': { type: 'integer', value: 'N', min: 1, default: 8, help: 'Rows in one batch.' },

@@ -2,6 +2,7 @@
 import { defineCommand, defined } from '../flags.js'
 import { count, digits } from '../format.js'
 import { library, openSubject } from '../sources.js'
+import { baseFlag } from './train-flags.js'
 
 export const generateCommand = defineCommand({
   name: 'generate',
@@ -10,6 +11,7 @@ export const generateCommand = defineCommand({
     'Greedy by default: the same prompt gives the same text. A temperature above 0 samples; the same seed then gives the same text.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+    ...baseFlag,
     adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
     prompt: {
       type: 'text',

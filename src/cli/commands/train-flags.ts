@@ -2,10 +2,28 @@
 import type { ObjectiveOptions } from '../../index.js'
 import { defined, type Flags, type Values } from '../flags.js'
 
-/** Values of --init and what PEFT's `init_lora_weights` calls them. */
-export const initialisations: Readonly<Record<string, boolean | string>> = { default: true, gaussian: 'gaussian', random: false }
+/** How the frozen weights are held, for the commands that run a model. */
+export const baseFlag = {
+  base: {
+    type: 'text',
+    choices: ['fp32', 'int8', 'int4'],
+    default: 'fp32',
+    help: 'How the frozen weights are held while they run; int8 and int4 are packed once, into a folder .lowrank beside the model.',
+  },
+} as const satisfies Flags
 
-const laterInitialisations = ['eva', 'olora', 'pissa', 'corda', 'loftq', 'orthogonal', 'lora_ga']
+/** Values of --init and what PEFT's `init_lora_weights` calls them. */
+export const initialisations: Readonly<Record<string, boolean | string>> = {
+  default: true,
+  gaussian: 'gaussian',
+  random: false,
+  orthogonal: 'orthogonal',
+  pissa: 'pissa',
+  pissa_niter_16: 'pissa_niter_16',
+  olora: 'olora',
+}
+
+const laterInitialisations = ['eva', 'corda', 'loftq', 'lora_ga']
 
 /** Flags that say what is learned, of `train` and `eval`. */
 export const objectiveFlags = {
@@ -62,18 +80,17 @@ export const trainFlags = {
     type: 'text',
     choices: ['none', 'all', 'lora_only'],
     default: 'none',
-    notYet: ['all', 'lora_only'],
-    help: 'Biases to train.',
+    help: 'Biases to train: none, all, or those of adapted layers (lora_only).',
   },
-  'modules-to-save': { type: 'names', value: 'A,B', notYet: 'all', help: 'Modules to train in full.' },
+  'modules-to-save': { type: 'names', value: 'A,B', help: 'Modules to train in full and to store whole, such as a new head.' },
   'use-rslora': { type: 'switch', help: 'Scale by alpha/√r.' },
-  'use-dora': { type: 'switch', notYet: 'all', help: 'Train magnitudes and directions apart.' },
+  'use-dora': { type: 'switch', help: 'Train magnitudes and directions apart (DoRA).' },
   init: {
     type: 'text',
     choices: [...Object.keys(initialisations), ...laterInitialisations],
     default: 'default',
     notYet: laterInitialisations,
-    help: 'First values: default (A uniform, B zero), gaussian (A normal, B zero), random (both uniform).',
+    help: 'First values: default (A uniform, B zero), gaussian (A normal, B zero), random (both uniform), orthogonal, pissa (principal part of the weight; pissa_niter_16 is quicker), olora.',
   },
   epochs: { type: 'number', value: 'N', help: 'Passes over the data; 1 unless said.' },
   steps: { type: 'integer', value: 'N', min: 1, help: 'Updates; goes before --epochs.' },
@@ -86,6 +103,7 @@ export const trainFlags = {
     help: 'Micro-batches in one update, weighted by their tokens.',
   },
   lr: { type: 'number', value: 'X', min: 0, default: 2e-4, help: 'Learning rate.' },
+  'lora-plus-ratio': { type: 'number', value: 'X', min: 1, help: 'LoRA+: learning rate of B by that of A.' },
   schedule: {
     type: 'text',
     choices: ['constant', 'linear', 'cosine'],
@@ -120,12 +138,10 @@ export const trainFlags = {
   'no-shuffle': { type: 'switch', help: 'Take the rows in the order of the file.' },
   'group-by-length': { type: 'switch', help: 'Put rows of similar length into a batch: less padding.' },
   packing: { type: 'switch', help: 'Put several examples into a row; they do not see each other.' },
-  base: {
-    type: 'text',
-    choices: ['fp32', 'int8', 'int4'],
-    default: 'fp32',
-    notYet: ['int8', 'int4'],
-    help: 'How the frozen weights are held.',
+  ...baseFlag,
+  recompute: {
+    type: 'switch',
+    help: 'Compute activations again in the backward pass rather than keep them: less memory, more time, the same results.',
   },
   'eval-every': { type: 'integer', value: 'N', min: 1, help: 'Steps between evaluations; at the end of each epoch unless said.' },
   'eval-batch-size': { type: 'integer', value: 'N', min: 1, help: 'Rows in one batch of evaluation; --batch-size unless said.' },

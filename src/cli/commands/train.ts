@@ -21,7 +21,10 @@ const adapterFlags = {
   'layers-pattern': 'layersPattern',
   'rank-pattern': 'rankPattern',
   'alpha-pattern': 'alphaPattern',
+  bias: 'bias',
+  'modules-to-save': 'modulesToSave',
   'use-rslora': 'useRslora',
+  'use-dora': 'useDora',
   init: 'initLoraWeights',
 } as const satisfies Partial<Record<keyof typeof trainFlags, keyof LoraOptions>>
 
@@ -38,7 +41,10 @@ const loraOptions = (values: TrainValues): LoraOptions =>
     layersPattern: values['layers-pattern'],
     rankPattern: values['rank-pattern'],
     alphaPattern: values['alpha-pattern'],
+    bias: values.bias,
+    modulesToSave: values['modules-to-save'],
     useRslora: values['use-rslora'],
+    useDora: values['use-dora'],
     initLoraWeights: initialisations[values.init],
     seed: values.seed,
   }) as LoraOptions
@@ -130,6 +136,7 @@ export const trainCommand = defineCommand({
       checkpointEvery: values['checkpoint-every'],
       saveTotalLimit: values['save-total-limit'],
       resume: values.resume,
+      recompute: values.recompute,
       onNan: values['on-nan'] as 'stop',
       unlabelled: values.unlabelled as 'refuse',
       signal: interrupted,
@@ -138,6 +145,7 @@ export const trainCommand = defineCommand({
         evalData: values['eval-data'],
         epochs: values.epochs,
         steps: values.steps,
+        loraPlusLrRatio: values['lora-plus-ratio'],
         maxLength: values['max-length'],
         evalEvery: values['eval-every'],
         evalBatchSize: values['eval-batch-size'],
