@@ -52,7 +52,7 @@ export function rescaled(at: Attachment, module: Module, r: Rescaling): Value {
 }
 
 /** The bias, where the layer's output has it already. */
-function includedBias({ graph }: Attachment, module: Module, y: Value): Value | undefined {
+export function includedBias({ graph }: Attachment, module: Module, y: Value): Value | undefined {
   if (module.bias === undefined) return undefined
   const node = graph.nodes.find(({ outputs }) => outputs.includes(y.name))
   return node?.inputs.includes(module.bias) === true ? graph.value(module.bias) : undefined

@@ -1,12 +1,13 @@
 /** @file Text generation on a model, with or without an adapter. */
-import { Adapter } from '../core/adapter.js'
+import type { Adapter } from '../core/adapter.js'
+import { modelOf, servingOf, type AdapterSet } from '../core/adapter-set.js'
 import { FolderModel } from '../core/folder-model.js'
 import type { Model } from '../core/model.js'
 import type { Message } from '../data/row-shapes.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidModelError, InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
-import { DecodeSession, scaledTensors } from './decode-session.js'
+import { DecodeSession } from './decode-session.js'
 import { checkSampling, nextToken, type SamplingOptions } from './sampling.js'
 import { TextStream } from './text-stream.js'
 
@@ -55,7 +56,7 @@ export interface GenerateEvent {
  * @example
  * const { text } = await generate(adapter, { prompt: 'Once upon a time', maxNewTokens: 64 })
  */
-export async function generate(subject: Model | Adapter, options: GenerateOptions): Promise<Generation> {
+export async function generate(subject: Model | Adapter | AdapterSet, options: GenerateOptions): Promise<Generation> {
   const stream = generateStream(subject, options)
   for (;;) {
     const next = await stream.next()
@@ -65,10 +66,10 @@ export async function generate(subject: Model | Adapter, options: GenerateOption
 
 /** `generate`, token by token; the generator's return value is the whole. */
 export async function* generateStream(
-  subject: Model | Adapter,
+  subject: Model | Adapter | AdapterSet,
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, Generation> {
-  const model = subject instanceof Adapter ? subject.model : subject
+  const model = modelOf(subject)
   const { now } = model.environment
   const { maxNewTokens = 128, seed = 0 } = options
   checkSampling(options)
@@ -87,8 +88,8 @@ export async function* generateStream(
   const ends = new Set([...(tokenizer?.eosTokenIds ?? (await modelEnds(model))), ...(options.eosTokenIds ?? [])])
   const random = Random.derive(seed, 'generate')
 
-  const session = await DecodeSession.for(model, subject instanceof Adapter ? subject.serving().parts : [], prompt.length + limit)
-  const tensors = scaledTensors(subject)
+  const { parts, tensors } = servingOf(subject)
+  const session = await DecodeSession.for(model, parts, prompt.length + limit)
   const cache = session.newCache()
   const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
   const ids: number[] = []
@@ -122,7 +123,7 @@ export async function* generateStream(
 }
 
 /** Stop strings, and apart from them those that are one special token, which text never shows. */
-function stopStrings(
+export function stopStrings(
   model: Model,
   tokenizer: Tokenizer | undefined,
   { stop = [] }: GenerateOptions,
@@ -141,7 +142,7 @@ function stopStrings(
   return { texts, tokens }
 }
 
-function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: GenerateOptions): readonly number[] {
+export function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: GenerateOptions): readonly number[] {
   if (model.task.name !== 'causal-lm')
     throw new InvalidOptionError(`only language models write text; ${model.path} is for ${model.task.name}`)
   const given = [options.prompt, options.messages, options.inputIds].filter((v) => v !== undefined).length
@@ -172,7 +173,7 @@ function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: Gene
 }
 
 /** End tokens that generation_config.json or else config.json names, for models without a tokenizer. */
-async function modelEnds(model: Model): Promise<number[]> {
+export async function modelEnds(model: Model): Promise<number[]> {
   const { path, environment } = model
   const { files } = environment
   const file = `${path}/generation_config.json`

@@ -1,0 +1,153 @@
+/**
+ * @file The branch of one layer in a graph that serves many adapters, all rows with the same ones or each with its own.
+ *
+ * A set of adapters is one branch: A of them all one over the other, B side by side, scales multiplied into B. So one graph
+ * serves any choice of them. DoRA's magnitude is divided by the lengths of the rows once, when an adapter is loaded:
+ * with f = m/n, f ⊙ (W + s·B·A)·x + bias = y + (f − 1) ⊙ (y − bias) + (f ⊙ s·B)·A·x, and only the vector f − 1 is fed.
+ */
+import { InvalidAdapterError, InvalidOptionError } from '../../errors.js'
+import type { GraphBuilder } from '../../graph/builder.js'
+import type { Graph } from '../../graph/graph.js'
+import { isConvolution, type Module } from '../../graph/module.js'
+import { divideDims, productOfDims } from '../../graph/shapes.js'
+import { formatShape, type Dim, type Value } from '../../graph/types.js'
+import { addBranch, alongOutputs, loraShapes } from '../branch.js'
+import { includedBias } from '../dora.js'
+import { embeddingAName, embeddingBName, loraAName, loraBiasName, loraBName } from '../lora.js'
+import type { Attachment, Part, PartTensor } from '../part.js'
+import { ADAPTER_INDEX } from './serving.js'
+
+export interface ServedOptions {
+  /** Some adapter rescales the layer's outputs (DoRA). */
+  readonly rescaled: boolean
+  /** Some adapter adds a vector to them (`lora_bias`). */
+  readonly shifted: boolean
+  /** Each row of a batch has its own adapter. */
+  readonly mixed: boolean
+}
+
+export class ServedLora implements Part {
+  readonly module: string
+  readonly kind: string
+  readonly A: PartTensor
+  readonly B: PartTensor
+  /** f − 1, [out] */
+  readonly rescale: PartTensor | undefined
+  /** [out] */
+  readonly shift: PartTensor | undefined
+  readonly tensors: readonly PartTensor[]
+
+  constructor(
+    readonly layer: Module,
+    readonly options: ServedOptions,
+  ) {
+    const { name, kind, inFeatures, outFeatures } = layer
+    const { rescaled, shifted, mixed } = options
+    if (mixed && isConvolution(kind))
+      throw new InvalidOptionError(
+        `${name} is a convolution: the rows of a batch cannot have adapters of their own there; run one batch for each adapter`,
+      )
+    const embedding = kind === 'Embedding'
+    const rank = `rank_${name}`
+    const one = loraShapes(layer, rank)
+    // The rows of Aᵀ of all adapters are one table to an embedding.
+    const A = mixed ? ['adapters', ...(embedding ? [inFeatures, rank] : one.A)] : one.A
+    const B = mixed ? ['adapters', ...one.B] : one.B
+    const vector = mixed ? ['adapters', outFeatures] : [outFeatures]
+    const none: readonly number[] = []
+    this.module = name
+    this.A = { name: embedding ? embeddingAName(name) : loraAName(name), shape: none, role: 'A', inputShape: A }
+    this.B = { name: embedding ? embeddingBName(name) : loraBName(name), shape: none, role: 'B', inputShape: B }
+    this.rescale = rescaled ? { name: `${this.B.name}.rescale`, shape: none, role: 'magnitude', inputShape: vector } : undefined
+    this.shift = shifted ? { name: loraBiasName(name), shape: none, role: 'bias', inputShape: vector } : undefined
+    this.tensors = [this.A, this.B, this.rescale, this.shift].filter((tensor) => tensor !== undefined)
+    // Without extras the graph is that of a plain LoRA, and shared with it.
+    this.kind = [mixed ? 'mixed' : 'lora', rescaled && 'rescaled', shifted && 'shifted'].filter(Boolean).join('+')
+  }
+
+  attach(at: Attachment): void {
+    if (this.options.mixed) this.attachMixed(at)
+    else this.attachOne(at)
+  }
+
+  private attachOne(at: Attachment): void {
+    const { b } = at
+    const module = at.module(this.layer)
+    const [A, B] = [at.input(this.A), at.input(this.B)]
+    const rescale = this.rescale && alongOutputs(b, module, at.input(this.rescale))
+    const shift = this.shift && alongOutputs(b, module, at.input(this.shift))
+    at.change(module, (x, y) => {
+      const sum = addBranch(b, module, x, y, y, A, B, 1)
+      return withVectors(b, module, y, sum, { rescale, shift, bias: rescale && includedBias(at, module, y) })
+    })
+  }
+
+  private attachMixed(at: Attachment): void {
+    const { b, graph } = at
+    const module = at.module(this.layer)
+    const index = adapterIndex(graph)
+    const [A, B] = [at.input(this.A), at.input(this.B)]
+    const ownB = b.gather(B, index) // [batch, out, r]
+    const ofRows = (tensor: PartTensor | undefined): Value | undefined =>
+      tensor && b.unsqueeze(b.gather(at.input(tensor), index), [1]) // [batch, 1, out]
+    const [rescale, shift] = [ofRows(this.rescale), ofRows(this.shift)]
+    const ownA = module.kind === 'Embedding' ? undefined : b.gather(A, index) // [batch, r, in]
+    at.change(module, (given, y) => {
+      const x = module.transposedInput === true ? b.transpose(given, [1, 0]) : given
+      const low =
+        ownA === undefined ? tableRows(b, module, x, A, index) : b.matmul(byRow(graph, b, module, x), ownA, { transB: true })
+      const high = b.matmul(low, ownB, { transB: true }) // [batch, n, out]
+      const base = byRow(graph, b, module, y)
+      const bias = rescale && includedBias(at, module, y)
+      return b.reshape(withVectors(b, module, base, b.add(base, high), { rescale, shift, bias }), y.shape!)
+    })
+  }
+
+  /** @throws InvalidAdapterError always: what is merged is an adapter */
+  deltas(): never {
+    throw new InvalidAdapterError(`${this.module}: what serves many adapters cannot be merged; merge the adapters themselves`)
+  }
+}
+
+interface Vectors {
+  readonly rescale: Value | undefined
+  readonly shift: Value | undefined
+  /** What y holds beside the product. */
+  readonly bias: Value | undefined
+}
+
+/** sum + rescale ⊙ (y − bias) + shift */
+function withVectors(b: GraphBuilder, module: Module, y: Value, sum: Value, { rescale, shift, bias }: Vectors): Value {
+  const product = bias === undefined ? y : b.sub(y, alongOutputs(b, module, bias))
+  const rescaled = rescale === undefined ? sum : b.add(sum, b.mul(product, rescale))
+  return shift === undefined ? rescaled : b.add(rescaled, shift)
+}
+
+/** The axis that counts the rows of a batch: the first of the first input. */
+const batchOf = (graph: Graph): Dim => graph.inputs[0]!.shape![0]!
+
+function adapterIndex(graph: Graph): Value {
+  return graph.inputs.find(({ name }) => name === ADAPTER_INDEX) ?? graph.addInput(ADAPTER_INDEX, 'int64', [batchOf(graph)])
+}
+
+/** A layer's input or output, whose leading axes begin with the batch, as [batch, n, width]. */
+function byRow(graph: Graph, b: GraphBuilder, module: Module, x: Value): Value {
+  const batch = batchOf(graph)
+  const leading = x.shape?.slice(0, -1) ?? []
+  const [first, ...others] = leading
+  const rest = first === undefined ? undefined : divideDims(first, batch)
+  if (rest === undefined)
+    throw new InvalidOptionError(
+      `${module.name} reads ${formatShape(x.shape)}, in which the rows of the batch cannot be told apart, so they cannot have adapters of their own; ` +
+        'run one batch for each adapter',
+    )
+  return b.reshape(x, [batch, productOfDims([rest, ...others]), x.shape!.at(-1)!])
+}
+
+/** Rows of Aᵀ that the ids name in the table of each row's adapter, [batch, sequence, r]. */
+function tableRows(b: GraphBuilder, module: Module, ids: Value, A: Value, index: Value): Value {
+  const vocabulary = module.inFeatures
+  const table = b.reshape(A, [`${vocabulary}*adapters`, A.shape![2]!])
+  const start = b.unsqueeze(b.mul(index, b.scalar(vocabulary, 'int64')), [1])
+  return b.gather(table, b.add(b.cast(ids, 'int64'), start))
+}

@@ -1,0 +1,106 @@
+/** @file Keys and values of several sequences that are continued together, padded at their beginnings. */
+import { float32, int64 } from '../graph/constants.js'
+import type { HostTensor } from '../graph/types.js'
+import type { CacheShape } from './cache.js'
+
+const SMALLEST = 128
+
+/**
+ * The KV cache of a batch. All rows have the same number of slots; the first `padding[row]` of them hold nothing that the
+ * row may see, so position p of a row lies in slot padding + p. Rows that have ended are dropped, and the others move up.
+ */
+export class BatchCache {
+  /** Slots filled in every row. */
+  length = 0
+  private capacity = 0
+  private padding: readonly number[]
+  /** By layer, [rows, kvHeads, capacity, headDim]. */
+  private keys: Float32Array[]
+  private values: Float32Array[]
+
+  constructor(
+    private readonly shape: CacheShape,
+    padding: readonly number[],
+  ) {
+    this.padding = padding
+    this.keys = Array.from({ length: shape.layers }, () => new Float32Array(0))
+    this.values = Array.from({ length: shape.layers }, () => new Float32Array(0))
+  }
+
+  get rows(): number {
+    return this.padding.length
+  }
+
+  /** The cache and as many new tokens for every row, as the graph's inputs. */
+  feedsFor(tokens: readonly (readonly number[])[]): Record<string, HostTensor> {
+    const { kvHeads, headDim, layers } = this.shape
+    const { rows, capacity, length } = this
+    const n = tokens[0]!.length
+    const grid = (columns: number, value: (padding: number, column: number, row: number) => number): HostTensor => {
+      const values = this.padding.flatMap((padding, row) => Array.from({ length: columns }, (_, i) => value(padding, i, row)))
+      return int64([rows, columns], values)
+    }
+    const feeds: Record<string, HostTensor> = {
+      input_ids: grid(n, (_, i, row) => tokens[row]![i]!),
+      attention_mask: grid(n, (padding, i) => (length + i >= padding ? 1 : 0)),
+      position_ids: grid(n, (padding, i) => Math.max(0, length + i - padding)),
+      cache_mask: grid(capacity, (padding, slot) => (slot >= padding && slot < length ? 1 : 0)),
+      cache_length: int64([1], [length]),
+      // Of the longest row, without padding.
+      row_length: int64([1], [length + n - Math.min(...this.padding)]),
+    }
+    const size = rows * kvHeads * capacity * headDim
+    for (let i = 0; i < layers; i++) {
+      feeds[`past_key.${i}`] = float32([rows, kvHeads, capacity, headDim], this.keys[i]!.subarray(0, size))
+      feeds[`past_value.${i}`] = float32([rows, kvHeads, capacity, headDim], this.values[i]!.subarray(0, size))
+    }
+    return feeds
+  }
+
+  /** Appends what a run gave: `present_key.N`, `present_value.N` [rows, kvHeads, n, headDim]. */
+  append(results: Readonly<Record<string, HostTensor>>): void {
+    const count = results['present_key.0']!.shape[2]!
+    this.reserve(this.length + count)
+    for (let i = 0; i < this.shape.layers; i++) {
+      this.insert(this.keys[i]!, results[`present_key.${i}`]!, count)
+      this.insert(this.values[i]!, results[`present_value.${i}`]!, count)
+    }
+    this.length += count
+  }
+
+  /** Keeps only these rows, given in ascending order. */
+  keep(rows: readonly number[]): void {
+    if (rows.length === this.rows) return
+    const size = this.shape.kvHeads * this.capacity * this.shape.headDim
+    for (const buffer of [...this.keys, ...this.values])
+      rows.forEach((from, to) => buffer.copyWithin(to * size, from * size, (from + 1) * size))
+    this.padding = rows.map((row) => this.padding[row]!)
+  }
+
+  private insert(buffer: Float32Array, present: HostTensor, count: number): void {
+    const { kvHeads, headDim } = this.shape
+    const data = present.data as Float32Array
+    const size = count * headDim
+    for (let head = 0; head < this.rows * kvHeads; head++)
+      buffer.set(data.subarray(head * size, (head + 1) * size), (head * this.capacity + this.length) * headDim)
+  }
+
+  private reserve(slots: number): void {
+    if (slots <= this.capacity) return
+    let capacity = Math.max(SMALLEST, this.capacity)
+    while (capacity < slots) capacity *= 2
+    const { kvHeads, headDim } = this.shape
+    const grow = (old: Float32Array): Float32Array => {
+      const heads = this.rows * kvHeads
+      const buffer = new Float32Array(heads * capacity * headDim)
+      for (let head = 0; head < heads; head++) {
+        const start = head * this.capacity * headDim
+        buffer.set(old.subarray(start, start + this.length * headDim), head * capacity * headDim)
+      }
+      return buffer
+    }
+    this.keys = this.keys.map(grow)
+    this.values = this.values.map(grow)
+    this.capacity = capacity
+  }
+}
