@@ -146,7 +146,7 @@ describe('adapters', () => {
     [{ r: 9 }, /rank 9 does not fit model\.layers\.0\.self_attn\.q_proj \(8 inputs, 8 outputs\); choose r from 1 to 8/],
     [{ r: 2, targetModules: ['q_porj'] }, /q_porj[\s\S]*q_proj/],
     [{ r: 2, dropout: 1 }, /[dD]ropout/],
-    [{ r: 2, initLoraWeights: 'pissa' }, /"initLoraWeights": "pissa" is not supported yet/],
+    [{ r: 2, initLoraWeights: 'corda' }, /initialisation "corda" of new adapters is not supported/],
   ])('%o', async (options, message) => {
     await expect(addLora(model, options)).rejects.toThrow(message)
   })
