@@ -3,6 +3,7 @@ import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOption
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
 import { Model } from './core/model.js'
+import type { OnnxOptions } from './core/onnx-model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
 import { nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
 
@@ -12,13 +13,15 @@ export type HubOptions = Pick<
   'revision' | 'token' | 'cacheDir' | 'endpoint' | 'offline' | 'onProgress' | 'onWarning'
 >
 
-/** Where and how a model runs, and how it is fetched. */
-export type LoadOptions = EnvironmentOptions & HubOptions
+/** Where and how a model runs, how it is fetched, and of an .onnx file what it is for. */
+export type LoadOptions = EnvironmentOptions & HubOptions & OnnxOptions
 
 /**
- * Opens a Hugging Face model. Weights stay on disk and are never changed.
+ * Opens a Hugging Face model, or any .onnx file. Weights stay on disk and are never changed.
  *
- * @param path folder with `config.json` and `model.safetensors` (or shards), or a hub id: `owner/name[@revision]`
+ * @param path folder with `config.json` and `model.safetensors` (or shards), a hub id: `owner/name[@revision]`, or a
+ *   `.onnx` file
+ * @throws UnsupportedOpError naming every node of an .onnx file that cannot be trained through
  * @throws InvalidModelError if the folder is incomplete, damaged, or of an unknown architecture
  * @throws HubError if it is a hub id that cannot be fetched
  * @example
@@ -26,7 +29,9 @@ export type LoadOptions = EnvironmentOptions & HubOptions
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
   const found = await resolveModel(path, options)
-  return Model.open(found.path, nodeEnvironment(options), found.id)
+  const { task, output, constants } = options
+  const onnx = { ...(task && { task }), ...(output !== undefined && { output }), ...(constants && { constants }) }
+  return Model.load(found.path, nodeEnvironment(options), onnx, found.id)
 }
 
 /**
@@ -49,7 +54,7 @@ export async function inspect(path: string, options: HubOptions = {}): Promise<I
 }
 
 /**
- * Writes an adapter in another file format: PEFT, loralib's .pt, .onnx_adapter, mlx-lm; kohya and diffusers are read.
+ * Writes an adapter in another file format: PEFT, loralib's .pt, .onnx_adapter, mlx-lm, llama.cpp's .gguf; kohya and diffusers are read.
  *
  * @example
  * await convert('roberta_base_lora_mnli.bin', 'mnli', { alpha: 16 })
@@ -61,6 +66,8 @@ export type { Conversion, ConvertOptions } from './core/convert.js'
 export { Adapter, type LoraOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
 export { FolderModel } from './core/folder-model.js'
+export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
+export type { TaskOption } from './core/onnx/task.js'
 export type { ProblemType, Task, TaskName } from './models/task.js'
 export type { AdapterFileInspection } from './core/inspect-torch.js'
 export type {

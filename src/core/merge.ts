@@ -5,6 +5,8 @@ import { InvalidOptionError } from '../errors.js'
 import { mergeCheckpoint, type WeightDelta } from '../formats/merge-checkpoint.js'
 import type { Adapter } from './adapter.js'
 import { exportModel } from './export-model.js'
+import { OnnxModel } from './onnx-model.js'
+import { writeOnnx } from './onnx/write.js'
 
 export interface MergeResult {
   readonly out: string
@@ -17,7 +19,8 @@ export interface Merged {
   /**
    * Writes the merged model; sums are computed in float32.
    * @param options `format`: `safetensors`, with shards, names and element types as in the source, or `onnx`, in the
-   *   layout that transformers.js reads and with weights in float32
+   *   layout that transformers.js reads and with weights in float32. An .onnx file stays one, with its graph as it is:
+   *   `out` is a file, or a folder for it and what describes it
    * @throws InvalidOptionError for a format that is not supported, or the source folder as target
    */
   save(out: string, options?: { readonly format?: 'safetensors' | 'onnx' }): Promise<MergeResult>
@@ -40,12 +43,21 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
     )
   return {
     async save(out, options = {}) {
-      const format: string = options.format ?? 'safetensors'
+      const onFile = first.model instanceof OnnxModel
+      const format: string = options.format ?? (onFile ? 'onnx' : 'safetensors')
       if (format !== 'safetensors' && format !== 'onnx')
         throw new InvalidOptionError(`merge format "${format}" is not supported; use "safetensors" or "onnx"`)
+      if (onFile && format !== 'onnx')
+        throw new InvalidOptionError(
+          `"${first.model.path}" is merged into an .onnx file; the format "${format}" needs a model folder`,
+        )
       const deltas = new Map<string, WeightDelta[]>()
       for (const [weight, delta] of list.flatMap((adapter) => adapter.deltas()))
         deltas.set(weight, [...(deltas.get(weight) ?? []), delta])
+      if (first.model instanceof OnnxModel) {
+        const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas)
+        return { out: path, mergedModules: deltas.size, maxAbsDelta }
+      }
       const { maxAbsDelta } =
         format === 'onnx'
           ? await exportModel(first.model, out, {}, { deltas })

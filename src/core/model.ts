@@ -1,15 +1,17 @@
 /** @file A model as training, evaluation and adapters see it, whatever it was read from. */
 import type { Tokenizer } from '../data/tokenizer.js'
+import { InvalidOptionError } from '../errors.js'
 import type { HostTensor, Initializer, Value } from '../graph/types.js'
 import type { Module } from '../graph/module.js'
 import type { BuildOptions, ModelGraph } from '../models/architecture.js'
 import type { Task } from '../models/task.js'
 import type { Environment } from './environment.js'
 import { FolderModel } from './folder-model.js'
+import { OnnxModel, type OnnxOptions } from './onnx-model.js'
 
 /**
  * A frozen model: a graph that can be built, the layers of it that can be adapted, and what its rows must look like.
- * {@link FolderModel} is one with a config.json.
+ * {@link FolderModel} is one with a config.json, {@link OnnxModel} any graph.
  */
 export interface Model {
   readonly environment: Environment
@@ -53,8 +55,21 @@ export interface Model {
 
 /** Ways to a model. */
 export const Model = {
+  /** A folder as a {@link FolderModel}, an .onnx file as an {@link OnnxModel}. */
+  load: (path: string, environment: Environment, options: OnnxOptions = {}, id?: string): Promise<Model> =>
+    loadAny(path, environment, options, id),
   /** {@link FolderModel.open} */
   open: (path: string, environment: Environment, id?: string): Promise<FolderModel> => FolderModel.open(path, environment, id),
   /** {@link FolderModel.fromWeights} */
   fromWeights: (...args: Parameters<typeof FolderModel.fromWeights>): FolderModel => FolderModel.fromWeights(...args),
+}
+
+async function loadAny(path: string, environment: Environment, options: OnnxOptions, id: string | undefined): Promise<Model> {
+  if (path.endsWith('.onnx')) return OnnxModel.open(path, environment, options, id)
+  const given = (['task', 'output', 'constants'] as const).filter((name) => options[name] !== undefined)
+  if (given.length > 0)
+    throw new InvalidOptionError(
+      `${given.join(', ')} ${given.length === 1 ? 'is an option' : 'are options'} of .onnx files; "${path}" is none, its config.json says what it is for`,
+    )
+  return FolderModel.open(path, environment, id)
 }

@@ -11,7 +11,8 @@ export const taskNames = [
   'feature-extraction',
 ] as const
 
-export type TaskName = (typeof taskNames)[number]
+/** `custom` is an imported graph of which nothing says what it is for: only a loss of the user's own can train it. */
+export type TaskName = (typeof taskNames)[number] | 'custom'
 
 /** transformers' `problem_type`: what the labels of a sequence are, and with it the loss. */
 export type ProblemType = 'regression' | 'single_label_classification' | 'multi_label_classification'

@@ -1,5 +1,6 @@
 /** @file The objective of a model: by its task, by its rows where the task leaves it open, or as the user says. */
 import type { Model } from '../../core/model.js'
+import { OnnxModel } from '../../core/onnx-model.js'
 import { inferProblemType } from '../../data/labels.js'
 import { hasField } from '../../data/text-fields.js'
 import type { Row } from '../../data/rows.js'
@@ -10,11 +11,12 @@ import type { Objective } from '../objective.js'
 import { causalLmObjective } from './causal-lm.js'
 import { sequenceClassification, singleLabel, tokenClassification } from './classification.js'
 import { customLoss, outputLoss, type LossFunction } from './custom.js'
+import { preferenceObjective, preferenceOptionNames, type PreferenceObjectiveOptions } from './preference.js'
 import { questionAnswering } from './question-answering.js'
 import { similarity, type SimilarityLossName } from './similarity.js'
 
 /** What the user may say of the loss. */
-export interface ObjectiveOptions {
+export interface ObjectiveOptions extends PreferenceObjectiveOptions {
   /**
    * - `cosine`, `contrastive`: of embedding models. `cosine` where rows have a score, else `contrastive`, unless said.
    * - `output:NAME`: an output of the model itself, a scalar mean or one number a row.
@@ -37,6 +39,14 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
   const refuse = (name: string, of: string): never => {
     throw new InvalidOptionError(`${name} is for ${of}, but the model is for ${task.name}`)
   }
+  if (task.name !== 'causal-lm')
+    for (const name of ['objective', ...preferenceOptionNames] as const)
+      if (options[name] !== undefined) refuse(name, 'language models')
+  const preference = preferenceObjective(options)
+  if (preference !== undefined) {
+    if (loss === undefined) return preference
+    throw new InvalidOptionError(`loss and objective "${options.objective}" exclude each other: the objective is the loss`)
+  }
   if (typeof loss === 'function') return customLoss(model, loss)
   if (loss?.startsWith('output:')) return outputLoss(model, loss.slice('output:'.length))
   if (loss !== undefined && loss !== 'cosine' && loss !== 'contrastive')
@@ -49,6 +59,10 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
   }
   if (task.name !== 'sequence-classification' && problemType !== undefined) refuse('problemType', 'sequence classifiers')
   switch (task.name) {
+    case 'custom':
+      throw new InvalidOptionError(
+        model instanceof OnnxModel ? model.noTask : `nothing says what ${model.path} is for; give a loss`,
+      )
     case 'causal-lm':
       return causalLmObjective
     case 'sequence-classification': {

@@ -1,0 +1,233 @@
+/** @file A model from any .onnx file. */
+import type { Tokenizer } from '../data/tokenizer.js'
+import { loadTokenizer } from '../data/tokenizer.js'
+import { InvalidModelError, InvalidOptionError } from '../errors.js'
+import { GraphBuilder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
+import { isConvolution, type Module } from '../graph/module.js'
+import { productOfDims } from '../graph/shapes.js'
+import { elementCount, formatShape, isFloat, type HostTensor, type Initializer, type Value } from '../graph/types.js'
+import type { BuildOptions, ModelGraph } from '../models/architecture.js'
+import type { ConfigReader } from '../models/config-reader.js'
+import { architectures } from '../models/registry.js'
+import type { Task } from '../models/task.js'
+import type { Environment } from './environment.js'
+import type { Model } from './model.js'
+import type { WeightOrigin } from './onnx/names.js'
+import { beforeSoftmax, describingFolders, isOnnxFolder, prepareGraph, readConfigBeside, readOnnx } from './onnx/read.js'
+import { findTask, noTaskMessage, type TaskOption } from './onnx/task.js'
+import { writeOnnx } from './onnx/write.js'
+
+/** What a file may leave open. */
+export interface OnnxOptions {
+  /** What the model is for; from config.json, else from the names of outputs and inputs, unless said. */
+  readonly task?: TaskOption
+  /** Output that the loss reads, where there are several. */
+  readonly output?: string
+  /**
+   * Inputs of the graph that shall be constants. Of decoders for generation `use_cache_branch` is false and
+   * `num_logits_to_keep` 0 unless said.
+   */
+  readonly constants?: Readonly<Record<string, number | boolean>>
+}
+
+/** What a file gives. */
+interface Contents {
+  readonly environment: Environment
+  readonly path: string
+  readonly id: string
+  readonly graph: Graph
+  readonly origins: ReadonlyMap<string, WeightOrigin>
+  readonly task: Task
+  readonly output: string
+  readonly config: ConfigReader | undefined
+}
+
+/** Positions of a model that says nothing of any limit. */
+const UNLIMITED = Number.MAX_SAFE_INTEGER
+
+/**
+ * A graph that someone exported. Its weights stay as they are, in the file or beside it; what is trained lies beside
+ * them. Layers have the names that PEFT gives them.
+ */
+export class OnnxModel implements Model {
+  readonly environment: Environment
+  readonly path: string
+  readonly id: string
+  /** config.json beside the file, where there is one. */
+  readonly config: ConfigReader | undefined
+  readonly task: Task
+  readonly inputs: readonly Value[]
+  readonly weights: ReadonlyMap<string, Initializer>
+  readonly modules: ReadonlyMap<string, Module>
+  /** What the weights are called in the file, where they are not called the same. */
+  readonly origins: ReadonlyMap<string, WeightOrigin>
+  readonly vocabularySize: number
+  readonly maxPositions: number
+  private readonly graph: Graph
+  private readonly hidden: Value
+  private tokenizerPromise: Promise<Tokenizer | undefined> | undefined
+
+  private constructor({ environment, path, id, graph, origins, task, output, config }: Contents) {
+    this.environment = environment
+    this.path = path
+    this.id = id
+    this.config = config
+    this.task = task
+    this.origins = origins
+    this.modules = graph.modules
+    this.inputs = graph.inputs
+    this.weights = new Map([...graph.initializers].filter(([, { dtype, shape }]) => isFloat(dtype) && elementCount(shape) > 1))
+    const first = graph.value(output)
+    this.vocabularySize = vocabularyOf(this, first)
+    this.maxPositions = positionsOf(this)
+    const { graph: finished, hidden } = withTaskOutput(graph, first, task)
+    this.graph = finished
+    this.hidden = hidden
+  }
+
+  /**
+   * Reads a file and what lies beside it: external data (never loaded), config.json and the tokenizer of its folder, or
+   * of the folder above one called `onnx`.
+   * @throws InvalidModelError if the file is damaged; UnsupportedOpError naming every node that cannot be trained through
+   */
+  static async open(path: string, environment: Environment, options: OnnxOptions = {}, id = path): Promise<OnnxModel> {
+    const decoded = await readOnnx(environment.files, path)
+    const config = (await readConfigBeside(environment.files, path))?.config
+    const { graph, origins } = prepareGraph(decoded, options.constants ?? {})
+    const { task, output } = findTask(graph, options, config, path)
+    return new OnnxModel({ environment, path, id, graph, origins, task, output: output.name, config })
+  }
+
+  build({ mode, packed }: BuildOptions, weights?: ReadonlyMap<string, Initializer>): ModelGraph {
+    if (mode !== 'full')
+      throw new InvalidOptionError(
+        `"${this.path}" is a fixed graph and cannot be built for generation; load the model from its folder (config.json and safetensors), or run the file in transformers.js`,
+      )
+    if (packed === true)
+      throw new InvalidOptionError('the attention of an .onnx file cannot tell packed examples apart; train without packing')
+    const graph = this.graph.clone()
+    for (const [name, tensor] of weights ?? []) {
+      if (!graph.initializers.has(name)) continue
+      graph.initializers.set(name, tensor)
+      widenReaders(graph, name, tensor)
+    }
+    const { task, hidden, vocabularySize, maxPositions } = this
+    return { graph, task, hidden, output: graph.outputs[0]!, vocabularySize, maxPositions }
+  }
+
+  /** Why the task is unknown. */
+  get noTask(): string {
+    return noTaskMessage(this.graph, this.path)
+  }
+
+  /** PEFT's for the `model_type` of config.json, where they are layers of the graph. */
+  get defaultTargetModules(): readonly string[] {
+    const type = this.config?.json['model_type']
+    const known = architectures.find(({ modelTypes }) => modelTypes.some((name) => name === type))?.defaultTargetModules ?? []
+    const exists = (target: string): boolean =>
+      [...this.modules.keys()].some((name) => name === target || name.endsWith(`.${target}`))
+    return known.filter(exists)
+  }
+
+  get padTokenId(): number | undefined {
+    const id = this.config?.json['pad_token_id']
+    const fits = typeof id === 'number' && Number.isInteger(id) && id >= 0
+    return fits && (this.vocabularySize === 0 || id < this.vocabularySize) ? id : undefined
+  }
+
+  get parameterCount(): number {
+    const quantised = new Map(
+      [...this.modules.values()].flatMap((module) => (this.weights.has(module.weight) ? [] : [[module.weight, sizeOf(module)]])),
+    )
+    const sizes = [...[...this.weights.values()].map(({ shape }) => elementCount(shape)), ...quantised.values()]
+    return sizes.reduce((sum, size) => sum + size, 0)
+  }
+
+  tokenizer(): Promise<Tokenizer | undefined> {
+    this.tokenizerPromise ??= this.findTokenizer()
+    return this.tokenizerPromise
+  }
+
+  private async findTokenizer(): Promise<Tokenizer | undefined> {
+    const { files } = this.environment
+    const [own, above] = describingFolders(this.path)
+    return (await loadTokenizer(files, own)) ?? (isOnnxFolder(own) ? loadTokenizer(files, above) : undefined)
+  }
+
+  async saveWeights(folder: string, weights: ReadonlyMap<string, HostTensor>): Promise<void> {
+    const deltas = [...weights].map(([name, { data }]) => [name, [{ module: name.replace(/\.[^.]*$/, ''), kind: 'replaced' as const, values: data as Float32Array }]] as const) // prettier-ignore
+    await writeOnnx(this, folder, new Map(deltas))
+  }
+}
+
+/** Numbers of a layer's weight, however it is packed. */
+const sizeOf = ({ kind, inFeatures, outFeatures, convolution }: Module): number =>
+  isConvolution(kind)
+    ? elementCount([outFeatures, inFeatures / convolution!.groups, ...convolution!.kernel])
+    : inFeatures * outFeatures
+
+/** A weight that became float32 needs no cast. */
+function widenReaders(graph: Graph, name: string, { dtype, shape }: Initializer): void {
+  const before = graph.value(name)
+  if (before.dtype === dtype) return
+  if (formatShape(before.shape) !== formatShape(shape))
+    throw new InvalidModelError(`weight "${name}" is ${formatShape(before.shape)}, its replacement ${formatShape(shape)}`)
+  graph.values.set(name, { ...before, dtype })
+}
+
+/** Rows of the table that `input_ids` is looked up in, else of the classes that a language model predicts; 0 without text. */
+function vocabularyOf({ inputs, modules, config, task }: OnnxModel, output: Value): number {
+  if (!inputs.some(({ name }) => name === 'input_ids')) return 0
+  const table = [...modules.values()].find(({ kind, input }) => kind === 'Embedding' && input === 'input_ids')
+  const told = config?.json['vocab_size']
+  const last = task.name === 'causal-lm' ? output.shape?.at(-1) : undefined
+  return table?.inFeatures ?? (typeof told === 'number' ? told : typeof last === 'number' ? last : 0)
+}
+
+const positionKeys = ['max_position_embeddings', 'n_positions', 'n_ctx']
+
+/** Most positions of a row: fixed in the graph, told by config.json, or rows of a table of positions. */
+function positionsOf({ inputs, modules, config }: OnnxModel): number {
+  const ids = inputs.find(({ name }) => name === 'input_ids')
+  if (ids === undefined) return 0
+  const fixed = ids.shape?.[1]
+  if (typeof fixed === 'number') return fixed
+  const told = positionKeys.map((key) => config?.json[key]).find((value) => typeof value === 'number')
+  // RoBERTa's family numbers positions from 2 on.
+  const offset = /roberta|camembert/.test(String(config?.json['model_type'])) ? 2 : 0
+  if (told !== undefined) return told - offset
+  const table = [...modules.values()].find(({ kind, name }) => kind === 'Embedding' && /(position_embeddings|wpe|embed_positions)$/.test(name)) // prettier-ignore
+  return table?.inFeatures ?? UNLIMITED
+}
+
+/** The graph with the task's output first, and what the head of a language model reads: here the scores themselves. */
+function withTaskOutput(given: Graph, output: Value, task: Task): { graph: Graph; hidden: Value } {
+  const graph = given.clone()
+  const b = new GraphBuilder(graph)
+  const others = graph.outputs.filter(({ name }) => name !== output.name)
+  if (task.name === 'custom') return { graph, hidden: output }
+  if (task.name === 'causal-lm') {
+    const [, , size] = output.shape!
+    const hidden = b.reshape(output, [productOfDims(output.shape!.slice(0, 2)), size!])
+    const rows = b.emit('Identity', [hidden])
+    const again = b.emit('Reshape', [rows, b.shapeVector(output.shape!)], {}, { shapes: [output.shape!] })
+    graph.outputs = [again, ...others]
+    return { graph, hidden }
+  }
+  const end = others.find(({ name }) => name === 'end_logits')
+  if (task.name === 'question-answering' && output.shape?.length === 2 && end !== undefined) {
+    const both = b.concat([b.unsqueeze(output, [2]), b.unsqueeze(end, [2])], 2)
+    graph.outputs = [both, output, ...others]
+    return { graph, hidden: both }
+  }
+  if (task.name === 'feature-extraction' && output.shape?.length === 2) {
+    // A vector for the whole text is a sequence of one state, whose mean it is.
+    const states = b.unsqueeze(output, [1])
+    graph.outputs = [states, output, ...others]
+    return { graph, hidden: states }
+  }
+  const scores = task.problemType === 'regression' || task.name === 'feature-extraction' ? output : beforeSoftmax(graph, output)
+  graph.outputs = [scores, ...(scores === output ? [] : [output]), ...others]
+  return { graph, hidden: scores }
+}

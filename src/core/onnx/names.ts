@@ -1,0 +1,100 @@
+/** @file Weights of an imported graph under the names that PEFT gives them, and where in the file they came from. */
+import { transposeHost } from './transpose.js'
+import { findModules } from '../../graph/find-modules.js'
+import type { Graph } from '../../graph/graph.js'
+import type { Module } from '../../graph/module.js'
+import { elementCount, ints, isFileTensor, type HostTensor, type Node } from '../../graph/types.js'
+
+/** What a weight of the prepared graph is in the file. */
+export interface WeightOrigin {
+  /** Name of the value in the file. */
+  readonly name: string
+  /** Whether the file has it the other way round. */
+  readonly transposed: boolean
+}
+
+export interface NamedGraph {
+  readonly graph: Graph
+  /** By the names of the prepared graph; those that are not here are as in the file. */
+  readonly origins: ReadonlyMap<string, WeightOrigin>
+}
+
+/** Heads that PEFT trains whole (`modules_to_save`), which it stores as PyTorch does. */
+const HEAD = /(^|\.)(classifier|pre_classifier|score|qa_outputs)(\.|$)/
+/** A head larger than this keeps the file's layout: it would be copied. */
+const LARGEST_HEAD = 1 << 24
+
+/**
+ * Renames weights and biases of layers to `<module>.weight` and `<module>.bias`, and all others under a wrapper around
+ * the model to what they are without it. A product's weight that the file holds as [in, out] keeps its name: it is not
+ * what PEFT calls so. Small heads are turned to [out, in].
+ */
+export function namedAsInPeft(prepared: Graph): NamedGraph {
+  const graph = prepared.clone()
+  const origins = new Map<string, WeightOrigin>()
+  const modules = new Map<string, Module>()
+  for (const [name, module] of findModules(graph))
+    modules.set(name, (module.kind === 'MatMul' && HEAD.test(name) ? turn(graph, module, origins) : undefined) ?? module)
+  const wanted = new Map<string, string>()
+  for (const { name, kind, weight, bias } of modules.values()) {
+    if (kind !== 'MatMul' && !wanted.has(weight)) wanted.set(weight, `${name}.weight`)
+    if (bias !== undefined && !wanted.has(bias)) wanted.set(bias, `${name}.bias`)
+  }
+  const root = rootOf(wanted)
+  for (const name of graph.initializers.keys())
+    if (root !== '' && name.startsWith(root) && !wanted.has(name)) wanted.set(name, name.slice(root.length))
+  const renamed = renameAll(graph, wanted, origins)
+  const now = (name: string): string => renamed.get(name) ?? name
+  for (const [name, module] of modules)
+    graph.modules.set(name, { ...module, weight: now(module.weight), bias: module.bias && now(module.bias) })
+  return { graph, origins }
+}
+
+/** What stands before module names in the file's names of their weights: `m.` */
+function rootOf(wanted: ReadonlyMap<string, string>): string {
+  for (const [from, to] of wanted) if (from !== to && from.endsWith(`.${to}`)) return from.slice(0, -to.length)
+  return ''
+}
+
+/** MatMul(x, W) as MatMul(x, Wᵀᵀ): the weight as PyTorch has it. Undefined where it stays as it is. */
+function turn(graph: Graph, module: Module, origins: Map<string, WeightOrigin>): Module | undefined {
+  const { name, weight } = module
+  const tensor = graph.initializers.get(weight)!
+  const isWeight = tensor.dtype === 'float32' || tensor.dtype === 'float16' || tensor.dtype === 'bfloat16'
+  if (isFileTensor(tensor) || !isWeight || elementCount(tensor.shape) > LARGEST_HEAD) return undefined
+  const turned: HostTensor = transposeHost(tensor)
+  const value = graph.value(weight)
+  const target = graph.addInitializer(graph.uniqueName(`${name}.weight`), turned)
+  const back = graph.declare(graph.uniqueName(`${target.name}/transposed`), tensor.dtype, tensor.shape)
+  graph.replaceUses(value, back)
+  graph.initializers.delete(weight)
+  graph.values.delete(weight)
+  const node: Node = { op: 'Transpose', domain: '', name: back.name, inputs: [target.name], outputs: [back.name], attributes: { perm: ints([1, 0]) } } // prettier-ignore
+  graph.nodes.unshift(node)
+  origins.set(target.name, { name: weight, transposed: true })
+  return { ...module, kind: 'Linear', weight: target.name }
+}
+
+/** Renames initializers where the new name is free. */
+function renameAll(
+  graph: Graph,
+  wanted: ReadonlyMap<string, string>,
+  origins: Map<string, WeightOrigin>,
+): ReadonlyMap<string, string> {
+  const renamed = new Map<string, string>()
+  for (const [from, to] of wanted) {
+    const tensor = graph.initializers.get(from)
+    if (tensor === undefined || from === to || graph.values.has(to)) continue
+    renamed.set(from, to)
+    graph.initializers.delete(from)
+    graph.values.delete(from)
+    graph.addInitializer(to, tensor)
+    origins.set(to, origins.get(from) ?? { name: from, transposed: false })
+  }
+  graph.nodes = graph.nodes.map((node) =>
+    node.inputs.some((name) => renamed.has(name))
+      ? { ...node, inputs: node.inputs.map((name) => renamed.get(name) ?? name) }
+      : node,
+  )
+  return renamed
+}

@@ -1,0 +1,82 @@
+/** @file An .onnx file read, and prepared for adapters. */
+import { InvalidModelError } from '../../errors.js'
+import type { Graph } from '../../graph/graph.js'
+import { isFloat, type Value } from '../../graph/types.js'
+import type { Files } from '../../io/files.js'
+import { lower } from '../../lower/lower.js'
+import { ConfigReader, type Json } from '../../models/config-reader.js'
+import { decodeModel } from '../../onnx/decode.js'
+import { isPresent, switchesOf, withRowInputs } from './inputs.js'
+import { namedAsInPeft, type NamedGraph } from './names.js'
+import { widen } from './widen.js'
+
+export const folderOf = (path: string): string => {
+  const end = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
+  return end < 0 ? '.' : end === 0 ? '/' : path.slice(0, end)
+}
+
+/** The graph of a file. External data stays where it is. */
+export async function readOnnx(files: Files, path: string): Promise<Graph> {
+  if (!(await files.exists(path))) throw new InvalidModelError(`model file "${path}" does not exist`)
+  return decodeModel(await files.read(path), { folder: folderOf(path), source: path })
+}
+
+/** The folders that may describe a model: its own, and the one above, as in `onnx/model.onnx`. */
+export const describingFolders = (path: string): readonly [string, string] => {
+  const folder = folderOf(path)
+  return [folder, folder === '.' ? '..' : `${folder}/..`]
+}
+
+/** The config.json that describes the model, and its folder. */
+export async function readConfigBeside(
+  files: Files,
+  path: string,
+): Promise<{ readonly config: ConfigReader; readonly folder: string } | undefined> {
+  const [own, above] = describingFolders(path)
+  for (const folder of [own, ...(isOnnxFolder(own) ? [above] : [])]) {
+    const file = `${folder}/config.json`
+    if (!(await files.exists(file))) continue
+    let json: unknown
+    try {
+      json = JSON.parse(await files.readText(file))
+    } catch (cause) {
+      throw new InvalidModelError(`${file} is not valid JSON: ${(cause as Error).message}`, { cause })
+    }
+    if (typeof json !== 'object' || json === null || Array.isArray(json))
+      throw new InvalidModelError(`${file} must hold a JSON object`)
+    return { config: new ConfigReader(json as Record<string, Json>, file), folder }
+  }
+  return undefined
+}
+
+/** A folder above describes the model only if this one is a part of it. */
+export const isOnnxFolder = (folder: string): boolean => /(^|[/\\])onnx$/.test(folder)
+
+/**
+ * A decoded graph lowered, in float32, with named layers, fed by rows, its inputs those that it reads.
+ * @throws UnsupportedOpError naming every node that cannot be trained through
+ */
+export function prepareGraph(decoded: Graph, constants: Readonly<Record<string, number | boolean>>): NamedGraph {
+  const fed = withRowInputs(decoded)
+  fed.outputs = fed.outputs.filter((output) => !isPresent(output))
+  const { graph: lowered } = lower(fed, { constants: { ...switchesOf(fed), ...constants } })
+  lowered.prune()
+  const named = namedAsInPeft(widen(lowered))
+  const { graph } = named
+  const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs))
+  graph.inputs = graph.inputs.filter(({ name }) => read.has(name) || graph.outputs.some((output) => output.name === name))
+  graph.origin = undefined
+  return named
+}
+
+/** The scores that a final Softmax over classes turns into probabilities, or the value itself. */
+export function beforeSoftmax(graph: Graph, output: Value): Value {
+  const producers = graph.producers()
+  let node = producers.get(output.name)
+  while (node?.op === 'Identity') node = producers.get(node.inputs[0]!)
+  if (node?.op !== 'Softmax' || node.domain !== '') return output
+  const axis = node.attributes['axis']?.value ?? -1
+  const last = (output.shape?.length ?? 0) - 1
+  const scores = graph.value(node.inputs[0]!)
+  return (axis === -1 || axis === last) && isFloat(scores.dtype) ? scores : output
+}
