@@ -79,6 +79,8 @@ export async function exportModel(
     maxAbsDelta = Math.max(maxAbsDelta, size)
   })
   const graph = exportedGraph(model, standIns(sources), parts, maxPositions)
+  // A damaged tokenizer is found here, and not after gigabytes have been written.
+  const tokenizer = await model.tokenizer()
   const { files: written, bytes } = await writeOnnxFolder(files, {
     source: model.path,
     out,
@@ -86,6 +88,7 @@ export async function exportModel(
     sources: new Map([...sources].filter(([name]) => graph.initializers.has(name))),
     config: { ...model.config.json, ...(maxPositions < model.maxPositions && { max_position_embeddings: maxPositions }) },
     dtype,
+    addsBos: model.task.name === 'causal-lm' && (tokenizer?.prefix.length ?? 0) > 0,
     ...(more && { more }),
     ...(options.inlineUpTo !== undefined && { inlineUpTo: options.inlineUpTo }),
     ...(options.dataFileSize !== undefined && { dataFileSize: options.dataFileSize }),

@@ -17,6 +17,8 @@ export interface OnnxFolder extends OnnxFileOptions {
   readonly graph: Graph
   readonly config: Readonly<Record<string, Json>>
   readonly dtype: ExportDType
+  /** Texts begin with the tokenizer's own first token. */
+  readonly addsBos?: boolean
   /** Further files, by their paths in the folder. */
   readonly more?: ReadonlyMap<string, Uint8Array>
 }
@@ -31,20 +33,30 @@ export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise
     throw new InvalidOptionError(
       `"${out}" is the source model's own folder; an export never changes the source, choose another folder`,
     )
-  const needsTokenizerConfig =
-    (await files.exists(`${source}/tokenizer.json`)) && !(await files.exists(`${source}/tokenizer_config.json`))
+  const tokenizerConfig = await tellTokenizerConfig(files, folder)
   const top = [...more.keys()].map((path) => path.split('/')[0]!)
-  const extra = needsTokenizerConfig ? ['tokenizer_config.json'] : []
+  const extra = tokenizerConfig === undefined ? [] : ['tokenizer_config.json']
   await prepareOutput(files, source, out, [...new Set(['onnx', ...top, ...extra])])
   const name = `model${suffixes[dtype]}.onnx`
   const written = await writeOnnxFile(files, graph, `${out}/onnx/${name}`, folder)
   for (const [path, bytes] of more) await files.write(`${out}/${path}`, bytes)
   await copySmallFiles(files, source, out)
-  // transformers.js asks for the file whether there is anything to say or not.
-  if (needsTokenizerConfig)
-    await files.write(`${out}/tokenizer_config.json`, '{\n  "tokenizer_class": "PreTrainedTokenizerFast"\n}\n')
+  if (tokenizerConfig !== undefined) await files.write(`${out}/tokenizer_config.json`, tokenizerConfig)
   await files.write(`${out}/config.json`, `${JSON.stringify(exportedConfig(folder.config, name, dtype, written), null, 2)}\n`)
   return { ...written, files: written.files.map((file) => `onnx/${file}`) }
+}
+
+/**
+ * tokenizer_config.json where it cannot be the source's: transformers.js fails without one, and its pipelines leave out the
+ * first token that tokenizer.json adds unless `add_bos_token` is there.
+ */
+async function tellTokenizerConfig(files: Files, { source, addsBos }: OnnxFolder): Promise<string | undefined> {
+  const path = `${source}/tokenizer_config.json`
+  if (!(await files.exists(`${source}/tokenizer.json`))) return undefined
+  const isThere = await files.exists(path)
+  const config = isThere ? (JSON.parse(await files.readText(path)) as object) : { tokenizer_class: 'PreTrainedTokenizerFast' }
+  if (isThere && (addsBos !== true || 'add_bos_token' in config)) return undefined
+  return `${JSON.stringify({ ...config, ...(addsBos === true && { add_bos_token: true }) }, null, 2)}\n`
 }
 
 /**
