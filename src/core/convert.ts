@@ -4,13 +4,17 @@ import { chooseAdapterFormat, detectAdapterFormat } from '../formats/adapter-for
 import type { AdapterReadOptions, AdapterWriteOptions } from '../formats/adapter-file.js'
 import type { Module } from '../graph/module.js'
 import type { Environment } from './environment.js'
+import { FolderModel } from './folder-model.js'
+import type { Model } from './model.js'
 
 /** What the files themselves may not tell, and what is written. */
-export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'anyPlace'>, AdapterWriteOptions {
+export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'anyPlace'>, Pick<AdapterWriteOptions, 'layout'> {
   /** Format to write, by its name; by the ending of the path unless said. */
   readonly format?: string
   /** Layers of the base model, which tell kinds and names that a file lacks. */
   readonly modules?: ReadonlyMap<string, Module>
+  /** The base model: gives `modules` and `baseConfig` where they are not given themselves. */
+  readonly model?: Model
 }
 
 /** What a conversion wrote. */
@@ -27,6 +31,11 @@ export interface Conversion {
   readonly notes: readonly string[]
 }
 
+const ofModel = (model: Model | undefined): Pick<AdapterReadOptions, 'modules' | 'baseConfig'> => ({
+  ...(model !== undefined && { modules: model.modules }),
+  ...(model instanceof FolderModel && { baseConfig: model.config.json }),
+})
+
 /**
  * Converts an adapter.
  * @param from folder or file of any known format
@@ -39,8 +48,9 @@ export async function convert(from: string, to: string, options: ConvertOptions,
   if ((await files.realPath(from)) === (await files.realPath(to)))
     throw new InvalidAdapterError(`"${to}" is the adapter that is converted; choose another place to write to`)
   const source = await detectAdapterFormat(files, from)
-  const adapter = await source.read(files, from, options)
-  const notes = [...adapter.notes, ...(await target.write(files, to, adapter, options))]
+  const told = { ...ofModel(options.model), ...options }
+  const adapter = await source.read(files, from, told)
+  const notes = [...adapter.notes, ...(await target.write(files, to, adapter, told))]
   return {
     out: to,
     from: source.name,

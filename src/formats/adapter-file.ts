@@ -43,9 +43,11 @@ export interface AdapterReadOptions {
   readonly anyPlace?: boolean
   /** Layers of the base model by name. */
   readonly modules?: ReadonlyMap<string, Module>
+  /** The base model's config.json. */
+  readonly baseConfig?: Readonly<Record<string, unknown>>
 }
 
-export interface AdapterWriteOptions {
+export interface AdapterWriteOptions extends Pick<AdapterReadOptions, 'modules' | 'baseConfig'> {
   /** Names and orientation in `.onnx_adapter`: PEFT's, or Olive's (transposed, without prefix). */
   readonly layout?: 'peft' | 'olive'
 }

@@ -3,6 +3,7 @@ import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import type { AdapterFormat } from './adapter-file.js'
 import { diffusionFormat } from './diffusion-format.js'
+import { ggufFormat } from './gguf/index.js'
 import { loralibFormat } from './loralib-format.js'
 import { mlxFormat } from './mlx-format.js'
 import { onnxAdapterFormat } from './onnx-adapter-format.js'
@@ -14,6 +15,7 @@ export const adapterFormats: readonly AdapterFormat[] = [
   peftFormat,
   peftBinFormat,
   onnxAdapterFormat,
+  ggufFormat,
   loralibFormat,
   diffusionFormat,
 ]

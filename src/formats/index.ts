@@ -11,5 +11,7 @@ export {
 export { openCheckpoint, type Checkpoint, type Shard } from './checkpoint.js'
 export { readAdapterFolder, writeAdapterFolder, type AdapterFolder, type AdapterToWrite } from './peft.js'
 export { encodeTorch, loadTorchTensor, namedTensors, openTorch, type NamedTensors, type TorchFile } from './torch/index.js'
+export { encodeGguf, loadGgufTensor, readGgufHeader } from './gguf/index.js'
+export type { GgufHeader, GgufItem, GgufTensor, GgufValue, GgufValueType } from './gguf/index.js'
 export { adapterFormats, detectAdapterFormat } from './adapter-formats.js'
 export type { AdapterFile, AdapterFormat, AdapterReadOptions, AdapterWriteOptions, ConversionNote } from './adapter-file.js'

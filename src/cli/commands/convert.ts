@@ -17,17 +17,21 @@ export const convertCommand = defineCommand({
   name: 'convert',
   summary: 'Write an adapter in another file format.',
   description:
-    'Between PEFT folders (peft, peft-bin), loralib checkpoints (loralib: .pt, .pth, .th, .bin), ONNX Runtime adapters (onnx-adapter), mlx-lm folders (mlx) and, to read, the .safetensors of kohya and diffusers (diffusion). The source is told by its content. What the other format cannot hold is refused, or named in the notes where the rest is of use.',
+    'Between PEFT folders (peft, peft-bin), loralib checkpoints (loralib: .pt, .pth, .th, .bin), ONNX Runtime adapters (onnx-adapter), mlx-lm folders (mlx), adapters of llama.cpp (gguf) and, to read, the .safetensors of kohya and diffusers (diffusion). The source is told by its content. What the other format cannot hold is refused, or named in the notes where the rest is of use.',
   flags: {
     from: { type: 'text', value: 'A', required: true, help: 'Adapter to read: a folder or a file.' },
     to: { type: 'text', value: 'B', required: true, help: 'Folder or file to write.' },
     format: {
       type: 'text',
-      choices: ['peft', 'peft-bin', 'loralib', 'onnx-adapter', 'mlx'],
+      choices: ['peft', 'peft-bin', 'loralib', 'onnx-adapter', 'mlx', 'gguf'],
       help: 'What to write; by the ending of --to unless said (no ending: peft).',
     },
     alpha: { type: 'number', value: 'X', help: 'Numerator of the scale, where the file does not tell it (loralib).' },
-    model: { type: 'text', value: 'M', help: 'Base model, which tells kinds and names of layers that a file lacks.' },
+    model: {
+      type: 'text',
+      value: 'M',
+      help: 'Base model, which tells kinds and names of layers that a file lacks; needed for gguf.',
+    },
     'enable-lora': { type: 'names', value: 'BOOL,…', help: 'Slices that a MergedLinear of loralib adapts: true,false,true.' },
     'kernel-sizes': { type: 'mapping', value: 'NAME=K,…', help: 'Kernel sizes of the convolutions of a loralib file.' },
     embeddings: { type: 'names', help: 'Embeddings of a loralib file, by the ends of their names.' },
@@ -45,6 +49,7 @@ export const convertCommand = defineCommand({
     'lowrank convert --from roberta_base_lora_mnli.bin --to mnli --alpha 16',
     'lowrank convert --from out --to out.onnx_adapter',
     'lowrank convert --from out --to out-mlx --format mlx',
+    'lowrank convert --from out --to out.gguf --model SmolLM2-135M',
   ],
   prints:
     '`{"out":…,"from":…,"format":…,"tensors":N,"lossless":true,"notes":[…]}`; `from` and `format` name what was read and written, `notes` say what was assumed, rounded or left out.',
@@ -57,7 +62,7 @@ export const convertCommand = defineCommand({
       defined({
         format: values.format,
         alpha: values.alpha,
-        modules: model?.modules,
+        model,
         enableLora: slices(values['enable-lora']),
         kernelSizes: values['kernel-sizes'],
         embeddings: values.embeddings,
