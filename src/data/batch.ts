@@ -21,6 +21,8 @@ export interface Batch<Name extends string = string> {
   readonly examples: number
   /** How many examples lost their end. */
   readonly truncated: number
+  /** Neighbouring rows that must stay together when the batch is cut into parts; 1 unless said. */
+  readonly group?: number
 }
 
 /** What a language model is fed, all int64 [rows, longest row]. */

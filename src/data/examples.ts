@@ -129,7 +129,7 @@ function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): 
 }
 
 /** The end-of-text token after the ids, once; nothing where the tokenizer has none. */
-const withEnd = (ids: readonly number[], { eosTokenId }: Tokenizer): readonly number[] =>
+export const withEnd = (ids: readonly number[], { eosTokenId }: Tokenizer): readonly number[] =>
   eosTokenId === undefined || ids.at(-1) === eosTokenId ? ids : [...ids, eosTokenId]
 
 function learn(ids: readonly number[], spans: MaskedTokens['learn']): Tokens {
@@ -139,7 +139,7 @@ function learn(ids: readonly number[], spans: MaskedTokens['learn']): Tokens {
 }
 
 /** Puts file and line before a message of the chat template. */
-function located<T>(row: Row, work: () => T): T {
+export function located<T>(row: Row, work: () => T): T {
   try {
     return work()
   } catch (cause) {

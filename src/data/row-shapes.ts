@@ -56,7 +56,12 @@ export function readShape(row: Row): RowShape {
   if (shape === undefined) {
     const partial = shapes.find((candidate) => candidate.needs.some(has))
     const missing = partial?.needs.filter((field) => !has(field)).map((field) => `"${field}"`)
-    const hint = missing === undefined ? '' : ` Missing beside what is there: ${missing.join(', ')}.`
+    const hint =
+      has('chosen') && has('rejected')
+        ? ' Preferences are learned with the objective "dpo" or "orpo" (--objective).'
+        : missing === undefined
+          ? ''
+          : ` Missing beside what is there: ${missing.join(', ')}.`
     throw new InvalidDataError(`${at(row)}: found the fields ${found.join(', ') || '(none)'}; expected one of ${known}.${hint}`)
   }
   switch (shape.name) {
@@ -132,7 +137,7 @@ export function integersField(row: Row, field: string): readonly number[] {
   return value as number[]
 }
 
-function messagesField(row: Row, field: string): readonly Message[] {
+export function messagesField(row: Row, field: string): readonly Message[] {
   const value = row.value[field]
   if (!Array.isArray(value))
     throw new InvalidDataError(`${at(row)}: "${field}" must be a list of messages, found ${kindOf(value)}.`)

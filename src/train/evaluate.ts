@@ -49,6 +49,9 @@ export interface Evaluation {
   readonly recall?: number
   /** Share of answers with both positions right. */
   readonly exactMatch?: number
+  /** Of preferences: share of pairs whose chosen completion has the larger reward, and by how much on average. */
+  readonly rewardAccuracy?: number
+  readonly rewardMargin?: number
 }
 
 /** A model without anything to train, as the evaluation sees it. */
@@ -177,14 +180,17 @@ export async function evaluateDataset(session: LossSession, dataset: Dataset, ba
   let sum = 0
   let count = 0
   let examples = 0
+  const sums: Record<string, number> = {}
   for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 })) {
     const result = await session.run(batch, scores)
     sum += result.loss
     count += result.count
     examples += batch.examples
+    for (const [name, value] of Object.entries(result.sums)) sums[name] = (sums[name] ?? 0) + value
   }
   if (count === 0) throw new InvalidDataError('the evaluation data has no labelled token')
   const loss = sum / count
   if (objective.name === 'causal-lm') return { loss, perplexity: Math.exp(loss), tokens: count }
-  return { loss, ...scores.result(), examples }
+  const means = Object.fromEntries(Object.entries(sums).map(([name, value]) => [name, value / count]))
+  return { loss, ...means, ...scores.result(), examples }
 }

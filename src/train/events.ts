@@ -21,6 +21,9 @@ export interface StepEvent {
   readonly loss: number
   /** Global norm of the gradient before clipping. */
   readonly gradNorm: number
+  /** Of preferences: share of pairs whose chosen completion has the larger reward, and by how much on average. */
+  readonly rewardAccuracy?: number
+  readonly rewardMargin?: number
   readonly learningRate: number
   /** Tokens of the step that are no padding; images where there are none. */
   readonly tokens: number

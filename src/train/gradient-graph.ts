@@ -13,12 +13,15 @@ export const COUNT_OUTPUT = 'count'
 /** Name of the output that holds every gradient, flattened and joined in the order of the parameters. */
 export const GRADIENT_OUTPUT = 'gradient'
 
+/** Scalars by name, see {@link ObjectiveGraph.sums}. */
+export type Sums = Readonly<Record<string, Value>>
+
 /**
  * Differentiates the loss by the parameters and joins the gradients into one vector (the last output), so that accumulation, clipping
  * and the optimizer need not know the model. What the loss does not depend on has gradient 0.
  * @throws InvalidOptionError if the loss depends on nothing that is trained
  */
-export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Value[], count?: Value): Graph {
+export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Value[], count?: Value, sums: Sums = {}): Graph {
   const reached = reachedFrom(graph, loss)
   if (!parameters.some(({ name }) => reached.has(name)))
     throw new InvalidOptionError('the loss depends on nothing that is trained; choose other target modules')
@@ -36,6 +39,7 @@ export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Va
   result.outputs = [
     named(b, loss, LOSS_OUTPUT),
     ...countOutput(b, count),
+    ...sumOutputs(b, sums),
     flat.length === 1
       ? b.emit('Identity', [flat[0]!], {}, { name: GRADIENT_OUTPUT })
       : b.emit('Concat', flat, { axis: { type: 'int', value: 0 } }, { name: GRADIENT_OUTPUT }),
@@ -55,10 +59,10 @@ function reachedFrom(graph: Graph, value: Value): ReadonlySet<string> {
 }
 
 /** The graph of an evaluation: the loss, what it counts, and what the scores read. */
-export function lossGraph({ graph, loss, count, outputs }: ObjectiveGraph): Graph {
+export function lossGraph({ graph, loss, count, outputs, sums = {} }: ObjectiveGraph): Graph {
   const result = graph.clone()
   const b = new GraphBuilder(result)
-  result.outputs = [named(b, loss, LOSS_OUTPUT), ...countOutput(b, count), ...outputs]
+  result.outputs = [named(b, loss, LOSS_OUTPUT), ...countOutput(b, count), ...sumOutputs(b, sums), ...outputs]
   result.prune()
   return result
 }
@@ -69,3 +73,6 @@ const named = (b: GraphBuilder, value: Value, name: string): Value =>
 
 const countOutput = (b: GraphBuilder, count: Value | undefined): Value[] =>
   count === undefined ? [] : [named(b, b.cast(count, 'float32'), COUNT_OUTPUT)]
+
+const sumOutputs = (b: GraphBuilder, sums: Sums): Value[] =>
+  Object.entries(sums).map(([name, value]) => named(b, value, `sum/${name}`))

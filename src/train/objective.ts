@@ -13,6 +13,8 @@ export interface ObjectiveGraph {
   readonly count?: Value
   /** What the scores read, in evaluation. */
   readonly outputs: readonly Value[]
+  /** Scalars that add up over runs, by the names that steps and evaluations give their means. */
+  readonly sums?: Readonly<Record<string, Value>>
 }
 
 export interface LossContext {
@@ -23,6 +25,8 @@ export interface LossContext {
   /** Most labelled positions of one run, to choose the chunks of a loss over a vocabulary. */
   readonly positions: number
   readonly vocabularySize: number
+  /** The model without what is trained: another graph of the same inputs and weights. */
+  reference(): { readonly graph: Graph; readonly hidden: Value }
 }
 
 /** Metrics of an evaluation, filled run by run. */

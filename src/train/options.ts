@@ -104,6 +104,7 @@ const optionNames: Record<keyof TrainOptions, true> = {
   ...{ recompute: true, loraPlusLrRatio: true, loraPlusLrEmbedding: true },
   ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
   ...{ signal: true, loss: true, pooling: true, problemType: true },
+  ...{ objective: true, beta: true, labelSmoothing: true, lossType: true },
 }
 
 function checkNames(options: object): void {

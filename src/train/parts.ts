@@ -3,7 +3,7 @@ import type { Batch } from '../data/batch.js'
 import { elementCount, type HostTensor, type TypedArray } from '../graph/types.js'
 
 /** What a graph reads of a batch. */
-export type BatchTensors = Pick<Batch, 'feeds' | 'padding' | 'lengths'>
+export type BatchTensors = Pick<Batch, 'feeds' | 'padding' | 'lengths' | 'group'>
 
 /**
  * Positions of one part, rows times longest row: enough for matrix products to run at full speed, and few enough for
@@ -22,7 +22,7 @@ function filledLike(data: TypedArray, length: number, fill: number): Numbers {
 }
 
 /** The rows of a tensor, in the given order. */
-function takeRows({ dtype, shape, data }: HostTensor, rows: readonly number[]): HostTensor {
+export function takeRows({ dtype, shape, data }: HostTensor, rows: readonly number[]): HostTensor {
   const size = elementCount(shape.slice(1))
   const taken = filledLike(data, rows.length * size, 0)
   rows.forEach((row, i) => taken.set((data as Numbers).subarray(row * size, (row + 1) * size), i * size))
@@ -40,6 +40,13 @@ function takePositions({ dtype, shape, data }: HostTensor, rows: readonly number
   return { dtype, shape: [rows.length, width, ...shape.slice(2)], data: taken }
 }
 
+/** The rows of a batch, those together that must stay so, the longest first. */
+export function rowsByLength({ lengths, group = 1 }: Pick<Batch, 'lengths' | 'group'>): number[][] {
+  const longest = Array.from({ length: lengths.length / group }, (_, i) => Math.max(...lengths.slice(i * group, (i + 1) * group)))
+  const longestFirst = longest.map((_, i) => i).sort((a, b) => longest[b]! - longest[a]! || a - b)
+  return longestFirst.map((i) => Array.from({ length: group }, (_, k) => i * group + k))
+}
+
 /**
  * Cuts a batch into parts whose rows are of similar length. The loss is a sum over rows, so the sum over the parts is
  * the loss of the batch, and so is that of the gradients; but no row is padded to the longest of the whole batch, and
@@ -50,16 +57,16 @@ function takePositions({ dtype, shape, data }: HostTensor, rows: readonly number
  * @param minimum shortest row that the graph takes; shorter parts get padding
  */
 export function batchParts(
-  { feeds, padding, lengths }: BatchTensors,
+  { feeds, padding, lengths, group = 1 }: BatchTensors,
   positions = POSITIONS_PER_PART,
   minimum = 1,
 ): BatchTensors[] {
-  const longestFirst = lengths.map((_, row) => row).sort((a, b) => lengths[b]! - lengths[a]! || a - b)
+  const groups = rowsByLength({ lengths, group })
   const parts: BatchTensors[] = []
-  for (let start = 0; start < longestFirst.length;) {
-    const width = Math.max(minimum, lengths[longestFirst[start]!]!)
-    const count = Math.max(1, Math.floor(positions / width))
-    const rows = longestFirst.slice(start, start + count)
+  for (let start = 0; start < groups.length;) {
+    const width = Math.max(minimum, ...groups[start]!.map((row) => lengths[row]!))
+    const count = Math.max(1, Math.floor(positions / (width * group)))
+    const rows = groups.slice(start, start + count).flat()
     const part = Object.entries(feeds).map(([name, tensor]) => {
       const fill = padding[name]
       return [name, fill === undefined ? takeRows(tensor, rows) : takePositions(tensor, rows, width, fill)] as const

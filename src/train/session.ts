@@ -54,6 +54,8 @@ interface Compiled {
   /** Names of the results: a model may have an output of its own called `loss`. */
   readonly loss: string
   readonly count: string | undefined
+  /** Names of the objective's sums, and of the results that hold them. */
+  readonly sums: readonly (readonly [name: string, output: string])[]
   /** Beside loss and count: the gradient, or what the scores read. */
   readonly others: readonly string[]
   /** Fewest positions of a row: one for each block of queries. */
@@ -76,18 +78,22 @@ async function compile(trainee: Trainee, options: LossSessionOptions, training: 
     hidden: prepared.hidden,
     positions: Math.min(options.tokens, Math.max(POSITIONS_PER_PART, options.positions)),
     vocabularySize: model.vocabularySize,
+    reference: () => model.build({ mode: 'full', packed: options.packed, positions: options.positions, queryBlocks: blocks }),
   })
-  let final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count) : lossGraph(built)
+  let final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count, built.sums) : lossGraph(built)
   if (training && options.recompute === true) final = recompute(final, final.outputs[0]!.name)
   const session = await createModelSession(model.environment, final)
   const [loss, ...rest] = final.outputs.map(({ name }) => name)
+  const count = built.count && rest.shift()
+  const sums = Object.keys(built.sums ?? {}).map((name) => [name, rest.shift()!] as const)
   return {
     session,
     inputs: new Set(final.inputs.map((i) => i.name)),
     objective,
     loss: loss!,
-    count: built.count && rest[0],
-    others: built.count === undefined ? rest : rest.slice(1),
+    count,
+    sums,
+    others: rest,
     shortest: blocks,
   }
 }
@@ -95,6 +101,35 @@ async function compile(trainee: Trainee, options: LossSessionOptions, training: 
 /** The runs that a batch takes. */
 function runsOf(batch: Batch, { objective, shortest }: Compiled): Readonly<Record<string, HostTensor>>[] {
   return objective.divisible ? batchParts(batch, POSITIONS_PER_PART, shortest).map((part) => part.feeds) : [batch.feeds]
+}
+
+type Results = Readonly<Record<string, HostTensor>>
+
+/** What runs add up to. */
+class Total {
+  private loss = 0
+  private count = 0
+  private readonly sums: Record<string, number>
+
+  constructor(
+    private readonly compiled: Compiled,
+    private readonly batch: Batch,
+  ) {
+    this.sums = Object.fromEntries(compiled.sums.map(([name]) => [name, 0]))
+  }
+
+  add(results: Results): void {
+    const { loss, count, sums } = this.compiled
+    const number = (name: string): number => Number(results[name]!.data[0])
+    this.loss += number(loss)
+    if (count !== undefined) this.count += number(count)
+    for (const [name, output] of sums) this.sums[name]! += number(output)
+  }
+
+  result(): LossResult {
+    const { loss, sums, batch } = this
+    return { loss, count: this.compiled.count === undefined ? batch.tokens : this.count, sums }
+  }
 }
 
 /** Only what the graph asks for: an architecture without positions takes none, a graph without dropout no seed. */
@@ -110,6 +145,8 @@ export interface LossResult {
   readonly loss: number
   /** What the loss is summed over: labelled units, or what a loss of the user's own counts. */
   readonly count: number
+  /** The objective's further sums, by name. */
+  readonly sums: Readonly<Record<string, number>>
 }
 
 export interface GradientResult extends LossResult {
@@ -129,15 +166,14 @@ export class GradientSession {
   }
 
   /**
-   * Sums over the parts of the batch, one run of the graph each.
+   * Sums over the parts of the batch, one run of the graph each; a batch without rows adds up to zeros.
    * @param dropoutSeed another number for each micro-batch of a run, see `dropoutSeedOf`
    */
   async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
-    let loss = 0
-    let count = 0
+    const total = new Total(this.compiled, batch)
     let gradient: Float32Array | undefined
     let seed = mix32(dropoutSeed)
-    const { session, inputs, loss: lossName, count: countName, others } = this.compiled
+    const { session, inputs, others } = this.compiled
     for (const run of runsOf(batch, this.compiled)) {
       const feeds = {
         ...run,
@@ -145,15 +181,14 @@ export class GradientSession {
         dropout_seed: tensor('uint32', [1], [seed]),
       }
       const results = await session.run(only(feeds, inputs))
-      loss += Number(results[lossName]!.data[0])
-      if (countName !== undefined) count += Number(results[countName]!.data[0])
+      total.add(results)
       const addend = results[others[0]!]!.data as Float32Array
       if (gradient === undefined) gradient = addend
       else for (let i = 0; i < gradient.length; i++) gradient[i]! += addend[i]!
       // Each part draws its own masks.
       seed = mix32(seed + 1)
     }
-    return { loss, count: countName === undefined ? batch.tokens : count, gradient: gradient! }
+    return { ...total.result(), gradient: gradient ?? new Float32Array(this.parameters.count) }
   }
 
   release(): Promise<void> {
@@ -178,16 +213,14 @@ export class LossSession {
 
   /** @param scores told the outputs of every run */
   async run(batch: Batch, scores?: Scores): Promise<LossResult> {
-    let loss = 0
-    let count = 0
-    const { session, inputs, loss: lossName, count: countName, others } = this.compiled
+    const total = new Total(this.compiled, batch)
+    const { session, inputs, others } = this.compiled
     for (const run of runsOf(batch, this.compiled)) {
       const results = await session.run(only({ ...run, ...Object.fromEntries(this.parameters.tensors) }, inputs))
-      loss += Number(results[lossName]!.data[0])
-      if (countName !== undefined) count += Number(results[countName]!.data[0])
+      total.add(results)
       scores?.add(Object.fromEntries(others.map((name) => [name, results[name]!])), run)
     }
-    return { loss, count: countName === undefined ? batch.tokens : count }
+    return total.result()
   }
 
   release(): Promise<void> {

@@ -215,6 +215,7 @@ class Run {
     let sum = 0
     let labelled = 0
     let tokens = 0
+    const sums: Record<string, number> = {}
     let gradient: Float32Array | undefined
     let position = state.position
     let microBatches = state.microBatches
@@ -225,6 +226,7 @@ class Run {
       const result = await sessions.gradients.run(batch, dropoutSeedOf(options.seed, microBatches++))
       sum += result.loss
       labelled += result.count
+      for (const [name, value] of Object.entries(result.sums)) sums[name] = (sums[name] ?? 0) + value
       tokens += batch.positions
       position = this.normalized(batch.next)
       epoch = batch.next.epoch
@@ -263,6 +265,7 @@ class Run {
       epoch,
       loss,
       gradNorm,
+      ...Object.fromEntries(Object.entries(sums).map(([name, value]) => [name, value / labelled])),
       learningRate,
       tokens,
       tokensPerSecond: tokens / Math.max(1e-9, (now() - started) / 1000),

@@ -1,0 +1,213 @@
+/**
+ * @file Rows of preferences: a prompt, the completion that was chosen and the one that was rejected.
+ *
+ * Prompt and completions are tokenised apart, as in examples.ts; the completions end with the end-of-text token. A pair
+ * longer than `maxLength` loses the beginning of its prompt, as much for both completions; a completion that leaves no
+ * room for one token of the prompt loses its end.
+ */
+import { InvalidDataError } from '../errors.js'
+import { IGNORED_LABEL } from '../losses/causal-lm.js'
+import type { Batch } from './batch.js'
+import { checkExampleOptions, countTargets, located, withEnd } from './examples.js'
+import { paddingToken, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
+import { integersField, messagesField, textField, type Message } from './row-shapes.js'
+import { batchOfFields, type FieldsExample, type RowTensor } from './row-tensors.js'
+import { at, type Row } from './rows.js'
+import type { Tokenizer } from './tokenizer.js'
+
+/** A pair of completions as two rows, the chosen one first. */
+interface PairExample extends FieldsExample {
+  /** Why the pair teaches nothing, if so. */
+  readonly reason: string | undefined
+}
+
+export interface PreferenceOptions {
+  /**
+   * Labels of the chosen row: `completion`, or `all` its tokens, with a mask that tells the completion's and a weight
+   * that makes the sum of the labels' losses a mean over them times the pairs.
+   */
+  readonly labels: 'completion' | 'all'
+}
+
+/** Prompt and completion of one row. */
+interface Side {
+  readonly prompt: readonly number[]
+  readonly completion: readonly number[]
+}
+
+const shapes =
+  '{"prompt", "chosen", "rejected"} as texts or as lists of messages, or {"prompt_ids", "chosen_ids", "rejected_ids"}'
+
+/** Pairs of completions for a language model. @throws InvalidOptionError if a length does not fit the model */
+export function preferenceEncoding(options: CausalLmEncodingOptions, { labels }: PreferenceOptions): RowEncoding<PairExample> {
+  checkExampleOptions(options)
+  const padTokenId = paddingToken(options)
+  return {
+    encode(row) {
+      const whole = sidesOf(row, options)
+      checkTokens(row, whole, options)
+      const sides = cut(whole, options.maxLength)
+      checkLength(row, sides, options)
+      const reason = nothingToLearn(sides)
+      const lengths = sides.map(({ prompt, completion }) => prompt.length + completion.length)
+      return {
+        rows: sides.map((side, i) => fieldsOf(side, padTokenId, labels === 'all', i === 0)),
+        once: {},
+        length: Math.max(...lengths),
+        positions: lengths.reduce((a, b) => a + b),
+        tokens: reason === undefined ? 1 : 0,
+        truncated: sides.some((_, i) => lengths[i]! < whole[i]!.prompt.length + whole[i]!.completion.length),
+        reason,
+      }
+    },
+    lengthOf: (example) => example.length,
+    capacity: undefined,
+    batch(rows) {
+      const batch = batchOfFields(rows.flat())
+      return { ...(labels === 'all' ? weighted(batch) : batch), group: 2 }
+    },
+    emptyReason: ({ reason }) => reason ?? '',
+  }
+}
+
+const fieldNames = {
+  text: { prompt: 'prompt', chosen: 'chosen', rejected: 'rejected' },
+  tokens: { prompt: 'prompt_ids', chosen: 'chosen_ids', rejected: 'rejected_ids' },
+} as const
+
+function sidesOf(row: Row, { tokenizer }: CausalLmEncodingOptions): [Side, Side] {
+  const has = (field: string): boolean => row.value[field] !== undefined && row.value[field] !== null
+  const tokenised = Object.values(fieldNames.tokens).some(has)
+  const names = fieldNames[tokenised ? 'tokens' : 'text']
+  const chat = !tokenised && Array.isArray(row.value[names.chosen]) && Array.isArray(row.value[names.rejected])
+  // Dialogues may bring their prompt themselves.
+  const missing = (chat ? [names.chosen, names.rejected] : Object.values(names)).filter((name) => !has(name))
+  if (missing.length > 0) {
+    const found = Object.keys(row.value).map((key) => `"${key}"`)
+    throw new InvalidDataError(
+      `${at(row)}: ${missing.map((name) => `"${name}"`).join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing; found ${found.join(', ') || 'no field'}; expected ${shapes}.`,
+    )
+  }
+  if (tokenised) {
+    const prompt = integersField(row, names.prompt)
+    return [
+      { prompt, completion: integersField(row, names.chosen) },
+      { prompt, completion: integersField(row, names.rejected) },
+    ]
+  }
+  if (tokenizer === undefined)
+    throw new InvalidDataError(
+      `${at(row)}: the row is text, but the model's folder has no tokenizer.json; add the tokenizer's files to it, or give tokenised rows ({"prompt_ids", "chosen_ids", "rejected_ids"}).`,
+    )
+  return chat ? chatSides(row, tokenizer) : textSides(row, tokenizer)
+}
+
+function textSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
+  const { prompt, chosen, rejected } = fieldNames.text
+  const list = [prompt, chosen, rejected].find((field) => Array.isArray(row.value[field]))
+  if (list !== undefined)
+    throw new InvalidDataError(
+      `${at(row)}: "${list}" is a list of messages; "prompt", "chosen" and "rejected" must all be text or all be lists.`,
+    )
+  const ids = tokenizer.encodePrompt(textField(row, prompt))
+  const side = (field: string): Side => {
+    const text = textField(row, field)
+    // An end-of-text token alone is no answer.
+    const completion = text === '' ? [] : withEnd(tokenizer.encode(text, { addSpecialTokens: false }), tokenizer)
+    return { prompt: ids, completion }
+  }
+  return [side(chosen), side(rejected)]
+}
+
+function chatSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
+  const { prompt, chosen, rejected } = fieldNames.text
+  const dialogues = [messagesField(row, chosen), messagesField(row, rejected)] as const
+  const given = Array.isArray(row.value[prompt])
+  const before = given ? messagesField(row, prompt) : sharedTurns(row, dialogues)
+  const side = (messages: readonly Message[]): Side =>
+    located(row, () => {
+      const { ids, learn } = tokenizer.encodeChatCompletion(before, given ? messages : messages.slice(before.length))
+      const start = learn[0]?.start ?? ids.length
+      return { prompt: ids.slice(0, start), completion: ids.slice(start) }
+    })
+  return [side(dialogues[0]), side(dialogues[1])]
+}
+
+/** The turns that both dialogues begin with, where they bring their prompt themselves; each has one of its own after them. */
+function sharedTurns(row: Row, [chosen, rejected]: readonly [readonly Message[], readonly Message[]]): readonly Message[] {
+  const same = (i: number): boolean => JSON.stringify(chosen[i]) === JSON.stringify(rejected[i])
+  const most = Math.min(chosen.length, rejected.length) - 1
+  let count = 0
+  while (count < most && same(count)) count++
+  if (count === 0)
+    throw new InvalidDataError(
+      `${at(row)}: "chosen" and "rejected" begin with different turns, so they share no prompt; give "prompt" as a list of messages.`,
+    )
+  return chosen.slice(0, count)
+}
+
+/** Both sides within `maxLength`: see the head of the file. */
+function cut(sides: readonly [Side, Side], maxLength = Infinity): [Side, Side] {
+  const longest = Math.max(...sides.map(({ prompt, completion }) => prompt.length + completion.length))
+  const drop = Math.max(0, longest - maxLength)
+  const side = ({ prompt, completion }: Side): Side => {
+    const kept = prompt.slice(Math.min(drop, Math.max(0, prompt.length - 1)))
+    return { prompt: kept, completion: completion.slice(0, maxLength - kept.length) }
+  }
+  return [side(sides[0]), side(sides[1])]
+}
+
+function checkTokens(row: Row, sides: readonly Side[], { vocabularySize, tokenizer }: CausalLmEncodingOptions): void {
+  for (const { prompt, completion } of sides)
+    for (const id of [...prompt, ...completion])
+      if (id < 0 || id >= vocabularySize)
+        throw new InvalidDataError(
+          `${at(row)}: token id ${id} is outside the model's vocabulary of ${vocabularySize} (0 to ${vocabularySize - 1}); the ${tokenizer === undefined ? 'row' : 'row or its tokenizer'} belongs to another model.`,
+        )
+}
+
+function checkLength(row: Row, sides: readonly Side[], { maxPositions }: CausalLmEncodingOptions): void {
+  sides.forEach(({ prompt, completion }, i) => {
+    const length = prompt.length + completion.length
+    if (length > maxPositions)
+      throw new InvalidDataError(
+        `${at(row)}: prompt and "${i === 0 ? 'chosen' : 'rejected'}" have ${length} tokens, but the model has only ${maxPositions} positions; set maxLength (--max-length) to at most ${maxPositions} to cut longer rows, or shorten the row.`,
+      )
+  })
+}
+
+function nothingToLearn([chosen, rejected]: readonly [Side, Side]): string | undefined {
+  for (const [name, side] of Object.entries({ chosen, rejected })) {
+    if (side.completion.length === 0) return `"${name}" is empty; give an answer of at least one token`
+    if (side.prompt.length === 0 && side.completion.length === 1)
+      return `"${name}" is a single token without a prompt, which nothing predicts; give a prompt`
+  }
+  const same = chosen.completion.length === rejected.completion.length && chosen.completion.every((id, i) => id === rejected.completion[i]) // prettier-ignore
+  return same ? '"chosen" and "rejected" are the same, so none is preferred; give two different answers' : undefined
+}
+
+/** One row of the batch. */
+function fieldsOf({ prompt, completion }: Side, padTokenId: number, mask: boolean, chosen: boolean): Record<string, RowTensor> {
+  const ids = [...prompt, ...completion]
+  const field = (values: readonly number[], pad: number): RowTensor => ({ dtype: 'int64', shape: [ids.length], values, pad })
+  const learned = ids.map((id, i) => (i >= prompt.length || (mask && chosen) ? id : IGNORED_LABEL))
+  return {
+    input_ids: field(ids, padTokenId),
+    attention_mask: field(ids.map(() => 1), 0), // prettier-ignore
+    position_ids: field(ids.map((_, i) => i), 0), // prettier-ignore
+    labels: field(learned, IGNORED_LABEL),
+    ...(mask && {
+      completion_mask: { ...field(ids.map((_, i) => Number(i >= prompt.length)), 0), dtype: 'float32' }, // prettier-ignore
+      nll_weight: { dtype: 'float32', shape: [], values: [chosen ? countTargets(learned) : 0] },
+    }),
+  }
+}
+
+/** The tokens that were counted for each chosen row, 0 for the others, become the weight of each of them. */
+function weighted(batch: Batch): Batch {
+  const counted = batch.feeds['nll_weight']!
+  const counts = counted.data as Float32Array
+  const total = counts.reduce((a, b) => a + b, 0)
+  const data = counts.map((count) => (count > 0 ? batch.examples / total : 0))
+  return { ...batch, feeds: { ...batch.feeds, nll_weight: { ...counted, data } } }
+}

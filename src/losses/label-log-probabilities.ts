@@ -1,0 +1,122 @@
+/** @file Log-probabilities that a language model gives the next labels: in chunks, on labelled positions alone. */
+import { InvalidModelError } from '../errors.js'
+import type { GraphBuilder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
+import { planParts, splitParts } from '../graph/parts.js'
+import { int, type Node, type Value } from '../graph/types.js'
+
+/** Label of positions that do not count, as in transformers. */
+export const IGNORED_LABEL = -100
+
+/** The head of a language model, and how its logits are to be computed. */
+export interface HeadOptions {
+  /** Input of the head, [batch*sequence, hidden]. */
+  readonly hidden: Value
+  /** [batch, sequence, vocabulary], computed from `hidden` alone. */
+  readonly logits: Value
+  /** In how many chunks of rows the head and the loss are computed; memory falls, products stay as they are. */
+  readonly chunks: number
+}
+
+/** Where labels count. */
+export interface LabelledPositions {
+  /** The labels without the first of each row, int64 [batch, next]: position t predicts label t+1, as in transformers. */
+  readonly next: Value
+  /** Row and position of each that is not -100, int64 [labelled, 2]. */
+  readonly positions: Value
+  /** int64 [labelled]. */
+  readonly targets: Value
+}
+
+/** [batch, sequence] without the first of each row, [batch, next]. */
+export const withoutFirst = (b: GraphBuilder, x: Value): Value =>
+  b.emit('Slice', [x, b.int64s([1]), b.int64s([2 ** 31 - 1]), b.int64s([1])], {}, { shapes: [['batch', 'next']] })
+
+/** @param labels int64 [batch, sequence], not shifted */
+export function labelledPositions(b: GraphBuilder, labels: Value): LabelledPositions {
+  const next = withoutFirst(b, labels)
+  const positions = b.transpose(
+    b.emit('NonZero', [b.not(b.equal(next, IGNORED_LABEL))], {}, { shapes: [[2, 'labelled']] }),
+    [1, 0],
+  )
+  return { next, positions, targets: b.emit('GatherND', [next, positions]) }
+}
+
+/**
+ * log softmax(logits)[next label] of every labelled position, one value [labelled of the chunk, 1] for each chunk.
+ *
+ * Only rows that have a label reach the head at all, which for completion-only training saves most of the largest product
+ * of a small model; and they reach it in chunks, so that no [tokens, vocabulary] array is ever whole.
+ * @throws InvalidModelError if the logits are not computed from the hidden states, row by row
+ */
+export function labelLogProbabilities(
+  b: GraphBuilder,
+  { positions, targets }: LabelledPositions,
+  { hidden, logits, chunks }: HeadOptions,
+): Value[] {
+  if (hidden.shape?.length !== 2) throw new InvalidModelError(`the input of the head must be a matrix, "${hidden.name}" is not`)
+  const head = headNodes(b.graph, hidden, logits)
+  // Whatever the head reads that has a row for each position, such as a dropout mask, loses the same rows.
+  const perRow = [hidden, ...rowInputs(b.graph, head, hidden)]
+  const rows = perRow.map((value) => b.emit('GatherND', [byPosition(b, value), positions])) // [labelled, …]
+  return chunkRows(b, [targets, ...rows], chunks).map(([labelsOfChunk, ...rowsOfChunk]) => {
+    const scores = applyNodes(b, head, new Map(perRow.map((value, i) => [value.name, rowsOfChunk[i]!])))
+    const logProbabilities = b.emit('LogSoftmax', [scores], { axis: int(-1) })
+    return b.emit('GatherElements', [logProbabilities, b.unsqueeze(labelsOfChunk!, [1])], { axis: int(1) })
+  })
+}
+
+/** The given tensors cut along their first axis into `count` parts: [[a₀, b₀], [a₁, b₁], …]. */
+function chunkRows(b: GraphBuilder, tensors: readonly Value[], count: number): Value[][] {
+  if (count === 1) return [[...tensors]]
+  const parts = planParts(b, 'labelled', b.emit('Shape', [tensors[0]!], { start: int(0), end: int(1) }), count)
+  const cut = tensors.map((t) => splitParts(b, t, 0, parts))
+  return Array.from({ length: count }, (_, k) => cut.map((chunks) => chunks[k]!))
+}
+
+/** Nodes that compute the logits from the hidden states, without the closing reshape to [batch, sequence, …]. */
+function headNodes(graph: Graph, hidden: Value, logits: Value): Node[] {
+  const producers = graph.producers()
+  const last = producers.get(logits.name)
+  const end = last?.op === 'Reshape' ? last.inputs[0]! : logits.name
+  const dependent = new Set([hidden.name])
+  for (const node of graph.nodes) if (node.inputs.some((i) => dependent.has(i))) node.outputs.forEach((o) => dependent.add(o))
+  const needed = new Set([end])
+  const nodes: Node[] = []
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i]!
+    if (!node.outputs.some((o) => o !== hidden.name && needed.has(o) && dependent.has(o))) continue
+    nodes.push(node)
+    for (const input of node.inputs) needed.add(input)
+  }
+  if (nodes.length === 0 || !needed.has(hidden.name))
+    throw new InvalidModelError(`the logits "${logits.name}" are not computed from the hidden states "${hidden.name}"`)
+  return nodes.reverse()
+}
+
+/** [batch*sequence, …] to [batch, sequence, …]. */
+const byPosition = (b: GraphBuilder, value: Value): Value => b.reshape(value, ['batch', 'sequence', ...value.shape!.slice(1)])
+
+/** Values that the head reads beside the hidden states, not computed from them, with as many rows. */
+function rowInputs(graph: Graph, head: readonly Node[], hidden: Value): Value[] {
+  const computed = new Set(head.flatMap((node) => node.outputs))
+  const names = new Set(
+    head.flatMap((node) => node.inputs).filter((name) => name !== '' && name !== hidden.name && !computed.has(name)),
+  )
+  return [...names]
+    .map((name) => graph.value(name))
+    .filter(({ shape }) => typeof shape?.[0] === 'string' && shape[0] === hidden.shape?.[0])
+}
+
+/** Emits copies of `nodes` that read other values in place of some; gives the copy of the last output. */
+function applyNodes(b: GraphBuilder, nodes: readonly Node[], replaced: ReadonlyMap<string, Value>): Value {
+  const copies = new Map(replaced)
+  let result: Value | undefined
+  for (const node of nodes) {
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : (copies.get(name) ?? b.graph.value(name))))
+    const outputs = b.emitAll(node.op, inputs, node.attributes, { domain: node.domain, outputs: node.outputs.length })
+    outputs.forEach((output, i) => copies.set(node.outputs[i]!, output))
+    result = outputs[0]!
+  }
+  return result!
+}
