@@ -1,6 +1,6 @@
 /** @file Opening the model and the adapter that a command names, with what people want to see meanwhile. */
 import type * as Library from '../index.js'
-import type { Adapter, HubOptions, Model } from '../index.js'
+import type { Adapter, HubOptions, Model, TaskOption } from '../index.js'
 import type { BaseScheme } from '../quantize/index.js'
 import type { Device } from '../runtime/runtime.js'
 import { defined, type Output } from './flags.js'
@@ -16,6 +16,9 @@ export interface SourceFlags {
   readonly threads: number | undefined
   /** Of the commands that run the model. */
   readonly base?: string | undefined
+  /** Of an .onnx file. */
+  readonly task?: string | undefined
+  readonly output?: string | undefined
 }
 
 /** Shows downloads and warnings of the hub. */
@@ -29,12 +32,15 @@ export const hubOptions = (output: Output): HubOptions => ({
     ),
 })
 
-export async function openModel({ model, device, threads, base }: SourceFlags, output: Output): Promise<Model> {
+export async function openModel(
+  { model, device, threads, base, task, output: read }: SourceFlags,
+  output: Output,
+): Promise<Model> {
   const { loadModel } = await library()
   return loadModel(model, {
     ...hubOptions(output),
     device: device as Device,
-    ...defined({ threads, base: base as BaseScheme | undefined }),
+    ...defined({ threads, base: base as BaseScheme | undefined, task: task as TaskOption | undefined, output: read }),
   })
 }
 

@@ -9,11 +9,11 @@ import { CONFIG_FILE, readAdapterFolder, tensorsFile } from '../formats/peft.js'
 import { TORCH_FILE } from '../formats/loralib-format.js'
 import { readSafetensorsHeader } from '../formats/safetensors.js'
 import type { Module } from '../graph/module.js'
-import { elementCount, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
-import { decodeModel } from '../onnx/decode.js'
+import { elementCount, type HostTensor } from '../graph/types.js'
 import type { Environment } from './environment.js'
 import { inspectAdapterFile, inspectTorch, type AdapterFileInspection } from './inspect-torch.js'
 import { Model } from './model.js'
+import { inspectOnnx } from './onnx/inspect.js'
 
 /** A layer that can be adapted. */
 export interface InspectedModule {
@@ -24,6 +24,8 @@ export interface InspectedModule {
   readonly shape: readonly number[]
   /** Parameters of the weight. */
   readonly parameters: number
+  /** What is special about adapting it. */
+  readonly notes?: readonly string[]
 }
 
 export interface InspectedTarget {
@@ -73,9 +75,11 @@ export interface FileInspection {
   readonly parameters: number
   readonly bytes: number
   readonly tensors: number
-  /** Metadata of a safetensors file; operator sets of an ONNX file; the container of a torch file. */
+  /** Metadata of a safetensors file; operator sets, inputs, outputs and task of an ONNX file; the container of a torch file. */
   readonly metadata: Readonly<Record<string, string>>
   readonly modules: readonly InspectedModule[]
+  /** Nodes of an ONNX file that cannot be trained through, and what to do about each. */
+  readonly unsupported?: readonly string[]
 }
 
 export type Inspection = ModelInspection | AdapterInspection | AdapterFileInspection | FileInspection
@@ -95,7 +99,7 @@ export async function inspect(path: string, environment: Environment): Promise<I
   }
   if (!(await files.exists(path))) throw new InvalidModelError(`"${path}" does not exist`)
   if (path.endsWith('.safetensors')) return (await inspectAdapterFile(path, environment)) ?? inspectSafetensors(path, environment)
-  if (path.endsWith('.onnx')) return inspectOnnx(path, environment)
+  if (path.endsWith('.onnx')) return inspectOnnx(path, files)
   const adapter = await inspectAdapterFile(path, environment)
   if (adapter !== undefined) return adapter
   if (TORCH_FILE.test(path)) return inspectTorch(path, environment)
@@ -214,37 +218,5 @@ async function inspectSafetensors(path: string, { files }: Environment): Promise
       shape,
       parameters: elementCount(shape),
     })),
-  }
-}
-
-/** Operators whose second input is a weight that LoRA can stand beside. */
-const WEIGHTED = new Set(['MatMul', 'Gemm', 'Conv'])
-
-async function inspectOnnx(path: string, { files }: Environment): Promise<FileInspection> {
-  const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '.'
-  const graph = decodeModel(await files.read(path), { folder, source: path })
-  const constants = new Map<string, Initializer>(graph.initializers)
-  for (const { op, outputs, attributes } of graph.nodes) {
-    const value = attributes['value']
-    if (op === 'Constant' && value?.type === 'tensor') constants.set(outputs[0]!, value.value)
-  }
-  const modules = new Map<string, InspectedModule>()
-  for (const { op, inputs } of graph.nodes) {
-    const weight = inputs[1] === undefined ? undefined : constants.get(inputs[1])
-    if (!WEIGHTED.has(op) || weight === undefined || weight.shape.length < 2) continue
-    modules.set(inputs[1]!, { name: inputs[1]!, kind: op, shape: weight.shape, parameters: elementCount(weight.shape) })
-  }
-  const inside = await files.size(path)
-  const external = [...constants.values()].reduce((sum, t) => sum + (isFileTensor(t) ? t.file.length : 0), 0)
-  return {
-    kind: 'onnx',
-    path,
-    parameters: [...constants.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0),
-    bytes: inside + external,
-    tensors: constants.size,
-    metadata: Object.fromEntries(
-      [...graph.opsets].map(([domain, version]) => [domain === '' ? 'ai.onnx' : domain, String(version)]),
-    ),
-    modules: [...modules.values()],
   }
 }

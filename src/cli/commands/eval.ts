@@ -10,7 +10,7 @@ export const evalCommand = defineCommand({
   description:
     'The loss is the mean over all tokens with a label, in nats (rows or images where the model has one label for each), weighted over batches; the batch size changes speed and memory, not the result.',
   flags: {
-    model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+    model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
     ...baseFlag,
     adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
     data: { type: 'texts', value: 'FILE…', required: true, help: 'Rows: JSONL, CSV, TSV or Parquet.' },
@@ -27,7 +27,7 @@ export const evalCommand = defineCommand({
   prints:
     '`{"loss":…,"perplexity":…,"tokens":…}` of a language model; `tokens` counts those with a label. Of others the metrics of the task and the number of `examples`: ' +
     '`{"loss":…,"accuracy":…,"f1":…,"macroF1":…,"matthews":…,"examples":…}` of classes (`f1` of class 1 where there are two), `accuracy`, `f1` and `macroF1` of several labels, ' +
-    '`pearson` and `spearman` of regression and scored pairs, `accuracy` and entity `precision`, `recall`, `f1` (or `macroF1`) of tokens, `exactMatch` and `f1` of answers.',
+    '`pearson` and `spearman` of regression and scored pairs, `accuracy` and entity `precision`, `recall`, `f1` (or `macroF1`) of tokens, `exactMatch` and `f1` of answers, `rewardAccuracy` and `rewardMargin` of preferences.',
   async run(values, { output }) {
     const { evaluate } = await library()
     const subject = await openSubject(values, output)

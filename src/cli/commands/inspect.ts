@@ -52,6 +52,7 @@ function facts(found: Inspection): [string, string][] {
         ['parameters', count(found.parameters)],
         ['size', megabytes(found.bytes)],
         ...Object.entries(found.metadata),
+        ...(found.unsupported ?? []).map((node): [string, string] => ['not supported', node]),
       ]
   }
 }
@@ -78,9 +79,13 @@ function modules(found: Inspection): string[] {
       found.modules.map((m) => [m.name, String(m.r), count(m.inFeatures), count(m.outFeatures), count(m.parameters)]),
       [1, 2, 3, 4],
     )
+  const noted = found.modules.some((m) => m.notes !== undefined)
   return table(
-    ['module', 'kind', 'shape', 'parameters'],
-    found.modules.map((m) => [m.name, m.kind, m.shape.join(' × '), count(m.parameters)]),
+    ['module', 'kind', 'shape', 'parameters', ...(noted ? ['note'] : [])],
+    found.modules.map((m) => [
+      ...[m.name, m.kind, m.shape.join(' × '), count(m.parameters)],
+      ...(noted ? [(m.notes ?? []).join('; ')] : []),
+    ]),
     [3],
   )
 }

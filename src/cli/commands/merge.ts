@@ -1,6 +1,7 @@
 /** @file `lowrank merge`. */
-import { defineCommand } from '../flags.js'
+import { defineCommand, defined } from '../flags.js'
 import { count, digits } from '../format.js'
+import { combinationFlags, combined } from '../combination.js'
 import { library, openAdapter, openModel } from '../sources.js'
 
 export const mergeCommand = defineCommand({
@@ -9,25 +10,35 @@ export const mergeCommand = defineCommand({
   description:
     'The merged model costs nothing extra to run. Shards, names and element types are those of the source, unless it is written as ONNX; W + s·B·A is computed in float32. The source is never changed, and merging into its folder is refused.',
   flags: {
-    model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+    model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
     adapter: { type: 'texts', value: 'DIR…', required: true, help: 'Adapter folder (PEFT) or hub id. Several are added up.' },
-    weights: { type: 'text', value: 'X,X', notYet: 'all', help: 'Weight of each adapter.' },
-    out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write the merged model to.' },
+    ...combinationFlags,
+    out: {
+      type: 'text',
+      value: 'DIR',
+      required: true,
+      help: 'Folder to write the merged model to; of an .onnx file also a name that ends in .onnx.',
+    },
     format: {
       type: 'text',
       choices: ['safetensors', 'onnx'],
-      default: 'safetensors',
-      help: 'What to write; onnx as lowrank export does.',
+      help: 'What to write; onnx as lowrank export does. A folder is written as safetensors unless said, an .onnx file always as one.',
     },
   },
-  examples: ['lowrank merge --model SmolLM2-135M --adapter out --out merged'],
+  examples: [
+    'lowrank merge --model SmolLM2-135M --adapter out --out merged',
+    'lowrank merge --model SmolLM2-135M --adapter poet --adapter lawyer --weights 0.7,0.3 --combination ties --density 0.5 --out merged',
+  ],
   prints: '`{"out":…,"mergedModules":N,"maxAbsDelta":…}`; `maxAbsDelta` is the largest change of a weight.',
   async run(values, { output }) {
     const { merge } = await library()
     const model = await openModel(values, output)
     const adapters = []
     for (const path of values.adapter) adapters.push(await openAdapter(model, path, output))
-    const result = await merge(adapters).save(values.out, { format: values.format as 'safetensors' | 'onnx' })
+    const result = await merge(await combined(adapters, values)).save(
+      values.out,
+      defined({ format: values.format as 'safetensors' | 'onnx' | undefined }),
+    )
     if (output.json) output.printJson(result)
     else
       output.print(

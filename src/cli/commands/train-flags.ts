@@ -1,5 +1,5 @@
 /** @file The flags of `lowrank train`. */
-import type { ObjectiveOptions } from '../../index.js'
+import type { ObjectiveOptions, TaskOption } from '../../index.js'
 import { defined, type Flags, type Values } from '../flags.js'
 
 /** How the frozen weights are held, for the commands that run a model. */
@@ -25,8 +25,38 @@ export const initialisations: Readonly<Record<string, boolean | string>> = {
 
 const laterInitialisations = ['eva', 'corda', 'loftq', 'lora_ga']
 
+/** `taskOptions` of the library, which help must not load. */
+const taskChoices = [
+  ...['causal-lm', 'sequence-classification', 'token-classification', 'question-answering', 'image-classification'],
+  ...['feature-extraction', 'classification', 'regression'],
+] as const satisfies readonly TaskOption[]
+
 /** Flags that say what is learned, of `train` and `eval`. */
 export const objectiveFlags = {
+  objective: {
+    type: 'text',
+    choices: ['sft', 'dpo', 'orpo'],
+    help: 'What a language model learns: the next token (sft, unless said), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference.',
+  },
+  beta: {
+    type: 'number',
+    value: 'X',
+    min: 0,
+    help: 'Of dpo how far the adapter may leave the base model, of orpo the weight of the odds ratio; 0.1 unless said.',
+  },
+  'label-smoothing': {
+    type: 'number',
+    value: 'X',
+    min: 0,
+    help: 'Of dpo: share of pairs that may be labelled wrongly, below 0.5; 0 unless said.',
+  },
+  'loss-type': { type: 'text', choices: ['sigmoid', 'ipo', 'hinge'], help: 'Of dpo: its loss; sigmoid unless said.' },
+  task: {
+    type: 'text',
+    choices: taskChoices,
+    help: 'What an .onnx file is for; told by config.json or by its inputs and outputs unless said. classification and regression are of rows of any kind.',
+  },
+  output: { type: 'text', value: 'NAME', help: 'Output of an .onnx file that the loss reads, where it has several.' },
   loss: {
     type: 'text',
     value: 'cosine | contrastive | output:NAME',
@@ -52,10 +82,18 @@ export const objectiveFlags = {
 
 /** The options that the objective's flags give. */
 export const objectiveOptions = (values: Values<typeof objectiveFlags>): ObjectiveOptions =>
-  defined({ loss: values.loss, pooling: values.pooling, problemType: values['problem-type'] }) as ObjectiveOptions
+  defined({
+    objective: values.objective,
+    beta: values.beta,
+    labelSmoothing: values['label-smoothing'],
+    lossType: values['loss-type'],
+    loss: values.loss,
+    pooling: values.pooling,
+    problemType: values['problem-type'],
+  }) as ObjectiveOptions
 
 export const trainFlags = {
-  model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+  model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
   data: { type: 'texts', value: 'FILE…', required: true, help: 'Rows to train on: JSONL, CSV, TSV or Parquet.' },
   out: { type: 'text', value: 'DIR', required: true, help: 'Folder for the adapter, checkpoints, log and report.' },
   adapter: { type: 'text', value: 'DIR', help: 'Go on training this adapter (PEFT folder or hub id) in place of a new one.' },
