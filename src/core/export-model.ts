@@ -79,6 +79,11 @@ export async function exportModel(
     maxAbsDelta = Math.max(maxAbsDelta, size)
   })
   const graph = exportedGraph(model, standIns(sources), parts, maxPositions)
+  const isShorter = maxPositions < model.maxPositions
+  if (isShorter && !graph.initializers.has('rope_cos'))
+    throw new InvalidOptionError(
+      `"maxPositions" shortens tables of rotary angles, which "${model.path}" has none of: its positions are weights`,
+    )
   // A damaged tokenizer is found here, and not after gigabytes have been written.
   const tokenizer = await model.tokenizer()
   const { files: written, bytes } = await writeOnnxFolder(files, {
@@ -86,7 +91,8 @@ export async function exportModel(
     out,
     graph,
     sources: new Map([...sources].filter(([name]) => graph.initializers.has(name))),
-    config: { ...model.config.json, ...(maxPositions < model.maxPositions && { max_position_embeddings: maxPositions }) },
+    config: model.config.json,
+    ...(isShorter && { maxPositions }),
     dtype,
     addsBos: model.task.name === 'causal-lm' && (tokenizer?.prefix.length ?? 0) > 0,
     ...(more && { more }),

@@ -17,6 +17,8 @@ export interface OnnxFolder extends OnnxFileOptions {
   readonly graph: Graph
   readonly config: Readonly<Record<string, Json>>
   readonly dtype: ExportDType
+  /** Positions that the graph serves, where they are fewer than config.json says. */
+  readonly maxPositions?: number
   /** Texts begin with the tokenizer's own first token. */
   readonly addsBos?: boolean
   /** Further files, by their paths in the folder. */
@@ -42,7 +44,7 @@ export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise
   for (const [path, bytes] of more) await files.write(`${out}/${path}`, bytes)
   await copySmallFiles(files, source, out)
   if (tokenizerConfig !== undefined) await files.write(`${out}/tokenizer_config.json`, tokenizerConfig)
-  await files.write(`${out}/config.json`, `${JSON.stringify(exportedConfig(folder.config, name, dtype, written), null, 2)}\n`)
+  await files.write(`${out}/config.json`, `${JSON.stringify(exportedConfig(folder, name, written), null, 2)}\n`)
   return { ...written, files: written.files.map((file) => `onnx/${file}`) }
 }
 
@@ -64,18 +66,16 @@ async function tellTokenizerConfig(files: Files, { source, addsBos }: OnnxFolder
  * that such models have alone.
  */
 function exportedConfig(
-  config: Readonly<Record<string, Json>>,
+  { config, dtype, maxPositions }: OnnxFolder,
   name: string,
-  dtype: ExportDType,
   { dataFiles }: OnnxFile,
 ): Record<string, Json> {
   const text = config['model_type'] === 'gemma3' ? (config['text_config'] as Record<string, Json>) : undefined
   const own = text === undefined ? config : { ...text, model_type: 'gemma3_text', architectures: ['Gemma3ForCausalLM'] }
-  const told = own['transformers.js_config'] as Record<string, Json> | undefined
   return {
     ...own,
+    ...(maxPositions !== undefined && { max_position_embeddings: maxPositions }),
     'transformers.js_config': {
-      ...told,
       // Where none is told, pages ask for a file with weights in 8 bits.
       dtype,
       ...(dataFiles > 0 && { use_external_data_format: { [name]: dataFiles } }),

@@ -15,9 +15,10 @@ import {
   Model,
   type Adapter,
 } from '../../src/index.js'
-import { encodeSafetensors } from '../../src/formats/safetensors.js'
+import { encodeSafetensors, loadTensor, readSafetensorsHeader } from '../../src/formats/safetensors.js'
 import type { HostTensor } from '../../src/graph/types.js'
 import { nodeFiles } from '../../src/io/node-files.js'
+import type { Json } from '../../src/models/config-reader.js'
 import { golden, runCli } from '../cli/run-cli.js'
 import { llamaConfig, temporaryFolder, testEnvironment, tinyModel, writeModel } from '../support/training.js'
 
@@ -62,6 +63,33 @@ describe('an export', () => {
     const [short, long] = [await exportOnnx(model, out, { maxPositions: 5 }), await exportOnnx(model, join(scratch, 'long'))]
     expect(short.bytes).toBeLessThan(long.bytes)
     expect(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))).toMatchObject({ max_position_embeddings: 5 })
+  })
+
+  it('refuses fewer positions of a model whose positions are weights', async () => {
+    const bert = await loadModel(join(golden, 'bert/model'))
+    await expect(exportOnnx(bert, join(scratch, 'bert'), { maxPositions: 5 })).rejects.toThrow(/its positions are weights/)
+  })
+
+  it('writes the text part of a Gemma 3 that also sees under a type of its own', async () => {
+    const folder = join(scratch, 'gemma3')
+    mkdirSync(folder)
+    const read = (name: string): Record<string, Json> => JSON.parse(readFileSync(join(golden, 'gemma3/model', name), 'utf8')) as Record<string, Json> // prettier-ignore
+    const text = read('config.json')
+    const { tensors } = await readSafetensorsHeader(nodeFiles(), join(golden, 'gemma3/model/model.safetensors'))
+    const weights = new Map<string, HostTensor>()
+    for (const [name, tensor] of tensors)
+      weights.set(name.replace(/^model\./, 'model.language_model.'), await loadTensor(nodeFiles(), tensor))
+    const config = { model_type: 'gemma3', architectures: ['Gemma3ForConditionalGeneration'], text_config: text }
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
+    writeFileSync(join(folder, 'model.safetensors'), encodeSafetensors(weights))
+    await exportOnnx(await loadModel(folder), join(scratch, 'gemma3-out'))
+    const told = JSON.parse(readFileSync(join(scratch, 'gemma3-out/config.json'), 'utf8')) as Record<string, Json>
+    expect(told).toEqual({
+      ...text,
+      model_type: 'gemma3_text',
+      architectures: ['Gemma3ForCausalLM'],
+      'transformers.js_config': { dtype: 'fp32' },
+    })
   })
 
   it('refuses values that float16 cannot hold, naming the weight, and leaves no model', async () => {
