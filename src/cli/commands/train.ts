@@ -96,6 +96,7 @@ export const trainCommand = defineCommand({
     'The base model is never changed. The same seed gives the same run on the same device and thread count. ' +
     'Ctrl-C ends the run after the current step with a checkpoint; the same command with --resume continues bit for bit. ' +
     'Rows: {"text"}, {"prompt","completion"} (loss on the completion), {"messages"} (chat template, loss on assistant turns), {"instruction","input","output"}, or tokenised {"input_ids","labels"}. ' +
+    'With --objective dpo or orpo rows are preferences, {"prompt","chosen","rejected"}. ' +
     'Models with a head take rows of their task: {"text","label"}, {"text","text_pair","label"}, {"tokens","labels"}, {"question","context","start_positions","end_positions"}, {"pixel_values","label"}.',
   configFile: true,
   flags: trainFlags,
@@ -106,7 +107,7 @@ export const trainCommand = defineCommand({
   ],
   prints:
     '`{"event":"start",…}`, then `{"event":"step","step":1,"epoch":0,"loss":…,"gradNorm":…,"learningRate":…,"tokens":…,"tokensPerSecond":…}` for each step, ' +
-    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model), `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
+    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model; preferences add `rewardAccuracy` and `rewardMargin` to steps and evaluations), `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
     '`{"event":"done","steps":…,"loss":…,"trainableParameters":…,"totalParameters":…,"peakMemoryBytes":…,…}`. ' +
     '`loss` of a step is that of its batch before the update; `gradNorm` is the global norm before clipping.',
   async run(values, context) {
