@@ -10,6 +10,7 @@ export const rooms = [
     'graph',
     'onnx',
     'runtime',
+    'distributed',
     'autodiff',
     'lower',
     'quantize',

@@ -7,10 +7,14 @@ import { Parameters } from '../core/parameters.js'
 import { openDataset, openEncodedDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
 import type { Example } from '../data/examples.js'
 import { openRows, type Row } from '../data/rows.js'
+import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import { sumOfShards } from './distributed.js'
 import type { Objective } from './objective.js'
 import { objectiveFor, type ObjectiveOptions } from './objectives/index.js'
 import { lossOptions, LossSession } from './session.js'
+import { batchShard } from './shard.js'
+import { SharedScores } from './shared-scores.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 
 export interface EvaluateOptions extends ObjectiveOptions {
@@ -173,21 +177,30 @@ export async function openTaskDataset(
   return openEncodedDataset(model.environment.files, pathsOf(data), encoding, emptyRowOptions(options))
 }
 
-/** Mean over all batches, in file order, weighted by what the loss counts. */
-export async function evaluateDataset(session: LossSession, dataset: Dataset, batchSize: number): Promise<Evaluation> {
+/**
+ * Mean over all batches, in file order, weighted by what the loss counts.
+ * @param communicator the processes that share the rows and all get the result; each sees `batchSize` rows at a time
+ */
+export async function evaluateDataset(
+  session: LossSession,
+  dataset: Dataset,
+  batchSize: number,
+  communicator: Communicator = soloCommunicator,
+): Promise<Evaluation> {
   const { objective } = session
   const scores = objective.scores()
-  let sum = 0
-  let count = 0
+  const shared = communicator.size > 1 ? new SharedScores() : undefined
   let examples = 0
-  const sums: Record<string, number> = {}
-  for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 })) {
-    const result = await session.run(batch, scores)
-    sum += result.loss
-    count += result.count
+  const here = { loss: 0, count: 0, sums: {} as Record<string, number> }
+  for await (const batch of dataset.batches({ batchSize: batchSize * communicator.size, shuffle: false, seed: 0, epochs: 1 })) {
+    const result = await session.run(batchShard(batch, communicator), shared ?? scores)
+    here.loss += result.loss
+    here.count += result.count
     examples += batch.examples
-    for (const [name, value] of Object.entries(result.sums)) sums[name] = (sums[name] ?? 0) + value
+    for (const [name, value] of Object.entries(result.sums)) here.sums[name] = (here.sums[name] ?? 0) + value
   }
+  const { loss: sum, count, sums } = await sumOfShards(here, communicator)
+  await shared?.tell(scores, communicator)
   if (count === 0) throw new InvalidDataError('the evaluation data has no labelled token')
   const loss = sum / count
   if (objective.name === 'causal-lm') return { loss, perplexity: Math.exp(loss), tokens: count }

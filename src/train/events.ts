@@ -9,6 +9,8 @@ export interface StartEvent {
   readonly trainableParameters: number
   readonly totalParameters: number
   readonly rows: number
+  /** How many train together, if several do. */
+  readonly processes?: number
 }
 
 export interface StepEvent {

@@ -10,6 +10,7 @@ import type { Trainee } from './trainee.js'
 /** Names for the entries whose values tell a reader nothing. */
 const OPAQUE: Readonly<Record<string, string>> = {
   data: 'the data files',
+  evalData: 'the evaluation data',
   model: 'the base model',
   trained: 'what is trained (layers, ranks, scales or dropout)',
 }
@@ -34,7 +35,9 @@ export async function runFingerprint(
   dataset: Dataset,
   totalSteps: number,
 ): Promise<string> {
-  const { batchSize, gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon } = options
+  // Two processes with four rows each make the same steps as one with eight.
+  const batchSize = options.batchSize * options.communicator.size
+  const { gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon } = options
   const { maxLength, shuffle, seed, groupByLength, packing, unlabelled } = options
   return JSON.stringify({
     ...{ batchSize, gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon },
@@ -53,7 +56,7 @@ export async function runFingerprint(
 }
 
 /** The options that differ between two fingerprints, for a message. */
-export function fingerprintDifference(before: string, now: string): string {
+export function fingerprintDifference(before: string, now: string, [then, here] = ['then', 'now']): string {
   const parse = (text: string): Record<string, unknown> => {
     try {
       return JSON.parse(text) as Record<string, unknown>
@@ -65,6 +68,6 @@ export function fingerprintDifference(before: string, now: string): string {
   const show = (value: unknown): string => JSON.stringify(value) ?? 'none'
   return [...new Set([...Object.keys(a), ...Object.keys(b)])]
     .filter((key) => show(a[key]) !== show(b[key]))
-    .map((key) => OPAQUE[key] ?? `${key}: ${show(a[key])} then, ${show(b[key])} now`)
+    .map((key) => OPAQUE[key] ?? `${key}: ${show(a[key])} ${then}, ${show(b[key])} ${here}`)
     .join('; ')
 }

@@ -1,5 +1,6 @@
 /** @file Options of a training run, their defaults and their checks. */
 import { nearestNames } from '../adapters/nearest.js'
+import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
 import { InvalidOptionError } from '../errors.js'
 import type { ObjectiveOptions } from './objectives/index.js'
 import { scheduleNames, type ScheduleName } from '../optim/schedule.js'
@@ -14,7 +15,7 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly epochs?: number
   /** Number of updates, however many passes that takes; goes before `epochs`. */
   readonly steps?: number
-  /** Rows in one micro-batch. */
+  /** Rows in one micro-batch; of several processes, in that of each. */
   readonly batchSize?: number
   /** Micro-batches in one update; weighted by their labelled tokens. */
   readonly gradAccum?: number
@@ -66,6 +67,11 @@ export interface TrainOptions extends ObjectiveOptions {
 
 export type ResolvedTrainOptions = Required<
   Omit<
+  /**
+   * The processes that train together (`nodeMpi`), all with the same options: each works on its share of a batch of
+   * `size · batchSize` rows, and process 0 alone writes. Just this process unless said.
+   */
+  readonly communicator?: Communicator
     TrainOptions,
     | 'evalData'
     | 'out'
@@ -103,7 +109,7 @@ const optionNames: Record<keyof TrainOptions, true> = {
   ...{ maxLength: true, shuffle: true, seed: true, groupByLength: true, packing: true, unlabelled: true, evalEvery: true },
   ...{ recompute: true, loraPlusLrRatio: true, loraPlusLrEmbedding: true },
   ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
-  ...{ signal: true, loss: true, pooling: true, problemType: true },
+  ...{ signal: true, communicator: true, loss: true, pooling: true, problemType: true },
   ...{ objective: true, beta: true, labelSmoothing: true, lossType: true },
 }
 
@@ -144,6 +150,7 @@ export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions
     saveTotalLimit: 2,
     resume: false,
     onNan: 'stop',
+    communicator: soloCommunicator,
     ...given,
   }
   const check = (name: keyof TrainOptions, fits: (value: number) => boolean, expected: string): void => {

@@ -212,7 +212,7 @@ export class LossSession {
   }
 
   /** @param scores told the outputs of every run */
-  async run(batch: Batch, scores?: Scores): Promise<LossResult> {
+  async run(batch: Batch, scores?: Pick<Scores, 'add'>): Promise<LossResult> {
     const total = new Total(this.compiled, batch)
     const { session, inputs, others } = this.compiled
     for (const run of runsOf(batch, this.compiled)) {

@@ -2,10 +2,21 @@
 import { Adapter } from '../core/adapter.js'
 import type { BatchOptions, Dataset, PositionedBatch } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
+import { anyOf } from '../distributed/communicator.js'
 import { TrainingError } from '../errors.js'
 import { loraPlusRates } from '../optim/lora-plus.js'
 import { learningRateAt } from '../optim/schedule.js'
 import { loadCheckpoint, refuseCheckpoints, removeLeftovers, writeCheckpoint } from './checkpoint.js'
+import {
+  checkDivisible,
+  checkSameRun,
+  optionsOfRank,
+  shareGradients,
+  shareStart,
+  shareUpdate,
+  type Gradients,
+  type Update,
+} from './distributed.js'
 import { chooseObjective, evaluateDataset, openTaskDataset } from './evaluate.js'
 import type { DoneEvent, EvalEvent, TrainEvent, WarningEvent } from './events.js'
 import { runFingerprint } from './fingerprint.js'
@@ -31,7 +42,7 @@ import { adapterTrainee, type Trainee } from './trainee.js'
  */
 export async function* train(subject: Adapter | Trainee, options: TrainOptions): AsyncGenerator<TrainEvent, DoneEvent> {
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
-  const run = await Run.prepare(trainee, resolveTrainOptions(options))
+  const run = await Run.prepare(trainee, optionsOfRank(resolveTrainOptions(options)))
   try {
     return yield* run.log.recording(run.events())
   } finally {
@@ -40,8 +51,8 @@ export async function* train(subject: Adapter | Trainee, options: TrainOptions):
 }
 
 interface Sessions {
-  readonly update: UpdateSession
-  readonly gradients: GradientSession
+  readonly update: Update
+  readonly gradients: Gradients
   readonly evaluation: LossSession | undefined
 }
 
@@ -64,6 +75,8 @@ class Run {
   /** Set when the data ends before the planned steps do, for rows were skipped. */
   private dataEnded = false
 
+  /** Set when this or another process was asked to stop. */
+  private aborted = false
   private constructor(
     private readonly trainee: Trainee,
     private readonly options: ResolvedTrainOptions,
@@ -79,16 +92,18 @@ class Run {
   static async prepare(trainee: Trainee, options: ResolvedTrainOptions): Promise<Run> {
     const { model, parameters } = trainee
     const { files } = model.environment
-    const { out, batchSize, evalBatchSize, maxLength, packing } = options
+    const { out, batchSize, evalBatchSize, maxLength, packing, communicator } = options
     const skipped = new SkippedRows()
     const rows = { maxLength, unlabelled: options.unlabelled, onSkip: skipped.add }
     const objective = await chooseObjective(model, options.data, options)
     const rowsOf = (data: string | readonly string[]): Promise<Dataset> => openTaskDataset(model, objective, data, rows)
+    checkDivisible(communicator, objective)
     const dataset = await rowsOf(options.data)
     const evalDataset = options.evalData === undefined ? undefined : await rowsOf(options.evalData)
     const extent = await extentOf(dataset, options)
     const fingerprint = await runFingerprint(trainee, options, objective, dataset, extent.totalSteps)
 
+    await checkSameRun(communicator, fingerprint, options, extent.totalSteps, evalDataset)
     const open: { release(): Promise<void> }[] = []
     const opened = <T extends { release(): Promise<void> }>(session: T): T => {
       open.push(session)
@@ -117,10 +132,16 @@ class Run {
       // Also the proof that the folder can be written, before hours of work depend on it.
       const log = await RunLog.open(files, out, state.step)
       const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
+      state = await shareStart(communicator, state, parameters)
       const { recompute } = options
       const gradients = opened(await GradientSession.create(trainee, { ...lossOf(batchSize, packing), recompute }))
       const evaluation = evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false)))
-      return new Run(trainee, options, dataset, evalDataset, skipped, extent, { update, gradients, evaluation }, log, state)
+      const sessions = {
+        update: shareUpdate(communicator, update, parameters),
+        gradients: shareGradients(communicator, gradients),
+        evaluation,
+      }
+      return new Run(trainee, options, dataset, evalDataset, skipped, extent, sessions, log, state)
     } catch (error) {
       await Promise.all(open.map((session) => session.release()))
       throw error
@@ -142,8 +163,10 @@ class Run {
     return earlyStopping !== undefined && this.state.evaluationsSinceBest >= earlyStopping && !this.finished
   }
 
-  private get aborted(): boolean {
-    return this.options.signal?.aborted === true
+  /** Asked of everybody at once, so that nobody waits for one who has left. */
+  private async askedToStop(): Promise<boolean> {
+    this.aborted = await anyOf(this.options.communicator, this.options.signal?.aborted === true)
+    return this.aborted
   }
 
   async *events(): AsyncGenerator<TrainEvent, DoneEvent> {
@@ -158,10 +181,11 @@ class Run {
       totalParameters: trainee.totalParameters,
       rows: this.dataset.length,
     }
+      ...(options.communicator.size > 1 && { processes: options.communicator.size }),
     let savedAt = this.state.step
     const batches = this.dataset.batches({ ...batchOptions(options), epochs: Infinity, start: this.state.position })
     try {
-      while (!this.finished && !this.stoppedEarly && !this.aborted) {
+      while (!this.finished && !this.stoppedEarly && !(await this.askedToStop())) {
         const { step, position } = this.state
         yield* this.step(batches)
         if (this.state.step === step) break
@@ -302,7 +326,12 @@ class Run {
 
   private async evaluate(): Promise<EvalEvent> {
     const { state, options } = this
-    const result = await evaluateDataset(this.sessions.evaluation!, this.evalDataset!, options.evalBatchSize)
+    const result = await evaluateDataset(
+      this.sessions.evaluation!,
+      this.evalDataset!,
+      options.evalBatchSize,
+      options.communicator,
+    )
     const best = result.loss < (state.bestEvalLoss ?? Infinity)
     this.state = {
       ...state,
@@ -339,7 +368,7 @@ function rateFactors({ parameters }: Trainee, options: ResolvedTrainOptions): Fl
 }
 
 const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
-  batchSize: o.batchSize,
+  batchSize: o.batchSize * o.communicator.size,
   shuffle: o.shuffle,
   seed: o.seed,
   bucket: o.groupByLength,
