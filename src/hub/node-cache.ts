@@ -5,7 +5,7 @@
 import { mkdir, readFile, rename, stat, symlink, copyFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { FileError } from '../errors.js'
-import { configFile, INDEX, requiredFiles, type RepositoryKind } from './repository-files.js'
+import { configFile, requiredFiles, weightFiles, type RepositoryKind } from './repository-files.js'
 
 const COMMIT = /^[0-9a-f]{40}$/
 
@@ -88,10 +88,11 @@ export class RepositoryCache {
   async missing(asked: RepositoryKind, commit: string): Promise<string[]> {
     const kind = asked === 'any' ? ((await this.has(commit, configFile.adapter)) ? 'adapter' : 'model') : asked
     const folder = this.snapshot(commit)
-    const single = await exists(join(folder, 'model.safetensors'))
-    const index = kind === 'model' && !single ? await textOf(join(folder, INDEX)) : undefined
+    const there = new Set<string>()
+    for (const file of weightFiles) if (await this.has(commit, file)) there.add(file)
+    const required = await requiredFiles(kind, there, (index) => readFile(join(folder, index), 'utf8'))
     const missing = []
-    for (const file of requiredFiles(kind, index, join(folder, INDEX))) if (!(await this.has(commit, file))) missing.push(file)
+    for (const file of required) if (!(await this.has(commit, file))) missing.push(file)
     return missing
   }
 

@@ -10,7 +10,7 @@ import { explainRefusal } from './hub-error.js'
 import { hubSettings, parseHubId, type EnvironmentVariables, type HubId, type HubSettings } from './hub-id.js'
 import { RepositoryCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
-import { INDEX, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
+import { selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
 
 export interface ResolveOptions {
   /** A base model (default) or an adapter: decides which files are fetched. */
@@ -189,7 +189,7 @@ async function fetchAll(
   const listed = await hub.list(commit)
   const get = async (path: string): Promise<void> => {
     const file = listed.get(path)
-    if (file === undefined) throw new HubError(`repository "${id.name}" lacks the shard ${path} that ${INDEX} names`)
+    if (file === undefined) throw new HubError(`repository "${id.name}" lacks the shard ${path} that its index names`)
     if (await cache.has(commit, path)) return
     if (!(await cache.hasBlob(file.etag)))
       await cache.writing(() =>
@@ -201,11 +201,11 @@ async function fetchAll(
       )
     await cache.link(commit, path, file.etag)
   }
-  const { files, sharded } = selectFiles(kind, new Set(listed.keys()), id.name)
+  const { files, index } = selectFiles(kind, new Set(listed.keys()), id.name)
   for (const file of files) await get(file)
-  if (sharded) {
-    const index = join(cache.snapshot(commit), INDEX)
-    for (const shard of shardsOf(await readFile(index, 'utf8'), index)) await get(shard)
+  if (index !== undefined) {
+    const path = join(cache.snapshot(commit), index)
+    for (const shard of shardsOf(await readFile(path, 'utf8'), path)) await get(shard)
   }
   // Last, so that a branch points to a commit only when all of it is here.
   await cache.setCommit(id.revision, commit)

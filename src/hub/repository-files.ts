@@ -7,8 +7,13 @@ type Holding = 'model' | 'adapter'
 /** What to take from it; `any` takes what there is. */
 export type RepositoryKind = Holding | 'any'
 
-export const INDEX = 'model.safetensors.index.json'
-const SINGLE = 'model.safetensors'
+/** The weights of each kind, in the order in which they are taken: safetensors goes before torch files. */
+const SINGLES = ['model.safetensors', 'pytorch_model.bin'] as const
+export const INDEXES = ['model.safetensors.index.json', 'pytorch_model.bin.index.json'] as const
+const ADAPTERS = ['adapter_model.safetensors', 'adapter_model.bin'] as const
+
+/** Whole files and indexes in the order in which the reader of checkpoints looks for them. */
+const WEIGHTS = [SINGLES[0], INDEXES[0], SINGLES[1], INDEXES[1]] as const
 
 const SMALL: Readonly<Record<Holding, readonly string[]>> = {
   model: [
@@ -27,19 +32,24 @@ const SMALL: Readonly<Record<Holding, readonly string[]>> = {
   adapter: ['adapter_config.json'],
 }
 
+const isIndex = (file: string): boolean => (INDEXES as readonly string[]).includes(file)
+
+/** Every file by which the weights are told. */
+export const weightFiles: readonly string[] = [...WEIGHTS, ...ADAPTERS]
+
 /** The file without which a folder is none of that kind. */
 export const configFile: Readonly<Record<Holding, string>> = { model: 'config.json', adapter: 'adapter_config.json' }
 
 export interface Selection {
   /** Files to get now, small ones first, so that a mistake shows before gigabytes are on their way. */
   readonly files: readonly string[]
-  /** Whether the shards must still be looked up in the index. */
-  readonly sharded: boolean
+  /** The index in which the shards must still be looked up. */
+  readonly index?: string
 }
 
 /**
  * Chooses files out of a repository's listing. Other formats of the same weights (`consolidated.safetensors`,
- * `pytorch_model.bin`, sub-folders) are left alone.
+ * `tf_model.h5`, sub-folders, torch files beside safetensors) are left alone.
  * @throws HubError if the repository does not hold a model or an adapter that we can read
  */
 export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, repository: string): Selection {
@@ -54,20 +64,22 @@ export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, 
   }
   const small = SMALL[kind].filter((path) => listed.has(path))
   if (kind === 'adapter') {
-    if (!listed.has('adapter_model.safetensors'))
-      throw new HubError(`repository "${repository}" has no adapter_model.safetensors${instead}`)
-    return { files: [...small, 'adapter_model.safetensors'], sharded: false }
+    const tensors = ADAPTERS.find((file) => listed.has(file))
+    if (tensors === undefined) throw new HubError(`repository "${repository}" has neither ${ADAPTERS.join(' nor ')}${instead}`)
+    return { files: [...small, tensors] }
   }
-  if (listed.has(SINGLE)) return { files: [...small, SINGLE], sharded: false }
-  if (listed.has(INDEX)) return { files: [...small, INDEX], sharded: true }
-  throw new HubError(`repository "${repository}" has neither ${SINGLE} nor ${INDEX}${instead}`)
+  const weights = WEIGHTS.find((file) => listed.has(file))
+  if (weights === undefined) throw new HubError(`repository "${repository}" has none of ${WEIGHTS.join(', ')}${instead}`)
+  return { files: [...small, weights], ...(isIndex(weights) && { index: weights }) }
 }
 
 /**
- * The shards that an index names, sorted.
+ * The shards that an index names, sorted; all of the index's own kind.
  * @throws HubError if the index is damaged or names a file outside the repository's root
  */
 export function shardsOf(indexText: string, where: string): string[] {
+  const ending = where.endsWith(INDEXES[1]) ? '.bin' : '.safetensors'
+
   let map: unknown
   try {
     map = (JSON.parse(indexText) as { weight_map?: unknown } | null)?.weight_map
@@ -77,13 +89,22 @@ export function shardsOf(indexText: string, where: string): string[] {
   if (typeof map !== 'object' || map === null) throw new HubError(`${where} has no "weight_map"`)
   const shards = [...new Set(Object.values(map as Record<string, unknown>))].sort()
   for (const shard of shards)
-    if (typeof shard !== 'string' || !/^[A-Za-z0-9][\w.-]*\.safetensors$/.test(shard))
-      throw new HubError(`${where} names ${JSON.stringify(shard)}; expected .safetensors files beside the index`)
+    if (typeof shard !== 'string' || !/^[A-Za-z0-9][\w.-]*$/.test(shard) || !shard.endsWith(ending))
+      throw new HubError(`${where} names ${JSON.stringify(shard)}; expected ${ending} files beside the index`)
   return shards as string[]
 }
 
-/** Files that a complete folder has at least; `undefined` content of the index means there is none. */
-export function requiredFiles(kind: Holding, indexText: string | undefined, where: string): string[] {
-  if (kind === 'adapter') return [configFile.adapter, 'adapter_model.safetensors']
-  return [configFile.model, ...(indexText === undefined ? [SINGLE] : shardsOf(indexText, where))]
+/**
+ * Files that a complete folder has at least.
+ * @param there files of the folder
+ * @param textOf content of an index, asked for where it decides
+ */
+export async function requiredFiles(
+  kind: Holding,
+  there: ReadonlySet<string>,
+  textOf: (index: string) => Promise<string>,
+): Promise<string[]> {
+  if (kind === 'adapter') return [configFile.adapter, ADAPTERS.find((file) => there.has(file)) ?? ADAPTERS[0]]
+  const weights = WEIGHTS.find((file) => there.has(file)) ?? WEIGHTS[0]
+  return [configFile.model, ...(isIndex(weights) ? shardsOf(await textOf(weights), weights) : [weights])]
 }

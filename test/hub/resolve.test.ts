@@ -97,12 +97,47 @@ describe('a model from the hub', () => {
     await expect(resolveModel(name, options())).rejects.toThrow(/has no config\.json.*it holds an adapter/)
   })
 
-  it('says which files a repository without safetensors has', async () => {
+  it('says which files a repository without weights that we read has', async () => {
+    await hub.close()
+    hub = await fakeHub(name, { 'config.json': files['config.json'], 'tf_model.h5': Buffer.from('h') })
+    await expect(resolveModel(name, options())).rejects.toThrow(
+      /none of model\.safetensors, .*pytorch_model\.bin.*has tf_model\.h5: convert it to safetensors/,
+    )
+    await hub.close()
+    hub = await fakeHub(name, { 'adapter_config.json': Buffer.from('{}'), 'adapter_model.pt': Buffer.from('x') })
+    await expect(resolveModel(name, options({ kind: 'adapter' }))).rejects.toThrow(
+      /neither adapter_model\.safetensors nor adapter_model\.bin; it has adapter_model\.pt/,
+    )
+  })
+
+  it('takes torch files where there is no safetensors, whole or in shards', async () => {
     await hub.close()
     hub = await fakeHub(name, { 'config.json': files['config.json'], 'pytorch_model.bin': files['pytorch_model.bin'] })
-    await expect(resolveModel(name, options())).rejects.toThrow(
-      /neither model\.safetensors nor .*pytorch_model\.bin: convert it to safetensors/,
+    const whole = await resolveModel(name, options())
+    expect(await readdir(whole.path)).toEqual(['config.json', 'pytorch_model.bin'])
+    await hub.close()
+    expect(await resolveModel(name, options({ offline: true }))).toEqual(whole)
+
+    const index = { weight_map: { a: 'pytorch_model-00001-of-00001.bin' } }
+    const sharded = {
+      'config.json': files['config.json'],
+      'pytorch_model.bin.index.json': Buffer.from(JSON.stringify(index)),
+      'pytorch_model-00001-of-00001.bin': Buffer.from('one'),
+      'optimizer.bin': Buffer.from('no'),
+    }
+    hub = await fakeHub('someone/sharded', sharded)
+    const { path } = await resolveModel('someone/sharded', options())
+    expect(await readdir(path)).toEqual(['config.json', 'pytorch_model-00001-of-00001.bin', 'pytorch_model.bin.index.json'])
+    await rm(join(path, 'pytorch_model-00001-of-00001.bin'))
+    await expect(resolveModel('someone/sharded', options({ offline: true }))).rejects.toThrow(
+      /incomplete, it lacks pytorch_model-00001-of-00001\.bin/,
     )
+    await hub.close()
+
+    hub = await fakeHub('someone/adapter', { 'adapter_config.json': Buffer.from('{}'), 'adapter_model.bin': Buffer.from('AB') })
+    const adapter = await resolveModel('someone/adapter', options({ kind: 'any' }))
+    expect(await readdir(adapter.path)).toEqual(['adapter_config.json', 'adapter_model.bin'])
+    expect((await resolveModel('someone/adapter', options({ kind: 'any', offline: true }))).path).toBe(adapter.path)
   })
 
   it('uses an existing folder as it is, without a request', async () => {
