@@ -23,6 +23,13 @@ export class RunLog {
     return log
   }
 
+  /** What was recorded, of earlier parts of a resumed run too. */
+  async events(): Promise<TrainEvent[]> {
+    if (this.path === undefined) return []
+    const lines = (await this.files.readText(this.path)).split('\n').filter((line) => line !== '')
+    return lines.map((line) => JSON.parse(line) as TrainEvent)
+  }
+
   /** Passes events on, recording each before the caller sees it. */
   async *recording(events: AsyncGenerator<TrainEvent, DoneEvent>): AsyncGenerator<TrainEvent, DoneEvent> {
     try {

@@ -61,6 +61,10 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly resume?: boolean
   /** What to do when loss or gradient is not finite: `stop` with an error, or `skip` the update. */
   readonly onNan?: 'stop' | 'skip'
+  /** Whether an adapter's `out` gets a model card (README.md); yes unless said. */
+  readonly modelCard?: boolean
+  /** What the model card says of the licence: an identifier of the hub's list, `apache-2.0`. */
+  readonly license?: string
   /** Ends the run after the current step, with a checkpoint if there is `out`. */
   readonly signal?: AbortSignal
 }
@@ -81,6 +85,7 @@ export type ResolvedTrainOptions = Required<
     | 'maxLength'
     | 'evalEvery'
     | 'earlyStopping'
+    | 'license'
     | 'signal'
     | keyof ObjectiveOptions
   >
@@ -95,6 +100,7 @@ export type ResolvedTrainOptions = Required<
     | 'maxLength'
     | 'evalEvery'
     | 'earlyStopping'
+    | 'license'
     | 'signal'
     | keyof ObjectiveOptions
   >
@@ -109,6 +115,7 @@ const optionNames: Record<keyof TrainOptions, true> = {
   ...{ maxLength: true, shuffle: true, seed: true, groupByLength: true, packing: true, unlabelled: true, evalEvery: true },
   ...{ recompute: true, loraPlusLrRatio: true, loraPlusLrEmbedding: true },
   ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
+  ...{ modelCard: true, license: true },
   ...{ signal: true, communicator: true, loss: true, pooling: true, problemType: true },
   ...{ objective: true, beta: true, labelSmoothing: true, lossType: true },
 }
@@ -150,6 +157,7 @@ export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions
     saveTotalLimit: 2,
     resume: false,
     onNan: 'stop',
+    modelCard: true,
     communicator: soloCommunicator,
     ...given,
   }

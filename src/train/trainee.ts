@@ -1,4 +1,5 @@
 /** @file What can be trained: an adapter, or every weight of a model. The trainer knows neither. */
+import type { LoraConfig } from '../adapters/lora-config.js'
 import type { Adapter } from '../core/adapter.js'
 import type { Model } from '../core/model.js'
 import { Parameters } from '../core/parameters.js'
@@ -27,6 +28,8 @@ export interface Trainee {
   save(folder: string): Promise<void>
   /** Tells runs apart that must not resume each other. */
   readonly fingerprint: string
+  /** Of an adapter, for its model card. */
+  readonly config?: LoraConfig
 }
 
 /** Trains the A and B of an adapter. */
@@ -42,6 +45,7 @@ export function adapterTrainee(adapter: Adapter): Trainee {
       return { graph: attached.graph, hidden: built.hidden, parameters: attached.parameters }
     },
     save: (folder) => adapter.save(folder),
+    config,
     fingerprint: JSON.stringify(targets.map((t) => [t.module.name, t.r, t.scale])) + `dropout=${config.loraDropout}`,
   }
 }

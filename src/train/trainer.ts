@@ -22,6 +22,7 @@ import type { DoneEvent, EvalEvent, TrainEvent, WarningEvent } from './events.js
 import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
 import { MAX_SKIPPED_IN_A_ROW, resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from './options.js'
+import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
 import { dropoutSeedOf, GradientSession, lossOptions, LossSession, UpdateSession } from './session.js'
 import { SkippedRows } from './skipped-rows.js'
@@ -80,8 +81,8 @@ class Run {
   private constructor(
     private readonly trainee: Trainee,
     private readonly options: ResolvedTrainOptions,
-    private readonly dataset: Dataset,
-    private readonly evalDataset: Dataset | undefined,
+    readonly dataset: Dataset,
+    readonly evalDataset: Dataset | undefined,
     private readonly skipped: SkippedRows,
     private readonly extent: Extent,
     private readonly sessions: Sessions,
@@ -205,7 +206,10 @@ class Run {
       yield await this.evaluate()
     const wanted = options.out !== undefined && (interrupted || options.checkpointEvery > 0)
     if (wanted && savedAt !== this.state.step) yield await this.checkpoint()
-    if (options.out !== undefined && !interrupted) await trainee.save(options.out)
+    if (options.out !== undefined && !interrupted) {
+      await trainee.save(options.out)
+      await writeRunCard(trainee, options, this)
+    }
     const done: DoneEvent = {
       event: 'done',
       steps: this.state.step,

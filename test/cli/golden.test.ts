@@ -72,7 +72,13 @@ describe.each(cases)('the command line on golden case %s', (name) => {
       expect(relative(step.gradNorm, expected.training.grad_norms[i]!)).toBeLessThan(5e-3)
     })
     expect(events.at(-1)).toMatchObject({ event: 'done', steps: 20, loss: steps.at(-1)!.loss })
-    expect(readdirSync(out).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'log.jsonl', 'report.html'])
+    expect(readdirSync(out).sort()).toEqual([
+      'README.md',
+      'adapter_config.json',
+      'adapter_model.safetensors',
+      'log.jsonl',
+      'report.html',
+    ])
     const trained = await readAll(join(out, 'adapter_model.safetensors'))
     const theirs = await readAll(join(golden, name, 'adapter-trained', 'adapter_model.safetensors'))
     expect([...trained.keys()].sort()).toEqual([...theirs.keys()].sort())

@@ -112,7 +112,9 @@ describe('checkpoints', () => {
       const { events } = await runTraining(fresh(), { data, out, batchSize: 2, steps: 9, checkpointEvery: 2, saveTotalLimit })
       expect(events.flatMap((e) => (e.event === 'checkpoint' ? [e.step] : []))).toEqual([2, 4, 6, 8, 9])
       const kept = ['checkpoint-9', 'checkpoint-8', 'checkpoint-6'].slice(0, saveTotalLimit).reverse()
-      expect(readdirSync(out).sort()).toEqual([...kept, 'adapter_config.json', 'adapter_model.safetensors', 'log.jsonl'].sort())
+      expect(readdirSync(out).sort()).toEqual(
+        [...kept, 'README.md', 'adapter_config.json', 'adapter_model.safetensors', 'log.jsonl'].sort(),
+      )
       expect(readdirSync(join(out, 'checkpoint-9')).sort()).toEqual([
         ...['adapter_config.json', 'adapter_model.safetensors', 'training_state.json', 'training_state.safetensors'],
       ])

@@ -198,5 +198,7 @@ export const trainFlags = {
     help: 'Steps between checkpoints; 0 writes none (but Ctrl-C does).',
   },
   'save-total-limit': { type: 'integer', value: 'N', min: 1, default: 2, help: 'Checkpoints to keep.' },
+  'no-model-card': { type: 'switch', help: 'Write no README.md into --out.' },
+  license: { type: 'text', value: 'ID', help: "Licence that the model card names, by the hub's identifiers: apache-2.0." },
   resume: { type: 'switch', help: 'Continue from the newest checkpoint in --out.' },
 } as const satisfies Flags

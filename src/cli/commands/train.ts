@@ -92,7 +92,7 @@ export const trainCommand = defineCommand({
   name: 'train',
   summary: 'Train a LoRA adapter on rows of text, labels or images.',
   description:
-    'Writes a PEFT adapter folder that Python loads, with log.jsonl and report.html beside it. ' +
+    'Writes a PEFT adapter folder that Python loads, with log.jsonl, report.html and a model card (README.md) beside it. ' +
     'The base model is never changed. The same seed gives the same run on the same device and thread count. ' +
     'Ctrl-C ends the run after the current step with a checkpoint; the same command with --resume continues bit for bit. ' +
     'Rows: {"text"}, {"prompt","completion"} (loss on the completion), {"messages"} (chat template, loss on assistant turns), {"instruction","input","output"}, or tokenised {"input_ids","labels"}. ' +
@@ -138,6 +138,7 @@ export const trainCommand = defineCommand({
       saveTotalLimit: values['save-total-limit'],
       resume: values.resume,
       recompute: values.recompute,
+      modelCard: !values['no-model-card'],
       onNan: values['on-nan'] as 'stop',
       unlabelled: values.unlabelled as 'refuse',
       signal: interrupted,
@@ -145,6 +146,7 @@ export const trainCommand = defineCommand({
         ...objectiveOptions(values),
         evalData: values['eval-data'],
         epochs: values.epochs,
+        license: values.license,
         steps: values.steps,
         loraPlusLrRatio: values['lora-plus-ratio'],
         maxLength: values['max-length'],

@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import { describe, expect, it } from 'vitest'
+import { loraDefaults } from '../adapters/lora-config.js'
+import { memoryFiles } from '../io/memory-files.js'
+import { VERSION } from '../util/version.js'
+import type { TrainEvent } from './events.js'
+import { modelCard, writeModelCard, type ModelCard } from './model-card.js'
+
+const step = (number: number, loss: number): TrainEvent => ({
+  ...{ event: 'step', step: number, epoch: 0, loss, gradNorm: 1, learningRate: 1e-3, tokens: 8, tokensPerSecond: 9 },
+})
+const evaluation = (number: number, loss: number): TrainEvent => ({ event: 'eval', step: number, loss, perplexity: 2.5, best: true }) // prettier-ignore
+
+const card: ModelCard = {
+  baseModel: 'HuggingFaceTB/SmolLM2-135M',
+  task: 'causal-lm',
+  config: { ...loraDefaults, r: 4, loraAlpha: 8, targetModules: ['q_proj', 'v_proj'], rankPattern: { 'a|b': 2 } },
+  dataFiles: ['train.jsonl'],
+  dataFingerprint: '100:2000:abcd',
+  evalRows: 7,
+  hyperparameters: { learningRate: 2e-4, seed: 3, steps: undefined },
+  events: [
+    { event: 'start', steps: 2, resumedAt: 0, trainableParameters: 1234, totalParameters: 51_234, rows: 1000 },
+    step(1, 4.594000339508057),
+    evaluation(1, 4),
+    step(2, 3.25),
+    evaluation(2, 3.5),
+  ],
+  version: '9.9.9',
+  license: 'apache-2.0',
+}
+
+const frontMatter = (text: string): Record<string, unknown> => parse(text.split('---\n')[1]!) as Record<string, unknown>
+
+describe('the model card', () => {
+  it("has the hub's fields", () => {
+    expect(frontMatter(modelCard(card))).toEqual({
+      base_model: 'HuggingFaceTB/SmolLM2-135M',
+      library_name: 'peft',
+      pipeline_tag: 'text-generation',
+      license: 'apache-2.0',
+      tags: ['lora', 'peft', 'lowrank', 'base_model:adapter:HuggingFaceTB/SmolLM2-135M'],
+    })
+    const { license: _, ...unlicensed } = card
+    const odd = frontMatter(modelCard({ ...unlicensed, baseModel: './a: "b" #c', task: 'custom' }))
+    expect(odd).toMatchObject({ base_model: './a: "b" #c' })
+    expect(Object.keys(odd)).toEqual(['base_model', 'library_name', 'tags'])
+    expect(frontMatter(modelCard({ ...card, baseModel: 'no' }))['base_model']).toBe('no')
+  })
+
+  it('says how it was made and what came out', () => {
+    const text = modelCard(card)
+    for (const line of [
+      '| r | `4` |',
+      '| lora_alpha | `8` |',
+      '| target_modules | `["q_proj","v_proj"]` |',
+      '| rank_pattern | `{"a\\|b":2}` |',
+      '| learningRate | `0.0002` |',
+      '| Steps | 2 |',
+      '| Training loss, step 1 | 4.594 |',
+      '| Training loss, step 2 | 3.25 |',
+      '| Evaluation loss, step 1 | 4 |',
+      '| Evaluation loss, step 2 | 3.5 |',
+      '| Evaluation perplexity | 2.5 |',
+      '| Files | `train.jsonl` |',
+      '| Rows | 1,000 |',
+      '| Rows for evaluation | 7 |',
+      '| Fingerprint | `100:2000:abcd` |',
+    ])
+      expect(text).toContain(`${line}\n`)
+    expect(text).toContain('1,234 trained parameters beside 50,000 of the base model')
+    expect(text).toContain('lowrank 9.9.9')
+    expect(text).toContain('AutoModelForCausalLM.from_pretrained("HuggingFaceTB/SmolLM2-135M")')
+    expect(text).not.toMatch(/undefined|NaN|steps \|/)
+    expect(modelCard(card)).toBe(text)
+  })
+
+  it('replaces its own, and no other', async () => {
+    const files = memoryFiles()
+    expect(await writeModelCard(files, 'out', card)).toBe(true)
+    expect(await writeModelCard(files, 'out', { ...card, version: '10' })).toBe(true)
+    expect(await files.readText('out/README.md')).toContain('lowrank 10;')
+    await files.write('other/README.md', '# By hand')
+    expect(await writeModelCard(files, 'other', card)).toBe(false)
+    expect(await files.readText('other/README.md')).toBe('# By hand')
+  })
+
+  it('names the version of the package', () => {
+    const json = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+    expect(VERSION).toBe(json.version)
+  })
+})

@@ -1,0 +1,47 @@
+/** @file The model card of a run, from what the trainer has at its end. */
+import type { Dataset } from '../data/dataset.js'
+import { VERSION } from '../util/version.js'
+import type { RunLog } from './log.js'
+import { writeModelCard } from './model-card.js'
+import type { ResolvedTrainOptions } from './options.js'
+import type { Trainee } from './trainee.js'
+
+/** Settings that a card names, in its order. */
+const settings = [
+  ...(['learningRate', 'schedule', 'warmup', 'epochs', 'steps', 'batchSize', 'gradAccum', 'maxLength'] as const),
+  ...(['weightDecay', 'maxGradNorm', 'beta1', 'beta2', 'epsilon', 'loraPlusLrRatio', 'loraPlusLrEmbedding'] as const),
+  ...(['shuffle', 'seed', 'groupByLength', 'packing', 'unlabelled', 'earlyStopping'] as const),
+  ...(['loss', 'pooling', 'problemType'] as const),
+] satisfies readonly (keyof ResolvedTrainOptions)[]
+
+interface RunData {
+  readonly dataset: Dataset
+  readonly evalDataset: Dataset | undefined
+  readonly log: RunLog
+}
+
+/** Writes the card of an adapter into the run's folder, unless `modelCard` is false. Runs on all weights have none. */
+export async function writeRunCard(
+  { config, model }: Trainee,
+  options: ResolvedTrainOptions,
+  { dataset, evalDataset, log }: RunData,
+): Promise<void> {
+  const { out, data, modelCard, license } = options
+  if (config === undefined || out === undefined || !modelCard) return
+  const paths = typeof data === 'string' ? [data] : data
+  await writeModelCard(model.environment.files, out, {
+    baseModel: config.baseModelNameOrPath ?? model.id,
+    task: model.task.name,
+    config,
+    dataFiles: paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
+    dataFingerprint: dataset.fingerprint,
+    ...(evalDataset !== undefined && { evalRows: evalDataset.length }),
+    // The number of steps goes before that of epochs.
+    hyperparameters: Object.fromEntries(
+      settings.filter((name) => name !== 'epochs' || options.steps === undefined).map((name) => [name, options[name]]),
+    ),
+    events: await log.events(),
+    version: VERSION,
+    ...(license !== undefined && { license }),
+  })
+}
