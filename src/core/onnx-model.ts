@@ -94,7 +94,7 @@ export class OnnxModel implements Model {
   static async open(path: string, environment: Environment, options: OnnxOptions = {}, id = path): Promise<OnnxModel> {
     const decoded = await readOnnx(environment.files, path)
     const config = (await readConfigBeside(environment.files, path))?.config
-    const { graph, origins } = prepareGraph(decoded, options.constants ?? {})
+    const { graph, origins } = prepareGraph(decoded, options.constants ?? {}, config)
     const { task, output } = findTask(graph, options, config, path)
     return new OnnxModel({ environment, path, id, graph, origins, task, output: output.name, config })
   }

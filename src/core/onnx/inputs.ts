@@ -69,6 +69,8 @@ function withoutPast(graph: Graph): Graph {
     if (!inputs.has(name) && !graph.initializers.has(name)) result.values.set(name, { ...value, shape: undefined })
   const axes = new Map(pasts.map((past) => [past.name, pastAxis(past)]))
   result.nodes = graph.nodes.map((node) => withoutEmptyParts(node, axes))
+  // Inner values are not declared yet; their names are taken all the same.
+  for (const { outputs } of result.nodes) for (const output of outputs) result.reserved.add(output)
   const b = new GraphBuilder(result)
   for (const past of pasts) {
     result.values.delete(past.name)
@@ -80,6 +82,7 @@ function withoutPast(graph: Graph): Graph {
       )
     b.emit('ConstantOfShape', [b.shapeVector(shape)], { value: { type: 'tensor', value: emptyOf(past) } }, { name: past.name, shapes: [shape] }) // prettier-ignore
   }
+  result.reserved.clear()
   result.sort()
   return result
 }

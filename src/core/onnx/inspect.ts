@@ -79,8 +79,8 @@ export async function inspectOnnx(path: string, files: Files): Promise<FileInspe
     tensors: constants.size,
   }
   try {
-    const { graph: prepared } = prepareGraph(graph, {})
     const config = (await readConfigBeside(files, path))?.config
+    const { graph: prepared } = prepareGraph(graph, {}, config)
     const { task, output } = findTask(prepared, {}, config, path)
     const modules = [...prepared.modules.values()].map((module) => described(module, prepared))
     const told = task.name === 'custom' ? 'not told: give --task or --loss' : `${task.name}, on ${output.name}`

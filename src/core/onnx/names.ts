@@ -28,12 +28,13 @@ const LARGEST_HEAD = 1 << 24
  * Renames weights and biases of layers to `<module>.weight` and `<module>.bias`, and all others under a wrapper around
  * the model to what they are without it. A product's weight that the file holds as [in, out] keeps its name: it is not
  * what PEFT calls so. Small heads are turned to [out, in].
+ * @param basePrefix what the names of the model's body begin with (`transformer.`), which is no wrapper
  */
-export function namedAsInPeft(prepared: Graph): NamedGraph {
+export function namedAsInPeft(prepared: Graph, basePrefix?: string): NamedGraph {
   const graph = prepared.clone()
   const origins = new Map<string, WeightOrigin>()
   const modules = new Map<string, Module>()
-  for (const [name, module] of findModules(graph))
+  for (const [name, module] of headNamed(modulesOf(graph, basePrefix)))
     modules.set(name, (module.kind === 'MatMul' && HEAD.test(name) ? turn(graph, module, origins) : undefined) ?? module)
   const wanted = new Map<string, string>()
   for (const { name, kind, weight, bias } of modules.values()) {
@@ -48,6 +49,28 @@ export function namedAsInPeft(prepared: Graph): NamedGraph {
   for (const [name, module] of modules)
     graph.modules.set(name, { ...module, weight: now(module.weight), bias: module.bias && now(module.bias) })
   return { graph, origins }
+}
+
+/** The layers; where all of them lie in the model's body its prefix stays. */
+function modulesOf(graph: Graph, basePrefix: string | undefined): Map<string, Module> {
+  const found = findModules(graph)
+  // A wrapper may bear the same name as the body: `model.model.layers`.
+  if (basePrefix === undefined || [...found.keys()].some((name) => name.startsWith(basePrefix) || name === 'lm_head'))
+    return found
+  const full = findModules(graph, { root: '' })
+  return [...full.keys()].every((name) => name.startsWith(basePrefix)) ? full : found
+}
+
+/** A head that has only the name of the table it shares its weight with is called as everywhere: `lm_head`. */
+function headNamed(modules: ReadonlyMap<string, Module>): Map<string, Module> {
+  const tables = new Map([...modules.values()].filter(({ kind }) => kind === 'Embedding').map((m) => [m.weight, m.name]))
+  return new Map(
+    [...modules].map(([name, module]) => {
+      const table = module.kind === 'Embedding' ? undefined : tables.get(module.weight)
+      const unnamed = table !== undefined && name === `${table}.1` && !modules.has('lm_head')
+      return unnamed ? ['lm_head', { ...module, name: 'lm_head', isOutputHead: true }] : [name, module]
+    }),
+  )
 }
 
 /** What stands before module names in the file's names of their weights: `m.` */

@@ -149,6 +149,7 @@ export function untie(graph: Graph, model: PatchedModel, { stored, only }: Patch
       `weight "${stored.name}" of ${model.path} is shared, and the node that ${module.name} stands for is part of a fused operator; it cannot be merged apart. Keep the adapter unmerged.`,
     )
   const targets = new Map<boolean, string>()
+  for (const { outputs: written } of graph.nodes) for (const name of written) graph.reserved.add(name)
   for (const { node, input, transposed } of readers) {
     let target = targets.get(transposed)
     if (target === undefined) {

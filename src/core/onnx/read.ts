@@ -5,6 +5,7 @@ import { isFloat, type Value } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
 import { lower } from '../../lower/lower.js'
 import { ConfigReader, type Json } from '../../models/config-reader.js'
+import { architectures } from '../../models/registry.js'
 import { decodeModel } from '../../onnx/decode.js'
 import { isPresent, switchesOf, withRowInputs } from './inputs.js'
 import { namedAsInPeft, type NamedGraph } from './names.js'
@@ -56,17 +57,28 @@ export const isOnnxFolder = (folder: string): boolean => /(^|[/\\])onnx$/.test(f
  * A decoded graph lowered, in float32, with named layers, fed by rows, its inputs those that it reads.
  * @throws UnsupportedOpError naming every node that cannot be trained through
  */
-export function prepareGraph(decoded: Graph, constants: Readonly<Record<string, number | boolean>>): NamedGraph {
+export function prepareGraph(
+  decoded: Graph,
+  constants: Readonly<Record<string, number | boolean>>,
+  config?: ConfigReader,
+): NamedGraph {
   const fed = withRowInputs(decoded)
   fed.outputs = fed.outputs.filter((output) => !isPresent(output))
   const { graph: lowered } = lower(fed, { constants: { ...switchesOf(fed), ...constants } })
   lowered.prune()
-  const named = namedAsInPeft(widen(lowered))
+  const named = namedAsInPeft(widen(lowered), bodyPrefix(config))
   const { graph } = named
   const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs))
   graph.inputs = graph.inputs.filter(({ name }) => read.has(name) || graph.outputs.some((output) => output.name === name))
   graph.origin = undefined
   return named
+}
+
+/** What PEFT's names of a model with a head begin with; nothing for the bare body. */
+function bodyPrefix(config: ConfigReader | undefined): string | undefined {
+  const known = architectures.find(({ modelTypes }) => modelTypes.some((type) => type === config?.json['model_type']))
+  const [className] = (config?.json['architectures'] ?? []) as readonly unknown[]
+  return known === undefined || /(?<!LMHead)Model$/.test(String(className)) ? undefined : known.baseModelPrefix
 }
 
 /** The scores that a final Softmax over classes turns into probabilities, or the value itself. */
