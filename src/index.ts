@@ -92,6 +92,12 @@ export {
   type GenerateOptions,
   type Generation,
 } from './generate/generate.js'
+export { generateBatch, type BatchOptions, type BatchPrompt } from './generate/generate-batch.js'
+export { AdapterSet, type AdapterSetOptions } from './core/adapter-set.js'
+export { forward, logits, type ForwardOptions } from './core/forward.js'
+export { combineAdapters, type CombineOptions, type WeightedAdapter } from './core/combine.js'
+export { combinationTypes, type CombinationType } from './adapters/combine/combine-layer.js'
+export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions } from './core/extract.js'
 export type { TrainOptions } from './train/options.js'
 export type { CheckpointEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from './train/events.js'
 export { fullTrainee, type Trainee } from './train/trainee.js'

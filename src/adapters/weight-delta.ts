@@ -85,7 +85,8 @@ export function applyDelta(W: Float32Array, shape: readonly number[], delta: Wei
   return { weight, maxAbsDelta: largestDifference(W, weight) }
 }
 
-function largestDifference(a: Float32Array, b: Float32Array): number {
+/** Largest absolute difference of two tensors of one shape; NaN if there is one. */
+export function largestDifference(a: Float32Array, b: Float32Array): number {
   let largest = 0
   for (let i = 0; i < a.length; i++) {
     const size = Math.abs(b[i]! - a[i]!)

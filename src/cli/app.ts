@@ -3,6 +3,7 @@ import { LowrankError } from '../errors.js'
 import { convertCommand } from './commands/convert.js'
 import { evalCommand } from './commands/eval.js'
 import { exportCommand } from './commands/export.js'
+import { extractCommand } from './commands/extract.js'
 import { generateCommand } from './commands/generate.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   evalCommand,
   generateCommand,
   mergeCommand,
+  extractCommand,
   exportCommand,
   convertCommand,
   inspectCommand,

@@ -10,7 +10,7 @@ import type { GraphBuilder } from '../../graph/builder.js'
 import type { Graph } from '../../graph/graph.js'
 import { isConvolution, type Module } from '../../graph/module.js'
 import { divideDims, productOfDims } from '../../graph/shapes.js'
-import { formatShape, type Dim, type Value } from '../../graph/types.js'
+import { formatShape, type Dim, type Shape, type Value } from '../../graph/types.js'
 import { addBranch, alongOutputs, loraShapes } from '../branch.js'
 import { includedBias } from '../dora.js'
 import { embeddingAName, embeddingBName, loraAName, loraBiasName, loraBName } from '../lora.js'
@@ -97,6 +97,10 @@ export class ServedLora implements Part {
       const low =
         ownA === undefined ? tableRows(b, module, x, A, index) : b.matmul(byRow(graph, b, module, x), ownA, { transB: true })
       const high = b.matmul(low, ownB, { transB: true }) // [batch, n, out]
+      if (rescale === undefined && shift === undefined) {
+        rowShape(graph, module, y)
+        return b.add(y, b.reshape(high, y.shape!))
+      }
       const base = byRow(graph, b, module, y)
       const bias = rescale && includedBias(at, module, y)
       return b.reshape(withVectors(b, module, base, b.add(base, high), { rescale, shift, bias }), y.shape!)
@@ -130,19 +134,20 @@ function adapterIndex(graph: Graph): Value {
   return graph.inputs.find(({ name }) => name === ADAPTER_INDEX) ?? graph.addInput(ADAPTER_INDEX, 'int64', [batchOf(graph)])
 }
 
-/** A layer's input or output, whose leading axes begin with the batch, as [batch, n, width]. */
-function byRow(graph: Graph, b: GraphBuilder, module: Module, x: Value): Value {
+/** [batch, n, width] of a layer's input or output. @throws InvalidOptionError unless its leading axes begin with the batch */
+function rowShape(graph: Graph, module: Module, x: Value): Shape {
   const batch = batchOf(graph)
-  const leading = x.shape?.slice(0, -1) ?? []
-  const [first, ...others] = leading
+  const [first, ...others] = x.shape?.slice(0, -1) ?? []
   const rest = first === undefined ? undefined : divideDims(first, batch)
   if (rest === undefined)
     throw new InvalidOptionError(
-      `${module.name} reads ${formatShape(x.shape)}, in which the rows of the batch cannot be told apart, so they cannot have adapters of their own; ` +
+      `${module.name} has ${formatShape(x.shape)} values, in which the rows of the batch cannot be told apart, so they cannot have adapters of their own; ` +
         'run one batch for each adapter',
     )
-  return b.reshape(x, [batch, productOfDims([rest, ...others]), x.shape!.at(-1)!])
+  return [batch, productOfDims([rest, ...others]), x.shape!.at(-1)!]
 }
+
+const byRow = (graph: Graph, b: GraphBuilder, module: Module, x: Value): Value => b.reshape(x, rowShape(graph, module, x))
 
 /** Rows of Aᵀ that the ids name in the table of each row's adapter, [batch, sequence, r]. */
 function tableRows(b: GraphBuilder, module: Module, ids: Value, A: Value, index: Value): Value {
