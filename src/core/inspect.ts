@@ -11,6 +11,7 @@ import { readSafetensorsHeader } from '../formats/safetensors.js'
 import type { Module } from '../graph/module.js'
 import { elementCount, type HostTensor } from '../graph/types.js'
 import type { Environment } from './environment.js'
+import { inspectGguf } from './inspect-gguf.js'
 import { inspectAdapterFile, inspectTorch, type AdapterFileInspection } from './inspect-torch.js'
 import { Model } from './model.js'
 import { inspectOnnx } from './onnx/inspect.js'
@@ -70,12 +71,12 @@ export interface AdapterInspection {
 }
 
 export interface FileInspection {
-  readonly kind: 'safetensors' | 'onnx' | 'torch'
+  readonly kind: 'safetensors' | 'onnx' | 'torch' | 'gguf'
   readonly path: string
   readonly parameters: number
   readonly bytes: number
   readonly tensors: number
-  /** Metadata of a safetensors file; operator sets, inputs, outputs and task of an ONNX file; the container of a torch file. */
+  /** Metadata of a safetensors file; operator sets, inputs, outputs and task of an ONNX file; the container of a torch file; keys of a GGUF file. */
   readonly metadata: Readonly<Record<string, string>>
   readonly modules: readonly InspectedModule[]
   /** Nodes of an ONNX file that cannot be trained through, and what to do about each. */
@@ -102,9 +103,10 @@ export async function inspect(path: string, environment: Environment): Promise<I
   if (path.endsWith('.onnx')) return inspectOnnx(path, files)
   const adapter = await inspectAdapterFile(path, environment)
   if (adapter !== undefined) return adapter
+  if (path.endsWith('.gguf')) return inspectGguf(path, environment)
   if (TORCH_FILE.test(path)) return inspectTorch(path, environment)
   throw new InvalidModelError(
-    `"${path}" is of no kind that can be inspected; expected a model or adapter folder, .safetensors, .onnx, .onnx_adapter or a torch file (.pt, .pth, .th, .bin)`,
+    `"${path}" is of no kind that can be inspected; expected a model or adapter folder, .safetensors, .onnx, .gguf, .onnx_adapter or a torch file (.pt, .pth, .th, .bin)`,
   )
 }
 

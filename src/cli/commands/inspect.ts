@@ -46,6 +46,7 @@ function facts(found: Inspection): [string, string][] {
       ]
     case 'safetensors':
     case 'torch':
+    case 'gguf':
     case 'onnx':
       return [
         ['tensors', count(found.tensors)],
@@ -94,12 +95,12 @@ export const inspectCommand = defineCommand({
   name: 'inspect',
   summary: 'Show what a model, an adapter or a file holds.',
   description:
-    'For a model folder, a .safetensors, an .onnx or a torch file: the modules that can be adapted, with shapes and parameter counts. For an adapter (a PEFT or mlx-lm folder, a loralib checkpoint, an .onnx_adapter, a file of kohya or diffusers): rank, alpha, targets and size.',
+    'For a model folder, a .safetensors, an .onnx, a .gguf or a torch file: the modules that can be adapted, with shapes and parameter counts. For an adapter (a PEFT or mlx-lm folder, a loralib checkpoint, an .onnx_adapter, a .gguf of llama.cpp, a file of kohya or diffusers): rank, alpha, targets and size.',
   positional: 'PATH',
   flags: {},
   examples: ['lowrank inspect SmolLM2-135M', 'lowrank inspect out --json'],
   prints:
-    'one object with `kind` (`model`, `adapter`, `adapter-file` for formats other than PEFT, `safetensors`, `torch` or `onnx`), `parameters`, `modules` and what the kind has beside them.',
+    'one object with `kind` (`model`, `adapter`, `adapter-file` for formats other than PEFT, `safetensors`, `torch`, `gguf` or `onnx`), `parameters`, `modules` and what the kind has beside them.',
   async run(_values, { output, positional }) {
     const { inspect } = await library()
     const found = await inspect(positional, hubOptions(output))
