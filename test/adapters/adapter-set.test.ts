@@ -1,4 +1,5 @@
 /** Many adapters on one model: switched, added up, mixed in a batch, swapped; each against the adapter alone. */
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/core/adapter.js'
 import { AdapterSet } from '../../src/core/adapter-set.js'
@@ -11,9 +12,11 @@ import type { Graph } from '../../src/graph/graph.js'
 import type { HostTensor } from '../../src/graph/types.js'
 import { ConfigReader, type Json } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'
+import { generate } from '../../src/generate/generate.js'
+import { evaluate } from '../../src/train/evaluate.js'
 import { Random } from '../../src/util/rng.js'
 import { relativeError } from '../models/golden.js'
-import { gpt2Config, llamaConfig, temporaryFolder, testEnvironment } from '../support/training.js'
+import { gpt2Config, llamaConfig, randomRows, temporaryFolder, testEnvironment, writeRows } from '../support/training.js'
 
 const golden = 'test/fixtures/golden/peft'
 
@@ -219,6 +222,26 @@ describe('several active adapters', () => {
     await set.load('first', `${golden}/llama/adapter`)
     const [trained, first] = [set.adapter('trained'), set.adapter('first')]
     await expectRows(await logits(set, rows, { adapters: ['first', 'trained', null, 'first', 'trained'] }), [first, trained, model, first, trained]) // prettier-ignore
+  })
+})
+
+describe('evaluate and generate', () => {
+  it('take what is active in the set', async () => {
+    const data = writeRows(join(temporaryFolder(), 'rows.jsonl'), randomRows(6))
+    const model = tiny(llamaConfig)
+    const set = new AdapterSet(model)
+    const adapter = await randomAdapter(model, { r: 3, useDora: true, targetModules: ['q_proj', 'up_proj'] }, 1)
+    await set.add('one', adapter)
+    const base = await evaluate(model, { data })
+    expect((await evaluate(set, { data })).loss).toBeCloseTo(base.loss, 5)
+    set.setAdapter('one')
+    const alone = await evaluate(adapter, { data })
+    expect((await evaluate(set, { data })).loss).toBeCloseTo(alone.loss, 5)
+    expect(Math.abs(alone.loss - base.loss)).toBeGreaterThan(1e-3)
+    const prompt = { inputIds: [1, 2, 3], maxNewTokens: 10 }
+    expect((await generate(set, prompt)).ids).toEqual((await generate(adapter, prompt)).ids)
+    set.disableAdapter()
+    expect((await generate(set, prompt)).ids).toEqual((await generate(model, prompt)).ids)
   })
 })
 
