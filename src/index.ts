@@ -101,6 +101,7 @@ export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions 
 export type { TrainOptions } from './train/options.js'
 export type { CheckpointEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from './train/events.js'
 export { fullTrainee, type Trainee } from './train/trainee.js'
+export { initializeEva, type EvaOptions } from './train/initialize-eva.js'
 export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluate.js'
 export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/custom.js'
 export type { ObjectiveOptions } from './train/objectives/index.js'

@@ -49,6 +49,10 @@ const named = ['gaussian', 'orthogonal', 'pissa', 'pissa_niter_N', 'olora'] as c
 /** @throws InvalidOptionError for an initialisation that new adapters cannot have */
 export function checkInitialization(init: InitLoraWeights): void {
   if (typeof init === 'boolean' || init === 'gaussian' || init === 'orthogonal' || startsFromWeight(init)) return
+  if (init === 'eva')
+    throw new InvalidOptionError(
+      'initialisation "eva" begins from data: make the adapter without it, then call initializeEva(adapter, { data })',
+    )
   throw new InvalidOptionError(
     `initialisation "${init}" of new adapters is not supported; use true, false, ${named.map((name) => `"${name}"`).join(', ')}`,
   )

@@ -107,4 +107,8 @@ describe('EVA', () => {
   ])('refuses %j %j', async (options, lora, message) => {
     await expect(eva(options, lora)).rejects.toThrow(message)
   })
+
+  it('is named by its function where a new adapter asks for it', () => {
+    expect(() => addLora(model, { initLoraWeights: 'eva' })).toThrow('call initializeEva(adapter, { data })')
+  })
 })

@@ -65,7 +65,13 @@ function checkAgrees(adapter: Adapter, values: TrainValues, given: ReadonlySet<s
 }
 
 async function openTrained(model: Model, values: TrainValues, { output, given }: Context): Promise<Adapter> {
-  if (values.adapter === undefined) return (await library()).addLora(model, loraOptions(values))
+  if (values.adapter === undefined) {
+    const { addLora, initializeEva } = await library()
+    const fresh = await addLora(model, loraOptions(values))
+    if (values.init !== 'eva') return fresh
+    const { data, seed, 'batch-size': batchSize, 'max-length': maxLength } = values
+    return initializeEva(fresh, { data, seed, batchSize, ...defined({ maxLength }) })
+  }
   const adapter = await openAdapter(model, values.adapter, output)
   checkAgrees(adapter, values, given)
   return adapter
