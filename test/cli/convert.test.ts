@@ -20,6 +20,27 @@ describe('convert', () => {
     expect(seen.json()[0]).toMatchObject({ kind: 'adapter-file', format: 'onnx-adapter', tensors: result!['tensors'] })
   })
 
+  it('writes GGUF for llama.cpp once the model is told', async () => {
+    const out = join(folder, 'llama.gguf')
+    const args = ['convert', '--from', join(golden, 'llama/adapter'), '--to', out, '--json']
+    const refused = await runCli(args)
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toMatch(/base model must be told: give model \(--model\)/)
+    const { json, stderr } = await runCli([...args, '--model', join(golden, 'llama/model')])
+    expect(stderr).toBe('')
+    expect(json()[0]).toMatchObject({ out, from: 'peft', format: 'gguf', lossless: true, notes: [] })
+    const seen = await runCli(['inspect', out, '--json'])
+    expect(seen.json()[0]).toMatchObject({
+      kind: 'adapter-file',
+      format: 'gguf',
+      r: 4,
+      alpha: 8,
+      targetModules: ['q_proj', 'v_proj'],
+    })
+    const back = await runCli(['convert', '--from', out, '--to', join(folder, 'llama-back'), '--json'])
+    expect(back.json()[0]).toMatchObject({ from: 'gguf', format: 'peft', lossless: true })
+  })
+
   it('a mistake is one line and exit code 1 or 2', async () => {
     const hostile = await runCli(['inspect', join(fixtures, 'torch/hostile-system.pt')])
     expect(hostile.code).toBe(1)
