@@ -5,15 +5,16 @@ import { convert as convertWith, type Conversion, type ConvertOptions } from './
 import type { Environment } from './core/environment.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
 import { Model } from './core/model.js'
+import type { OnnxOptions } from './core/onnx-model.js'
 
 /** Where and how a model runs: options for an environment, or one that is there already. */
-export type LoadOptions = BrowserOptions | { readonly environment: Environment }
+export type LoadOptions = (BrowserOptions | { readonly environment: Environment }) & OnnxOptions
 
 const environmentOf = (options: LoadOptions): Environment =>
   'environment' in options ? options.environment : browserEnvironment(options)
 
 /**
- * Opens a Hugging Face model.
+ * Opens a Hugging Face model, or any .onnx file.
  *
  * @param path URL of a folder with `config.json` and `model.safetensors`, or a path in `options.files`
  * @throws InvalidModelError if the folder is incomplete, damaged, or of an unknown architecture
@@ -23,7 +24,7 @@ const environmentOf = (options: LoadOptions): Environment =>
  */
 export const loadModel = (path: string, options: LoadOptions = {}): Promise<Model> => {
   const folder = path.replace(/\/+$/, '')
-  return Promise.resolve().then(() => Model.open(folder, environmentOf(options), folder))
+  return Promise.resolve().then(() => Model.load(folder, environmentOf(options), options, folder))
 }
 
 /**
@@ -62,6 +63,8 @@ export type {
   ModelInspection,
 } from './core/inspect.js'
 export { merge, type Merged, type MergeResult } from './core/merge.js'
+export { exportOnnx, exportWithAdapterInputs } from './core/export.js'
+export type { ExportOptions, ExportResult } from './core/export-model.js'
 export type { Environment } from './core/environment.js'
 export { train } from './train/trainer.js'
 export {

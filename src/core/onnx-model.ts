@@ -13,6 +13,7 @@ import { architectures } from '../models/registry.js'
 import type { Task } from '../models/task.js'
 import type { Environment } from './environment.js'
 import type { Model } from './model.js'
+import { textInputs } from './onnx/inputs.js'
 import type { WeightOrigin } from './onnx/names.js'
 import { beforeSoftmax, describingFolders, isOnnxFolder, prepareGraph, readConfigBeside, readOnnx } from './onnx/read.js'
 import { findTask, noTaskMessage, type TaskOption } from './onnx/task.js'
@@ -89,12 +90,13 @@ export class OnnxModel implements Model {
   /**
    * Reads a file and what lies beside it: external data (never loaded), config.json and the tokenizer of its folder, or
    * of the folder above one called `onnx`.
-   * @throws InvalidModelError if the file is damaged; UnsupportedOpError naming every node that cannot be trained through
+   * @throws InvalidModelError if the file is damaged or made for texts of one length; UnsupportedOpError naming every node that cannot be trained through
    */
   static async open(path: string, environment: Environment, options: OnnxOptions = {}, id = path): Promise<OnnxModel> {
     const decoded = await readOnnx(environment.files, path)
     const config = (await readConfigBeside(environment.files, path))?.config
     const { graph, origins } = prepareGraph(decoded, options.constants ?? {}, config)
+    refuseFixedText(graph, path)
     const { task, output } = findTask(graph, options, config, path)
     return new OnnxModel({ environment, path, id, graph, origins, task, output: output.name, config })
   }
@@ -161,6 +163,15 @@ export class OnnxModel implements Model {
   }
 }
 
+/** Texts differ in length, and a graph traced for one length holds it in many places. */
+function refuseFixedText({ inputs }: Graph, path: string): void {
+  const fixed = inputs.find(({ name, shape }) => textInputs.has(name) && shape?.some((dim) => typeof dim === 'number'))
+  if (fixed !== undefined)
+    throw new InvalidModelError(
+      `${path} was exported for texts of fixed shape, "${fixed.name}" ${formatShape(fixed.shape)}, but rows differ in length; export it with dynamic axes for batch and sequence`,
+    )
+}
+
 /** Numbers of a layer's weight, however it is packed. */
 const sizeOf = ({ kind, inFeatures, outFeatures, convolution }: Module): number =>
   isConvolution(kind)
@@ -187,12 +198,10 @@ function vocabularyOf({ inputs, modules, config, task }: OnnxModel, output: Valu
 
 const positionKeys = ['max_position_embeddings', 'n_positions', 'n_ctx']
 
-/** Most positions of a row: fixed in the graph, told by config.json, or rows of a table of positions. */
+/** Most positions of a row: told by config.json, or rows of a table of positions. */
 function positionsOf({ inputs, modules, config }: OnnxModel): number {
   const ids = inputs.find(({ name }) => name === 'input_ids')
   if (ids === undefined) return 0
-  const fixed = ids.shape?.[1]
-  if (typeof fixed === 'number') return fixed
   const told = positionKeys.map((key) => config?.json[key]).find((value) => typeof value === 'number')
   // RoBERTa's family numbers positions from 2 on.
   const offset = /roberta|camembert/.test(String(config?.json['model_type'])) ? 2 : 0

@@ -1,6 +1,7 @@
 /** @file Rows for models with a head: what the graph's inputs and the loss's labels are fed. */
 import { InvalidDataError } from '../errors.js'
 import { elementCount, type Value } from '../graph/types.js'
+import type { Batch } from './batch.js'
 import { checkExampleOptions } from './examples.js'
 import { paddingToken, type RowEncoding } from './encoding.js'
 import { batchOfFields, feedableTypes, fieldTensor, type FieldsExample, type RowTensor } from './row-tensors.js'
@@ -85,9 +86,18 @@ export function taskEncoding(
     },
     lengthOf: (example) => example.length,
     capacity: undefined,
-    batch: (rows) => batchOfFields(rows.flat()),
+    batch: (rows) => ofFixedSize(batchOfFields(rows.flat()), inputs),
     emptyReason,
   }
+}
+
+/** A graph that was made for a number of rows takes just so many. */
+function ofFixedSize(batch: Batch, inputs: readonly Value[]): Batch {
+  const fixed = inputs.find(({ shape }) => typeof shape?.[0] === 'number' && shape[0] !== batch.rows)
+  if (fixed === undefined) return batch
+  throw new InvalidDataError(
+    `the model's input "${fixed.name}" takes batches of exactly ${fixed.shape![0]} rows, but the batch has ${batch.rows}; choose that batch size (--batch-size ${fixed.shape![0]}) and data that it divides, or export the model with a dynamic first axis.`,
+  )
 }
 
 /**

@@ -7,7 +7,7 @@ import { Model } from '../../src/core/model.js'
 import { exportModel, type ExportOptions } from '../../src/core/export-model.js'
 import { addLora, evaluate, inspect, loadAdapter, loadModel, merge, nodeEnvironment, train, type Adapter } from '../../src/index.js' // prettier-ignore
 import { bytesOf } from '../../src/graph/constants.js'
-import type { HostTensor, Initializer } from '../../src/graph/types.js'
+import type { HostTensor, Initializer, Shape } from '../../src/graph/types.js'
 import { decodeModel } from '../../src/onnx/decode.js'
 import { encodeModel } from '../../src/onnx/encode.js'
 
@@ -142,6 +142,24 @@ describe('files that say little', () => {
     )
     await expect(loadModel(`${golden}/llama/model`, { task: 'causal-lm' })).rejects.toThrow(/task is an option of \.onnx files/)
     await expect(loadModel(join(temporary, 'rows.onnx'))).rejects.toThrow(/does not exist/)
+  })
+
+  it('refuses shapes that rows do not have', async () => {
+    const withShape = (path: string, name: string, shape: Shape, out: string): string => {
+      const graph = decodeModel(new Uint8Array(readFileSync(path)))
+      graph.inputs = graph.inputs.map((input) => (input.name === name ? { ...input, shape } : input))
+      writeFileSync(join(temporary, out), encodeModel(graph))
+      return join(temporary, out)
+    }
+    const text = withShape('test/fixtures/onnx/exports/roberta-torchscript/model.onnx', 'input_ids', [1, 8], 'fixed.onnx')
+    await expect(loadModel(text)).rejects.toThrow(/fixed shape, "input_ids" \[1, 8\][^]*dynamic axes/)
+    const picture = withShape('test/fixtures/onnx/cnn.onnx', 'x', [1, 2, 8, 8], 'picture.onnx')
+    const rows = join(temporary, 'pictures.jsonl')
+    const x = Array.from({ length: 2 }, () => Array.from({ length: 8 }, () => Array.from({ length: 8 }, (_, i) => i / 8)))
+    writeFileSync(rows, [0, 1].map((label) => JSON.stringify({ x, label })).join('\n'))
+    const model = await loadModel(picture, { threads: 1, task: 'classification' })
+    await expect(evaluate(model, { data: rows, batchSize: 2 })).rejects.toThrow(/batches of exactly 1 rows[^]*--batch-size 1/)
+    expect((await evaluate(model, { data: rows, batchSize: 1 })).examples).toBe(2)
   })
 
   it('trains with a loss of the user, and by regression', async () => {
