@@ -84,6 +84,8 @@ export { exportOnnx, exportWithAdapterInputs } from './core/export.js'
 export type { ExportOptions, ExportResult } from './core/export-model.js'
 export type { Environment } from './core/environment.js'
 export { train } from './train/trainer.js'
+export { planTraining, type TrainingPlan } from './train/plan/index.js'
+export type { MachineRates } from './train/plan/rates.js'
 export {
   generate,
   generateStream,

@@ -1,5 +1,6 @@
 /** @file The two compiled graphs of a run: gradients of a micro-batch, and the update. */
 import { float32, tensor } from '../graph/constants.js'
+import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import { adamWGraph, type AdamWOptions } from '../optim/adamw.js'
 import { recompute } from '../autodiff/recompute.js'
@@ -9,7 +10,7 @@ import { createModelSession } from '../core/quantized-base.js'
 import type { Session } from '../runtime/runtime.js'
 import { mix32 } from '../adapters/dropout.js'
 import { gradientGraph, lossGraph } from './gradient-graph.js'
-import type { Objective, Scores } from './objective.js'
+import type { Objective, ObjectiveGraph, Scores } from './objective.js'
 import { defaultObjective } from './objectives/index.js'
 import type { Trainee } from './trainee.js'
 import type { Batch } from '../data/batch.js'
@@ -62,7 +63,16 @@ interface Compiled {
   readonly shortest: number
 }
 
-async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<Compiled> {
+/** The graph of a micro-batch, and what of it is not told by its outputs. */
+export interface StepGraph {
+  readonly graph: Graph
+  readonly built: ObjectiveGraph
+  /** Fewest positions of a row: one for each block of queries. */
+  readonly shortest: number
+}
+
+/** The graph that a session of these options compiles, weights as they are stored. */
+export function stepGraph(trainee: Trainee, options: LossSessionOptions, training: boolean): StepGraph {
   const { model } = trainee
   const { objective } = options
   const blocks = objective.causal ? queryBlocks(options.positions) : 1
@@ -82,19 +92,24 @@ async function compile(trainee: Trainee, options: LossSessionOptions, training: 
   })
   let final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count, built.sums) : lossGraph(built)
   if (training && options.recompute === true) final = recompute(final, final.outputs[0]!.name)
-  const session = await createModelSession(model.environment, final)
+  return { graph: final, built, shortest: blocks }
+}
+
+async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<Compiled> {
+  const { graph: final, built, shortest } = stepGraph(trainee, options, training)
+  const session = await createModelSession(trainee.model.environment, final)
   const [loss, ...rest] = final.outputs.map(({ name }) => name)
   const count = built.count && rest.shift()
   const sums = Object.keys(built.sums ?? {}).map((name) => [name, rest.shift()!] as const)
   return {
     session,
     inputs: new Set(final.inputs.map((i) => i.name)),
-    objective,
+    objective: options.objective,
     loss: loss!,
     count,
     sums,
     others: rest,
-    shortest: blocks,
+    shortest,
   }
 }
 

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest'
+import { BoundDims } from '../../graph/bind-dims.js'
+import { GraphBuilder } from '../../graph/builder.js'
+import { float32 } from '../../graph/constants.js'
+import { Graph } from '../../graph/graph.js'
+import { secondsOf } from './rates.js'
+import { weightMemory } from './weights.js'
+import { workOf } from './work.js'
+
+/** Two products with W [8, 6], one as it is and one transposed, and an addition; x [n, 8]. */
+function twoProducts(lookUp = false): Graph {
+  const graph = new Graph()
+  const b = new GraphBuilder(graph)
+  const x = graph.addInput('x', 'float32', ['n', 8])
+  const W = b.constant(float32([8, 6], new Float32Array(48)), 'W')
+  const y = b.gemm(x, W)
+  const back = b.gemm(y, W, { transB: true })
+  graph.outputs = [b.add(back, x)]
+  if (lookUp) graph.outputs.push(b.gather(W, graph.addInput('ids', 'int64', ['k'])))
+  return graph
+}
+
+describe('weightMemory', () => {
+  it('counts a packed copy for each direction, and the stored matrix only if something else reads it', () => {
+    expect(weightMemory(twoProducts())).toEqual({ plainBytes: 0, packedBytes: 2 * 48 * 4 })
+    expect(weightMemory(twoProducts(true))).toEqual({ plainBytes: 48 * 4, packedBytes: 2 * 48 * 4 })
+  })
+
+  it('does not count a table of which rows are looked up', () => {
+    const graph = new Graph()
+    const b = new GraphBuilder(graph)
+    const table = b.constant(float32([1000, 4], new Float32Array(4000)), 'table')
+    graph.outputs = [b.gather(table, graph.addInput('ids', 'int64', ['n']))]
+    expect(weightMemory(graph)).toEqual({ plainBytes: 0, packedBytes: 0 })
+  })
+})
+
+describe('workOf', () => {
+  it('counts operations of products and bytes of the rest, by hand', () => {
+    const graph = twoProducts()
+    const work = workOf(graph, new BoundDims(graph, { n: 10 }))
+    // 2·10·8·6 forward and as many backward; the addition reads two [10, 8] arrays and writes one.
+    expect(work.operations).toEqual({ fp32: 2 * 2 * 10 * 8 * 6, int8: 0, int4: 0 })
+    expect(work.movedBytes).toBe(3 * 10 * 8 * 4)
+    expect(work.nodes).toBe(3)
+  })
+
+  it('adds up to seconds', () => {
+    const work = { operations: { fp32: 2e9, int8: 4e9, int4: 0 }, movedBytes: 1e9, nodes: 0 }
+    expect(secondsOf(work, { products: { fp32: 1e9, int8: 4e9 }, bytesPerSecond: 2e9 })).toBeCloseTo(3.5, 12)
+  })
+})
