@@ -167,6 +167,11 @@ export function completeLoraConfig(fields: Partial<LoraConfig>, defaultTargetMod
     // How a new adapter begins is checked where it begins.
     if (field !== 'initLoraWeights' && !isSupported(peftKey(field), value))
       throw new InvalidOptionError(`LoRA option "${field}": ${JSON.stringify(value)} is not supported yet`)
+  for (const [key, value] of Object.entries(config.other))
+    if (!isSupported(key, value))
+      throw new InvalidOptionError(
+        `LoRA option other: "${key}": ${JSON.stringify(value)} is not supported, and ignoring it would change the results`,
+      )
   if (!isEmpty(config.targetModules)) return config
   if (defaultTargetModules.length === 0)
     throw new InvalidOptionError(

@@ -153,6 +153,7 @@ describe('options', () => {
     [{ targetModules: ['q'], layersPattern: 'layers' }, '"layersPattern" needs "layersToTransform" as well'],
     [{ rank: 4 }, 'unknown LoRA option "rank"; known: r, loraAlpha'],
     [{ loraBias: true, useDora: true }, '"loraBias" cannot be combined with "useDora"'],
+    [{ other: { layer_replication: [[0, 2]] } }, 'other: "layer_replication": [[0,2]] is not supported, and ignoring it'],
     [{ trainableTokenIndices: [-1] }, '"trainableTokenIndices" must be a list of row numbers'],
   ])('%j', (fields, message) => {
     expect(() => config(fields as Partial<LoraConfig>)).toThrow(message)
