@@ -1,5 +1,5 @@
 /** @file Types and shapes of every value of a graph, with constants and computations on shapes folded on the way. */
-import { LowrankError, ShapeError } from '../errors.js'
+import { InvalidModelError, LowrankError, ShapeError } from '../errors.js'
 import { GraphBuilder } from './builder.js'
 import { allocate, numbersOf, tensor } from './constants.js'
 import { foldNode, FOLD_LIMIT, isNumeric, type Known } from './fold.js'
@@ -143,13 +143,26 @@ export class InferState {
   }
 
   run(): void {
-    for (const node of this.source.nodes) this.visit(node)
+    for (const node of this.source.nodes) this.check(node)
     this.graph.outputs = this.source.outputs.flatMap(({ name }) => {
       const value = this.value(name)
       if (value === undefined) return []
       this.graph.reserved.delete(name)
       return [value.name === name ? value : this.b.emit('Identity', [value], {}, { name })]
     })
+  }
+
+  /** Visits a node of the file. One that lacks operands or attributes is met deep inside a rule, which takes them for granted. */
+  private check(node: Node): void {
+    try {
+      this.visit(node)
+    } catch (cause) {
+      if (cause instanceof LowrankError) throw cause
+      throw new InvalidModelError(
+        `${node.op} "${node.name}" with ${node.inputs.length} inputs and ${node.outputs.length} outputs is not what the operator allows (${(cause as Error).message}); the file is damaged`,
+        { cause },
+      )
+    }
   }
 
   private visit(original: Node): void {

@@ -107,7 +107,7 @@ export function inlineFunction(definition: FunctionProto, call: Node, folder: st
   for (const attribute of definition.attributeProto)
     bindings.set(attribute.name, decodeAttribute(attribute, `${where}, attribute "${attribute.name}"`, folder))
   for (const name of [...definition.attribute, ...bindings.keys()]) {
-    const given = call.attributes[name]
+    const given = Object.hasOwn(call.attributes, name) ? call.attributes[name] : undefined
     if (given !== undefined) bindings.set(name, given)
   }
   const version = definition.opsetImport.find(({ domain }) => normalDomain(domain) === '')?.version
