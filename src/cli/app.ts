@@ -54,7 +54,7 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     if (parsed.help) return say(stdout, commandHelp(command))
     const output = terminal(stdout, stderr, env, parsed.values['json'] === true)
     const { positional, given } = parsed
-    return await command.run(parsed.values as never, { output, positional, given, interrupted: surroundings.interrupted })
+    return await command.run(parsed.values as never, { output, positional, given, env, interrupted: surroundings.interrupted })
   } catch (error) {
     return report(error, args, surroundings)
   }

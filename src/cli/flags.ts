@@ -77,6 +77,7 @@ export interface Context {
   readonly positional: string
   /** Names of the flags that were given, on the command line or in the config file. */
   readonly given: ReadonlySet<string>
+  readonly env: Readonly<Record<string, string | undefined>>
   /** Raised by the first Ctrl-C. */
   readonly interrupted: AbortSignal
 }

@@ -14,14 +14,15 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 globalThis.console = new Console(process.stderr)
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
+/** SIGUSR2 is what mpirun hands on to its processes without ending them soon after; Windows has none. */
+const exitCodes = { SIGINT: 130, SIGTERM: 143, ...(process.platform !== 'win32' && { SIGUSR2: 140 }) }
 const controller = new AbortController()
 const args = process.argv.slice(2)
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
+for (const [signal, code] of Object.entries(exitCodes))
   process.on(signal, () => {
     // Only training has something to save; a second signal does not wait for it.
-    if (args[0] !== 'train' || controller.signal.aborted) process.exit(exitCodes[signal])
+    if (args[0] !== 'train' || controller.signal.aborted) process.exit(code)
     process.stderr.write('\nfinishing the step, then writing a checkpoint; once more to quit at once\n')
     controller.abort()
   })

@@ -40,13 +40,14 @@ export class TrainingView {
     this.output.status(undefined)
   }
 
-  private start({ steps, resumedAt, trainableParameters: trained, totalParameters: total, rows }: StartEvent): void {
+  private start({ steps, resumedAt, trainableParameters: trained, totalParameters: total, rows, processes }: StartEvent): void {
     this.steps = steps
     this.first = resumedAt
     this.started = this.now()
     const from = resumedAt > 0 ? `, resumed after step ${count(resumedAt)}` : ''
+    const together = processes === undefined ? '' : `${processes} processes, `
     this.output.note(
-      `${count(rows)} rows, ${count(steps)} steps${from}; training ${count(trained)} of ${count(total)} parameters (${percent(trained / total)})`,
+      `${together}${count(rows)} rows, ${count(steps)} steps${from}; training ${count(trained)} of ${count(total)} parameters (${percent(trained / total)})`,
     )
   }
 

@@ -1,4 +1,5 @@
 /** @file MPI in Node: the C library of Open MPI, called through koffi. The only file that imports it. */
+import type * as KoffiPackage from 'koffi'
 import { RuntimeError } from '../errors.js'
 import type { Communicator, Copyable, Summable } from './communicator.js'
 
@@ -25,7 +26,7 @@ export const localProcesses = (env: Environment): number | undefined => {
   return Number.isInteger(told) && told > 0 ? told : undefined
 }
 
-type Koffi = Pick<typeof import('koffi'), 'load'>
+type Koffi = Pick<typeof KoffiPackage, 'load'>
 
 async function loadKoffi(): Promise<Koffi> {
   try {

@@ -203,4 +203,12 @@ export const trainFlags = {
   'no-model-card': { type: 'switch', help: 'Write no README.md into --out.' },
   license: { type: 'text', value: 'ID', help: "Licence that the model card names, by the hub's identifiers: apache-2.0." },
   resume: { type: 'switch', help: 'Continue from the newest checkpoint in --out.' },
+  'dry-run': {
+    type: 'switch',
+    help: 'Predict peak memory and time per step, then stop: no weight is read, nothing is trained or written.',
+  },
+  distributed: {
+    type: 'switch',
+    help: 'Train with the other processes of an MPI job; assumed under mpirun and srun --mpi=pmix. --batch-size is that of each process.',
+  },
 } as const satisfies Flags

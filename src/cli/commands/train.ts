@@ -1,10 +1,13 @@
 /** @file `lowrank train`. */
+import { anyOf, leaderFirst, type Communicator } from '../../distributed/communicator.js'
 import { InvalidOptionError } from '../../errors.js'
-import type { Adapter, LoraOptions, Model, TrainEvent } from '../../index.js'
+import type { Adapter, LoraOptions, Model, TrainEvent, TrainOptions } from '../../index.js'
 import { renderReport } from '../../report/html.js'
 import { reportAssets } from '../../report/node-assets.js'
+import { inJob, threadsOfProcess } from '../distributed.js'
 import { type commonFlags, defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
+import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
 import { initialisations, objectiveOptions, trainFlags } from './train-flags.js'
 
@@ -115,78 +118,93 @@ export const trainCommand = defineCommand({
     '`{"event":"start",…}`, then `{"event":"step","step":1,"epoch":0,"loss":…,"gradNorm":…,"learningRate":…,"tokens":…,"tokensPerSecond":…}` for each step, ' +
     '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model; preferences add `rewardAccuracy` and `rewardMargin` to steps and evaluations), `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
     '`{"event":"done","steps":…,"loss":…,"trainableParameters":…,"totalParameters":…,"peakMemoryBytes":…,…}`. ' +
-    '`loss` of a step is that of its batch before the update; `gradNorm` is the global norm before clipping.',
-  async run(values, context) {
-    const { output, interrupted } = context
-    const { train } = await library()
-    const model = await openModel(values, output)
-    const adapter = await openTrained(model, values, context)
-    const view = new TrainingView(output, () => performance.now())
-    const settings = hyperparameters(trainFlags, values)
-    const events = train(adapter, {
-      data: values.data,
-      out: values.out,
-      batchSize: values['batch-size'],
-      gradAccum: values['grad-accum'],
-      learningRate: values.lr,
-      schedule: values.schedule as 'constant',
-      warmup: values.warmup,
-      weightDecay: values['weight-decay'],
-      maxGradNorm: values['max-grad-norm'],
-      beta1: values['adam-beta1'],
-      beta2: values['adam-beta2'],
-      epsilon: values['adam-epsilon'],
-      shuffle: !values['no-shuffle'],
-      seed: values.seed,
-      groupByLength: values['group-by-length'],
-      packing: values.packing,
-      checkpointEvery: values['checkpoint-every'],
-      saveTotalLimit: values['save-total-limit'],
-      resume: values.resume,
-      recompute: values.recompute,
-      modelCard: !values['no-model-card'],
-      onNan: values['on-nan'] as 'stop',
-      unlabelled: values.unlabelled as 'refuse',
-      signal: interrupted,
-      ...defined({
-        ...objectiveOptions(values),
-        evalData: values['eval-data'],
-        epochs: values.epochs,
-        license: values.license,
-        steps: values.steps,
-        loraPlusLrRatio: values['lora-plus-ratio'],
-        maxLength: values['max-length'],
-        evalEvery: values['eval-every'],
-        evalBatchSize: values['eval-batch-size'],
-        earlyStopping: values['early-stopping'],
-      }),
-    })
-    let planned = 0
-    let reached = 0
-    try {
-      for await (const event of events) {
-        if (event.event === 'start') {
-          planned = event.steps
-          if (values.resume && event.resumedAt === 0)
-            output.note(output.color.yellow(`warning: ${values.out} holds no checkpoint to resume; starting from the beginning`))
-        }
-        if (event.event === 'done') reached = event.steps
-        if (output.json) output.printJson(event)
-        else view.show(event)
-        if (event.event === 'checkpoint') await writeReport(values.out, model, settings)
-      }
-    } catch (error) {
-      // The curves up to a divergence are what one wants to see; but a second failure must not hide the first.
-      if (planned > 0) await writeReport(values.out, model, settings).catch(() => undefined)
-      throw error
-    } finally {
-      view.close()
-    }
-    await writeReport(values.out, model, settings)
-    if (!interrupted.aborted || reached >= planned) return 0
-    output.note(
-      `interrupted after step ${reached} of ${planned}; a checkpoint is in ${values.out}. Give the same command with --resume to continue.`,
-    )
-    return INTERRUPTED
-  },
+    '`loss` of a step is that of its batch before the update; `gradNorm` is the global norm before clipping. ' +
+    'With `--dry-run` one line: `{"event":"plan","peakMemoryBytes":…,"secondsPerStep":…,"weightsBytes":…,"activationBytes":…,"optimizerBytes":…,"runtimeBytes":…,…}`.',
+  run: (values, context) => inJob(values.distributed, context, (communicator, own) => runTraining(values, own, communicator)),
 })
+
+async function runTraining(values: TrainValues, context: Context, communicator: Communicator): Promise<number> {
+  const { output, interrupted } = context
+  const { planTraining, train } = await library()
+  const threads = values.threads ?? threadsOfProcess(communicator, context)
+  const adapter = await leaderFirst(communicator, async () =>
+    openTrained(await openModel({ ...values, threads }, output), values, context),
+  )
+  const { model } = adapter
+  const view = new TrainingView(output, () => performance.now())
+  const settings = hyperparameters(trainFlags, values)
+  const options: TrainOptions = {
+    data: values.data,
+    out: values.out,
+    batchSize: values['batch-size'],
+    gradAccum: values['grad-accum'],
+    learningRate: values.lr,
+    schedule: values.schedule as 'constant',
+    warmup: values.warmup,
+    weightDecay: values['weight-decay'],
+    maxGradNorm: values['max-grad-norm'],
+    beta1: values['adam-beta1'],
+    beta2: values['adam-beta2'],
+    epsilon: values['adam-epsilon'],
+    shuffle: !values['no-shuffle'],
+    seed: values.seed,
+    groupByLength: values['group-by-length'],
+    packing: values.packing,
+    checkpointEvery: values['checkpoint-every'],
+    saveTotalLimit: values['save-total-limit'],
+    resume: values.resume,
+    recompute: values.recompute,
+    modelCard: !values['no-model-card'],
+    onNan: values['on-nan'] as 'stop',
+    unlabelled: values.unlabelled as 'refuse',
+    signal: interrupted,
+    communicator,
+    ...defined({
+      ...objectiveOptions(values),
+      evalData: values['eval-data'],
+      epochs: values.epochs,
+      license: values.license,
+      steps: values.steps,
+      loraPlusLrRatio: values['lora-plus-ratio'],
+      maxLength: values['max-length'],
+      evalEvery: values['eval-every'],
+      evalBatchSize: values['eval-batch-size'],
+      earlyStopping: values['early-stopping'],
+    }),
+  }
+  if (values['dry-run']) {
+    if (communicator.rank === 0) showPlan(await planTraining(adapter, options), output)
+    return 0
+  }
+  const events = train(adapter, options)
+  const report = async (): Promise<void> => {
+    if (communicator.rank === 0) await writeReport(values.out, model, settings)
+  }
+  let planned = 0
+  let reached = 0
+  try {
+    for await (const event of events) {
+      if (event.event === 'start') {
+        planned = event.steps
+        if (values.resume && event.resumedAt === 0)
+          output.note(output.color.yellow(`warning: ${values.out} holds no checkpoint to resume; starting from the beginning`))
+      }
+      if (event.event === 'done') reached = event.steps
+      if (output.json) output.printJson(event)
+      else view.show(event)
+      if (event.event === 'checkpoint') await report()
+    }
+  } catch (error) {
+    // The curves up to a divergence are what one wants to see; but a second failure must not hide the first.
+    if (planned > 0) await report().catch(() => undefined)
+    throw error
+  } finally {
+    view.close()
+  }
+  await report()
+  if (!(await anyOf(communicator, interrupted.aborted)) || reached >= planned) return 0
+  output.note(
+    `interrupted after step ${reached} of ${planned}; a checkpoint is in ${values.out}. Give the same command with --resume to continue.`,
+  )
+  return INTERRUPTED
+}

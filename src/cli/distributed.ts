@@ -1,0 +1,41 @@
+/** @file `lowrank train` as one process of an MPI job. */
+import { availableParallelism } from 'node:os'
+import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
+import { localProcesses, nodeMpi, underMpi } from '../distributed/node-mpi.js'
+import type { Context, Output } from './flags.js'
+
+/**
+ * Runs a command in the job that this process is one of: as `mpirun` and `srun` tell, or because it is said to be.
+ * Process 0 speaks for all; whoever fails says so and takes the others along, which would wait for it.
+ */
+export async function inJob(
+  distributed: boolean,
+  context: Context,
+  command: (communicator: Communicator, context: Context) => Promise<number>,
+): Promise<number> {
+  const { env, output } = context
+  if (!distributed && !underMpi(env)) return command(soloCommunicator, context)
+  const communicator = await nodeMpi(env)
+  const { rank, size } = communicator
+  try {
+    const code = await command(communicator, rank === 0 ? context : { ...context, output: silent(output) })
+    await communicator.finalize()
+    return code
+  } catch (error) {
+    // Who has not left the job properly ends it when the process does, after its message.
+    if (size > 1) output.note(`process ${rank} of ${size} fails and ends the job:`)
+    throw error
+  }
+}
+
+/** Threads of one process where nothing is said: its share of the cores that it may run on. */
+export function threadsOfProcess({ size }: Communicator, { env }: Context): number | undefined {
+  if (size === 1) return undefined
+  return Math.max(1, Math.floor(availableParallelism() / (localProcesses(env) ?? 1)))
+}
+
+/** An output that prints nothing. */
+function silent(output: Output): Output {
+  const nothing = (): void => undefined
+  return { ...output, live: false, write: nothing, print: nothing, printJson: nothing, note: nothing, status: nothing }
+}
