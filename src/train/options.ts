@@ -67,15 +67,15 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly license?: string
   /** Ends the run after the current step, with a checkpoint if there is `out`. */
   readonly signal?: AbortSignal
-}
-
-export type ResolvedTrainOptions = Required<
-  Omit<
   /**
    * The processes that train together (`nodeMpi`), all with the same options: each works on its share of a batch of
    * `size · batchSize` rows, and process 0 alone writes. Just this process unless said.
    */
   readonly communicator?: Communicator
+}
+
+export type ResolvedTrainOptions = Required<
+  Omit<
     TrainOptions,
     | 'evalData'
     | 'out'

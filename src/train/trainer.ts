@@ -75,9 +75,9 @@ async function extentOf(dataset: Dataset, options: ResolvedTrainOptions): Promis
 class Run {
   /** Set when the data ends before the planned steps do, for rows were skipped. */
   private dataEnded = false
-
   /** Set when this or another process was asked to stop. */
   private aborted = false
+
   private constructor(
     private readonly trainee: Trainee,
     private readonly options: ResolvedTrainOptions,
@@ -97,14 +97,14 @@ class Run {
     const skipped = new SkippedRows()
     const rows = { maxLength, unlabelled: options.unlabelled, onSkip: skipped.add }
     const objective = await chooseObjective(model, options.data, options)
-    const rowsOf = (data: string | readonly string[]): Promise<Dataset> => openTaskDataset(model, objective, data, rows)
     checkDivisible(communicator, objective)
+    const rowsOf = (data: string | readonly string[]): Promise<Dataset> => openTaskDataset(model, objective, data, rows)
     const dataset = await rowsOf(options.data)
     const evalDataset = options.evalData === undefined ? undefined : await rowsOf(options.evalData)
     const extent = await extentOf(dataset, options)
     const fingerprint = await runFingerprint(trainee, options, objective, dataset, extent.totalSteps)
-
     await checkSameRun(communicator, fingerprint, options, extent.totalSteps, evalDataset)
+
     const open: { release(): Promise<void> }[] = []
     const opened = <T extends { release(): Promise<void> }>(session: T): T => {
       open.push(session)
@@ -132,8 +132,8 @@ class Run {
       }
       // Also the proof that the folder can be written, before hours of work depend on it.
       const log = await RunLog.open(files, out, state.step)
-      const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
       state = await shareStart(communicator, state, parameters)
+      const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
       const { recompute } = options
       const gradients = opened(await GradientSession.create(trainee, { ...lossOf(batchSize, packing), recompute }))
       const evaluation = evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false)))
@@ -181,8 +181,8 @@ class Run {
       trainableParameters: trainee.parameters.count,
       totalParameters: trainee.totalParameters,
       rows: this.dataset.length,
-    }
       ...(options.communicator.size > 1 && { processes: options.communicator.size }),
+    }
     let savedAt = this.state.step
     const batches = this.dataset.batches({ ...batchOptions(options), epochs: Infinity, start: this.state.position })
     try {
