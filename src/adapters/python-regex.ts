@@ -1,5 +1,6 @@
 /** @file Python's regular expressions in JavaScript: the common part translated, the rest refused, nothing guessed. */
 import { InvalidOptionError } from '../errors.js'
+import { costlyPattern } from './pattern-cost.js'
 
 /** Escapes of letters that mean the same in both languages. */
 const SAME_ESCAPES = 'dDwWsSbBnrtfv'
@@ -9,7 +10,7 @@ const SAME_ESCAPES = 'dDwWsSbBnrtfv'
  *
  * Translated: `(?P<n>…)`, `(?P=n)`, `(?#…)`, `\A`, `\Z`, `{,n}`, `[]…]`, and the global flags i, s, m at the start.
  * @param anchor `match`: at the start of the text, as `re.match`; `fullmatch`: the whole text
- * @throws InvalidOptionError for a pattern that Python refuses or JavaScript cannot express
+ * @throws InvalidOptionError for a pattern that Python refuses, JavaScript cannot express or that may take exponential time
  */
 export function pythonRegex(pattern: string, anchor: 'match' | 'fullmatch'): RegExp {
   const refuse = (what: string): InvalidOptionError =>
@@ -26,11 +27,15 @@ export function pythonRegex(pattern: string, anchor: 'match' | 'fullmatch'): Reg
     rest = pattern.slice(global[0].length)
   }
   const source = translate(rest, refuse)
+  let regex: RegExp
   try {
-    return new RegExp(anchor === 'fullmatch' ? `^(?:${source})$` : `^(?:${source})`, [...new Set(flags)].join(''))
+    regex = new RegExp(anchor === 'fullmatch' ? `^(?:${source})$` : `^(?:${source})`, [...new Set(flags)].join(''))
   } catch (cause) {
     throw refuse((cause as Error).message.replace(/^Invalid regular expression: /, ''))
   }
+  const cost = costlyPattern(source)
+  if (cost !== undefined) throw refuse(cost)
+  return regex
 }
 
 function translate(pattern: string, refuse: (what: string) => InvalidOptionError): string {

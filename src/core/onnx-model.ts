@@ -15,7 +15,16 @@ import type { Environment } from './environment.js'
 import type { Model } from './model.js'
 import { textInputs } from './onnx/inputs.js'
 import type { WeightOrigin } from './onnx/names.js'
-import { beforeSoftmax, describingFolders, isOnnxFolder, prepareGraph, readConfigBeside, readOnnx } from './onnx/read.js'
+import {
+  beforeSoftmax,
+  describingFolders,
+  folderOf,
+  isOnnxFolder,
+  prepareGraph,
+  readConfigBeside,
+  readOnnx,
+} from './onnx/read.js'
+import { checkPlaces } from './onnx/places.js'
 import { findTask, noTaskMessage, type TaskOption } from './onnx/task.js'
 import { writeOnnx } from './onnx/write.js'
 
@@ -96,6 +105,8 @@ export class OnnxModel implements Model {
     const decoded = await readOnnx(environment.files, path)
     const config = (await readConfigBeside(environment.files, path))?.config
     const { graph, origins } = prepareGraph(decoded, options.constants ?? {}, config)
+    // Functions and branches that were put in place bring weights of their own.
+    await checkPlaces(environment.files, graph, path, folderOf(path))
     refuseFixedText(graph, path)
     const { task, output } = findTask(graph, options, config, path)
     return new OnnxModel({ environment, path, id, graph, origins, task, output: output.name, config })

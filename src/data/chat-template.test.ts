@@ -112,3 +112,21 @@ describe('ChatTemplate', () => {
     expect(() => template('{% for %}')).toThrow('tokenizer_config.json: the chat template cannot be parsed')
   })
 })
+
+describe('a template of a stranger', () => {
+  const render = (source: string): string =>
+    new ChatTemplate(source, 'x/tokenizer_config.json', {}, () => new Date(0)).render([{ role: 'user', content: 'a' }], false)
+
+  it('may count', () => {
+    expect(render('{% for i in range(3) %}{{ i }}{% endfor %}')).toBe('012')
+  })
+
+  it.each([
+    ['{{ range(1000000000) }}', 'is longer than 100000'],
+    ['{{ range(0, 9, 0) }}', 'is longer than 100000'],
+    ['{% for i in range(999) %}{% for j in range(999) %}{{ j }}{% endfor %}{% endfor %}', 'more than 250000 steps'],
+  ])('is stopped: %s', (source, message) => {
+    expect(() => render(source)).toThrow(InvalidDataError)
+    expect(() => render(source)).toThrow(message)
+  })
+})

@@ -23,6 +23,25 @@ const MARK = /[\uFDD0\uFDD1]/g
 /** transformers' own tag around what the assistant writes. */
 const GENERATION_TAG = /\{%-?\s*generation\s*-?%\}/
 
+/** Longest `range`: the limit of Jinja's own sandbox. */
+const MAX_RANGE = 100_000
+
+/** Statements and expressions that one rendering may evaluate; a dialogue of a thousand turns takes about a hundred thousand. */
+const MAX_STEPS = 250_000
+
+/** An interpreter that gives up on a template without end. */
+function boundedInterpreter(environment: Environment): Interpreter {
+  const interpreter = new Interpreter(environment)
+  const inner = interpreter as unknown as { evaluate: (...args: readonly unknown[]) => unknown }
+  const evaluate = inner.evaluate.bind(interpreter)
+  let steps = 0
+  inner.evaluate = (...args) => {
+    if (++steps > MAX_STEPS) throw new Error(`it takes more than ${MAX_STEPS} steps`)
+    return evaluate(...args)
+  }
+  return interpreter
+}
+
 /** What every template may use. */
 const globals: Readonly<Record<string, unknown>> = {
   ...{ true: true, True: true, false: false, False: false, none: null, None: null },
@@ -31,7 +50,9 @@ const globals: Readonly<Record<string, unknown>> = {
   },
   range: (start: number, stop?: number, step = 1): number[] => {
     const [from, to] = stop === undefined ? [0, start] : [start, stop]
-    return Array.from({ length: Math.max(0, Math.ceil((to - from) / step)) }, (_, i) => from + i * step)
+    const length = Math.max(0, Math.ceil((to - from) / step))
+    if (!(length <= MAX_RANGE)) throw new Error(`range(${start}, ${stop}, ${step}) is longer than ${MAX_RANGE}`)
+    return Array.from({ length }, (_, i) => from + i * step)
   },
 }
 
@@ -149,7 +170,7 @@ export class ChatTemplate {
       for (const [name, value] of Object.entries(values)) environment.set(name, value)
       environment.set('strftime_now', (format: string) => strftime(this.clock(), format))
       // Not `template.render`, which brings a `strftime_now` of the system's clock and language.
-      const output = new Interpreter(environment).run(template.parsed)
+      const output = boundedInterpreter(environment).run(template.parsed)
       if (typeof output.value !== 'string') throw new Error('it renders to no text')
       return output.value
     } catch (cause) {

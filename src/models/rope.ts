@@ -48,6 +48,9 @@ type Stretched = Omit<Rope, 'rotaryDim'>
 
 const { fround } = Math
 
+/** Features of one head that any model could have: a damaged configuration can ask for any number of angles. */
+const MAX_HEAD_DIM = 65_536
+
 /** base^(2i/dim) in float32. */
 const wavelengths = (base: number, dim: number): number[] =>
   Array.from({ length: Math.ceil(dim / 2) }, (_, i) => fround(Math.pow(base, fround((2 * i) / dim))))
@@ -178,6 +181,10 @@ export function readRope(config: ConfigReader, headDim: number, options: RopeOpt
   const dim = Math.trunc(headDim * part)
   // Features turn in pairs, so of an odd part one more turns, as in transformers.
   const rotaryDim = 2 * Math.ceil(dim / 2)
+  if (!(headDim <= MAX_HEAD_DIM))
+    throw new InvalidModelError(
+      `${where}: heads of ${headDim} features, expected at most ${MAX_HEAD_DIM}; the configuration is damaged`,
+    )
   if (dim <= 0 || rotaryDim > headDim)
     throw new InvalidModelError(
       `${where}: rotary embedding needs an even number of features up to the head's ${headDim}, got ${dim}`,

@@ -8,6 +8,7 @@ import { ConfigReader, type Json } from '../../models/config-reader.js'
 import { architectures } from '../../models/registry.js'
 import { decodeModel } from '../../onnx/decode.js'
 import { isPresent, switchesOf, withRowInputs } from './inputs.js'
+import { checkPlaces } from './places.js'
 import { namedAsInPeft, type NamedGraph } from './names.js'
 import { widen } from './widen.js'
 
@@ -16,10 +17,12 @@ export const folderOf = (path: string): string => {
   return end < 0 ? '.' : end === 0 ? '/' : path.slice(0, end)
 }
 
-/** The graph of a file. External data stays where it is. */
+/** The graph of a file. External data stays where it is. @throws InvalidModelError if it is damaged, or its data lies elsewhere */
 export async function readOnnx(files: Files, path: string): Promise<Graph> {
   if (!(await files.exists(path))) throw new InvalidModelError(`model file "${path}" does not exist`)
-  return decodeModel(await files.read(path), { folder: folderOf(path), source: path })
+  const graph = decodeModel(await files.read(path), { folder: folderOf(path), source: path })
+  await checkPlaces(files, graph, path, folderOf(path))
+  return graph
 }
 
 /** The folders that may describe a model: its own, and the one above, as in `onnx/model.onnx`. */
