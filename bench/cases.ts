@@ -1,15 +1,12 @@
 /** @file What is measured: models, rows and options, written as files that both engines read. */
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadModel, addLora } from '../src/index.js'
 import { openModelDataset } from '../src/train/evaluate.js'
-import { encodeSafetensors } from '../src/formats/safetensors-write.js'
-import { ConfigReader, type Json } from '../src/models/config-reader.js'
-import { randomWeights } from '../src/models/random.js'
 import { Random } from '../src/util/rng.js'
+import { configs, folder, randomModel, type ModelName } from './models.js'
 
 /** A training run as both engines get it. Paths are absolute. */
 export interface Case {
@@ -28,6 +25,8 @@ export interface Case {
   readonly batchSize: number
   readonly maxLength: number
   readonly learningRate: number
+  /** Of language models unless said. */
+  readonly task?: 'sequence-classification'
   readonly steps: number
   /** Steps before the first that counts. */
   readonly warmupSteps: number
@@ -37,7 +36,6 @@ export interface Case {
 
 const repository = dirname(dirname(fileURLToPath(import.meta.url)))
 const shared = resolve(repository, '../shared')
-const folder = join(tmpdir(), 'lowrank-bench')
 
 const json = (value: unknown): string => `${JSON.stringify(value)}\n`
 const lines = (rows: readonly unknown[]): string => rows.map(json).join('')
@@ -45,27 +43,6 @@ const lines = (rows: readonly unknown[]): string => rows.map(json).join('')
 /** The files of the E2E experiment; absent in a plain checkout. */
 const e2eFiles = { model: join(shared, 'models/stories260k'), data: join(shared, 'data/e2e') }
 export const hasE2e = (): boolean => existsSync(e2eFiles.model) && existsSync(e2eFiles.data)
-
-const gpt2Config = {
-  ...{ architectures: ['GPT2LMHeadModel'], model_type: 'gpt2', activation_function: 'gelu_new', layer_norm_epsilon: 1e-5 },
-  ...{ vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12, tie_word_embeddings: true },
-  // transformers' default is 0.1; a frozen base is better without, and ours has none.
-  ...{ resid_pdrop: 0, embd_pdrop: 0, attn_pdrop: 0 },
-}
-
-/** GPT-2 small with random weights, written once. @returns its folder */
-export async function gpt2Small(): Promise<string> {
-  const path = join(folder, 'gpt2-small-model')
-  if (!existsSync(join(path, 'config.json'))) {
-    await mkdir(path, { recursive: true })
-    const weights = randomWeights(new ConfigReader(gpt2Config as Record<string, Json>, path), 1)
-    await writeFile(join(path, 'part'), encodeSafetensors(weights))
-    await rename(join(path, 'part'), join(path, 'model.safetensors'))
-    // Last: whoever finds it finds all.
-    await writeFile(join(path, 'config.json'), json(gpt2Config))
-  }
-  return path
-}
 
 /** Tokenises rows as training does and writes them for the other engine. */
 async function writeTokens(model: string, data: string, to: string, maxLength: number): Promise<void> {
@@ -81,30 +58,63 @@ async function writeTokens(model: string, data: string, to: string, maxLength: n
 async function writeAdapter(
   model: string,
   to: string,
-  options: { alpha: number; targetModules: string[] | 'all-linear' },
+  options: { r?: number; alpha: number; targetModules: string[] | 'all-linear' },
 ): Promise<void> {
   const adapter = await addLora(await loadModel(model), { r: 8, seed: 0, ...options })
   await adapter.save(to)
 }
 
-/** One training step of GPT-2 small: batch 4 x 256 tokens, all labelled, r = 8 on `c_attn`. */
-export async function gpt2Case(rounds: number): Promise<Case> {
-  const home = join(folder, 'gpt2-small')
-  const model = await gpt2Small()
+/** A run on random tokens of equal rows, for speed and memory alone. */
+export interface SyntheticRun {
+  readonly model: ModelName
+  readonly batchSize: number
+  readonly length: number
+  readonly r?: number
+  /** Steps that count. */
+  readonly rounds: number
+}
+
+const targets: Readonly<Record<ModelName, string[]>> = {
+  'gpt2-small': ['c_attn'],
+  'qwen2-0.5b': ['q_proj', 'v_proj'],
+  'bert-base': ['query', 'value'],
+}
+
+const titles: Readonly<Record<ModelName, string>> = {
+  'gpt2-small': 'GPT-2 small',
+  'qwen2-0.5b': 'Qwen2 0.5B',
+  'bert-base': 'BERT base, classification',
+}
+
+/** Training steps on rows of random tokens, every one of them labelled (of a classifier: the row). */
+export async function syntheticCase(run: SyntheticRun): Promise<Case> {
+  const { model: name, batchSize, length, r = 8, rounds } = run
+  const title = `${titles[name]}, ${batchSize} x ${length} tokens, r = ${r} on ${targets[name].join(', ')}, one step`
+  const id = `${name}-${batchSize}x${length}-r${r}`
+  const home = join(folder, id)
+  const model = await randomModel(name)
   const [data, adapter] = [join(home, 'rows.jsonl'), join(home, 'adapter')]
   await mkdir(home, { recursive: true })
   const random = Random.derive(7, 'bench')
-  const [batchSize, length, warmupSteps] = [4, 256, 2]
-  const ids = (): number[] => Array.from({ length }, () => Math.floor(random.uniform() * gpt2Config.vocab_size))
-  await writeFile(data, lines(Array.from({ length: batchSize * (rounds + warmupSteps) }, () => ({ input_ids: ids() }))))
-  await writeTokens(model, data, join(home, 'tokens.jsonl'), length)
-  await writeAdapter(model, adapter, { alpha: 16, targetModules: ['c_attn'] })
+  const warmupSteps = 2
+  const ids = (): number[] => Array.from({ length }, () => Math.floor(random.uniform() * configs[name].vocab_size))
+  const classes = name === 'bert-base'
+  const rows = Array.from({ length: batchSize * (rounds + warmupSteps) }, (_, i) => {
+    const input_ids = ids()
+    return { input_ids, labels: classes ? i % 2 : input_ids }
+  })
+  await writeFile(data, lines(rows))
+  await writeAdapter(model, adapter, { r, alpha: 16, targetModules: targets[name] })
   return {
-    ...{ name: 'gpt2-small', title: 'GPT-2 small, 4 x 256 tokens, r = 8 on c_attn, one step', model, adapter, data },
-    ...{ tokens: join(home, 'tokens.jsonl'), batchSize, maxLength: length, learningRate: 1e-4 },
+    ...{ name: id, title, model, adapter, data, tokens: data, batchSize, maxLength: length, learningRate: 1e-4 },
     ...{ steps: rounds + warmupSteps, warmupSteps, stepsPerTurn: 1 },
+    ...(classes && { task: 'sequence-classification' as const }),
   }
 }
+
+/** The standard case: batch 4 x 256 tokens, r = 8 on `c_attn`. */
+export const gpt2Case = (rounds: number): Promise<Case> =>
+  syntheticCase({ model: 'gpt2-small', batchSize: 4, length: 256, rounds })
 
 /** `MR||text` to prompt and completion. */
 function e2eRow(line: string): { prompt: string; completion: string } {

@@ -3,7 +3,7 @@ import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:chil
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Answer, Engine, Request } from './protocol.js'
+import { isOurs, type Answer, type Engine, type Request } from './protocol.js'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const python = process.env['LOWRANK_BENCH_PYTHON'] ?? 'python3'
@@ -25,7 +25,7 @@ export class Child {
   private errors = ''
 
   constructor(readonly engine: Engine) {
-    const [command, args] = engine === 'ours' ? [process.execPath, nodeArguments('ours.ts')] : [python, [join(here, 'peft.py')]]
+    const [command, args] = isOurs(engine) ? [process.execPath, nodeArguments('ours.ts')] : [python, [join(here, 'peft.py')]]
     this.process = spawn(command, args, { env: { ...process.env, TOKENIZERS_PARALLELISM: 'false', HF_HUB_OFFLINE: '1' } })
     this.process.stderr.setEncoding('utf8').on('data', (text: string) => (this.errors = (this.errors + text).slice(-4000)))
     this.answers = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]()

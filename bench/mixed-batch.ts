@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util'
 import { addLora, AdapterSet, generateBatch, loadModel, logits, type Model } from '../src/index.js'
 import { Random } from '../src/util/rng.js'
-import { gpt2Small } from './cases.js'
+import { gpt2Small } from './models.js'
 import { spread } from './statistics.js'
 
 export interface MixedBatch {

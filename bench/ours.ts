@@ -1,6 +1,10 @@
 /** @file lowrank in a process of its own, through its public functions: rows are read and tokenised while it trains. */
 import { createInterface } from 'node:readline'
-import { evaluate, loadAdapter, loadModel, train, type Adapter } from '../src/index.js'
+import { evaluate, loadAdapter, loadModel, merge, train, type Adapter, type Trainee } from '../src/index.js'
+import { Parameters } from '../src/core/parameters.js'
+import { chooseObjective, openTaskDataset } from '../src/train/evaluate.js'
+import { lossOptions, LossSession } from '../src/train/session.js'
+import { adapterTrainee } from '../src/train/trainee.js'
 import type { Case } from './cases.js'
 import { peakBytes } from './peak-memory.js'
 import type { Answer, Request, Step } from './protocol.js'
@@ -39,6 +43,39 @@ class Run {
     return steps
   }
 
+  /** Forward passes over the first batch; session creation and the first pass do not count. */
+  async forward(merged: boolean, count: number): Promise<number[]> {
+    const { data, batchSize, maxLength } = this.spec
+    const trainee = merged ? await this.merged() : adapterTrainee(this.adapter)
+    const { model } = trainee
+    const objective = await chooseObjective(model, data, {})
+    const dataset = await openTaskDataset(model, objective, data, { maxLength })
+    const session = await LossSession.create(trainee, lossOptions(model, batchSize, maxLength, false, objective))
+    const seconds: number[] = []
+    for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 })) {
+      for (let i = -1; i < count; i++) {
+        const started = performance.now()
+        await session.run(batch)
+        if (i >= 0) seconds.push((performance.now() - started) / 1000)
+      }
+      break
+    }
+    await session.release()
+    return seconds
+  }
+
+  /** The model that merging gives, as something that has nothing to train. */
+  private async merged(): Promise<Trainee> {
+    const out = `${this.spec.data}.merged`
+    await merge(this.adapter).save(out)
+    const model = await loadModel(out, { threads })
+    return {
+      ...{ model, parameters: new Parameters([]), totalParameters: model.parameterCount, fingerprint: '' },
+      build: ({ training: _, ...options }) => ({ ...model.build(options), parameters: [] }),
+      save: () => Promise.resolve(),
+    }
+  }
+
   async evaluate(): Promise<number> {
     const { evalData, batchSize, maxLength } = this.spec
     return (await evaluate(this.adapter, { data: evalData!, batchSize, maxLength })).loss
@@ -46,15 +83,19 @@ class Run {
 }
 
 let run: Run | undefined
+let threads = 1
 
 async function answer(request: Request): Promise<Answer> {
   if (request.ask === 'prepare') {
-    const { case: spec, threads } = request
-    run = new Run(spec, await loadAdapter(await loadModel(spec.model, { threads }), spec.adapter))
+    const { case: spec, engine } = request
+    threads = request.threads
+    const base = engine === 'ours-int8' ? 'int8' : engine === 'ours-int4' ? 'int4' : 'fp32'
+    run = new Run(spec, await loadAdapter(await loadModel(spec.model, { threads, base }), spec.adapter))
     return { peakBytes: peakBytes(), versions: `Node ${process.versions.node}` }
   }
   if (run === undefined) throw new Error('prepare first')
   if (request.ask === 'steps') return { steps: await run.steps(request.count), peakBytes: peakBytes() }
+  if (request.ask === 'forward') return { seconds: await run.forward(request.merged, request.count), peakBytes: peakBytes() }
   return { loss: await run.evaluate(), peakBytes: peakBytes() }
 }
 

@@ -35,9 +35,11 @@ def read_batches(path, size):
         group = rows[start : start + size]
         width = max(len(row["input_ids"]) for row in group)
         pad = lambda values, fill: values + [fill] * (width - len(values))
+        labels = [row["labels"] for row in group]
         batch = {
             "input_ids": torch.tensor([pad(row["input_ids"], 0) for row in group]),
-            "labels": torch.tensor([pad(row["labels"], IGNORED) for row in group]),
+            # A number is the class of a row.
+            "labels": torch.tensor([pad(each, IGNORED) if isinstance(each, list) else each for each in labels]),
         }
         tokens = sum(len(row["input_ids"]) for row in group)
         if tokens < width * len(group):
@@ -53,13 +55,36 @@ class Run:
         self.case = case
         self.bf16 = engine.endswith("bf16")
         dtype = torch.bfloat16 if self.bf16 else torch.float32
-        base = transformers.AutoModelForCausalLM.from_pretrained(case["model"], dtype=dtype, use_cache=False)
-        self.model = peft.PeftModel.from_pretrained(base, case["adapter"], is_trainable=True)
+        self.dtype = dtype
+        self.model = self.load()
         self.model.train()
-        self.forward = torch.compile(self.model) if engine.startswith("compile") else self.model
+        self.compiled = engine.startswith("compile")
+        self.forward = torch.compile(self.model) if self.compiled else self.model
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=case["learningRate"], weight_decay=0.0)
         self.batches = read_batches(case["tokens"], case["batchSize"])
+
+    def load(self):
+        classifies = self.case.get("task") == "sequence-classification"
+        options = {} if classifies else {"use_cache": False}
+        kind = transformers.AutoModelForSequenceClassification if classifies else transformers.AutoModelForCausalLM
+        base = kind.from_pretrained(self.case["model"], dtype=self.dtype, **options)
+        return peft.PeftModel.from_pretrained(base, self.case["adapter"], is_trainable=True)
+
+    @torch.no_grad()
+    def forward_seconds(self, merged, count):
+        model = (self.load().merge_and_unload() if merged else self.model).eval()
+        forward = torch.compile(model) if self.compiled else model
+        batch, _ = next(read_batches(self.case["tokens"], self.case["batchSize"]))
+        seconds = []
+        for i in range(-1, count):
+            started = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+                forward(**batch).loss.item()
+            if i >= 0:
+                seconds.append(time.perf_counter() - started)
+        self.model.train()
+        return seconds
 
     def step(self):
         started, cpu = time.perf_counter(), time.process_time()
@@ -101,6 +126,8 @@ def main():
             answer["versions"] = f"PyTorch {torch.__version__}, PEFT {peft.__version__}, transformers {transformers.__version__}"
         elif request["ask"] == "steps":
             answer["steps"] = [run.step() for _ in range(request["count"])]
+        elif request["ask"] == "forward":
+            answer["seconds"] = run.forward_seconds(request["merged"], request["count"])
         elif request["ask"] == "evaluate":
             answer["loss"] = run.evaluate()
         answer["peakBytes"] = peak_bytes()

@@ -1,13 +1,17 @@
 /** @file What a child that runs one engine is asked and answers: JSON, one message a line. `peft.py` speaks the same. */
 import type { Case } from './cases.js'
 
-/** Variants of an engine. */
-export type Engine = 'ours' | 'eager' | 'compile' | 'eager-bf16' | 'compile-bf16'
+/** Variants of an engine: lowrank on three bases, PEFT in two ways and two precisions. */
+export type Engine = 'ours' | 'ours-int8' | 'ours-int4' | 'eager' | 'compile' | 'eager-bf16' | 'compile-bf16'
+
+export const isOurs = (engine: Engine): boolean => engine.startsWith('ours')
 
 export type Request =
   | { readonly ask: 'prepare'; readonly case: Case; readonly threads: number; readonly engine: Engine }
   | { readonly ask: 'steps'; readonly count: number }
   | { readonly ask: 'evaluate' }
+  /** The loss of the first batch without gradients, `count` times, with the adapter beside the base or merged into it. */
+  | { readonly ask: 'forward'; readonly merged: boolean; readonly count: number }
   | { readonly ask: 'quit' }
 
 /** One training step. */
@@ -23,6 +27,8 @@ export interface Step {
 
 export interface Answer {
   readonly steps?: readonly Step[]
+  /** Seconds of each forward pass. */
+  readonly seconds?: readonly number[]
   /** Mean loss on the evaluation rows. */
   readonly loss?: number
   /** Largest resident memory of the process so far. */

@@ -1,90 +1,95 @@
 /** @file The results as Markdown. */
-import type { GraphBuilding } from './processes.js'
 import type { Engine } from './protocol.js'
 import type { Spread } from './statistics.js'
+import type { BarGroup } from './svg.js'
 import type { CaseResult, EngineResult } from './training.js'
+
+/** What a case gives: a table, perhaps bars, and its numbers for the JSON. */
+export interface Section {
+  readonly title: string
+  readonly note?: string
+  readonly head: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+  readonly bars?: readonly BarGroup[]
+  readonly data: unknown
+}
 
 export interface Results {
   readonly machine: string
   readonly threads: number
-  readonly cases: readonly CaseResult[]
-  readonly graphBuilding?: GraphBuilding
-  /** Seconds from the command to the first step. */
-  readonly firstStep?: number
+  readonly versions: readonly string[]
+  readonly sections: readonly Section[]
+  /** Names of pictures beside the table. */
+  readonly pictures: readonly string[]
   /** What was left out and why. */
   readonly notes: readonly string[]
 }
 
-const names: Readonly<Record<Engine, string>> = {
+export const engineNames: Readonly<Record<Engine, string>> = {
   ours: 'lowrank, fp32',
+  'ours-int8': 'lowrank, int8',
+  'ours-int4': 'lowrank, int4',
   eager: 'PEFT eager, fp32',
   compile: 'PEFT `torch.compile`, fp32',
   'eager-bf16': 'PEFT eager, bf16',
   'compile-bf16': 'PEFT `torch.compile`, bf16',
 }
 
-const between = ({ median, min, max }: Spread, digits: number): string =>
+export const between = ({ median, min, max }: Spread, digits: number): string =>
   `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
-const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
+export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
 
-function row(r: EngineResult): string {
-  const cells = [
-    names[r.engine],
-    between(r.secondsPerStep, 3),
-    r.cpuSecondsPerStep.median.toFixed(3),
-    between(r.tokensPerSecond, 0),
-  ]
+function row(r: EngineResult): string[] {
   const evaluation = r.evalAfter === undefined ? '' : `${r.evalBefore!.toFixed(4)} → ${r.evalAfter.toFixed(4)}`
-  return `| ${[...cells, r.speedup === undefined ? '' : between(r.speedup, 2), gigabytes(r.peakBytes), evaluation].join(' | ')} |`
+  return [
+    ...[engineNames[r.engine], between(r.secondsPerStep, 3), r.cpuSecondsPerStep.median.toFixed(3)],
+    ...[between(r.tokensPerSecond, 0), r.speedup === undefined ? '' : between(r.speedup, 2), gigabytes(r.peakBytes), evaluation],
+  ]
 }
 
-function table({ title, engines }: CaseResult): string[] {
-  const largest = engines[0]?.secondsPerStep.count ?? 0
-  const head = [
-    'engine',
-    'seconds per step',
-    'processor seconds',
-    'tokens per second',
-    'times as long as ours',
-    'peak memory',
-    'evaluation loss',
-  ]
+/** The table and bars of a training case. */
+export function trainingSection(result: CaseResult): Section {
+  const { title, engines } = result
+  const bars = (of: (r: EngineResult) => Spread) => engines.map((r) => ({ label: engineNames[r.engine], value: of(r) }))
+  return {
+    title,
+    note: `Median (least to most) of ${engines[0]?.secondsPerStep.count ?? 0} turns.`,
+    head: [
+      ...['engine', 'seconds per step', 'processor seconds', 'tokens per second', 'times as long as ours', 'peak memory'],
+      'evaluation loss',
+    ],
+    rows: engines.map(row),
+    bars: [{ title, unit: 'tokens per second, more is better', bars: bars((r) => r.tokensPerSecond) }],
+    data: result,
+  }
+}
+
+function table({ title, note, head, rows }: Section): string[] {
   return [
     `## ${title}`,
     '',
-    `Median (least to most) of ${largest} turns.`,
-    '',
+    ...(note === undefined ? [] : [note, '']),
     `| ${head.join(' | ')} |`,
     `|${head.map(() => '---|').join('')}`,
-    ...engines.map(row),
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
     '',
   ]
 }
 
-/** One page: a table for each case, then what is a single number. */
-export function markdown({ machine, threads, cases, graphBuilding, firstStep, notes }: Results): string {
-  const single = [
-    graphBuilding &&
-      `- Step graph of a llama of ${(graphBuilding.parameters / 1e9).toFixed(2)} billion parameters (${graphBuilding.nodes} nodes): ` +
-        `${graphBuilding.seconds.toFixed(2)} s, peak ${Math.round(graphBuilding.peakBytes / 1e6)} MB, ${(graphBuilding.bytes / 1e6).toFixed(1)} MB encoded`,
-    firstStep !== undefined &&
-      `- From the command \`lowrank train\` on GPT-2 small to the end of its first step: ${firstStep.toFixed(1)} s`,
-    ...notes.map((note) => `- ${note}`),
-  ].filter((line) => typeof line === 'string')
-  const versions = [...new Set(cases.flatMap((c) => c.engines.map((e) => e.versions)))].join('; ')
-  const preface = [
-    `${machine}, ${threads} threads${versions === '' ? '' : `; ${versions}`}.`,
-    '',
-    'Engines take turns on the same batches, from the same A and B, each in a process that stays; a turn of one is compared',
-    'with the same turn of the other. Warm-up and compilation do not count. Tokens are those that are no padding, prompts',
-    'included. Ours reads and tokenises its rows within the measured time, PEFT gets them tokenised.',
-    '',
-  ]
+/** One page: a table for each case. */
+export function markdown({ machine, threads, versions, sections, pictures, notes }: Results): string {
   return [
     '# Benchmark',
     '',
-    ...preface,
-    ...cases.flatMap(table),
-    ...(single.length > 0 ? ['## Single measurements', '', ...single, ''] : []),
+    `${machine}, ${threads} threads${versions.length === 0 ? '' : `; ${versions.join('; ')}`}.`,
+    '',
+    'Engines take turns on the same batches, from the same A and B, each in a process that stays; a turn of one is compared',
+    'with the same turn of the other. Warm-up and compilation do not count. Tokens are those that are no padding, prompts',
+    'included. Ours reads and tokenises its rows within the measured time, PEFT gets them tokenised. bf16 stands for autocast',
+    'over a bfloat16 base. Compare within a table: absolute times drift with what else the machine does.',
+    '',
+    ...pictures.flatMap((name) => [`![${name}](${name})`, '']),
+    ...sections.flatMap(table),
+    ...(notes.length > 0 ? ['## Notes', '', ...notes.map((note) => `- ${note}`), ''] : []),
   ].join('\n')
 }
