@@ -122,11 +122,12 @@ describe('a template of a stranger', () => {
   })
 
   it.each([
-    ['{{ range(1000000000) }}', 'is longer than 100000'],
-    ['{{ range(0, 9, 0) }}', 'is longer than 100000'],
-    ['{% for i in range(999) %}{% for j in range(999) %}{{ j }}{% endfor %}{% endfor %}', 'more than 250000 steps'],
+    ['{{ range(1000000000) }}', 'range(1000000000) is longer than 100000'],
+    ['{{ range(0, 9, 0) }}', 'range(0, 9, 0) is longer than 100000'],
+    ['{% for i in range(999) %}{% for j in range(999) %}{{ j }}{% endfor %}{% endfor %}', 'it takes more than 250000 steps'],
   ])('is stopped: %s', (source, message) => {
-    expect(() => render(source)).toThrow(InvalidDataError)
-    expect(() => render(source)).toThrow(message)
+    expect(() => render(source)).toThrow(
+      new InvalidDataError(`x/tokenizer_config.json: the chat template refuses the dialogue (${message}).`),
+    )
   })
 })

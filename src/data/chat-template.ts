@@ -48,10 +48,11 @@ const globals: Readonly<Record<string, unknown>> = {
   raise_exception: (message: string) => {
     throw new Error(message)
   },
-  range: (start: number, stop?: number, step = 1): number[] => {
+  range: (...args: readonly number[]): number[] => {
+    const [start = 0, stop, step = 1] = args
     const [from, to] = stop === undefined ? [0, start] : [start, stop]
     const length = Math.max(0, Math.ceil((to - from) / step))
-    if (!(length <= MAX_RANGE)) throw new Error(`range(${start}, ${stop}, ${step}) is longer than ${MAX_RANGE}`)
+    if (!(length <= MAX_RANGE)) throw new Error(`range(${args.join(', ')}) is longer than ${MAX_RANGE}`)
     return Array.from({ length }, (_, i) => from + i * step)
   },
 }
