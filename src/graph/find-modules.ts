@@ -172,9 +172,13 @@ class Finder {
   }
 }
 
-/** What dynamo's optimiser notes on a convolution that took a BatchNorm into its weight; other exporters note nothing. */
-const foldedNorm = ({ metadata }: Node): boolean =>
-  (metadata?.['pkg.onnxscript.rewriter.rule_name'] ?? '').split(/[\s,]+/).some((rule) => /^FuseBatchNormInto/.test(rule))
+/**
+ * Whether a BatchNorm was taken into the weight: dynamo's optimiser notes it, and of TorchScript's exporter nothing else
+ * gives a convolution both a weight and a bias without the names of their layer.
+ */
+const foldedNorm = ({ metadata, op, inputs: [, weight, bias] }: Node): boolean =>
+  (metadata?.['pkg.onnxscript.rewriter.rule_name'] ?? '').split(/[\s,]+/).some((rule) => /^FuseBatchNormInto/.test(rule)) ||
+  (op === 'Conv' && [weight, bias].every((name) => /^onnx::Conv_\d+$/.test(name ?? '')))
 
 /** Classes of PyTorch and transformers that are layers, by the operator they become. */
 const layerClasses: Readonly<Record<string, RegExp>> = {
@@ -219,9 +223,31 @@ const weightName = ({ weight }: Found): string | undefined => {
   return name.endsWith('.weight') && !name.startsWith('onnx::') ? name.slice(0, -'.weight'.length) : undefined
 }
 
+/** Whether all of `few` come in `many` in this order. */
+function comesWithin(few: readonly string[], many: readonly string[]): boolean {
+  let at = 0
+  for (const part of many) if (part === few[at]) at++
+  return at === few.length
+}
+
+/**
+ * The path with the modules that were passed over: OPT calls `model.decoder` without calling `model`, so that
+ * `/decoder/layers.0/fc1/Gemm` has the weight `model.decoder.layers.0.fc1.weight`. Where the weight has no name its bias tells.
+ */
+function fullPath(f: Found): string | undefined {
+  const path = pathName(f)
+  const own = [weightName(f), f.bias?.endsWith('.bias') === true ? f.bias.slice(0, -'.bias'.length) : undefined]
+  const parts = path?.split('.') ?? []
+  const holds = (name: string | undefined): boolean => {
+    const all = name?.split('.') ?? []
+    return all.length > parts.length && all.at(-1) === parts.at(-1) && comesWithin(parts, all)
+  }
+  return path === undefined ? undefined : (own.find(holds) ?? path)
+}
+
 /** Names for all layers: the best candidate that no other weight claims with the same right. */
 function nameAll(found: readonly Found[]): Map<Found, string> {
-  const candidates = new Map(found.map((f) => [f, [dynamoName(f), pathName(f), weightName(f)].filter((name) => name !== undefined && name !== '') as string[]])) // prettier-ignore
+  const candidates = new Map(found.map((f) => [f, [dynamoName(f), fullPath(f), weightName(f)].filter((name) => name !== undefined && name !== '') as string[]])) // prettier-ignore
   // A table that is also the head has both names; where it is looked up it is the table.
   const key = (f: Found): string => `${f.kind === 'Embedding'}:${f.weight}`
   const claims = new Map<string, Set<string>>()

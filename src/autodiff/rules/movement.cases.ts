@@ -97,6 +97,12 @@ export const movementCases: readonly GradientCase[] = [
   },
   { name: 'Tile', inputs: { x: [2, 3] }, build: (b, { x }) => b.emit('Tile', [x!, b.int64s([2, 3])]) },
   { name: 'Tile of a symbolic axis', dims, inputs: { x: ['n', 3] }, build: (b, { x }) => b.emit('Tile', [x!, b.int64s([1, 2])]) },
+  {
+    name: 'Tile by repeats known at the run',
+    dims,
+    inputs: { x: ['n', 3], repeats: { shape: [2], dtype: 'int64', values: [2, 3] } },
+    build: (b, { x, repeats }) => b.emit('Tile', [x!, repeats!], {}, { shapes: [['n*2', 9]] }),
+  },
   { name: 'Trilu lower', inputs: { x: [3, 4] }, build: (b, { x }) => b.emit('Trilu', [x!], { upper: int(0) }) },
   {
     name: 'Trilu upper, shifted',

@@ -1,5 +1,5 @@
 /** @file Gradients of operators that move elements: each is the opposite movement. */
-import { ShapeError, UnsupportedOpError } from '../../errors.js'
+import { UnsupportedOpError } from '../../errors.js'
 import { normalizeAxis, productOfDims } from '../../graph/shapes.js'
 import { int, type Value } from '../../graph/types.js'
 import { iota, placeCuts, scatterNd } from '../place.js'
@@ -90,14 +90,20 @@ export const pad = rule('Pad', (c) => {
 
 /** The sum over all copies */
 export const tile = rule('Tile', (c) => {
+  const { b } = c
   const repeats = c.constant(1)
-  if (repeats === undefined) throw new ShapeError(`${c.where}: repeats must be a constant`)
   const shape = c.shape(c.input(0))
+  const g: Value = c.gradient()
+  if (repeats === undefined) {
+    // Each axis apart into [repeat, dimension], as vectors of the run.
+    const pairs = b.concat([b.unsqueeze(c.input(1), [1]), b.unsqueeze(b.shapeVector(shape), [1])], 1)
+    const apart = b.emit('Reshape', [g, b.reshape(pairs, [2 * shape.length])], {}, { shapes: [shape.flatMap((dim, i) => [`${c.where}/${i}`, dim])] }) // prettier-ignore
+    return [b.reduceSum(apart, shape.map((_, i) => 2 * i), false)] // prettier-ignore
+  }
   const apart = shape.flatMap((dim, i) => (repeats[i] === 1 ? [dim] : [repeats[i]!, dim]))
   const copies: number[] = []
   repeats.forEach((r, i) => r !== 1 && copies.push(i + copies.length))
-  const g: Value = c.gradient()
-  return [copies.length === 0 ? g : c.b.reduceSum(c.b.reshape(g, apart), copies, false)]
+  return [copies.length === 0 ? g : b.reduceSum(b.reshape(g, apart), copies, false)]
 })
 
 /** The same triangle */
