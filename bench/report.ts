@@ -59,7 +59,7 @@ export function trainingSection(result: CaseResult): Section {
       'evaluation loss',
     ],
     rows: engines.map(row),
-    bars: [{ title, unit: 'tokens per second, more is better', bars: bars((r) => r.tokensPerSecond) }],
+    bars: [{ title, unit: 'tokens/s, more is better', bars: bars((r) => r.tokensPerSecond) }],
     data: result,
   }
 }

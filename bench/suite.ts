@@ -80,7 +80,7 @@ async function sweep(
     rows,
     bars: results.map(([value, { engines }]) => ({
       title: `${title}: ${value} ${unit}`,
-      unit: 'tokens per second, more is better',
+      unit: 'tokens/s, more is better',
       bars: engines.map((e) => ({ label: engineNames[e.engine], value: e.tokensPerSecond })),
     })),
     data: results,
@@ -179,7 +179,7 @@ const generation: Measure = async (settings) => {
       title: `Generation, GPT-2 small with an adapter, ${options.length} tokens after 32`,
       head: ['base', 'tokens per second', 'peak memory'],
       rows: data.map(({ label, value, peakBytes }) => [label, between(value, 1), gigabytes(peakBytes)]),
-      bars: [{ title: 'Generation', unit: 'tokens per second, more is better', bars: data }],
+      bars: [{ title: 'Generation', unit: 'tokens/s, more is better', bars: data }],
       data,
     },
   ]
