@@ -392,7 +392,7 @@ const inferences: Readonly<Record<string, Inference>> = {
     const count = limit !== undefined && start !== undefined && delta === 1 ? subtractDims(limit, start) : undefined
     return [{ dtype: c.dtype(0), shape: [count ?? `length_of_range(${c.inputs[1]!.name})`.replaceAll('*', '.')] }]
   },
-  NonZero: (c) => [{ dtype: 'int64', shape: [c.shape(0).length, 'nonzero'] }],
+  NonZero: (c) => [{ dtype: 'int64', shape: [c.shape(0).length, `nonzero_of(${c.inputs[0]!.name})`.replaceAll('*', '.')] }],
   ...moreInferences,
 }
 

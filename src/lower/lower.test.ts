@@ -450,7 +450,7 @@ describe('coverage', () => {
         operatorKey(c.op, c.domain ?? ''),
       ),
     )
-    const unavailable = ['Swish', 'RMSNormalization', 'Where', ...withoutKernel]
+    const unavailable = ['Swish', 'RMSNormalization', 'Where', 'NonZero', ...withoutKernel]
     const elsewhere = new Set([...Object.keys(quantizedLowerings), ...Object.keys(quantizedOperatorLowerings)])
     const keys = Object.keys(builtinLowerings).filter((key) => !elsewhere.has(key))
     expect(keys.filter((key) => !tested.has(key) && !unavailable.includes(key))).toEqual([])
@@ -496,5 +496,49 @@ describe('If on a constant', () => {
     expect(lowered.inputs.map((i) => i.name)).toEqual(['x'])
     expect(await run(lowered, { x: tensor('float32', [2], [1, 2]) })).toEqual([expected])
     expect(() => lower(graph)).toThrow(/If \(opset 21\) "optimum::if": its condition is not constant/)
+  })
+})
+
+describe('NonZero of ones', () => {
+  const node = (op: string, inputs: string[], output: string, attributes: Attributes = {}) => ({ op, domain: '', name: output, inputs, outputs: [output], attributes }) // prettier-ignore
+
+  it('counts: torch.arange before opset 11, of two lengths that stay apart', async () => {
+    const graph = new Graph('counted')
+    graph.opsets.set('', 9)
+    graph.addInput('x', 'float32', ['n', 'm'])
+    graph.nodes.push(node('Shape', ['x'], 'shape'))
+    const counted = (axis: number, output: string): void => {
+      graph.addInitializer(`axis${axis}`, tensor('int64', [1], [axis]))
+      graph.nodes.push(
+        node('Gather', ['shape', `axis${axis}`], `length${axis}`, { axis: int(0) }),
+        node('ConstantOfShape', [`length${axis}`], `ones${axis}`, {
+          value: { type: 'tensor', value: tensor('int64', [1], [1]) },
+        }),
+        node('NonZero', [`ones${axis}`], output),
+      )
+      graph.outputs.push({ name: output, dtype: 'int64', shape: undefined })
+    }
+    counted(0, 'rows')
+    counted(1, 'columns')
+    const { graph: lowered } = lower(graph)
+    expect(lowered.nodes.filter(({ op }) => op === 'NonZero')).toEqual([])
+    expect(lowered.outputs.map(({ shape }) => shape)).toEqual([
+      [1, 'n'],
+      [1, 'm'],
+    ])
+    const feeds = { x: filled([2, 3]) }
+    expect(await run(lowered, feeds)).toEqual(await run(graph, feeds))
+    expect(await run(lowered, feeds)).toEqual([[0, 1], [0, 1, 2]]) // prettier-ignore
+  })
+
+  it('of anything else stays, each count a length of its own', () => {
+    const graph = new Graph('places')
+    for (const name of ['x', 'y']) {
+      graph.addInput(name, 'float32', ['n'])
+      graph.nodes.push(node('NonZero', [name], `places of ${name}`))
+      graph.outputs.push({ name: `places of ${name}`, dtype: 'int64', shape: undefined })
+    }
+    const [a, b] = lower(graph).graph.outputs.map(({ shape }) => shape![1])
+    expect(a).not.toBe(b)
   })
 })

@@ -1,6 +1,8 @@
 /** @file Operators that rearrange, pad or pick elements, as slices, reshapes and gathers. */
+import { iota } from '../autodiff/place.js'
 import { ShapeError, UnsupportedOpError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
+import { numbersOf } from '../graph/constants.js'
 import { floorDivideDims, timesDims } from '../graph/dims.js'
 import { normalizeAxis, productOfDims } from '../graph/shapes.js'
 import { int, ints, type Dim, type Shape, type Value } from '../graph/types.js'
@@ -65,7 +67,17 @@ function padByRepetition(c: LowerContext): Value | undefined {
   return x
 }
 
+/** The places of a vector that is not zero anywhere: how torch.arange was exported before there was Range (opset 11). */
+function countedPlaces(c: LowerContext): Value | undefined {
+  const { b } = c
+  const x = c.input(0)
+  const value = c.producer(x)?.op === 'ConstantOfShape' ? c.producer(x)!.attributes['value'] : undefined
+  if (value?.type !== 'tensor' || !numbersOf(value.value)?.every((v) => v !== 0) || x.shape?.length !== 1) return undefined
+  return b.unsqueeze(iota(b, x.shape[0]!), [0])
+}
+
 export const movementLowerings: LoweringTable = {
+  NonZero: countedPlaces,
   Pad: padByRepetition,
   /** [n, block²·c, h, w] to [n, c, block·h, block·w] */
   DepthToSpace: (c) => {
