@@ -85,6 +85,17 @@ const SHOWN = 10
 const some = (items: readonly string[]): string =>
   items.slice(0, SHOWN).join('; ') + (items.length > SHOWN ? `; and ${items.length - SHOWN} more` : '')
 
+/** A layer has a tensor at least: a damaged configuration can ask for any number of layers, each of which takes memory. */
+function refuseEndless(config: ConfigReader, tensors: number): void {
+  for (const key of ['num_hidden_layers', 'n_layer', 'n_layers']) {
+    const layers = config.json[key]
+    if (typeof layers === 'number' && layers > Math.max(1000, tensors))
+      throw new InvalidModelError(
+        `${config.source}: "${key}" is ${layers}, but the weights are ${tensors} tensors; the file is damaged`,
+      )
+  }
+}
+
 /**
  * Builds the graph of a model for the task that its config names, or another that its family has a head for.
  *
@@ -104,6 +115,7 @@ export function buildModel(
   task?: Task,
 ): ModelGraph {
   const architecture = findArchitecture(config)
+  refuseEndless(config, weights.size)
   const wanted = task ?? readTask(config, tasksOf(architecture))
   const names = graphNames(architecture, weights.keys(), wanted)
   const model = new ModelBuilder(

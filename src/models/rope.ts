@@ -51,6 +51,9 @@ const { fround } = Math
 /** Features of one head that any model could have: a damaged configuration can ask for any number of angles. */
 const MAX_HEAD_DIM = 65_536
 
+/** Positions that any model could have. */
+const MAX_POSITIONS = 2 ** 26
+
 /** base^(2i/dim) in float32. */
 const wavelengths = (base: number, dim: number): number[] =>
   Array.from({ length: Math.ceil(dim / 2) }, (_, i) => fround(Math.pow(base, fround((2 * i) / dim))))
@@ -190,7 +193,12 @@ export function readRope(config: ConfigReader, headDim: number, options: RopeOpt
       `${where}: rotary embedding needs an even number of features up to the head's ${headDim}, got ${dim}`,
     )
   const maxPositions = config.integer('max_position_embeddings')
-  return { rotaryDim, ...variant({ config, parameters: parameters ?? config, base, dim, maxPositions }) }
+  const rope = { rotaryDim, ...variant({ config, parameters: parameters ?? config, base, dim, maxPositions }) }
+  if (!(rope.maxPositions >= 1 && rope.maxPositions <= MAX_POSITIONS))
+    throw new InvalidModelError(
+      `${where}: rotary embedding of ${rope.maxPositions} positions, expected 1 to ${MAX_POSITIONS}; the configuration is damaged`,
+    )
+  return rope
 }
 
 /** Cosine and sine of every angle, each [positions, rotaryDim / 2]. */
