@@ -70,11 +70,13 @@ export { train } from './train/trainer.js'
 export {
   generate,
   generateStream,
+  type BeamGeneration,
   type FinishReason,
   type GenerateEvent,
   type GenerateOptions,
   type Generation,
 } from './generate/generate.js'
+export type { BeamOptions } from './generate/beam-options.js'
 export { generateBatch, type BatchOptions, type BatchPrompt } from './generate/generate-batch.js'
 export { AdapterSet, type AdapterSetOptions } from './core/adapter-set.js'
 export { forward, logits, type ForwardOptions } from './core/forward.js'

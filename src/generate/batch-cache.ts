@@ -12,7 +12,8 @@ const SMALLEST = 128
 export class BatchCache {
   /** Slots filled in every row. */
   length = 0
-  private capacity = 0
+  /** At first one slot that no row may see: GPUs cannot bind tensors without elements. */
+  private capacity = 1
   private padding: readonly number[]
   /** By layer, [rows, kvHeads, capacity, headDim]. */
   private keys: Float32Array[]
@@ -23,12 +24,17 @@ export class BatchCache {
     padding: readonly number[],
   ) {
     this.padding = padding
-    this.keys = Array.from({ length: shape.layers }, () => new Float32Array(0))
-    this.values = Array.from({ length: shape.layers }, () => new Float32Array(0))
+    const empty = (): Float32Array => new Float32Array(padding.length * this.rowSize)
+    this.keys = Array.from({ length: shape.layers }, empty)
+    this.values = Array.from({ length: shape.layers }, empty)
   }
 
   get rows(): number {
     return this.padding.length
+  }
+
+  private get rowSize(): number {
+    return this.shape.kvHeads * this.capacity * this.shape.headDim
   }
 
   /** The cache and as many new tokens for every row, as the graph's inputs. */
@@ -49,7 +55,7 @@ export class BatchCache {
       // Of the longest row, without padding.
       row_length: int64([1], [length + n - Math.min(...this.padding)]),
     }
-    const size = rows * kvHeads * capacity * headDim
+    const size = rows * this.rowSize
     for (let i = 0; i < layers; i++) {
       feeds[`past_key.${i}`] = float32([rows, kvHeads, capacity, headDim], this.keys[i]!.subarray(0, size))
       feeds[`past_value.${i}`] = float32([rows, kvHeads, capacity, headDim], this.values[i]!.subarray(0, size))
@@ -68,12 +74,36 @@ export class BatchCache {
     this.length += count
   }
 
-  /** Keeps only these rows, given in ascending order. */
-  keep(rows: readonly number[]): void {
-    if (rows.length === this.rows) return
-    const size = this.shape.kvHeads * this.capacity * this.shape.headDim
-    for (const buffer of [...this.keys, ...this.values])
-      rows.forEach((from, to) => buffer.copyWithin(to * size, from * size, (from + 1) * size))
+  /**
+   * Puts these rows in place of all, in this order; one may come several times and others not at all.
+   * @param shared slots that two rows are known to have in common from the first on, which are not copied
+   */
+  select(rows: readonly number[], shared: (to: number, from: number) => number = () => 0): void {
+    const { kvHeads, headDim } = this.shape
+    const moves = rows.flatMap((from, to) => (from === to ? [] : { from, to, start: to < this.rows ? shared(to, from) : 0 }))
+    const more = rows.length * this.rowSize > this.keys[0]!.length
+    // All is read before anything is written: rows may change places.
+    const moved = new Float32Array(moves.reduce((sum, { start }) => sum + kvHeads * (this.length - start) * headDim, 0))
+    const copy = (buffer: Float32Array, write: boolean): void => {
+      let at = 0
+      for (const { from, to, start } of moves)
+        for (let head = 0; head < kvHeads; head++) {
+          const place = (row: number, slot: number): number => ((row * kvHeads + head) * this.capacity + slot) * headDim
+          const size = (this.length - start) * headDim
+          if (write) buffer.set(moved.subarray(at, at + size), place(to, start))
+          else moved.set(buffer.subarray(place(from, start), place(from, this.length)), at)
+          at += size
+        }
+    }
+    const rearranged = (old: Float32Array): Float32Array => {
+      copy(old, false)
+      let buffer = old
+      if (more) (buffer = new Float32Array(rows.length * this.rowSize)).set(old)
+      copy(buffer, true)
+      return buffer
+    }
+    this.keys = this.keys.map(rearranged)
+    this.values = this.values.map(rearranged)
     this.padding = rows.map((row) => this.padding[row]!)
   }
 

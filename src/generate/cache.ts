@@ -21,7 +21,8 @@ export class KvCache {
   length = 0
   /** The tokens at those positions. */
   readonly ids: number[] = []
-  private capacity = 0
+  /** At first one slot that is masked: GPUs cannot bind tensors without elements. */
+  private capacity = 1
   private keys: Float32Array[]
   private values: Float32Array[]
 
@@ -29,8 +30,9 @@ export class KvCache {
     readonly shape: CacheShape,
     private readonly maxPositions: number,
   ) {
-    this.keys = Array.from({ length: shape.layers }, () => new Float32Array(0))
-    this.values = Array.from({ length: shape.layers }, () => new Float32Array(0))
+    const empty = (): Float32Array => new Float32Array(shape.kvHeads * shape.headDim)
+    this.keys = Array.from({ length: shape.layers }, empty)
+    this.values = Array.from({ length: shape.layers }, empty)
   }
 
   /** The cache as the graph's inputs. */

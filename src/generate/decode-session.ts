@@ -5,6 +5,7 @@ import type { Adapter } from '../core/adapter.js'
 import { servingOf, type AdapterSet } from '../core/adapter-set.js'
 import type { Model } from '../core/model.js'
 import { createModelSession } from '../core/quantized-base.js'
+import { InvalidOptionError } from '../errors.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Session } from '../runtime/runtime.js'
@@ -62,13 +63,18 @@ export class DecodeSession {
     return new KvCache(this.cacheShape, this.positions)
   }
 
-  newBatchCache(padding: readonly number[]): BatchCache {
+  /**
+   * A cache for rows of up to `longest` tokens.
+   * @throws InvalidOptionError if they may cross the border of LongRoPE: rows of both sides need other angles for the same positions
+   */
+  newBatchCache(padding: readonly number[], longest: number): BatchCache {
+    const { rereadAbove = Infinity } = this.cacheShape
+    if (longest > rereadAbove)
+      throw new InvalidOptionError(
+        `a row of up to ${longest} tokens crosses position ${rereadAbove}, where the model's rotary angles change (LongRoPE), which a batch ` +
+          'or a beam search cannot; generate such rows one by one, or fewer tokens',
+      )
     return new BatchCache(this.cacheShape, padding)
-  }
-
-  /** Positions from which on a row is read anew, see {@link CacheShape}. */
-  get rereadAbove(): number {
-    return this.cacheShape.rereadAbove ?? Infinity
   }
 
   /**

@@ -4,10 +4,11 @@ import { AdapterSet, modelOf, servingOf } from '../core/adapter-set.js'
 import type { Model } from '../core/model.js'
 import { InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
-import { ADAPTER_INDEX } from '../adapters/serving/serving.js'
-import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
+import { checkBeams } from './beam-options.js'
+import { rowsOf } from './continue-beams.js'
 import { DecodeSession } from './decode-session.js'
+import { generateBeams } from './generate-beams.js'
 import { modelEnds, promptIds, stopStrings, type FinishReason, type GenerateOptions, type Generation } from './generate.js'
 import { checkSampling, nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
@@ -76,6 +77,7 @@ export async function generateBatch(
   const model = modelOf(subject)
   const { maxNewTokens = 128, seed = 0 } = options
   checkSampling(options)
+  checkBeams(options)
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     throw new InvalidOptionError(`maxNewTokens must be a whole number of at least 1, got ${maxNewTokens}`)
   const mixed = prompts.some(({ adapter }) => adapter !== undefined)
@@ -95,15 +97,11 @@ export async function generateBatch(
     const limit = Math.min(maxNewTokens, room)
     return new Row(prompt, given.adapter ?? null, limit, given.seed ?? seed, text, options, ends, stops.tokens)
   })
-  const { parts, tensors } = mixed ? (subject as AdapterSet).servingRows(rows.map(({ adapter }) => adapter)) : servingOf(subject)
+  const serving = mixed ? (subject as AdapterSet).servingRows(rows.map(({ adapter }) => adapter)) : servingOf(subject)
+  if ((options.beams ?? 1) > 1) return generateBeams(model, serving, rows, { tokenizer, ends, stops }, options)
+  const { parts, tensors } = serving
   const longest = Math.max(...rows.map(({ prompt, limit }) => prompt.length + limit))
   const session = await DecodeSession.for(model, parts, longest)
-  // Rows of both sides of the border need other angles for the same positions.
-  if (longest > session.rereadAbove)
-    throw new InvalidOptionError(
-      `a row of up to ${longest} tokens crosses position ${session.rereadAbove}, where the model's rotary angles change (LongRoPE), which a batch cannot; ` +
-        'generate such rows one by one, or fewer tokens',
-    )
   const spent = await continueRows(session, rows, tensors, options.signal, model.environment.now)
   const tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0)
   return rows.map(({ text, ids, finishReason }) => {
@@ -125,7 +123,7 @@ async function continueRows(
 ): Promise<number> {
   const longest = Math.max(...all.map(({ prompt }) => prompt.length))
   const padding = all.map(({ prompt }) => longest - prompt.length)
-  const cache = session.newBatchCache(padding)
+  const cache = session.newBatchCache(padding, Math.max(...all.map(({ prompt, limit }) => prompt.length + limit)))
   let rows = all
   let tensors = given
   let tokens: (readonly number[])[] = all.map(({ prompt }, i) => [...new Array<number>(padding[i]!).fill(prompt[0]!), ...prompt])
@@ -140,7 +138,7 @@ async function continueRows(
     const width = logits.length / rows.length
     const going = [...rows.keys()].filter((i) => rows[i]!.advance(logits.subarray(i * width, (i + 1) * width)))
     if (going.length < rows.length) {
-      cache.keep(going)
+      cache.select(going)
       rows = going.map((i) => rows[i]!)
       tensors = rowsOf(tensors, going)
     }
@@ -148,11 +146,4 @@ async function continueRows(
     spent += now() - started
   }
   return spent
-}
-
-/** The tensors for some rows of the batch: only the numbers of their adapters are by row. */
-function rowsOf(tensors: Tensors, rows: readonly number[]): Tensors {
-  const index = tensors[ADAPTER_INDEX]
-  if (index === undefined) return tensors
-  return { ...tensors, [ADAPTER_INDEX]: int64([rows.length], rows.map((row) => Number(index.data[row]))) } // prettier-ignore
 }

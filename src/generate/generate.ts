@@ -7,11 +7,13 @@ import type { Message } from '../data/row-shapes.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidModelError, InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
+import { checkBeams, type BeamOptions } from './beam-options.js'
 import { DecodeSession } from './decode-session.js'
+import { generateBeams } from './generate-beams.js'
 import { checkSampling, nextToken, type SamplingOptions } from './sampling.js'
 import { TextStream } from './text-stream.js'
 
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions extends SamplingOptions, BeamOptions {
   /** Text to continue, tokenised as the model's tokenizer does. */
   readonly prompt?: string
   /** A dialogue to answer, by the model's chat template. */
@@ -39,6 +41,14 @@ export interface Generation {
   /** Generated tokens by the time they took, reading the prompt included and compiling the graph not. */
   readonly tokensPerSecond: number
   readonly finishReason: FinishReason
+  /** What a beam search found, `numReturn` texts or fewer, best first; the first is the generation itself. */
+  readonly beams?: readonly BeamGeneration[]
+}
+
+/** A text that a beam search found. */
+export interface BeamGeneration extends Pick<Generation, 'text' | 'ids' | 'finishReason'> {
+  /** Log probability over length^lengthPenalty; a token that ended the text counts in both. */
+  readonly score: number
 }
 
 export interface GenerateEvent {
@@ -49,7 +59,8 @@ export interface GenerateEvent {
 }
 
 /**
- * Continues a prompt: greedily, or by sampling with a temperature above 0.
+ * Continues a prompt: greedily, by sampling with a temperature above 0, or by a beam search with `beams` above 1, which
+ * finds the tokens and scores that transformers' `generate(num_beams)` finds.
  *
  * @throws InvalidOptionError for options out of range or a prompt that fills the model's positions; InvalidDataError if
  * text is given and the model has no tokenizer
@@ -64,7 +75,10 @@ export async function generate(subject: Model | Adapter | AdapterSet, options: G
   }
 }
 
-/** `generate`, token by token; the generator's return value is the whole. */
+/**
+ * `generate`, token by token; the generator's return value is the whole. What a beam search finds is known at its end, and
+ * comes then.
+ */
 export async function* generateStream(
   subject: Model | Adapter | AdapterSet,
   options: GenerateOptions,
@@ -73,6 +87,7 @@ export async function* generateStream(
   const { now } = model.environment
   const { maxNewTokens = 128, seed = 0 } = options
   checkSampling(options)
+  checkBeams(options)
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     throw new InvalidOptionError(`maxNewTokens must be a whole number of at least 1, got ${maxNewTokens}`)
   const tokenizer = await model.tokenizer()
@@ -86,8 +101,17 @@ export async function* generateStream(
 
   const stops = stopStrings(model, tokenizer, options)
   const ends = new Set([...(tokenizer?.eosTokenIds ?? (await modelEnds(model))), ...(options.eosTokenIds ?? [])])
-  const random = Random.derive(seed, 'generate')
 
+  if ((options.beams ?? 1) > 1) {
+    const [best] = await generateBeams(model, servingOf(subject), [{ prompt, limit }], { tokenizer, ends, stops }, options)
+    const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
+    for (const id of best!.ids) yield { id, text: text.push(id) }
+    const rest = text.finish()
+    if (rest !== '') yield { id: undefined, text: rest }
+    return best!
+  }
+
+  const random = Random.derive(seed, 'generate')
   const { parts, tensors } = servingOf(subject)
   const session = await DecodeSession.for(model, parts, prompt.length + limit)
   const cache = session.newCache()

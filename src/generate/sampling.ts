@@ -81,6 +81,29 @@ export function distribution(logits: Float32Array, { temperature = 1, topK, topP
   return { ids, probabilities: probabilities.map((w) => w / kept) }
 }
 
+/** @throws RuntimeError if a logit is NaN or infinite; minus infinity only rules a token out */
+function checkLogits(logits: Float32Array): void {
+  const broken = logits.findIndex((logit) => !(logit < Infinity))
+  if (broken >= 0)
+    throw new RuntimeError(
+      `the model gives ${logits[broken]} (logit of token ${broken}): its weights or the adapter are damaged, or 16-bit weights overflow`,
+    )
+}
+
+/**
+ * The logarithm of the softmax, in place.
+ * @throws RuntimeError as {@link nextToken}
+ */
+export function logProbabilities(logits: Float32Array): Float32Array {
+  checkLogits(logits)
+  const top = logits[argmax(logits)]!
+  let sum = 0
+  for (const logit of logits) sum += Math.exp(logit - top)
+  const rest = Math.log(sum)
+  for (let id = 0; id < logits.length; id++) logits[id] = logits[id]! - top - rest
+  return logits
+}
+
 /**
  * The next token: repetition penalty, then temperature, top-k, top-p, in this order.
  * @param logits of the last position; changed
@@ -88,11 +111,7 @@ export function distribution(logits: Float32Array, { temperature = 1, topK, topP
  * @throws RuntimeError if a logit is NaN or infinite; minus infinity only rules a token out
  */
 export function nextToken(logits: Float32Array, seen: Iterable<number>, options: SamplingOptions, random: Random): number {
-  const broken = logits.findIndex((logit) => !(logit < Infinity))
-  if (broken >= 0)
-    throw new RuntimeError(
-      `the model gives ${logits[broken]} (logit of token ${broken}): its weights or the adapter are damaged, or 16-bit weights overflow`,
-    )
+  checkLogits(logits)
   if (options.repetitionPenalty !== undefined && options.repetitionPenalty !== 1)
     penalizeRepetition(logits, seen, options.repetitionPenalty)
   if ((options.temperature ?? 0) === 0) return argmax(logits)

@@ -36,6 +36,17 @@ export class TextStream {
     this.contextStart = Math.max(0, prompt.length - CONTEXT)
   }
 
+  /** A stream that has seen the same and goes its own way. */
+  fork(): TextStream {
+    const copy = new TextStream(this.decoder, this.ids, this.stops)
+    copy.text = this.text
+    copy.stopped = this.stopped
+    copy.contextStart = this.contextStart
+    copy.readUpTo = this.readUpTo
+    copy.held = this.held
+    return copy
+  }
+
   /** Adds a token; gives the text that is certain now. */
   push(id: number): string {
     this.ids.push(id)

@@ -98,7 +98,10 @@ describe("a user's mistake ends with 1 and one message without a stack", () => {
       ['train', '--model', model, '--adapter', adapter, '--r', '16', '--data', rows, '--out', join(folder, 'x')],
       /--r 16 contradicts --adapter, whose r is 4/,
     ],
-    [['generate', '--model', model, '--prompt', 'x', '--beams', '2'], /--beams 2 is not supported yet/],
+    [
+      ['generate', '--model', model, '--prompt', 'x', '--beams', '2', '--temperature', '1'],
+      /temperature samples, and a beam search/,
+    ],
     [['merge', '--model', model, '--adapter', adapter, '--out', model], /source|itself|same folder/i],
     [['inspect', rows], /of no kind that can be inspected/],
   ])('%j', async (args, message) => {

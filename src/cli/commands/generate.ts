@@ -8,7 +8,7 @@ export const generateCommand = defineCommand({
   name: 'generate',
   summary: 'Continue a prompt with a model, with or without an adapter.',
   description:
-    'Greedy by default: the same prompt gives the same text. A temperature above 0 samples; the same seed then gives the same text.',
+    'Greedy by default: the same prompt gives the same text. A temperature above 0 samples; the same seed then gives the same text. Several beams search for the likeliest text, which comes at the end.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
     ...baseFlag,
@@ -30,7 +30,17 @@ export const generateCommand = defineCommand({
       help: 'Above 1 makes tokens that were there before less likely.',
     },
     stop: { type: 'texts', value: 'T…', help: 'Stop before this text; may be repeated.' },
-    beams: { type: 'integer', value: 'N', min: 1, default: 1, notYet: { above: 1 }, help: 'Beams of a beam search.' },
+    beams: { type: 'integer', value: 'N', min: 1, default: 1, help: 'Beams of a beam search; 1 is none.' },
+    'length-penalty': {
+      type: 'number',
+      value: 'X',
+      help: 'Of a beam search: above 0 favours longer texts. 1 unless given.',
+    },
+    'early-stopping': {
+      type: 'text',
+      choices: ['true', 'false', 'never'],
+      help: 'When a beam search ends: with as many finished texts as beams; when better ones are unlikely (false, unless given); or impossible.',
+    },
   },
   examples: [
     'lowrank generate --model SmolLM2-135M --prompt "Once upon a time"',
@@ -40,6 +50,7 @@ export const generateCommand = defineCommand({
   async run(values, { output }) {
     const { generateStream } = await library()
     const subject = await openSubject(values, output)
+    const early = values['early-stopping'] as 'true' | 'false' | 'never' | undefined
     const stream = generateStream(subject, {
       prompt: values.prompt,
       maxNewTokens: values['max-new-tokens'],
@@ -50,6 +61,9 @@ export const generateCommand = defineCommand({
         topP: values['top-p'],
         repetitionPenalty: values['repetition-penalty'],
         stop: values.stop,
+        beams: values.beams,
+        lengthPenalty: values['length-penalty'],
+        earlyStopping: early === undefined || early === 'never' ? early : early === 'true',
       }),
     })
     // People read along; programs get the whole. Nothing is written before the first token, for the options may be wrong.
