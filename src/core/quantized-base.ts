@@ -13,8 +13,15 @@ import { FileError, InvalidModelError } from '../errors.js'
 import { loadTensor, readSafetensorsHeader, safetensorsChunks, toFloat32, type LazyTensor } from '../formats/safetensors.js'
 import type { Files } from '../io/files.js'
 import type { Environment } from './environment.js'
-import { planQuantization, quantizeProducts, type BaseScheme, type PackedMatrix, type PackedSpec } from '../quantize/index.js'
-import type { Session } from '../runtime/runtime.js'
+import {
+  frozenMatrices,
+  planQuantization,
+  quantizeProducts,
+  type BaseScheme,
+  type PackedMatrix,
+  type PackedSpec,
+} from '../quantize/index.js'
+import type { Session, SessionOptions } from '../runtime/runtime.js'
 import { fingerprintFile } from '../util/fingerprint.js'
 
 /** Folder beside the weights that holds what we derive from them. */
@@ -23,9 +30,30 @@ export const CACHE_FOLDER = '.lowrank'
 /** Raised when codes or scales of a scheme are computed in another way: older files are then made again. */
 const VERSION = '1'
 
+/**
+ * From this many bytes of frozen float32 matrices on, a session that runs batches reads them where they lie.
+ *
+ * The runtime otherwise keeps two copies of each, arranged for its kernel: one for the forward product, one for the
+ * transposed one of the backward pass, and an evaluation beside the training keeps a third. Arranging a piece of the matrix
+ * as the product goes costs a few hundredths of the time where a run has hundreds of rows.
+ */
+const LARGE_BASE = 256 * 2 ** 20
+
+/** Whether a session that runs batches of this graph keeps copies of the weights arranged for products. */
+export function packsWeights(graph: Graph, base: BaseScheme = 'fp32'): boolean {
+  if (base !== 'fp32') return true
+  let bytes = 0
+  for (const { tensor } of frozenMatrices(graph, graph.outputs[0]!.name)) bytes += 4 * elementCount(tensor.shape)
+  return bytes < LARGE_BASE
+}
+
 /** A session of a graph over a frozen model, with the base held as the environment says. */
-export async function createModelSession({ files, runtime, base = 'fp32' }: Environment, graph: Graph): Promise<Session> {
-  return runtime.createSession(await quantizeBase(graph, base, graph.outputs[0]!.name, files))
+export async function createModelSession(
+  { files, runtime, base = 'fp32' }: Environment,
+  graph: Graph,
+  options: SessionOptions = {},
+): Promise<Session> {
+  return runtime.createSession(await quantizeBase(graph, base, graph.outputs[0]!.name, files), options)
 }
 
 const folderOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')))

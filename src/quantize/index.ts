@@ -79,4 +79,4 @@ export function quantizeProducts(
   return scheme === 'int8' ? rewriter.int8(matrices, stored) : rewriter.int4(matrices, stored)
 }
 
-export type { FrozenMatrix } from './products.js'
+export { frozenMatrices, type FrozenMatrix } from './products.js'

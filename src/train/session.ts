@@ -6,7 +6,7 @@ import { adamWGraph, type AdamWOptions } from '../optim/adamw.js'
 import { recompute } from '../autodiff/recompute.js'
 import type { Model } from '../core/model.js'
 import type { Parameters } from '../core/parameters.js'
-import { createModelSession } from '../core/quantized-base.js'
+import { createModelSession, packsWeights } from '../core/quantized-base.js'
 import type { Session } from '../runtime/runtime.js'
 import { mix32 } from '../adapters/dropout.js'
 import { gradientGraph, lossGraph } from './gradient-graph.js'
@@ -97,7 +97,8 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
 
 async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<Compiled> {
   const { graph: final, built, shortest } = stepGraph(trainee, options, training)
-  const session = await createModelSession(trainee.model.environment, final)
+  const { environment } = trainee.model
+  const session = await createModelSession(environment, final, { disablePrepacking: !packsWeights(final, environment.base) })
   const [loss, ...rest] = final.outputs.map(({ name }) => name)
   const count = built.count && rest.shift()
   const sums = Object.keys(built.sums ?? {}).map((name) => [name, rest.shift()!] as const)

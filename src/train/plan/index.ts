@@ -1,5 +1,6 @@
 /** @file What a training run will need, before anything is loaded: `planTraining`, and `lowrank train --dry-run`. */
 import { Adapter } from '../../core/adapter.js'
+import { packsWeights } from '../../core/quantized-base.js'
 import type { Batch } from '../../data/batch.js'
 import type { Dataset } from '../../data/dataset.js'
 import { InvalidDataError } from '../../errors.js'
@@ -72,6 +73,8 @@ function onBase(graph: Graph, trainee: Trainee): Graph {
 /** A session that the run will have: its graph, and how it cuts batches. */
 interface Planned {
   readonly graph: Graph
+  /** Whether the session keeps weights arranged for products. */
+  readonly packs: boolean
   readonly parts: (batch: Batch) => readonly BatchTensors[]
 }
 
@@ -79,7 +82,7 @@ function planned(trainee: Trainee, options: LossSessionOptions, training: boolea
   const { graph, shortest } = stepGraph(trainee, options, training)
   const parts = (batch: Batch): readonly BatchTensors[] =>
     options.objective.divisible ? batchParts(batch, POSITIONS_PER_PART, shortest) : [batch]
-  return { graph: onBase(graph, trainee), parts }
+  return { graph: onBase(graph, trainee), packs: packsWeights(graph, trainee.model.environment.base), parts }
 }
 
 interface Memory {
@@ -88,8 +91,8 @@ interface Memory {
 }
 
 /** Memory of a session: its weights, and its values in the largest of the runs. */
-function memoryOf({ graph, parts }: Planned, batches: readonly Batch[], trainee: Trainee): Memory {
-  const { plainBytes, packedBytes } = weightMemory(graph)
+function memoryOf({ graph, packs, parts }: Planned, batches: readonly Batch[], trainee: Trainee): Memory {
+  const { plainBytes, packedBytes } = weightMemory(graph, packs)
   const seen = new Set<string>()
   let activations = 0
   for (const part of batches.flatMap(parts)) {

@@ -22,8 +22,10 @@ export interface WeightMemory {
  * What ONNX Runtime keeps of the constants. A matrix that is the second operand of products is packed once for each way
  * it is read (as it is, transposed), and the stored one is dropped unless something else reads it too; the cast of a
  * 16-bit weight is computed when the session is created, and leaves a float32 matrix in its place.
+ *
+ * @param copies false if the session packs nothing and reads every matrix as it is stored
  */
-export function weightMemory(graph: Graph): WeightMemory {
+export function weightMemory(graph: Graph, copies = true): WeightMemory {
   /** What is read: a constant, or the cast of one. */
   const sources = new Map<string, { readonly tensor: Initializer; readonly dtype: DType }>()
   for (const [name, tensor] of graph.initializers) sources.set(name, { tensor, dtype: tensor.dtype })
@@ -42,7 +44,7 @@ export function weightMemory(graph: Graph): WeightMemory {
     node.inputs.forEach((name, i) => {
       const source = sources.get(name)
       if (source === undefined || (node.op === 'Cast' && casts.has(node.outputs[0]!))) return
-      const packs = i === 1 && source.tensor.shape.length >= 2 && packing.has(node.op)
+      const packs = copies && i === 1 && source.tensor.shape.length >= 2 && packing.has(node.op)
       const floating = isFloat(source.dtype)
       // Of a table only the rows that are looked up are ever mapped; stored codes stay beside their packed copies.
       if (node.op !== 'Gather' && (!packs || !floating)) plain.add(name)
