@@ -1,5 +1,6 @@
 /** @file From arguments to an exit code. */
 import { LowrankError } from '../errors.js'
+import { combineCommand } from './commands/combine.js'
 import { convertCommand } from './commands/convert.js'
 import { evalCommand } from './commands/eval.js'
 import { exportCommand } from './commands/export.js'
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   evalCommand,
   generateCommand,
   mergeCommand,
+  combineCommand,
   extractCommand,
   exportCommand,
   convertCommand,

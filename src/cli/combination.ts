@@ -39,9 +39,14 @@ export interface CombinationValues {
 
 /** The adapters as they are, or as one where a flag asks for it. @throws UsageError for weights that are no numbers or too few */
 export async function combined(adapters: readonly Adapter[], values: CombinationValues): Promise<Adapter | readonly Adapter[]> {
+  const asked = Object.keys(combinationFlags).some((flag) => values[flag as keyof typeof combinationFlags] !== undefined)
+  return asked ? combine(adapters, values) : adapters
+}
+
+/** The adapters as one. @throws UsageError for weights that are no numbers or too few */
+export async function combine(adapters: readonly Adapter[], values: CombinationValues): Promise<Adapter> {
   const { weights: text, combination, density, seed } = values
   const [r, sign] = [values['combined-rank'], values['majority-sign']]
-  if ([text, combination, density, r, sign].every((value) => value === undefined)) return adapters
   const weights = text === undefined ? adapters.map(() => 1) : text.split(',').map(Number)
   if (weights.some((weight) => !Number.isFinite(weight)) || text?.split(',').some((part) => part.trim() === '') === true)
     throw new UsageError(`--weights must be numbers with commas between them, got "${text}".`)

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { readAll } from './golden-rows.js'
 import { golden, runCli, temporaryFolder } from './run-cli.js'
 
 const model = join(golden, 'llama', 'model')
@@ -41,6 +42,38 @@ describe('merge with weights', () => {
       expect([result.code, result.stderr]).toEqual([code, expect.stringContaining(message)])
     }
     expect(existsSync(out)).toBe(false)
+  })
+})
+
+describe('combine', () => {
+  it('writes an adapter that merges to the weighted sum', async () => {
+    const out = temporaryFolder()
+    const weighted = ['--model', model, '--adapter', poet, '--adapter', lawyer, '--weights', '0.75,-0.5', '--json']
+    const both = join(out, 'both')
+    const made = await runCli(['combine', ...weighted, '--out', both])
+    expect([made.code, made.stderr]).toEqual([0, ''])
+    const [told] = made.json() as { out: string; adapters: number; layers: { module: string; r: number }[] }[]
+    expect(told).toMatchObject({ out: both, adapters: 2 })
+    expect(told!.layers.map(({ r }) => r)).toEqual([8, 8, 8, 8])
+    await runCli(['merge', '--model', model, '--adapter', both, '--out', join(out, 'one')])
+    await runCli(['merge', ...weighted, '--out', join(out, 'two')])
+    const [one, two] = [
+      await readAll(join(out, 'one', 'model.safetensors')),
+      await readAll(join(out, 'two', 'model.safetensors')),
+    ]
+    for (const [name, values] of one)
+      expect(Math.max(...values.map((value, i) => Math.abs(value - two.get(name)![i]!))), name).toBeLessThan(1e-6)
+  })
+
+  it('adds with weight 1 unless told otherwise, and tells people what it wrote', async () => {
+    const out = join(temporaryFolder(), 'sum')
+    const result = await runCli(['combine', '--model', model, '--adapter', poet, '--adapter', lawyer, '--combination', 'svd', '--combined-rank', '3', '--out', out]) // prettier-ignore
+    expect([result.code, result.stderr]).toEqual([0, ''])
+    expect(result.stdout).toMatch(/^combined 2 adapters into .*; 4 layers, ranks 3 to 3\n$/)
+    const dora = join(golden, 'llama-dora', 'adapter')
+    const refused = await runCli(['combine', '--model', model, '--adapter', poet, '--adapter', dora, '--out', `${out}2`])
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('adapter 1 is DoRA')])
+    expect(existsSync(`${out}2`)).toBe(false)
   })
 })
 

@@ -123,8 +123,15 @@ export const trainFlags = {
     help: 'Biases to train: none, all, or those of adapted layers (lora_only).',
   },
   'modules-to-save': { type: 'names', value: 'A,B', help: 'Modules to train in full and to store whole, such as a new head.' },
+  'trainable-token-indices': {
+    type: 'integers',
+    value: 'N,N',
+    help: 'Rows of the token embedding to train in full and to store: the ids of new tokens.',
+  },
   'use-rslora': { type: 'switch', help: 'Scale by alpha/√r.' },
   'use-dora': { type: 'switch', help: 'Train magnitudes and directions apart (DoRA).' },
+  'lora-bias': { type: 'switch', help: 'Give the branch of each adapted layer a bias, behind B.' },
+  'freeze-a': { type: 'switch', help: 'Train B alone: A stays as it begins (LoRA-FA).' },
   init: {
     type: 'text',
     choices: [...Object.keys(initialisations), ...laterInitialisations],

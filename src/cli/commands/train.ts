@@ -9,6 +9,7 @@ import { type commonFlags, defineCommand, defined, type Context, type Flags, typ
 import { library, openAdapter, openModel } from '../sources.js'
 import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
+import { UsageError } from '../usage-error.js'
 import { initialisations, objectiveOptions, trainFlags } from './train-flags.js'
 
 const INTERRUPTED = 130
@@ -26,8 +27,10 @@ const adapterFlags = {
   'alpha-pattern': 'alphaPattern',
   bias: 'bias',
   'modules-to-save': 'modulesToSave',
+  'trainable-token-indices': 'trainableTokenIndices',
   'use-rslora': 'useRslora',
   'use-dora': 'useDora',
+  'lora-bias': 'loraBias',
   init: 'initLoraWeights',
 } as const satisfies Partial<Record<keyof typeof trainFlags, keyof LoraOptions>>
 
@@ -46,8 +49,11 @@ const loraOptions = (values: TrainValues): LoraOptions =>
     alphaPattern: values['alpha-pattern'],
     bias: values.bias,
     modulesToSave: values['modules-to-save'],
+    trainableTokenIndices: values['trainable-token-indices'],
     useRslora: values['use-rslora'],
     useDora: values['use-dora'],
+    loraBias: values['lora-bias'],
+    freezeA: values['freeze-a'],
     initLoraWeights: initialisations[values.init],
     seed: values.seed,
   }) as LoraOptions
@@ -75,6 +81,8 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
     const { data, seed, 'batch-size': batchSize, 'max-length': maxLength } = values
     return initializeEva(fresh, { data, seed, batchSize, ...defined({ maxLength }) })
   }
+  // A folder does not tell how its adapter was trained, and what is loaded is trained whole.
+  if (values['freeze-a']) throw new UsageError('--freeze-a is for new adapters; leave it or --adapter out.')
   const adapter = await openAdapter(model, values.adapter, output)
   checkAgrees(adapter, values, given)
   return adapter
