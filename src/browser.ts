@@ -1,6 +1,6 @@
 /** @file lowrank in a browser: the same names as in Node, on WebAssembly or WebGPU. package.json chooses this entry for bundlers. */
 import { browserEnvironment, type BrowserOptions } from './browser-environment.js'
-import { addLora as addLoraTo, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
+import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import type { Environment } from './core/environment.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
@@ -34,8 +34,7 @@ export const loadModel = (path: string, options: LoadOptions = {}): Promise<Mode
  * @example
  * const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] })
  */
-export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> =>
-  Promise.resolve().then(() => addLoraTo(model, options))
+export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> => createLora(model, options)
 
 /** Loads a PEFT adapter, from a URL or a path in the model's files, onto a model, strictly. */
 export const loadAdapter = (model: Model, path: string): Promise<Adapter> => loadAdapterOf(model, path.replace(/\/+$/, ''))
@@ -52,6 +51,8 @@ export type { Conversion, ConvertOptions } from './core/convert.js'
 export { Adapter, type LoraOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
 export { FolderModel } from './core/folder-model.js'
+export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
+export type { TaskOption } from './core/onnx/task.js'
 export type { ProblemType, Task, TaskName } from './models/task.js'
 export type { AdapterFileInspection } from './core/inspect-torch.js'
 export type {
@@ -66,7 +67,10 @@ export { merge, type Merged, type MergeResult } from './core/merge.js'
 export { exportOnnx, exportWithAdapterInputs } from './core/export.js'
 export type { ExportOptions, ExportResult } from './core/export-model.js'
 export type { Environment } from './core/environment.js'
+export type { Communicator } from './distributed/communicator.js'
 export { train } from './train/trainer.js'
+export { planTraining, type TrainingPlan } from './train/plan/index.js'
+export type { MachineRates } from './train/plan/rates.js'
 export {
   generate,
   generateStream,
@@ -86,9 +90,11 @@ export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions 
 export type { TrainOptions } from './train/options.js'
 export type { CheckpointEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from './train/events.js'
 export { fullTrainee, type Trainee } from './train/trainee.js'
+export { initializeEva, type EvaOptions } from './train/initialize-eva.js'
 export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluate.js'
 export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/custom.js'
 export type { ObjectiveOptions } from './train/objectives/index.js'
+export type { PreferenceLossType } from './losses/preference.js'
 export type { SimilarityLossName } from './train/objectives/similarity.js'
 export type { Pooling } from './losses/similarity.js'
 export { browserEnvironment, type BrowserOptions } from './browser-environment.js'
@@ -108,3 +114,15 @@ export {
   TrainingError,
   UnsupportedOpError,
 } from './errors.js'
+export * as nn from './nn/index.js'
+export {
+  Conv1d,
+  Conv2d,
+  Conv3d,
+  Embedding,
+  Linear,
+  loraStateDict,
+  markOnlyLoraAsTrainable,
+  MergedLinear,
+  trainModule,
+} from './nn/index.js'

@@ -1,5 +1,15 @@
 /** The page of the browser test: three steps on the demo's base model, saved in the page's private file system. */
-import { addLora, browserEnvironment, evaluate, generate, handleFiles, loadAdapter, loadModel, train } from '../../src/browser.js'
+import {
+  AdapterSet,
+  addLora,
+  browserEnvironment,
+  evaluate,
+  generate,
+  handleFiles,
+  loadAdapter,
+  loadModel,
+  train,
+} from '../../src/browser.js'
 
 /** What the page reports. */
 export interface PageResult {
@@ -7,8 +17,8 @@ export interface PageResult {
   readonly gradNorms: readonly number[]
   /** Of the base and of the adapter after its way through a file. */
   readonly evaluation: readonly number[]
-  /** Not on WebGPU. */
-  readonly text?: string | undefined
+  /** Of the adapter; of a set of adapters of which none is active; of the adapter by a beam search. */
+  readonly texts: readonly string[]
   readonly warnings: readonly string[]
 }
 
@@ -34,9 +44,17 @@ async function run(device: 'wasm' | 'webgpu'): Promise<PageResult> {
   }
   await adapter.save(`adapters/${device}`)
   const loaded = await loadAdapter(model, `adapters/${device}`)
-  // Known: WebGPU in a page cannot bind the empty cache that generation starts with.
-  const text = device === 'webgpu' ? undefined : (await generate(loaded, { prompt: 'name', maxNewTokens: 8 })).text
-  return { losses, gradNorms, evaluation: [base, (await evaluate(loaded, { data })).loss], text, warnings }
+  const set = new AdapterSet(model)
+  await set.add('trained', loaded)
+  const texts: string[] = []
+  for (const [subject, beams] of [
+    [loaded, 1],
+    [set, 1],
+    [loaded, 2],
+  ] as const)
+    // prettier-ignore
+    texts.push((await generate(subject, { prompt: 'name', maxNewTokens: 8, beams })).text)
+  return { losses, gradNorms, evaluation: [base, (await evaluate(loaded, { data })).loss], texts, warnings }
 }
 
 run(new URL(location.href).searchParams.get('device') as 'wasm' | 'webgpu')
