@@ -72,7 +72,8 @@ export class InferState {
   /** Elements of small tensors. */
   readonly known = new Map<string, Known>()
   readonly uninferred: Uninferred[] = []
-  private readonly dims = new Map<string, readonly Dim[]>()
+  /** Elements of small integer tensors, where names stand for lengths known at the run only. */
+  readonly dims = new Map<string, readonly Dim[]>()
   private readonly aliases = new Map<string, string>()
   private readonly lost = new Set<string>()
   private readonly outputs: ReadonlySet<string>

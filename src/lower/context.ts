@@ -2,6 +2,7 @@
 import { ShapeError } from '../errors.js'
 import { operatorKey } from '../graph/allowed-ops.js'
 import type { GraphBuilder } from '../graph/builder.js'
+import { inferNode } from '../graph/infer.js'
 import type { InferState } from '../graph/infer-graph.js'
 import { normalizeAxis } from '../graph/shapes.js'
 import type { Attributes, Dim, DType, Initializer, Node, Shape, Value } from '../graph/types.js'
@@ -48,6 +49,13 @@ export class LowerContext {
   dimensions = (index: number): readonly Dim[] | undefined => {
     const value = this.optional(index)
     return value && (this.constant(index) ?? this.state.known.get(value.name)?.values)
+  }
+
+  /** Shapes of what a node of this operator gives, by what is known of lengths here; nothing where one is not known. */
+  inferredShapes = (op: string, inputs: readonly (Value | undefined)[]): { readonly shapes?: readonly Shape[] } => {
+    const types = inferNode(this.b.graph, op, inputs, this.attributes, this.node.outputs.length, this.state.dims)
+    const shapes = types.flatMap(({ shape }) => (shape === undefined ? [] : [shape]))
+    return shapes.length === types.length ? { shapes } : {}
   }
 
   /** The constant that an input is. */

@@ -220,4 +220,53 @@ describe('operators on integers', () => {
     // d Σ y² = 2y inside of the range.
     expect(distance(await gradient(lowered, 'x', feeds), [0, -1, 0.5, 0])).toBeLessThan(1e-5)
   })
+
+  const plain = (op: string, inputs: string[], output: string, attributes: Attributes = {}): Node => ({ op, domain: '', name: output, inputs, outputs: [output], attributes }) // prettier-ignore
+
+  it.each([
+    ['a mask', 1e36, [0.5, -3, 1e35, 3e38], [0, 0, 0, 127e36]],
+    ['more than 1', 3, [1, 2, -4, 400], [0, 3, -3, 381]],
+  ])('rounds what is small beside the scale of %s to nothing', async (_, scale, values, expected) => {
+    const graph = new Graph('coarse')
+    graph.addInput('x', 'float32', [4])
+    graph.addInitializer('s', tensor('float32', [], [scale]))
+    graph.addInitializer('z', tensor('int8', [], [0]))
+    graph.nodes.push(plain('QuantizeLinear', ['x', 's', 'z'], 'q'), plain('DequantizeLinear', ['q', 's', 'z'], 'y'))
+    graph.outputs = [{ name: 'y', dtype: 'float32', shape: undefined }]
+    const { graph: lowered } = lower(graph)
+    const feeds = { x: tensor('float32', [4], values) }
+    const [y] = await run(lowered, feeds)
+    expect(distance(y!, expected)).toBeLessThan(1e-6 * largest(expected))
+    expect(largest(y!.filter((_, i) => expected[i] === 0))).toBeLessThan(1e-6)
+    if (scale < 10) expect(distance(await gradient(lowered, 'x', feeds), [0, 6, -6, 0])).toBeLessThan(1e-5)
+  })
+
+  it('moves integers to shapes of lengths that are known at the run', async () => {
+    const graph = new Graph('moved')
+    graph.addInput('x', 'float32', ['n', 6])
+    for (const [name, numbers] of [
+      ['axis', [0]],
+      ['rest', [2, 3]],
+    ] as const)
+      // prettier-ignore
+      graph.addInitializer(name, tensor('int64', [numbers.length], numbers))
+    graph.addInitializer('s', tensor('float32', [], [0.01]))
+    graph.addInitializer('z', tensor('uint8', [], [128]))
+    graph.nodes.push(
+      plain('Shape', ['x'], 'shape'),
+      plain('Gather', ['shape', 'axis'], 'rows', { axis: int(0) }),
+      plain('Concat', ['rows', 'rest'], 'target', { axis: int(0) }),
+      plain('QuantizeLinear', ['x', 's', 'z'], 'q'),
+      plain('Reshape', ['q', 'target'], 'apart'),
+      plain('Transpose', ['apart'], 'turned', { perm: ints([0, 2, 1]) }),
+      plain('DequantizeLinear', ['turned', 's', 'z'], 'y'),
+    )
+    graph.outputs = [{ name: 'y', dtype: 'float32', shape: undefined }]
+    const { graph: lowered } = lower(graph)
+    expect(lowered.outputs[0]!.shape).toEqual(['n', 3, 2])
+    const feeds = { x: filled([2, 6]) }
+    const [[before], [after]] = [await run(graph, feeds), await run(lowered, feeds)]
+    expect(distance(after!, before!)).toBeLessThan(1e-6)
+    expect(largest(await gradient(lowered, 'x', feeds))).toBeGreaterThan(0)
+  })
 })

@@ -5,7 +5,8 @@
  */
 import { UnsupportedOpError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
-import { int, isFloat, type DType, type Value } from '../graph/types.js'
+import { numbersOf } from '../graph/constants.js'
+import { int, isFileTensor, isFloat, type DType, type Value } from '../graph/types.js'
 import type { LowerContext, Lowering, LoweringTable } from './context.js'
 
 /** Operators that only move numbers, or choose the largest: of integers the same as of what they stand for. */
@@ -30,13 +31,24 @@ function along(b: GraphBuilder, v: Value, axis: number, rank: number): Value {
   return b.reshape(v, [v.shape[0]!, ...Array.from({ length: rank - 1 - at }, () => 1)])
 }
 
+/** What is smaller than its scale still has this many steps to 1; beyond, `v·2²⁴` would overflow. */
+const FINE = 2 ** 60
+
 /**
- * The number without its gradient: ⌊2²⁴·v/s⌋·s/2²⁴, which differs from v by less than float32 resolves beside a scale s.
- * Rounding is a step, so no gradient passes it.
+ * The number without its gradient: ⌊2²⁴·v/u⌋·u/2²⁴, which differs from v by less than float32 resolves beside u. Rounding is a
+ * step, so no gradient passes it. u is the scale, but no more than 1 for what is smaller than the scale: a mask of −3·10³⁸
+ * gives scales beside which every score would vanish.
  */
 function withoutGradient(b: GraphBuilder, v: Value, scale: Value): Value {
   const steps = 2 ** 24
-  return b.mul(b.emit('Floor', [b.mul(v, b.div(steps, scale))]), b.div(scale, steps))
+  const host = b.graph.initializers.get(scale.name)
+  const numbers = host === undefined || isFileTensor(host) ? undefined : numbersOf(host)
+  let unit = scale
+  if (numbers?.every((n) => n <= 1) !== true) {
+    const below = b.less(b.emit('Abs', [v]), b.min(scale, b.scalar(FINE, v.dtype)))
+    unit = b.where(below, b.min(scale, b.scalar(1, v.dtype)), scale)
+  }
+  return b.mul(b.emit('Floor', [b.mul(v, b.div(steps, unit))]), b.div(unit, steps))
 }
 
 export interface Quantization {
@@ -85,12 +97,11 @@ export function throughQuantized(c: LowerContext): readonly Value[] | undefined 
   const real = c.quantized.real
   const inputs = node.inputs.map((_, i) => c.optional(i))
   if (node.domain !== '' || !moving.has(node.op) || !inputs.some((x) => x !== undefined && real.has(x.name))) return undefined
-  const options = { outputs: node.outputs.length }
   const twins = inputs.map((x) => (x === undefined ? undefined : real.get(x.name)))
   const data = node.op === 'Concat' ? inputs.map((_, i) => i) : [0]
   if (data.some((i) => twins[i] === undefined))
     throw new UnsupportedOpError(`${c.where}: it joins activations with integers of another meaning`)
-  const [moved, meant] = [inputs, inputs.map((x, i) => twins[i] ?? x)].map((operands) => b.emitAll(node.op, operands, node.attributes, options)) as [Value[], Value[]] // prettier-ignore
+  const [moved, meant] = [inputs, inputs.map((x, i) => twins[i] ?? x)].map((operands) => b.emitAll(node.op, operands, node.attributes, { outputs: node.outputs.length, ...c.inferredShapes(node.op, operands) })) as [Value[], Value[]] // prettier-ignore
   moved.forEach((value, i) => i === 0 || node.op === 'Split' ? real.set(value.name, meant[i]!) : undefined) // prettier-ignore
   return moved
 }
