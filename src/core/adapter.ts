@@ -2,10 +2,10 @@
 import { attachParts, type AttachedLora } from '../adapters/attach.js'
 import { checkInitialization, initializeParts, weightsNeeded } from '../adapters/initialize.js'
 import { startsFromWeight } from '../adapters/initialize-from-weight.js'
-import { LoraPart, type LoraTarget } from '../adapters/lora.js'
+import { LoraPart, type LoraTarget, weightName } from '../adapters/lora.js'
 import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
 import type { InitialMatrices, Part } from '../adapters/part.js'
-import { adapterParts, type AdaptedModel } from '../adapters/parts.js'
+import { adapterParts, isSavedPath, type AdaptedModel } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets, targetModulesForFile } from '../adapters/targets.js'
 import type { WeightDelta } from '../adapters/weight-delta.js'
@@ -136,10 +136,15 @@ const peftTasks: Readonly<Partial<Record<TaskName, { readonly type: string; read
   'feature-extraction': { type: 'FEATURE_EXTRACTION' },
 }
 
+/** Whether a head is held in integers, which cannot be trained: it stays frozen, or gets a branch of its own. */
+const isQuantized = ({ modules, weights }: Model, head: string): boolean =>
+  [...modules.values()].some(({ name, weight }) => isSavedPath(name, [head]) && !weights.has(weightName(weight)))
+
 function configOf(model: Model, options: LoraOptions): LoraConfig {
   const { alpha, dropout, seed: _, freezeA: __, ...fields } = options
   const task = peftTasks[model.task.name]
-  const saved = [...(fields.modulesToSave ?? []), ...(fields.taskType === null ? [] : (task?.heads ?? []))]
+  const heads = task?.heads?.filter((head) => !isQuantized(model, head)) ?? []
+  const saved = [...(fields.modulesToSave ?? []), ...(fields.taskType === null ? [] : heads)]
   const modulesToSave = [...new Set(saved)]
   return completeLoraConfig(
     {

@@ -87,7 +87,12 @@ export class OnnxModel implements Model {
     this.origins = origins
     this.modules = graph.modules
     this.inputs = graph.inputs
-    this.weights = new Map([...graph.initializers].filter(([, { dtype, shape }]) => isFloat(dtype) && elementCount(shape) > 1))
+    const scales = scalesOf(graph)
+    this.weights = new Map(
+      [...graph.initializers].filter(
+        ([name, { dtype, shape }]) => isFloat(dtype) && elementCount(shape) > 1 && !scales.has(name),
+      ),
+    )
     const first = graph.value(output)
     this.vocabularySize = vocabularyOf(this, first)
     this.maxPositions = positionsOf(this)
@@ -173,6 +178,10 @@ export class OnnxModel implements Model {
     await writeOnnx(this, folder, new Map(deltas))
   }
 }
+
+/** Scales of quantised tensors: numbers of the file that are no weights of a layer. */
+const scalesOf = ({ nodes }: Graph): ReadonlySet<string> =>
+  new Set(nodes.flatMap(({ op, inputs }) => (/^(Dequantize|Quantize)Linear$/.test(op) ? inputs.slice(1) : [])))
 
 /** Texts differ in length, and a graph traced for one length holds it in many places. */
 function refuseFixedText({ inputs }: Graph, path: string): void {

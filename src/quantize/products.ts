@@ -74,7 +74,7 @@ export function frozenMatrices(graph: Graph, loss: string, smallest = 0): Frozen
   const source = new Map<string, string>()
   for (const [name, tensor] of graph.initializers) if (tensor.shape.length === 2) source.set(name, name)
   for (const node of graph.nodes)
-    if (node.op === 'Cast' && source.has(node.inputs[0]!)) source.set(node.outputs[0]!, node.inputs[0]!)
+    if (node.op === 'Cast' && source.get(node.inputs[0]!) === node.inputs[0]) source.set(node.outputs[0]!, node.inputs[0]!)
   const products = new Map<string, FrozenProduct[]>()
   for (const node of graph.nodes) {
     const name = node.inputs.length > 1 ? source.get(node.inputs[1]!) : undefined

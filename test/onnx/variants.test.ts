@@ -6,8 +6,9 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { Model } from '../../src/core/model.js'
 import { exportModel, type ExportOptions } from '../../src/core/export-model.js'
 import { addLora, evaluate, inspect, loadAdapter, loadModel, merge, nodeEnvironment, train, type Adapter } from '../../src/index.js' // prettier-ignore
-import { bytesOf } from '../../src/graph/constants.js'
-import type { HostTensor, Initializer, Shape } from '../../src/graph/types.js'
+import { bytesOf, tensor } from '../../src/graph/constants.js'
+import { Graph } from '../../src/graph/graph.js'
+import { int, type Attributes, type HostTensor, type Initializer, type Node, type Shape } from '../../src/graph/types.js'
 import { decodeModel } from '../../src/onnx/decode.js'
 import { encodeModel } from '../../src/onnx/encode.js'
 
@@ -120,6 +121,44 @@ describe('quantised files', () => {
     expect(found.modules.find((module) => module.name === target!.name)).toMatchObject({
       notes: [expect.stringMatching(/quantised \(u?int8\)/)],
     })
+  })
+
+  it('a head in integers, with a scale for each class, is not trained whole but gets a branch', async () => {
+    const graph = new Graph('head')
+    graph.addInput('input_ids', 'int64', ['batch', 'sequence'])
+    graph.addInitializer(
+      'table.weight',
+      tensor(
+        'float32',
+        [64, 4],
+        Float32Array.from({ length: 256 }, (_, i) => Math.sin(i)),
+      ),
+    )
+    graph.addInitializer('classifier.weight_quantized', tensor('int8', [3, 4], Array.from({ length: 12 }, (_, i) => ((i * 37) % 200) - 100))) // prettier-ignore
+    graph.addInitializer('classifier.weight_scale', tensor('float32', [3], [0.01, 0.02, 0.03]))
+    graph.addInitializer('axes', tensor('int64', [1], [1]))
+    const node = (op: string, inputs: string[], output: string, attributes: Attributes = {}): Node => ({ op, domain: '', name: output, inputs, outputs: [output], attributes }) // prettier-ignore
+    graph.nodes.push(
+      node('Gather', ['table.weight', 'input_ids'], 'states', { axis: int(0) }),
+      node('ReduceMean', ['states', 'axes'], 'mean', { keepdims: int(0) }),
+      node('DequantizeLinear', ['classifier.weight_quantized', 'classifier.weight_scale'], 'weight', { axis: int(0) }),
+      node('Gemm', ['mean', 'weight'], 'logits', { transB: int(1) }),
+    )
+    graph.outputs = [{ name: 'logits', dtype: 'float32', shape: ['batch', 3] }]
+    const path = join(temporary, 'head.onnx')
+    writeFileSync(path, encodeModel(graph))
+    const model = await loadModel(path, { threads: 1, task: 'sequence-classification' })
+    expect([...model.weights.keys()].filter((name) => name.includes('scale'))).toEqual([])
+    const adapter = await addLora(model, { r: 2, targetModules: ['classifier'] })
+    expect(adapter.config.modulesToSave ?? []).not.toContain('classifier')
+    const rows = join(temporary, 'head.jsonl')
+    writeFileSync(
+      rows,
+      Array.from({ length: 6 }, (_, row) => JSON.stringify({ input_ids: [row, 2 * row, 9], label: row % 3 })).join('\n'),
+    )
+    const before = await evaluate(adapter, { data: rows })
+    await losses(adapter, rows, 20)
+    expect((await evaluate(adapter, { data: rows })).loss).toBeLessThan(before.loss)
   })
 })
 
