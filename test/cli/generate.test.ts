@@ -36,6 +36,15 @@ describe.skipIf(!existsSync(stories))('generate with a real model', () => {
     expect(result.stderr).toMatch(/^\d+ tokens, [\d.]+ tokens\/s\n$/)
   })
 
+  it('searches with beams as transformers 5.18 does', async () => {
+    const flags = ['--beams', '3', '--length-penalty', '0.5', '--early-stopping', 'never', '--max-new-tokens', '40']
+    const text =
+      ", there was a little girl named Lily. She loved to play outside in the park with her friends. One day, Lily's mom as"
+    const result = await runCli(['generate', '--model', stories, '--prompt', 'Once upon a time', ...flags, '--json'])
+    expect(result.stderr).toBe('')
+    expect(result.json()[0]!['text']).toBe(text)
+  })
+
   it('samples the same text for the same seed, and another for another', async () => {
     const text = async (seed: string): Promise<string> =>
       (await generate('--temperature', '1', '--top-p', '0.95', '--seed', seed, '--json')).json()[0]!['text'] as string
