@@ -16,7 +16,7 @@ const supported: Readonly<Record<string, readonly [what: string, test: string]>>
   use_rslora: ['supported', 'test/golden.test.ts (llama-rslora)'],
   use_dora: ['supported: linear layers, embeddings, convolutions without groups', 'test/golden.test.ts (llama-dora, qwen2-dora), test/oracle/layers.test.ts'], // prettier-ignore
   lora_bias: ['supported, but for embeddings', 'test/oracle/layers.test.ts'],
-  init_lora_weights: ['true, false, `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`, `olora` for new adapters; those that change the base are saved as plain adapters of twice the rank', 'test/oracle/adapters.test.ts (llama-pissa, qwen2-olora, llama-orthogonal)'], // prettier-ignore
+  init_lora_weights: ['true, false, `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`, `olora`, `loftq` (on a quantised base), and EVA by `initializeEva` for new adapters; those that change the base are saved as plain adapters of twice the rank', 'test/oracle/adapters.test.ts (llama-pissa, qwen2-olora, llama-orthogonal)'], // prettier-ignore
   rank_pattern: ['supported', 'test/golden.test.ts (llama-patterns)'],
   alpha_pattern: ['supported', 'test/golden.test.ts (llama-patterns)'],
   layers_to_transform: ['supported', 'test/oracle/adapters.test.ts (llama-layers)'],

@@ -44,11 +44,11 @@ export function initializeLora(target: LoraTarget, init: InitLoraWeights, seed: 
 }
 
 /** Names of initialisations for new adapters, beside true and false. */
-const named = ['gaussian', 'orthogonal', 'pissa', 'pissa_niter_N', 'olora'] as const
+const named = ['gaussian', 'orthogonal', 'pissa', 'pissa_niter_N', 'olora', 'loftq'] as const
 
 /** @throws InvalidOptionError for an initialisation that new adapters cannot have */
 export function checkInitialization(init: InitLoraWeights): void {
-  if (typeof init === 'boolean' || init === 'gaussian' || init === 'orthogonal' || startsFromWeight(init)) return
+  if (typeof init === 'boolean' || ['gaussian', 'orthogonal', 'loftq'].includes(init) || startsFromWeight(init)) return
   if (init === 'eva')
     throw new InvalidOptionError(
       'initialisation "eva" begins from data: make the adapter without it, then call initializeEva(adapter, { data })',
@@ -63,7 +63,7 @@ export function weightsNeeded(parts: readonly Part[], init: InitLoraWeights): st
   return parts.flatMap((part) => {
     if (part instanceof ReplacedWeight) return [part.replaced.weight]
     if (part instanceof TrainableTokens) return [weightName(part.embedding.weight)]
-    const fromWeight = part instanceof LoraPart && (part.magnitude !== undefined || startsFromWeight(init))
+    const fromWeight = part instanceof LoraPart && (part.magnitude !== undefined || init === 'loftq' || startsFromWeight(init))
     return fromWeight ? [weightName(part.target.module.weight)] : []
   })
 }

@@ -2,9 +2,10 @@
 import { attachParts, type AttachedLora } from '../adapters/attach.js'
 import { checkInitialization, initializeParts, weightsNeeded } from '../adapters/initialize.js'
 import { startsFromWeight } from '../adapters/initialize-from-weight.js'
+import { startFromResidual } from '../adapters/initialize-loftq.js'
 import { LoraPart, type LoraTarget, weightName } from '../adapters/lora.js'
 import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
-import type { InitialMatrices, Part } from '../adapters/part.js'
+import type { InitialMatrices, Part, TensorValues } from '../adapters/part.js'
 import { adapterParts, isSavedPath, type AdaptedModel } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets, targetModulesForFile } from '../adapters/targets.js'
@@ -152,6 +153,8 @@ function configOf(model: Model, options: LoraOptions): LoraConfig {
       ...(alpha !== undefined && { loraAlpha: alpha }),
       ...(dropout !== undefined && { loraDropout: dropout }),
       ...(modulesToSave.length > 0 && { modulesToSave }),
+      // A plain adapter once it has begun: to PEFT the name would mean a base that was changed with it.
+      ...(fields.initLoraWeights === 'loftq' && { initLoraWeights: true }),
       baseModelNameOrPath: fields.baseModelNameOrPath ?? model.id,
       taskType: fields.taskType === undefined ? (task?.type ?? null) : fields.taskType,
     },
@@ -178,6 +181,7 @@ export function addLora(model: Model, options: LoraOptions = {}, base: BaseWeigh
   }
   const values = (name: string): Float32Array => adapter.parameters.view(name)
   initializeParts(adapter.parts, config.initLoraWeights, seed, weight, values)
+  if (options.initLoraWeights === 'loftq') startWithLoftq(adapter, seed, weight, values)
   if (!startsFromWeight(config.initLoraWeights)) return adapter
   const initial = adapter.parts.flatMap((part) => {
     if (!(part instanceof LoraPart)) return []
@@ -192,11 +196,30 @@ export function addLora(model: Model, options: LoraOptions = {}, base: BaseWeigh
   return whole
 }
 
+/** Gives the branches of quantised layers what the base has lost; others begin as usual. */
+function startWithLoftq(adapter: Adapter, seed: number, weight: TensorValues, values: TensorValues): void {
+  const { config, model, parts } = adapter
+  const { base = 'fp32' } = model.environment
+  if (base === 'fp32')
+    throw new InvalidOptionError(
+      'initialisation "loftq" makes up for what a quantised base has lost, but the base is held in fp32; load the model with base "int4" or "int8"',
+    )
+  if (config.useDora) throw new InvalidOptionError('initialisation "loftq" cannot be combined with DoRA')
+  const filled = parts.map((part) => {
+    if (!(part instanceof LoraPart)) return false
+    const { target, A, B } = part
+    return startFromResidual(target, base, seed, () => weight(weightName(target.module.weight)), values(A.name), values(B.name))
+  })
+  if (!filled.includes(true))
+    throw new InvalidOptionError(`initialisation "loftq" has nothing to do: no adapted layer is held as ${base}`)
+}
+
 /** {@link addLora} for any adapter: reads the weights of the base that the first values come from. */
 export async function createLora(model: Model, options: LoraOptions = {}): Promise<Adapter> {
   const config = configOf(model, options)
   const { parts } = new Adapter(model, config, matchTargets(model.modules, config))
-  return addLora(model, options, await readBaseWeights(model, weightsNeeded(parts, config.initLoraWeights)))
+  const init = options.initLoraWeights ?? config.initLoraWeights
+  return addLora(model, options, await readBaseWeights(model, weightsNeeded(parts, init)))
 }
 
 /**

@@ -1,7 +1,7 @@
 /** @file A frozen base in 8 or 4 bits: which products it concerns, what is stored, and the graph that runs on it. */
 import type { Graph } from '../graph/graph.js'
 import type { DType, Initializer, TypedArray } from '../graph/types.js'
-import { INT4_BLOCK, packInt4, packInt8 } from './pack.js'
+import { INT4_BLOCK, packInt4, packInt8, unpackInt4, unpackInt8 } from './pack.js'
 import { frozenMatrices, type FrozenMatrix } from './products.js'
 import { ProductRewriter } from './rewrite.js'
 
@@ -77,6 +77,23 @@ export function quantizeProducts(
   const matrices = plan.map(({ matrix }) => matrix)
   const rewriter = new ProductRewriter(graph)
   return scheme === 'int8' ? rewriter.int8(matrices, stored) : rewriter.int4(matrices, stored)
+}
+
+/**
+ * The float32 matrix [out, in] that a scheme computes with in place of a frozen weight; undefined where it leaves the weight
+ * as it is.
+ * @param W [out, in] if `outputsFirst`, else [in, out]
+ */
+export function dequantized(
+  W: Float32Array,
+  scheme: Exclude<BaseScheme, 'fp32'>,
+  inFeatures: number,
+  outFeatures: number,
+  outputsFirst: boolean,
+): Float32Array | undefined {
+  if (W.length < SMALLEST) return undefined
+  if (scheme === 'int8') return unpackInt8(packInt8(W, inFeatures, outFeatures, outputsFirst))
+  return inFeatures % INT4_BLOCK === 0 ? unpackInt4(packInt4(W, inFeatures, outFeatures, outputsFirst)) : undefined
 }
 
 export { frozenMatrices, type FrozenMatrix } from './products.js'

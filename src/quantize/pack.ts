@@ -37,6 +37,12 @@ export function packInt8(W: Float32Array, inFeatures: number, outFeatures: numbe
   return { codes, transposed, scales }
 }
 
+/** The float32 matrix [out, in] that 8-bit codes stand for. */
+export function unpackInt8({ transposed, scales }: Int8Matrix): Float32Array {
+  const inFeatures = transposed.length / scales.length
+  return Float32Array.from(transposed, (code, i) => code * scales[Math.floor(i / inFeatures)]!)
+}
+
 /** Elements of a row that share one scale of 4 bits. */
 export const INT4_BLOCK = 32
 

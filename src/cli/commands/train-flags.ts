@@ -21,11 +21,12 @@ export const initialisations: Readonly<Record<string, boolean | string>> = {
   pissa: 'pissa',
   pissa_niter_16: 'pissa_niter_16',
   olora: 'olora',
+  loftq: 'loftq',
   // Filled from the data afterwards.
   eva: true,
 }
 
-const laterInitialisations = ['corda', 'loftq', 'lora_ga']
+const laterInitialisations = ['corda', 'lora_ga']
 
 /** `taskOptions` of the library, which help must not load. */
 const taskChoices = [
@@ -137,7 +138,7 @@ export const trainFlags = {
     choices: [...Object.keys(initialisations), ...laterInitialisations],
     default: 'default',
     notYet: laterInitialisations,
-    help: 'First values: default (A uniform, B zero), gaussian (A normal, B zero), random (both uniform), orthogonal, pissa (principal part of the weight; pissa_niter_16 is quicker), olora, eva (principal components of what each layer reads on --data, which is read once before; ranks are shared out anew).',
+    help: 'First values: default (A uniform, B zero), gaussian (A normal, B zero), random (both uniform), orthogonal, pissa (principal part of the weight; pissa_niter_16 is quicker), olora, loftq (what --base int4 or int8 takes from the weights), eva (principal components of what each layer reads on --data, which is read once before; ranks are shared out anew).',
   },
   epochs: { type: 'number', value: 'N', help: 'Passes over the data; 1 unless said.' },
   steps: { type: 'integer', value: 'N', min: 1, help: 'Updates; goes before --epochs.' },
