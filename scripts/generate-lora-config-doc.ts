@@ -19,6 +19,7 @@ const supported: Readonly<Record<string, readonly [what: string, test: string]>>
   init_lora_weights: ['true, false, `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`, `olora`, `loftq` (on a quantised base), and EVA by `initializeEva` for new adapters; those that change the base are saved as plain adapters of twice the rank', 'test/oracle/adapters.test.ts (llama-pissa, qwen2-olora, llama-orthogonal)'], // prettier-ignore
   rank_pattern: ['supported', 'test/golden.test.ts (llama-patterns)'],
   alpha_pattern: ['supported', 'test/golden.test.ts (llama-patterns)'],
+  layer_replication: ['supported for models whose layers PEFT finds (Llama, Mistral, Qwen, Gemma, Phi-3, BERT); the adapter belongs to a model with those layers', 'test/adapters/layer-replication.test.ts'], // prettier-ignore
   layers_to_transform: ['supported', 'test/oracle/adapters.test.ts (llama-layers)'],
   layers_pattern: ['supported', 'src/adapters/targets.test.ts'],
   trainable_token_indices: ['supported for embeddings; a tied head follows', 'test/oracle/adapters.test.ts (llama-tokens)'],
@@ -36,7 +37,6 @@ const refused: Readonly<Record<string, JsonValue>> = {
   arrow_config: { top_k: 3 },
   ensure_weight_tying: true,
   kasa_config: { beta: 0.0001 },
-  layer_replication: [[0, 2]],
   target_parameters: ['experts.gate_up_proj'],
   use_bdlora: { nblocks: 2 },
   use_qalora: true,

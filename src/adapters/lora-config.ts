@@ -41,6 +41,8 @@ export interface LoraConfig {
   readonly layersPattern: string | readonly string[] | null
   /** Rows of the embedding that are trained, alone; by the embedding's name where it is not the first. */
   readonly trainableTokenIndices: readonly number[] | Readonly<Record<string, readonly number[]>> | null
+  /** Ranges [first, end) of the base's layers that stand in a row in the adapted model; those named twice are copies with adapters of their own. */
+  readonly layerReplication: readonly (readonly [number, number])[] | null
   /** PEFT's task: `CAUSAL_LM`, `SEQ_CLS`, … */
   readonly taskType: string | null
   /** Id or folder of the base model. */
@@ -69,6 +71,7 @@ export const loraDefaults: LoraConfig = {
   layersToTransform: null,
   layersPattern: null,
   trainableTokenIndices: null,
+  layerReplication: null,
   taskType: null,
   baseModelNameOrPath: null,
   revision: null,
@@ -94,6 +97,8 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 const isTextOrNull = (value: unknown): boolean => value === null || typeof value === 'string'
 const isTargets = (value: unknown): boolean => value === null || isName(value) || isNames(value)
 
+const isRange = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(isIndex)
+
 /** What each field must be, in words and as a test. */
 const rules: { readonly [K in keyof LoraConfig]: readonly [expected: string, test: (value: unknown) => boolean] } = {
   r: ['an integer above 0', isRank],
@@ -118,6 +123,10 @@ const rules: { readonly [K in keyof LoraConfig]: readonly [expected: string, tes
   trainableTokenIndices: [
     'a list of row numbers, an object of such lists by the name of an embedding, or null',
     (v) => v === null || isIndices(v) || (isRecord(v) && Object.values(v).every(isIndices)),
+  ],
+  layerReplication: [
+    'a list of ranges [first, end) or null',
+    (v) => v === null || (Array.isArray(v) && v.length > 0 && v.every(isRange)),
   ],
   taskType: ['a string or null', isTextOrNull],
   baseModelNameOrPath: ['a string or null', isTextOrNull],

@@ -11,7 +11,6 @@ const isNothing = (value: JsonValue): boolean => value === null || (typeof value
 const supportedValues: Readonly<Record<string, (value: JsonValue) => boolean>> = {
   target_parameters: isNothing,
   alora_invocation_tokens: (v) => v === null,
-  layer_replication: isNothing,
   arrow_config: (v) => v === null,
   kasa_config: (v) => v === null,
   use_bdlora: (v) => v === null || v === false,

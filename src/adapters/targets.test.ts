@@ -153,7 +153,8 @@ describe('options', () => {
     [{ targetModules: ['q'], layersPattern: 'layers' }, '"layersPattern" needs "layersToTransform" as well'],
     [{ rank: 4 }, 'unknown LoRA option "rank"; known: r, loraAlpha'],
     [{ loraBias: true, useDora: true }, '"loraBias" cannot be combined with "useDora"'],
-    [{ other: { layer_replication: [[0, 2]] } }, 'other: "layer_replication": [[0,2]] is not supported, and ignoring it'],
+    [{ other: { use_qalora: true } }, 'other: "use_qalora": true is not supported, and ignoring it'],
+    [{ layerReplication: [[0]] }, '"layerReplication" must be a list of ranges [first, end) or null, got [[0]]'],
     [{ trainableTokenIndices: [-1] }, '"trainableTokenIndices" must be a list of row numbers'],
   ])('%j', (fields, message) => {
     expect(() => config(fields as Partial<LoraConfig>)).toThrow(message)

@@ -21,6 +21,7 @@ import { withoutBaseCopies } from './base-copies.js'
 import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weights.js'
 import type { Model } from './model.js'
 import { Parameters } from './parameters.js'
+import { replicateLayers } from './replicate.js'
 import { companions, isCompanion, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
 
 /** Options of a new adapter: PEFT's `LoraConfig` fields in camelCase, `alpha` and `dropout` for short, and a seed. */
@@ -163,11 +164,14 @@ function configOf(model: Model, options: LoraOptions): LoraConfig {
 }
 
 /**
- * A new adapter on a model; it changes nothing until it is trained.
+ * A new adapter on a model; it changes nothing until it is trained. With `layerReplication` it belongs to a model of its own,
+ * `adapter.model`, whose layers are those of the one given.
  * @param base weights of the base that the first values come from; those in memory unless given, see {@link createLora}
  * @throws InvalidOptionError if a target matches no layer, or a rank is 0 or larger than the matrix
  */
-export function addLora(model: Model, options: LoraOptions = {}, base: BaseWeights = weightsInMemory(model)): Adapter {
+export function addLora(loaded: Model, options: LoraOptions = {}, base?: BaseWeights): Adapter {
+  const model = replicateLayers(loaded, options.layerReplication ?? null)
+  const known = base ?? weightsInMemory(model)
   const config = configOf(model, options)
   checkInitialization(config.initLoraWeights)
   const { seed = 0, freezeA } = options
@@ -175,7 +179,7 @@ export function addLora(model: Model, options: LoraOptions = {}, base: BaseWeigh
   const extras = freezeA === undefined ? {} : { freezeA }
   const adapter = new Adapter(model, config, targets, {}, extras)
   const weight = (name: string): Float32Array => {
-    const values = base(name)
+    const values = known(name)
     if (values !== undefined) return values
     throw new InvalidOptionError(`this adapter begins from the weight "${name}", which is not in memory; use createLora`)
   }
@@ -215,7 +219,8 @@ function startWithLoftq(adapter: Adapter, seed: number, weight: TensorValues, va
 }
 
 /** {@link addLora} for any adapter: reads the weights of the base that the first values come from. */
-export async function createLora(model: Model, options: LoraOptions = {}): Promise<Adapter> {
+export async function createLora(loaded: Model, options: LoraOptions = {}): Promise<Adapter> {
+  const model = replicateLayers(loaded, options.layerReplication ?? null)
   const config = configOf(model, options)
   const { parts } = new Adapter(model, config, matchTargets(model.modules, config))
   const init = options.initLoraWeights ?? config.initLoraWeights
@@ -227,8 +232,9 @@ export async function createLora(model: Model, options: LoraOptions = {}): Promi
  * @throws InvalidAdapterError naming every missing, unexpected or wrongly shaped tensor, or a config that changes the
  * maths in a way that is not supported
  */
-export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
-  const { config, tensors: stored, unknownKeys } = await readAdapterFolder(model.environment.files, folder)
+export async function loadAdapter(loaded: Model, folder: string): Promise<Adapter> {
+  const { config, tensors: stored, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
+  const model = replicateLayers(loaded, config.layerReplication)
   const complete = completeLoraConfig(config, model.defaultTargetModules)
   const targets = matchTargets(model.modules, complete, { anyRank: true })
   const adapter = new Adapter(model, complete, targets, unknownKeys)

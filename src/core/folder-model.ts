@@ -8,6 +8,7 @@ import type { Module } from '../graph/module.js'
 import type { Architecture, BuildOptions, ModelGraph } from '../models/architecture.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
 import { buildModel, findArchitecture, graphNames, tasksOf } from '../models/registry.js'
+import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
 import { readTask, type Task } from '../models/task.js'
 import type { Environment } from './environment.js'
 import type { Model } from './model.js'
@@ -21,6 +22,7 @@ interface Contents {
   readonly architecture: Architecture
   readonly weights: ReadonlyMap<string, Initializer>
   readonly task: Task
+  readonly layerReplication?: LayerRanges
 }
 
 /** A model that config.json describes. Its weights stay on disk, untouched. */
@@ -32,6 +34,8 @@ export class FolderModel implements Model {
   readonly architecture: Architecture
   readonly weights: ReadonlyMap<string, Initializer>
   readonly task: Task
+  /** Ranges of the folder's layers that this model consists of, where it is not the folder's own. */
+  readonly layerReplication: LayerRanges | undefined
   readonly modules: ReadonlyMap<string, Module>
   readonly inputs: readonly Value[]
   readonly vocabularySize: number
@@ -46,6 +50,7 @@ export class FolderModel implements Model {
     this.architecture = contents.architecture
     this.weights = contents.weights
     this.task = contents.task
+    this.layerReplication = contents.layerReplication
     const built = this.build({ mode: 'full', positions: 1 })
     this.modules = built.graph.modules
     this.inputs = built.graph.inputs
@@ -102,6 +107,17 @@ export class FolderModel implements Model {
     return buildModel(this.config, weights, options, this.path, this.task)
   }
 
+  /** The model with its layers as PEFT's `layer_replication` orders them. @throws InvalidOptionError for other ranges than it has */
+  replicated(ranges: LayerRanges): FolderModel {
+    const { config, sources } = replicatedConfig(this.config, ranges, this.weights.keys())
+    const names = replicatedNames(this.weights.keys(), sources)
+    const weights = new Map([...names].map(([name, source]) => [name, this.weights.get(source)!]))
+    const { environment, path, id, architecture, task } = this
+    const model = new FolderModel({ environment, path, id, config, architecture, weights, task, layerReplication: ranges })
+    model.tokenizerPromise = this.tokenizer()
+    return model
+  }
+
   get defaultTargetModules(): readonly string[] {
     return this.architecture.defaultTargetModules
   }
@@ -114,7 +130,8 @@ export class FolderModel implements Model {
 
   get parameterCount(): number {
     let total = 0
-    for (const weight of this.weights.values()) total += elementCount(weight.shape)
+    // Copies of a layer share their weights.
+    for (const weight of new Set(this.weights.values())) total += elementCount(weight.shape)
     return total
   }
 

@@ -5,6 +5,7 @@ import { InvalidOptionError } from '../errors.js'
 import { mergeCheckpoint, type WeightDelta } from '../formats/merge-checkpoint.js'
 import type { Adapter } from './adapter.js'
 import { exportModel } from './export-model.js'
+import { FolderModel } from './folder-model.js'
 import { OnnxModel } from './onnx-model.js'
 import { writeOnnx } from './onnx/write.js'
 
@@ -58,10 +59,11 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
         const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas)
         return { out: path, mergedModules: deltas.size, maxAbsDelta }
       }
+      const layerReplication = first.model instanceof FolderModel ? first.model.layerReplication : undefined
       const { maxAbsDelta } =
         format === 'onnx'
           ? await exportModel(first.model, out, {}, { deltas })
-          : await mergeCheckpoint(first.model.environment.files, { source: first.model.path, out, deltas })
+          : await mergeCheckpoint(first.model.environment.files, { source: first.model.path, out, deltas, layerReplication })
       return { out, mergedModules: deltas.size, maxAbsDelta }
     },
   }

@@ -7,6 +7,7 @@ import { formatShape, type FileTensor, type HostTensor } from '../graph/types.js
 import type { Files } from '../io/files.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
 import { findArchitecture, graphNames, tasksOf } from '../models/registry.js'
+import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
 import { readTask } from '../models/task.js'
 import { narrow } from '../util/half.js'
 import { INDEX_FILE, openCheckpoint, type Checkpoint } from './checkpoint.js'
@@ -21,6 +22,8 @@ export interface MergeRequest {
   readonly out: string
   /** By the weight's name in the model's graph; several parts are added in order. */
   readonly deltas: ReadonlyMap<string, readonly WeightDelta[]>
+  /** Ranges of the source's layers that the model with these deltas consists of; all of them, in order, unless said. */
+  readonly layerReplication?: LayerRanges | undefined
 }
 
 export interface MergeSummary {
@@ -137,6 +140,31 @@ function extendIndex(
   return `${JSON.stringify({ ...index, metadata, weight_map: sorted }, null, 2)}\n`
 }
 
+/** The checkpoint and its config, with the layers that the ranges say: a copy is stored whole, beside the layer it is taken from. */
+async function readSource(
+  files: Files,
+  source: string,
+  ranges: LayerRanges | undefined,
+): Promise<{ checkpoint: Checkpoint; config: Record<string, Json> }> {
+  const checkpoint = await openCheckpoint(files, source)
+  const json = await readConfig(files, source)
+  if (ranges === undefined) return { checkpoint, config: json }
+  const { config, sources } = replicatedConfig(new ConfigReader(json, `${source}/config.json`), ranges, checkpoint.weights.keys())
+  const names = replicatedNames(checkpoint.weights.keys(), sources)
+  const weights = new Map([...names].map(([name, from]) => [name, checkpoint.weights.get(from)!]))
+  const shards = checkpoint.shards
+    .map((shard) => ({ ...shard, tensors: [...replicatedNames(shard.tensors, sources).keys()] }))
+    .filter(({ tensors }) => tensors.length > 0)
+  const weightMap = Object.fromEntries(shards.flatMap(({ file, tensors }) => tensors.map((name) => [name, file])))
+  const bytes = [...weights.values()].reduce((total, { file }) => total + file.length, 0)
+  const index = checkpoint.index && {
+    ...checkpoint.index,
+    metadata: { ...(checkpoint.index['metadata'] as object | undefined), total_size: bytes },
+    weight_map: weightMap,
+  }
+  return { checkpoint: { weights, shards, index }, config: { ...config.json } }
+}
+
 /**
  * Writes `source` with the deltas added to `out`: same shards, names, element types and metadata; sums are computed in
  * float32 and rounded once. config.json comes last, so that an interrupted merge is no model.
@@ -149,8 +177,8 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
     throw new InvalidOptionError(
       `"${out}" is the source model's own folder; merging never changes the source, choose another folder`,
     )
-  const checkpoint = await openCheckpoint(files, source)
-  const config = await readConfig(files, source)
+  const ranges = request.layerReplication
+  const { checkpoint, config } = await readSource(files, source, ranges)
   const reader = new ConfigReader(config, `${source}/config.json`)
   const architecture = findArchitecture(reader)
   const names = graphNames(architecture, checkpoint.weights.keys(), readTask(reader, tasksOf(architecture)))
@@ -186,9 +214,9 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   if (checkpoint.index !== undefined) await files.write(`${out}/${INDEX_FILE}`, extendIndex(checkpoint.index, checkpoint, added))
   await copySmallFiles(files, source, out)
   const configText =
-    untied.size === 0
+    untied.size === 0 && ranges === undefined
       ? await files.read(`${source}/config.json`)
-      : `${JSON.stringify({ ...config, tie_word_embeddings: false }, null, 2)}\n`
+      : `${JSON.stringify({ ...config, ...(untied.size > 0 && { tie_word_embeddings: false }) }, null, 2)}\n`
   await files.write(`${out}/config.json`, configText)
   return { mergedTensors, maxAbsDelta, files: written }
 }

@@ -14,7 +14,6 @@ const otherDefaults: Readonly<Record<string, JsonValue>> = {
   eva_config: null,
   inference_mode: true,
   kasa_config: null,
-  layer_replication: null,
   loftq_config: {},
   lora_ga_config: null,
   megatron_config: null,

@@ -107,7 +107,6 @@ describe('adapter_config.json', () => {
   it.each([
     [{ target_parameters: ['experts.gate'] }, '"target_parameters": ["experts.gate"]'],
     [{ alora_invocation_tokens: [5] }, '"alora_invocation_tokens": [5]'],
-    [{ layer_replication: [[0, 2]] }, '"layer_replication": [[0,2]]'],
     [{ arrow_config: {} }, '"arrow_config": {}'],
     [{ kasa_config: { beta: 1 } }, '"kasa_config": {"beta":1}'],
     [{ use_bdlora: { nblocks: 2 } }, '"use_bdlora": {"nblocks":2}'],
