@@ -153,6 +153,9 @@ export function loraConfigProblem(
   }
   if (!isEmpty(layersPattern) && layersToTransform === null)
     return `"${nameOf('layersPattern')}" needs "${nameOf('layersToTransform')}" as well`
+  // The copies of a layer would share the bias that is trained.
+  if (config.layerReplication !== null && config.bias !== 'none')
+    return `"${nameOf('layerReplication')}" cannot be combined with "${nameOf('bias')}": ${JSON.stringify(config.bias)}`
   if (config.loraBias && config.useDora) return `"${nameOf('loraBias')}" cannot be combined with "${nameOf('useDora')}"`
   if (config.loraBias && typeof config.initLoraWeights === 'string')
     return `"${nameOf('loraBias')}" needs "${nameOf('initLoraWeights')}" true or false, got ${JSON.stringify(config.initLoraWeights)}`

@@ -155,6 +155,7 @@ describe('options', () => {
     [{ loraBias: true, useDora: true }, '"loraBias" cannot be combined with "useDora"'],
     [{ other: { use_qalora: true } }, 'other: "use_qalora": true is not supported, and ignoring it'],
     [{ layerReplication: [[0]] }, '"layerReplication" must be a list of ranges [first, end) or null, got [[0]]'],
+    [{ layerReplication: [[0, 1]], bias: 'all' }, '"layerReplication" cannot be combined with "bias": "all"'],
     [{ trainableTokenIndices: [-1] }, '"trainableTokenIndices" must be a list of row numbers'],
   ])('%j', (fields, message) => {
     expect(() => config(fields as Partial<LoraConfig>)).toThrow(message)
