@@ -59,7 +59,31 @@ const SHARES = [1, 0.925, 0.85] as const
 
 const code4 = (x: number): number => (x < -8 ? -8 : x > 7 ? 7 : Math.round(x))
 
-/** Scale of a block that loses least among a few; codes are round(x/scale) + 8. */
+/** Sum of squares of what a scale loses. */
+function lossOf(block: Float32Array, scale: number): number {
+  const inverse = 1 / scale
+  let loss = 0
+  for (let i = 0; i < INT4_BLOCK; i++) {
+    const rest = block[i]! - code4(block[i]! * inverse) * scale
+    loss += rest * rest
+  }
+  return loss
+}
+
+/** The scale that fits given codes best, in the sense of least squares: Σxq / Σq². */
+function refit(block: Float32Array, scale: number): number {
+  const inverse = 1 / scale
+  let xq = 0
+  let qq = 0
+  for (let i = 0; i < INT4_BLOCK; i++) {
+    const code = code4(block[i]! * inverse)
+    xq += block[i]! * code
+    qq += code * code
+  }
+  return qq === 0 ? scale : Math.fround(xq / qq)
+}
+
+/** Scale of a block that loses least among a few, refitted to its codes; codes are round(x/scale) + 8. */
 function blockScale(block: Float32Array): number {
   let extreme = 0
   for (let i = 0; i < INT4_BLOCK; i++) if (Math.abs(block[i]!) > Math.abs(extreme)) extreme = block[i]!
@@ -69,15 +93,11 @@ function blockScale(block: Float32Array): number {
   for (const share of SHARES) {
     // −8 is one step further than +7: the largest element takes it, so the scale has the opposite sign.
     const scale = Math.fround((extreme * share) / -8)
-    const inverse = 1 / scale
-    let error = 0
-    for (let i = 0; i < INT4_BLOCK; i++) {
-      const rest = block[i]! - code4(block[i]! * inverse) * scale
-      error += rest * rest
-    }
-    if (error < least) [least, best] = [error, scale]
+    const loss = lossOf(block, scale)
+    if (loss < least) [least, best] = [loss, scale]
   }
-  return best
+  const refitted = refit(block, best)
+  return refitted !== 0 && lossOf(block, refitted) < least ? refitted : best
 }
 
 /**
