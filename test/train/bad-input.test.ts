@@ -205,9 +205,7 @@ describe('models', () => {
     const path = copy('unknown')
     const config = JSON.parse(readFileSync(join(path, 'config.json'), 'utf8')) as object
     writeFileSync(join(path, 'config.json'), JSON.stringify({ ...config, model_type: 'mamba' }))
-    await expect(loadModel(path)).rejects.toThrow(
-      /model type "mamba" is not supported; known are gpt2, .*llama, .*bert/,
-    )
+    await expect(loadModel(path)).rejects.toThrow(/model type "mamba" is not supported; known are gpt2, .*llama, .*bert/)
     await expect(loadModel(`${folder}/nothing`)).rejects.toThrow(/nothing/)
   })
 })
