@@ -85,8 +85,19 @@ export function applyDelta(W: Float32Array, shape: readonly number[], delta: Wei
   return { weight, maxAbsDelta: largestDifference(W, weight) }
 }
 
+/**
+ * A weight with several changes applied in order.
+ * @returns the weight, and the largest absolute change: of all together, for they may add up or cancel
+ */
+export function applyDeltas(W: Float32Array, shape: readonly number[], deltas: readonly WeightDelta[]): MergedWeight {
+  const [first] = deltas
+  if (first !== undefined && deltas.length === 1) return applyDelta(W, shape, first)
+  const weight = deltas.reduce((values, delta) => applyDelta(values, shape, delta).weight, W)
+  return { weight, maxAbsDelta: largestDifference(W, weight) }
+}
+
 /** Largest absolute difference of two tensors of one shape; NaN if there is one. */
-export function largestDifference(a: Float32Array, b: Float32Array): number {
+function largestDifference(a: Float32Array, b: Float32Array): number {
   let largest = 0
   for (let i = 0; i < a.length; i++) {
     const size = Math.abs(b[i]! - a[i]!)

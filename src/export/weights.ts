@@ -1,6 +1,6 @@
 /** @file The weights of an export: those of the model with what merging changes, in one element type. */
 import { firstNonFinite } from '../adapters/strict.js'
-import { applyDelta, misfit, untiesWeight, type WeightDelta } from '../adapters/weight-delta.js'
+import { applyDeltas, misfit, untiesWeight, type WeightDelta } from '../adapters/weight-delta.js'
 import { InvalidAdapterError, InvalidModelError } from '../errors.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import { bytesOf, fromBytes } from '../graph/constants.js'
@@ -96,12 +96,9 @@ function weightSource(
         for await (const bytes of fileChunks(files, base.file))
           yield converted(fromBytes(base.dtype, [bytes.length / size], bytes))
       } else {
-        let values = toFloat32(isFileTensor(base) ? await loadTensor(files, base) : base)
-        for (const delta of deltas) {
-          const { weight, maxAbsDelta } = applyDelta(values, shape, delta)
-          values = weight
-          onDelta(maxAbsDelta)
-        }
+        const before = toFloat32(isFileTensor(base) ? await loadTensor(files, base) : base)
+        const { weight: values, maxAbsDelta } = applyDeltas(before, shape, deltas)
+        onDelta(maxAbsDelta)
         const bad = values.findIndex((value) => !Number.isFinite(value))
         if (bad >= 0)
           throw new InvalidAdapterError(

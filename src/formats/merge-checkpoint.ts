@@ -1,6 +1,6 @@
 /** @file Writes a merged model: every shard anew, one tensor in memory at a time, everything else copied. */
 import { firstNonFinite } from '../adapters/strict.js'
-import { applyDelta, largestDifference, misfit, untiesWeight, type WeightDelta } from '../adapters/weight-delta.js'
+import { applyDeltas, misfit, untiesWeight, type WeightDelta } from '../adapters/weight-delta.js'
 import { InvalidAdapterError, InvalidModelError, InvalidOptionError } from '../errors.js'
 import { bytesOf } from '../graph/constants.js'
 import { formatShape, type FileTensor, type HostTensor } from '../graph/types.js'
@@ -28,7 +28,7 @@ export interface MergeRequest {
 
 export interface MergeSummary {
   readonly mergedTensors: number
-  /** Largest absolute change of a weight by one adapter. */
+  /** Largest absolute change of a weight, by all adapters together. */
   readonly maxAbsDelta: number
   /** Names of the files written, in the out folder. */
   readonly files: readonly string[]
@@ -89,14 +89,8 @@ function checkFit(name: string, { dtype, shape }: FileTensor, delta: WeightDelta
 async function mergeTensor(files: Files, { name, base, deltas }: Plan, onDelta: (maxAbs: number) => void): Promise<Uint8Array> {
   if (deltas.length === 0) return files.read(base.file.path, { offset: base.file.offset, length: base.file.length })
   const before = toFloat32(await loadTensor(files, base))
-  let values = before
-  for (const delta of deltas) {
-    const { weight, maxAbsDelta } = applyDelta(values, base.shape, delta)
-    values = weight
-    // Several changes may add up or cancel: only their sum counts.
-    if (deltas.length === 1) onDelta(maxAbsDelta)
-  }
-  if (deltas.length > 1) onDelta(largestDifference(before, values))
+  const { weight: values, maxAbsDelta } = applyDeltas(before, base.shape, deltas)
+  onDelta(maxAbsDelta)
   const data = base.dtype === 'float32' ? values : narrow(base.dtype as 'float16' | 'bfloat16', values)
   const merged: HostTensor = { dtype: base.dtype, shape: base.shape, data }
   const bad = firstNonFinite(merged)

@@ -1,7 +1,7 @@
 /** @file Changes of weights in the graph of a file; everything else of it stays as it was read. */
 import type { AttributeProto, NodeProto, TensorProto } from 'onnx-buf'
 import { firstNonFinite } from '../../adapters/strict.js'
-import { applyDelta, isLowRank, misfit, type WeightDelta } from '../../adapters/weight-delta.js'
+import { applyDeltas, isLowRank, misfit, type WeightDelta } from '../../adapters/weight-delta.js'
 import { InvalidAdapterError, InvalidModelError } from '../../errors.js'
 import { loadTensor, toFloat32 } from '../../formats/safetensors.js'
 import { bytesOf } from '../../graph/constants.js'
@@ -84,16 +84,14 @@ async function merged(
 ): Promise<{ tensor: HostTensor; maxAbsDelta: number }> {
   const host = isFileTensor(tensor) ? await loadTensor(files, tensor) : tensor
   const wide: HostTensor = { dtype: 'float32', shape: host.shape, data: toFloat32(host) }
-  let current = transposed ? transposeHost(wide) : wide
-  let maxAbsDelta = 0
+  const before = transposed ? transposeHost(wide) : wide
   for (const delta of deltas) {
-    const problem = misfit(delta, current.shape)
+    const problem = misfit(delta, before.shape)
     if (problem !== undefined)
-      throw new InvalidAdapterError(`the adapter of ${delta.module} (${problem}) does not fit weight "${name}" ${formatShape(current.shape)}`) // prettier-ignore
-    const result = applyDelta(current.data as Float32Array, current.shape, delta)
-    current = { ...current, data: result.weight }
-    maxAbsDelta = Math.max(maxAbsDelta, result.maxAbsDelta)
+      throw new InvalidAdapterError(`the adapter of ${delta.module} (${problem}) does not fit weight "${name}" ${formatShape(before.shape)}`) // prettier-ignore
   }
+  const { weight, maxAbsDelta } = applyDeltas(before.data as Float32Array, before.shape, deltas)
+  const current = { ...before, data: weight }
   const back = transposed ? transposeHost(current) : current
   const values = back.data as Float32Array
   const data = host.dtype === 'float32' ? values : narrow(host.dtype as 'float16' | 'bfloat16', values)
