@@ -24,7 +24,20 @@ export const rooms = [
     'export',
     'data',
   ],
-  ...['core', 'generate', 'train', 'nn', 'report', 'hub', 'node-environment', 'index', 'browser-environment', 'browser', 'cli'],
+  ...[
+    'core',
+    'generate',
+    'train',
+    'nn',
+    'report',
+    'hub',
+    'public',
+    'node-environment',
+    'index',
+    'browser-environment',
+    'browser',
+    'cli',
+  ],
 ]
 
 const source = resolve(import.meta.dirname, '../src')

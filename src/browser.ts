@@ -47,82 +47,8 @@ export const inspect = (path: string, options: LoadOptions = {}): Promise<Inspec
 export const convert = (from: string, to: string, options: ConvertOptions & { environment: Environment }): Promise<Conversion> =>
   convertWith(from, to, options, options.environment)
 
-export type { Conversion, ConvertOptions } from './core/convert.js'
-export { Adapter, type LoraOptions } from './core/adapter.js'
-export { Model } from './core/model.js'
-export { FolderModel } from './core/folder-model.js'
-export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
-export type { TaskOption } from './core/onnx/task.js'
-export type { ProblemType, Task, TaskName } from './models/task.js'
-export type { AdapterFileInspection } from './core/inspect-torch.js'
-export type {
-  AdapterInspection,
-  FileInspection,
-  InspectedModule,
-  InspectedTarget,
-  Inspection,
-  ModelInspection,
-} from './core/inspect.js'
-export { merge, type Merged, type MergeResult } from './core/merge.js'
-export { exportOnnx, exportWithAdapterInputs } from './core/export.js'
-export type { ExportOptions, ExportResult } from './core/export-model.js'
-export type { Environment } from './core/environment.js'
-export type { Communicator } from './distributed/communicator.js'
-export { train } from './train/trainer.js'
-export { planTraining, type TrainingPlan } from './train/plan/index.js'
-export type { MachineRates } from './train/plan/rates.js'
-export {
-  generate,
-  generateStream,
-  type BeamGeneration,
-  type FinishReason,
-  type GenerateEvent,
-  type GenerateOptions,
-  type Generation,
-} from './generate/generate.js'
-export type { BeamOptions } from './generate/beam-options.js'
-export { generateBatch, type BatchOptions, type BatchPrompt } from './generate/generate-batch.js'
-export { AdapterSet, type AdapterSetOptions } from './core/adapter-set.js'
-export { forward, logits, type ForwardOptions } from './core/forward.js'
-export { combineAdapters, type CombineOptions, type WeightedAdapter } from './core/combine.js'
-export { combinationTypes, type CombinationType } from './adapters/combine/combine-layer.js'
-export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions } from './core/extract.js'
-export type { TrainOptions } from './train/options.js'
-export type { CheckpointEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from './train/events.js'
-export { fullTrainee, type Trainee } from './train/trainee.js'
-export { initializeEva, type EvaOptions } from './train/initialize-eva.js'
-export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluate.js'
-export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/custom.js'
-export type { ObjectiveOptions } from './train/objectives/index.js'
-export type { PreferenceLossType } from './losses/preference.js'
-export type { SimilarityLossName } from './train/objectives/similarity.js'
-export type { Pooling } from './losses/similarity.js'
+export * from './public.js'
 export { browserEnvironment, type BrowserOptions } from './browser-environment.js'
 export type { Files } from './io/files.js'
 export { handleFiles } from './io/handle-files.js'
 export { memoryFiles, type MemoryFiles } from './io/memory-files.js'
-export {
-  FileError,
-  HubError,
-  InvalidAdapterError,
-  InvalidDataError,
-  InvalidModelError,
-  InvalidOptionError,
-  LowrankError,
-  RuntimeError,
-  ShapeError,
-  TrainingError,
-  UnsupportedOpError,
-} from './errors.js'
-export * as nn from './nn/index.js'
-export {
-  Conv1d,
-  Conv2d,
-  Conv3d,
-  Embedding,
-  Linear,
-  loraStateDict,
-  markOnlyLoraAsTrainable,
-  MergedLinear,
-  trainModule,
-} from './nn/index.js'

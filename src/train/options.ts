@@ -74,36 +74,21 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly communicator?: Communicator
 }
 
-export type ResolvedTrainOptions = Required<
-  Omit<
-    TrainOptions,
-    | 'evalData'
-    | 'out'
-    | 'steps'
-    | 'loraPlusLrRatio'
-    | 'loraPlusLrEmbedding'
-    | 'maxLength'
-    | 'evalEvery'
-    | 'earlyStopping'
-    | 'license'
-    | 'signal'
-    | keyof ObjectiveOptions
-  >
-> &
-  Pick<
-    TrainOptions,
-    | 'evalData'
-    | 'out'
-    | 'steps'
-    | 'loraPlusLrRatio'
-    | 'loraPlusLrEmbedding'
-    | 'maxLength'
-    | 'evalEvery'
-    | 'earlyStopping'
-    | 'license'
-    | 'signal'
-    | keyof ObjectiveOptions
-  >
+/** Options that stay undefined where they are not given. */
+type WithoutDefault =
+  | 'evalData'
+  | 'out'
+  | 'steps'
+  | 'loraPlusLrRatio'
+  | 'loraPlusLrEmbedding'
+  | 'maxLength'
+  | 'evalEvery'
+  | 'earlyStopping'
+  | 'license'
+  | 'signal'
+  | keyof ObjectiveOptions
+
+export type ResolvedTrainOptions = Required<Omit<TrainOptions, WithoutDefault>> & Pick<TrainOptions, WithoutDefault>
 
 /** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
 export const MAX_SKIPPED_IN_A_ROW = 20
