@@ -26,6 +26,8 @@ import { fingerprintFile } from '../util/fingerprint.js'
 
 /** Folder beside the weights that holds what we derive from them. */
 export const CACHE_FOLDER = '.lowrank'
+/** What a cache holds of each matrix; one of another layout is made again. */
+const PACKING_LAYOUT = '2'
 
 /** Raised when codes or scales of a scheme are computed in another way: older files are then made again. */
 const VERSION = '1'
@@ -108,7 +110,7 @@ async function onDisk(
   const cache = `${folderOf(first!)}/${CACHE_FOLDER}/${scheme}.safetensors`
   const prints: string[] = []
   for (const path of [...paths].sort()) prints.push(await fingerprintFile(files, path))
-  const key = { lowrank: VERSION, source: prints.join(',') }
+  const key = { lowrank: VERSION, layout: PACKING_LAYOUT, source: prints.join(',') }
   const known = await readCache(files, cache, key, plan)
   if (known !== undefined) return known
   try {

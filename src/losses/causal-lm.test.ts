@@ -12,6 +12,7 @@ import { addLora, type Adapter } from '../core/adapter.js'
 import { differentiate } from '../autodiff/differentiate.js'
 import { tensor } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
+import { lowerLogSumExp } from '../lower/log-sum-exp.js'
 import { causalLmLoss } from './causal-lm.js'
 
 const environment = testEnvironment()
@@ -40,7 +41,8 @@ async function chunked(adapter: Adapter, rows: readonly TokenRow[], chunks: numb
   const { graph, loss } = causalLmLoss(attached.graph, { hidden: built.hidden, logits: attached.graph.outputs[0]!, chunks })
   const { graph: backward, gradients } = differentiate(graph, loss, attached.parameters)
   backward.outputs = [loss, ...gradients.values()]
-  const session = await environment.runtime.createSession(backward)
+  backward.prune()
+  const session = await environment.runtime.createSession(lowerLogSumExp(backward))
   const results = await session.run(feedsOf(adapter, rows))
   await session.release()
   const names = ['loss', ...gradients.keys()]
@@ -112,6 +114,22 @@ describe.each([
     const { loss } = await chunked(adapter, [{ input_ids: [3], labels: [3] }], 2)
     expect(loss![0]! + 0).toBe(0)
   })
+})
+
+it('the backward pass of a frozen head holds one array [labelled, vocabulary]: the softmax, written over the logits', () => {
+  const adapter = adapterOn(llamaConfig, ['q_proj'])
+  const built = adapter.model.build({ mode: 'full' })
+  const attached = adapter.attach(built.graph)
+  const { graph, loss } = causalLmLoss(attached.graph, { hidden: built.hidden, logits: attached.graph.outputs[0]!, chunks: 1 })
+  const { graph: backward, gradients } = differentiate(graph, loss, attached.parameters)
+  backward.outputs = [loss, ...gradients.values()]
+  backward.prune()
+  const vocabulary = adapter.model.vocabularySize
+  const wide = lowerLogSumExp(backward).nodes.filter(({ outputs }) => {
+    const { shape } = backward.values.get(outputs[0]!) ?? {}
+    return shape?.length === 2 && shape[0] === 'labelled' && shape[1] === vocabulary
+  })
+  expect(wide.map(({ op }) => op).sort()).toEqual(['Gemm', 'Identity'])
 })
 
 it('dropout before an adapted head drops the same elements, whatever the chunks', async () => {

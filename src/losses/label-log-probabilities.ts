@@ -61,8 +61,8 @@ export function labelLogProbabilities(
   const rows = perRow.map((value) => b.emit('GatherND', [byPosition(b, value), positions])) // [labelled, …]
   return chunkRows(b, [targets, ...rows], chunks).map(([labelsOfChunk, ...rowsOfChunk]) => {
     const scores = applyNodes(b, head, new Map(perRow.map((value, i) => [value.name, rowsOfChunk[i]!])))
-    const logProbabilities = b.emit('LogSoftmax', [scores], { axis: int(-1) })
-    return b.emit('GatherElements', [logProbabilities, b.unsqueeze(labelsOfChunk!, [1])], { axis: int(1) })
+    const label = b.emit('GatherElements', [scores, b.unsqueeze(labelsOfChunk!, [1])], { axis: int(1) })
+    return b.sub(label, b.emit('ReduceLogSumExp', [scores, b.int64s([-1])]))
   })
 }
 

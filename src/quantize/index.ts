@@ -1,9 +1,11 @@
 /** @file A frozen base in 8 or 4 bits: which products it concerns, what is stored, and the graph that runs on it. */
 import type { Graph } from '../graph/graph.js'
 import type { DType, Initializer, TypedArray } from '../graph/types.js'
+import { Int4Emitter } from './int4.js'
+import { Int8Emitter, int8Names } from './int8.js'
 import { INT4_BLOCK, packInt4, packInt8, unpackInt4, unpackInt8 } from './pack.js'
 import { frozenMatrices, type FrozenMatrix } from './products.js'
-import { ProductRewriter } from './rewrite.js'
+import { replaceProducts } from './rewrite.js'
 
 /**
  * How frozen weights are held: as they are; in 8 bits for each output with 8-bit activations (products run several times
@@ -39,14 +41,17 @@ export function planQuantization(graph: Graph, scheme: Exclude<BaseScheme, 'fp32
   return frozenMatrices(graph, loss, SMALLEST).flatMap((matrix) => {
     const { name, inFeatures, outFeatures, outputsFirst } = matrix
     if (scheme === 'int8') {
+      const { forward, backward } = int8Names(name)
       const specs: PackedSpec[] = [
-        { name: `${name}/codes`, dtype: 'int8', shape: [inFeatures, outFeatures] },
-        { name: `${name}/codes_transposed`, dtype: 'int8', shape: [outFeatures, inFeatures] },
-        { name: `${name}/scales`, dtype: 'float32', shape: [outFeatures] },
+        { name: forward.codes, dtype: 'int8', shape: [inFeatures, outFeatures] },
+        { name: forward.scales, dtype: 'float32', shape: [outFeatures] },
+        { name: backward.codes, dtype: 'int8', shape: [outFeatures, inFeatures] },
+        { name: backward.scales, dtype: 'float32', shape: [inFeatures] },
       ]
       const pack = (W: Float32Array): TypedArray[] => {
-        const { codes, transposed, scales } = packInt8(W, inFeatures, outFeatures, outputsFirst)
-        return [codes, transposed, scales]
+        const there = packInt8(W, inFeatures, outFeatures, outputsFirst)
+        const back = packInt8(W, outFeatures, inFeatures, !outputsFirst)
+        return [there.codes, there.scales, back.codes, back.scales]
       }
       return [{ matrix, specs, pack }]
     }
@@ -74,9 +79,9 @@ export function quantizeProducts(
   plan: readonly PackedMatrix[],
   stored: (name: string) => Initializer,
 ): Graph {
+  const Emitter = scheme === 'int8' ? Int8Emitter : Int4Emitter
   const matrices = plan.map(({ matrix }) => matrix)
-  const rewriter = new ProductRewriter(graph)
-  return scheme === 'int8' ? rewriter.int8(matrices, stored) : rewriter.int4(matrices, stored)
+  return replaceProducts(graph, matrices, (tools) => new Emitter(tools, stored))
 }
 
 /**

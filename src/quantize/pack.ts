@@ -1,23 +1,22 @@
 /** @file The arithmetic of quantising a frozen matrix: 8 bits for each output, 4 bits in blocks. */
 
-/** A weight in 8 bits: W ≈ codes·scale, one scale for each output. */
+/** A matrix in 8 bits: W ≈ codes·scale, one scale for each of its outputs. */
 export interface Int8Matrix {
-  /** [in, out]: second operand of the forward product. */
+  /** [in, out], the second operand of a product. */
   readonly codes: Int8Array
-  /** [out, in]: second operand of the backward product. */
-  readonly transposed: Int8Array
   /** [out] */
   readonly scales: Float32Array
 }
 
 /**
- * Symmetric 8-bit codes in −127…127, scale = max|row|/127 for each output channel.
+ * Symmetric 8-bit codes in −127…127, scale = max|column|/127 for each output. A product the other way round sees the other
+ * side as its outputs, and gets codes and scales of its own.
+ *
  * @param W [out, in] if `outputsFirst`, else [in, out]; not changed
  */
 export function packInt8(W: Float32Array, inFeatures: number, outFeatures: number, outputsFirst: boolean): Int8Matrix {
   const scales = new Float32Array(outFeatures)
-  const stepOut = outputsFirst ? inFeatures : 1
-  const stepIn = outputsFirst ? 1 : outFeatures
+  const [stepOut, stepIn] = outputsFirst ? [inFeatures, 1] : [1, outFeatures]
   for (let o = 0; o < outFeatures; o++) {
     let largest = 0
     for (let i = 0, at = o * stepOut; i < inFeatures; i++, at += stepIn) largest = Math.max(largest, Math.abs(W[at]!))
@@ -25,22 +24,22 @@ export function packInt8(W: Float32Array, inFeatures: number, outFeatures: numbe
     scales[o] = largest === 0 ? 1 : largest / 127
   }
   const codes = new Int8Array(W.length)
-  const transposed = new Int8Array(W.length)
   for (let o = 0; o < outFeatures; o++) {
     const inverse = 1 / scales[o]!
-    for (let i = 0, at = o * stepOut; i < inFeatures; i++, at += stepIn) {
-      const code = Math.max(-127, Math.min(127, Math.round(W[at]! * inverse)))
-      codes[i * outFeatures + o] = code
-      transposed[o * inFeatures + i] = code
-    }
+    for (let i = 0, at = o * stepOut; i < inFeatures; i++, at += stepIn)
+      codes[i * outFeatures + o] = Math.max(-127, Math.min(127, Math.round(W[at]! * inverse)))
   }
-  return { codes, transposed, scales }
+  return { codes, scales }
 }
 
 /** The float32 matrix [out, in] that 8-bit codes stand for. */
-export function unpackInt8({ transposed, scales }: Int8Matrix): Float32Array {
-  const inFeatures = transposed.length / scales.length
-  return Float32Array.from(transposed, (code, i) => code * scales[Math.floor(i / inFeatures)]!)
+export function unpackInt8({ codes, scales }: Int8Matrix): Float32Array {
+  const outFeatures = scales.length
+  const inFeatures = codes.length / outFeatures
+  return Float32Array.from(codes, (_, k) => {
+    const [o, i] = [Math.floor(k / inFeatures), k % inFeatures]
+    return codes[i * outFeatures + o]! * scales[o]!
+  })
 }
 
 /** Elements of a row that share one scale of 4 bits. */

@@ -15,6 +15,15 @@ export interface FrozenProduct {
   readonly forward: boolean
 }
 
+/** Rows of W [out, in] that the backward pass looks up: a `Gather` along the outputs. */
+export interface FrozenPick {
+  readonly node: Node
+  /** Which outputs. */
+  readonly outputs: Value
+  /** The node gives them as columns, [in, count]. */
+  readonly transposed: boolean
+}
+
 /** A frozen matrix and every product that reads it. */
 export interface FrozenMatrix {
   /** Name of the initializer, without the cast that widens 16-bit weights. */
@@ -25,6 +34,7 @@ export interface FrozenMatrix {
   readonly inFeatures: number
   readonly outFeatures: number
   readonly products: readonly FrozenProduct[]
+  readonly picks: readonly FrozenPick[]
 }
 
 const number = (node: Node, name: string, fallback: number): number => {
@@ -93,6 +103,26 @@ export function frozenMatrices(graph: Graph, loss: string, smallest = 0): Frozen
     const [outFeatures, inFeatures] = outputsFirst ? [rows, columns] : [columns, rows]
     // Activations that the backward pass computes again are products over the inputs too.
     const products = list.map((p) => ({ ...p, forward: p.transposed === outputsFirst }))
-    return [{ name, tensor, outputsFirst, inFeatures, outFeatures, products }]
+    const picks = picksOf(graph, forward, source, name, outputsFirst)
+    return [{ name, tensor, outputsFirst, inFeatures, outFeatures, products, picks }]
+  })
+}
+
+/**
+ * Look-ups of the backward pass along the outputs of a matrix. Embeddings are none, though they read the same table: those
+ * that are computed again for the backward pass are look-ups at the ids of a forward one.
+ */
+function picksOf(
+  graph: Graph,
+  forward: ReadonlySet<string>,
+  source: ReadonlyMap<string, string>,
+  name: string,
+  outputsFirst: boolean,
+): FrozenPick[] {
+  const lookUps = graph.nodes.filter(({ op, inputs }) => op === 'Gather' && source.get(inputs[0]!) === name)
+  const embedded = new Set(lookUps.filter(({ outputs }) => forward.has(outputs[0]!)).map(({ inputs }) => inputs[1]))
+  return lookUps.flatMap((node) => {
+    if (embedded.has(node.inputs[1]) || number(node, 'axis', 0) !== (outputsFirst ? 0 : 1)) return []
+    return [{ node, outputs: graph.value(node.inputs[1]!), transposed: !outputsFirst }]
   })
 }

@@ -4,6 +4,7 @@ import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import { adamWGraph, type AdamWOptions } from '../optim/adamw.js'
 import { recompute } from '../autodiff/recompute.js'
+import { lowerLogSumExp } from '../lower/log-sum-exp.js'
 import type { Model } from '../core/model.js'
 import type { Parameters } from '../core/parameters.js'
 import { createModelSession, packsWeights } from '../core/quantized-base.js'
@@ -92,7 +93,7 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
   })
   let final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count, built.sums) : lossGraph(built)
   if (training && options.recompute === true) final = recompute(final, final.outputs[0]!.name)
-  return { graph: final, built, shortest: blocks }
+  return { graph: lowerLogSumExp(final), built, shortest: blocks }
 }
 
 async function compile(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<Compiled> {

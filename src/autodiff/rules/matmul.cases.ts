@@ -1,5 +1,6 @@
 /** @file Gradient cases of matrix products. */
-import type { Shape } from '../../graph/types.js'
+import type { GraphBuilder } from '../../graph/builder.js'
+import { int, type Shape, type Value } from '../../graph/types.js'
 import type { GradientCase } from '../../testing/gradcheck.js'
 
 const dims = { batch: 2, rows: 3 }
@@ -43,6 +44,22 @@ const gemm = (
   build: (b, { u, v, c }) => b.gemm(u!, v!, { ...options, c }),
 })
 
+/** Log-probabilities of labels under the logits of a product, whose gradient is multiplied in terms (`row-terms.ts`). */
+const crossEntropy = (name: string, product: (b: GraphBuilder, u: Value, v: Value) => Value, v: Shape): GradientCase => {
+  const withNormalizer = (normalizer: (b: GraphBuilder, logits: Value) => Value): GradientCase['build'] =>
+    (b, { u, v, at }) => {
+      const logits = product(b, u!, v!)
+      return b.sub(b.emit('GatherElements', [logits, at!], { axis: int(1) }), normalizer(b, logits))
+    } // prettier-ignore
+  return {
+    name: `cross-entropy of ${name}`,
+    dims,
+    inputs: { u: ['rows', 4], v, at: { shape: ['rows', 1], dtype: 'int64', values: [1, 0, 3] } },
+    build: withNormalizer((b, logits) => b.emit('ReduceLogSumExp', [logits, b.int64s([-1])])),
+    reference: withNormalizer((b, logits) => b.log(b.reduceSum(b.exp(logits), [-1]))),
+  }
+}
+
 export const matmulCases: readonly GradientCase[] = [
   matMul('of matrices', [3, 4], [4, 2]),
   matMul('of a batch with a shared weight', ['batch', 'rows', 4], [4, 2]),
@@ -58,6 +75,9 @@ export const matmulCases: readonly GradientCase[] = [
   ...fused('of batches', ['batch', 2, 'rows', 4], ['batch', 2, 4, 2], 0.25),
   ...fused('broadcasts', ['batch', 3, 4], [1, 4, 2]),
   ...fused('with a shared weight', ['batch', 'rows', 4], [4, 2], -2),
+  crossEntropy('MatMul', (b, u, v) => b.matmul(u, v), [4, 5]),
+  crossEntropy('Gemm Bᵀ', (b, u, v) => b.gemm(u, v, { transB: true, alpha: 0.5 }), [5, 4]),
+  crossEntropy('Gemm behind another product', (b, u, v) => b.gemm(b.tanh(b.gemm(u, v)), v, { transB: true, alpha: -2 }), [4, 5]),
   gemm('plain', undefined, {}),
   gemm('with a bias row', [2], {}),
   gemm('broadcasts a bias column', ['rows', 1], { beta: 0.5 }),

@@ -4,6 +4,7 @@ import type { GraphBuilder } from '../../graph/builder.js'
 import { productOfDims } from '../../graph/shapes.js'
 import type { Shape, Value } from '../../graph/types.js'
 import { rule, type InputGradient, type RuleContext } from '../rule.js'
+import { productOfGradient } from './row-terms.js'
 
 interface Product {
   readonly transA: boolean
@@ -51,7 +52,10 @@ function productGradients(c: RuleContext, { transA, transB, alpha }: Product): I
   if (vectorA) g = b.unsqueeze(g, [-2])
 
   const gradientA = (): Value => {
-    const d = tA ? b.matmul(w, g, { transA: tB, transB: true, alpha }) : b.matmul(g, w, { transB: !tB, alpha })
+    const product = (x: Value): Value => b.matmul(x, w, { transB: !tB, alpha })
+    const d = tA
+      ? b.matmul(w, g, { transA: tB, transB: true, alpha })
+      : productOfGradient(b, g, w, { transposed: !tB, alpha, product })
     return vectorA ? b.squeeze(d, [-2]) : d
   }
   const gradientB = (): Value => {
@@ -86,8 +90,12 @@ export const gemm = rule('Gemm', ({ b, x: [u, v], dy: [g], needs, int, float }) 
   const transB = int('transB', 0) === 1
   const alpha = float('alpha', 1)
   const beta = float('beta', 1)
+  const product = (x: Value): Value => b.gemm(x, v!, { transB: !transB, alpha })
   return [
-    needs(0) && (transA ? b.gemm(v!, g!, { transA: transB, transB: true, alpha }) : b.gemm(g!, v!, { transB: !transB, alpha })),
+    needs(0) &&
+      (transA
+        ? b.gemm(v!, g!, { transA: transB, transB: true, alpha })
+        : productOfGradient(b, g!, v!, { transposed: !transB, alpha, product })),
     needs(1) && (transB ? b.gemm(g!, u!, { transA: true, transB: transA, alpha }) : b.gemm(u!, g!, { transA: !transA, alpha })),
     needs(2) && (beta === 1 ? g : b.mul(g!, beta)),
   ]

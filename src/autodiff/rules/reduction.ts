@@ -45,8 +45,10 @@ export const reduceL2 = reduction('ReduceL2', ({ c: { b }, g, x, y }) =>
   b.mul(x, b.where(b.greater(y, 0), b.div(g, b.where(b.greater(y, 0), y, 1)), 0)),
 )
 
-/** d ln Σeˣ = Σ eˣ⁻ʸ dx */
-export const reduceLogSumExp = reduction('ReduceLogSumExp', ({ c: { b }, g, x, y }) => b.mul(b.exp(b.sub(x, y)), g))
+/** d ln Σeˣ = Σ eˣ⁻ʸ dx: over the last axis alone, the softmax */
+export const reduceLogSumExp = reduction('ReduceLogSumExp', ({ c: { b }, g, x, y, axes, shape }) =>
+  b.mul(axes.length === 1 && axes[0] === shape.length - 1 ? b.softmax(x) : b.exp(b.sub(x, y)), g),
+)
 
 /** The gradient goes to the extreme elements, in equal shares where several tie (as PyTorch's amax). */
 const extreme = ({ c: { b }, g, x, y, axes }: Reduced): Value => {

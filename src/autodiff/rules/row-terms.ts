@@ -1,0 +1,68 @@
+/** @file Products of a gradient that is a factor of each row, or a single number in it, without the array that it stands for. */
+import type { GraphBuilder } from '../../graph/builder.js'
+import type { Node, Value } from '../../graph/types.js'
+
+/** g = factor·x with factor [rows, 1], or a matrix of zeros with `values` [rows, 1] at the columns `at` [rows, 1]. */
+type Term =
+  | { readonly kind: 'rows'; readonly x: Value; readonly factor: Value | undefined }
+  | { readonly kind: 'picks'; readonly at: Value; readonly values: Value }
+
+/** A matrix with one column, whatever its rows. */
+const isColumn = ({ shape }: Value): boolean => shape?.length === 2 && shape[1] === 1
+
+/** The node that made a value; a gradient was emitted just now, so it is near the end. */
+const producer = ({ graph }: GraphBuilder, { name }: Value): Node | undefined =>
+  graph.nodes.findLast((node) => node.outputs.includes(name))
+
+/** What a matrix is the sum of. */
+function termsOf(b: GraphBuilder, g: Value): Term[] {
+  const node = producer(b, g)
+  const input = (index: number): Value => b.graph.value(node!.inputs[index]!)
+  if (node?.op === 'Add') return [...termsOf(b, input(0)), ...termsOf(b, input(1))]
+  if (node?.op === 'Mul') {
+    const [x, y] = [input(0), input(1)]
+    if (isColumn(y) && !isColumn(x)) return [{ kind: 'rows', x, factor: y }]
+    if (isColumn(x) && !isColumn(y)) return [{ kind: 'rows', x: y, factor: x }]
+  }
+  if (node?.op === 'ScatterElements' && isColumn(input(1)) && isColumn(input(2))) {
+    const { axis } = node.attributes
+    const zeros = producer(b, input(0))?.op === 'ConstantOfShape'
+    if (zeros && axis?.type === 'int' && (axis.value === 1 || axis.value === -1))
+      return [{ kind: 'picks', at: input(1), values: input(2) }]
+  }
+  return [{ kind: 'rows', x: g, factor: undefined }]
+}
+
+/**
+ * g·op(W) for matrices. The gradient of a cross-entropy is r·(softmax − picked label) in each row: instead of an array
+ * [rows, vocabulary] of it, softmax is multiplied as it is, r afterwards, and the label's part is a row of op(W):
+ *
+ *     (diag(r)·P + picks)·op(W) = diag(r)·(P·op(W)) + values·op(W)[at]
+ *
+ * It also is what makes an 8-bit product with P sound: beside the label's −1 all other probabilities would round to nothing.
+ *
+ * @param product x·op(W)
+ * @param transposed whether op(W) is Wᵀ
+ * @param alpha what the product is multiplied by
+ */
+export function productOfGradient(
+  b: GraphBuilder,
+  g: Value,
+  W: Value,
+  { transposed, alpha, product }: { transposed: boolean; alpha: number; product: (x: Value) => Value },
+): Value {
+  if (g.shape?.length !== 2 || W.shape?.length !== 2) return product(g)
+  const terms = termsOf(b, g)
+  if (!terms.some(({ kind }) => kind === 'picks')) return product(g)
+  return terms
+    .map((term) => {
+      if (term.kind === 'rows') {
+        const y = product(term.x)
+        return term.factor === undefined ? y : b.mul(y, term.factor)
+      }
+      const at = b.squeeze(term.at, [1])
+      const rows = transposed ? b.transpose(b.gather(W, at, 1), [1, 0]) : b.gather(W, at, 0)
+      return b.mul(rows, alpha === 1 ? term.values : b.mul(term.values, alpha))
+    })
+    .reduce((sum, term) => b.add(sum, term))
+}

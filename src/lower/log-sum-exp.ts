@@ -1,0 +1,64 @@
+/** @file The normaliser of a softmax by way of the softmax itself, which the backward pass needs anyway. */
+import { GraphBuilder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
+import type { Node, Value } from '../graph/types.js'
+import { numbersOf } from '../graph/constants.js'
+
+const integer = (node: Node, name: string, fallback: number): number => {
+  const attribute = node.attributes[name]
+  return attribute?.type === 'int' ? attribute.value : fallback
+}
+
+/** The last axis, as the only one that a reduction is over and that it keeps with length 1. */
+function overLastAxis(graph: Graph, node: Node): boolean {
+  const rank = graph.value(node.inputs[0]!).shape?.length
+  const axes = numbersOf(graph.initializers.get(node.inputs[1] ?? ''))
+  return rank !== undefined && axes?.length === 1 && (axes[0]! + rank) % rank === rank - 1 && integer(node, 'keepdims', 1) === 1
+}
+
+/**
+ * Replaces ln Σ eˣ over the last axis by max x − ln max p with p = softmax x: the largest probability is e^max / Σ eˣ, and at
+ * least one over the length of the row, so its logarithm loses nothing.
+ *
+ * The runtime computes `ReduceLogSumExp` number by number; softmax and maximum are vectorised, and the gradient of the
+ * normaliser *is* that softmax. So the loss over a vocabulary costs one array [rows, vocabulary], written over the logits,
+ * instead of log-probabilities, their exponentials and the places of the labels.
+ *
+ * @returns a changed clone, or the graph itself where there is nothing to replace
+ */
+export function lowerLogSumExp(graph: Graph): Graph {
+  const replaced = new Set(graph.nodes.filter((node) => node.op === 'ReduceLogSumExp' && overLastAxis(graph, node)))
+  if (replaced.size === 0) return graph
+  const result = graph.clone()
+  const b = new GraphBuilder(result)
+  /** The softmax of a value, made where its normaliser is. */
+  const softmaxes = new Map<string, Value>()
+  const nodes = result.nodes
+  result.nodes = []
+  for (const node of nodes) {
+    const x = result.value(node.inputs[0] ?? node.outputs[0]!)
+    const known = softmaxes.get(x.name)
+    if (node.op === 'Softmax' && known !== undefined && isLastAxis(node, x)) {
+      const value = result.value(node.outputs[0]!)
+      result.nodes.push({ ...node, op: 'Identity', inputs: [known.name], attributes: {}, outputs: [value.name] })
+    } else if (replaced.has(node)) {
+      const value = result.value(node.outputs[0]!)
+      const softmax = b.scope(node.name, () => {
+        const probabilities = b.softmax(x)
+        const largest = b.log(b.reduceMax(probabilities, [-1]))
+        const normalizer = b.sub(b.reduceMax(x, [-1]), largest)
+        const last = result.nodes.pop()!
+        result.values.delete(normalizer.name)
+        result.nodes.push({ ...last, outputs: [value.name] })
+        return probabilities
+      })
+      softmaxes.set(x.name, softmax)
+    } else result.nodes.push(node)
+  }
+  return result
+}
+
+const isLastAxis = (node: Node, { shape }: Value): boolean => {
+  const axis = integer(node, 'axis', -1)
+  return axis === -1 || axis === (shape?.length ?? 0) - 1
+}
