@@ -3,6 +3,7 @@ import { InvalidModelError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { planParts, splitParts } from '../graph/parts.js'
+import { after } from '../graph/sequence.js'
 import { int, type Node, type Value } from '../graph/types.js'
 
 /** Label of positions that do not count, as in transformers. */
@@ -62,7 +63,8 @@ export function labelLogProbabilities(
   return chunkRows(b, [targets, ...rows], chunks).map(([labelsOfChunk, ...rowsOfChunk]) => {
     const scores = applyNodes(b, head, new Map(perRow.map((value, i) => [value.name, rowsOfChunk[i]!])))
     const label = b.emit('GatherElements', [scores, b.unsqueeze(labelsOfChunk!, [1])], { axis: int(1) })
-    return b.sub(label, b.emit('ReduceLogSumExp', [scores, b.int64s([-1])]))
+    // Its softmax may then be written over the scores.
+    return b.sub(label, b.emit('ReduceLogSumExp', [after(b, scores, label), b.int64s([-1])]))
   })
 }
 

@@ -1,6 +1,7 @@
 /** @file The normaliser of a softmax by way of the softmax itself, which the backward pass needs anyway. */
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
+import { after } from '../graph/sequence.js'
 import type { Node, Value } from '../graph/types.js'
 import { numbersOf } from '../graph/constants.js'
 
@@ -38,24 +39,26 @@ export function lowerLogSumExp(graph: Graph): Graph {
   for (const node of nodes) {
     const x = result.value(node.inputs[0] ?? node.outputs[0]!)
     const known = softmaxes.get(x.name)
-    if (node.op === 'Softmax' && known !== undefined && isLastAxis(node, x)) {
-      const value = result.value(node.outputs[0]!)
-      result.nodes.push({ ...node, op: 'Identity', inputs: [known.name], attributes: {}, outputs: [value.name] })
-    } else if (replaced.has(node)) {
-      const value = result.value(node.outputs[0]!)
-      const softmax = b.scope(node.name, () => {
-        const probabilities = b.softmax(x)
-        const largest = b.log(b.reduceMax(probabilities, [-1]))
-        const normalizer = b.sub(b.reduceMax(x, [-1]), largest)
-        const last = result.nodes.pop()!
-        result.values.delete(normalizer.name)
-        result.nodes.push({ ...last, outputs: [value.name] })
-        return probabilities
-      })
-      softmaxes.set(x.name, softmax)
+    if (node.op === 'Softmax' && known !== undefined && isLastAxis(node, x))
+      result.nodes.push({ ...node, op: 'Identity', inputs: [known.name], attributes: {} })
+    else if (replaced.has(node)) {
+      const name = node.outputs[0]!
+      result.values.delete(name)
+      softmaxes.set(
+        x.name,
+        b.scope(node.name, () => normalizer(b, x, name)),
+      )
     } else result.nodes.push(node)
   }
   return result
+}
+
+/** Emits the normaliser under a name. @returns the softmax, for those who read it after that and may write over it */
+function normalizer(b: GraphBuilder, x: Value, name: string): Value {
+  const probabilities = b.softmax(x)
+  const largest = b.log(b.reduceMax(probabilities, [-1]))
+  const value = b.emit('Sub', [b.reduceMax(x, [-1]), largest], {}, { name })
+  return after(b, probabilities, value)
 }
 
 const isLastAxis = (node: Node, { shape }: Value): boolean => {

@@ -1,5 +1,6 @@
 /** @file Products with frozen matrices in 8-bit integers, forward and backward. */
 import type { GraphBuilder } from '../graph/builder.js'
+import type { Graph } from '../graph/graph.js'
 import { productOfDims } from '../graph/shapes.js'
 import { int, type Initializer, type Value } from '../graph/types.js'
 import type { FrozenMatrix, FrozenProduct } from './products.js'
@@ -28,7 +29,7 @@ interface RowCodes {
  *
  * Gradients are multiplied like activations. What 8 bits cannot hold is a label's −1 beside thousands of small probabilities
  * in the gradient of the logits, and that never reaches a product (`autodiff/rules/row-terms.ts`): the label's row is
- * picked in float32, and the softmax has the 256 codes from 0 to its own largest for itself.
+ * picked in float32, and the other probabilities have the 256 codes from 0 to the largest of them for themselves.
  */
 export class Int8Emitter implements Emitter {
   /** Codes by value: queries, keys and values read the same. */
@@ -53,7 +54,8 @@ export class Int8Emitter implements Emitter {
       {},
       { domain: 'com.microsoft', shapes: [[productOfDims(lead), columns]] },
     )
-    return b.reshape(b.mul(integers, alpha === 1 ? rows.factor : b.mul(rows.factor, alpha)), [...lead, columns])
+    const y = b.mul(integers, alpha === 1 ? rows.factor : b.mul(rows.factor, alpha))
+    return b.reshape(y, [...lead, columns])
   }
 
   private weight(name: string, forward: boolean): [codes: Value, scales: Value] {
@@ -65,7 +67,7 @@ export class Int8Emitter implements Emitter {
     const known = this.known.get(x.name)
     if (known !== undefined) return known
     const { b } = this
-    const positive = b.graph.nodes.some((node) => node.op === 'Softmax' && node.outputs[0] === x.name)
+    const positive = neverNegative(b.graph, x.name)
     const largest = b.reduceMax(x, [-1])
     const size = positive ? largest : b.max(largest, b.neg(b.emit('ReduceMin', [x, b.int64s([-1])])))
     const [zero, steps] = positive ? [0, 255] : [128, 127]
@@ -81,6 +83,17 @@ export class Int8Emitter implements Emitter {
     this.known.set(x.name, result)
     return result
   }
+}
+
+/** Probabilities, some of them taken out: all 256 codes serve what has no sign. */
+function neverNegative(graph: Graph, name: string): boolean {
+  const node = graph.nodes.findLast(({ outputs }) => outputs[0] === name)
+  if (node?.op === 'Identity' || node?.op === 'Reshape') return neverNegative(graph, node.inputs[0]!)
+  if (node?.op === 'ScatterElements') {
+    const updates = graph.nodes.findLast(({ outputs }) => outputs[0] === node.inputs[2])
+    return updates?.op === 'ConstantOfShape' && neverNegative(graph, node.inputs[0]!)
+  }
+  return node?.op === 'Softmax'
 }
 
 /** Names of the tensors that a matrix is stored as, for the product over its inputs and for that over its outputs. */

@@ -1,6 +1,6 @@
 /** @file Products of a gradient that is a factor of each row, or a single number in it, without the array that it stands for. */
 import type { GraphBuilder } from '../../graph/builder.js'
-import type { Node, Value } from '../../graph/types.js'
+import { int, type Node, type Value } from '../../graph/types.js'
 
 /** g = factor·x with factor [rows, 1], or a matrix of zeros with `values` [rows, 1] at the columns `at` [rows, 1]. */
 type Term =
@@ -34,12 +34,13 @@ function termsOf(b: GraphBuilder, g: Value): Term[] {
 }
 
 /**
- * g·op(W) for matrices. The gradient of a cross-entropy is r·(softmax − picked label) in each row: instead of an array
- * [rows, vocabulary] of it, softmax is multiplied as it is, r afterwards, and the label's part is a row of op(W):
+ * g·op(W) for matrices. The gradient of a cross-entropy is r·(softmax − 1 at the label) in each row. Instead of an array
+ * [rows, vocabulary] of it, softmax without the label is multiplied, r afterwards, and the label's part is a row of op(W):
  *
- *     (diag(r)·P + picks)·op(W) = diag(r)·(P·op(W)) + values·op(W)[at]
+ *     (diag(r)·P + values at t)·op(W) = diag(r)·(P₀·op(W)) + (values + r·P[t])·op(W)[t],   P₀ = P with 0 at t
  *
- * It also is what makes an 8-bit product with P sound: beside the label's −1 all other probabilities would round to nothing.
+ * It also is what makes an 8-bit product with P₀ sound. Beside the label's −1 all other probabilities would round to nothing;
+ * and beside the probability of a label that is nearly certain so would the rest, which then *is* the gradient.
  *
  * @param product x·op(W)
  * @param transposed whether op(W) is Wᵀ
@@ -53,16 +54,21 @@ export function productOfGradient(
 ): Value {
   if (g.shape?.length !== 2 || W.shape?.length !== 2) return product(g)
   const terms = termsOf(b, g)
-  if (!terms.some(({ kind }) => kind === 'picks')) return product(g)
-  return terms
-    .map((term) => {
-      if (term.kind === 'rows') {
-        const y = product(term.x)
-        return term.factor === undefined ? y : b.mul(y, term.factor)
-      }
-      const at = b.squeeze(term.at, [1])
-      const rows = transposed ? b.transpose(b.gather(W, at, 1), [1, 0]) : b.gather(W, at, 0)
-      return b.mul(rows, alpha === 1 ? term.values : b.mul(term.values, alpha))
-    })
-    .reduce((sum, term) => b.add(sum, term))
+  const picks = terms.filter((term) => term.kind === 'picks')
+  const [pick] = picks
+  if (pick === undefined || picks.length > 1) return product(g)
+  const { at } = pick
+  let { values } = pick
+  const products = terms.flatMap((term) => {
+    if (term.kind === 'picks') return []
+    const { x, factor } = term
+    const times = (y: Value): Value => (factor === undefined ? y : b.mul(y, factor))
+    values = b.add(values, times(b.emit('GatherElements', [x, at], { axis: int(1) })))
+    const others = b.emit('ScatterElements', [x, at, b.zeros(at.shape!, x.dtype)], { axis: int(1) }, { shapes: [x.shape!] })
+    return [times(product(others))]
+  })
+  const outputs = b.squeeze(at, [1])
+  const rows = transposed ? b.transpose(b.gather(W, outputs, 1), [1, 0]) : b.gather(W, outputs, 0)
+  const picked = b.mul(rows, alpha === 1 ? values : b.mul(values, alpha))
+  return products.reduce((sum, y) => b.add(sum, y), picked)
 }
