@@ -1,18 +1,20 @@
 /** @file The order of two computations that do not read each other. */
 import type { GraphBuilder } from './builder.js'
-import { int, type Value } from './types.js'
+import type { Value } from './types.js'
 
 /**
- * `x` itself, but nothing that reads the result runs before `first` is computed. Both have the same length along their first
- * axis, known at the run alone.
+ * `x` itself, but nothing that reads the result runs before `first` is computed.
  *
  * A runtime runs the nodes of a graph in an order of its own. Where two of them read one large array, and one may write over
  * it, the other has to come first, or the array is there twice. ONNX has no way to say so but to read: a reshape of `x`, which
- * costs nothing, to a shape that it already has, whose rows are asked of `first`.
+ * costs nothing, to a shape that it already has, whose rows are asked of `first`. (The shape is a product, for what ONNX
+ * Runtime recognises, a concatenation of lengths, it replaces by a constant, and the order is gone.)
+ *
+ * @param x [rows, columns]
+ * @param first [rows, 1], of as many rows, known at the run alone
  */
 export function after(b: GraphBuilder, x: Value, first: Value): Value {
-  const [, ...rest] = x.shape!
-  const rows = b.emit('Shape', [first], { start: int(0), end: int(1) })
-  const shape = b.concat([rows, ...rest.map((dim) => b.dim(dim))], 0)
+  const columns = b.dim(x.shape![1]!)
+  const shape = b.mul(b.emit('Shape', [first]), b.concat([b.int64s([1]), columns], 0))
   return b.emit('Reshape', [x, shape], {}, { shapes: [x.shape!] })
 }
