@@ -65,7 +65,7 @@ describe('attachLora', () => {
     const last = size(['layers.1.mlp.down_proj'])
     expect(last).toBeLessThan(size(['layers.1.self_attn.q_proj']))
     expect(size(['layers.1.self_attn.q_proj'])).toBeLessThan(size(['layers.0.self_attn.q_proj']))
-    expect(last).toBeLessThan(60)
+    expect(last).toBeLessThan(80)
   })
 
   it('has dropout in the training graph alone', () => {

@@ -134,18 +134,26 @@ function encodeValue(value: Value): ValueInfoProto {
   })
 }
 
+export interface EncodeOptions {
+  /** Results of graphs that lowrank built are declared with their shapes, as others may want to know them. */
+  readonly outputShapes?: boolean
+  /**
+   * So are values inside of such graphs. The names of their lengths tell the runtime which have the same size, so that one may
+   * be written over the other; of itself it loses them at the first reshape.
+   */
+  readonly innerShapes?: boolean
+}
+
 /**
  * Encodes a graph as an ONNX model. Weights in files are referenced, never read. What a decoded model said beside its
  * graph (functions, notes, doc strings, unknown fields) is written back.
  *
  * @param locate gives the external-data location of a file, relative to the folder the runtime is told.
- * @param options `outputShapes`: results of graphs that lowrank built are declared with their shapes, as others may want
- *   to know them
  */
 export function encodeModel(
   graph: Graph,
   locate: Locate = (path) => path,
-  { outputShapes = false }: { readonly outputShapes?: boolean } = {},
+  { outputShapes = false, innerShapes = false }: EncodeOptions = {},
 ): Uint8Array {
   const origin = originOf(graph)
   const fields = {
@@ -157,13 +165,26 @@ export function encodeModel(
   if (origin !== undefined) return toBinary(ModelProtoSchema, withOrigin(graph, origin.model, fields, opsetImport))
   // The run decides the lengths of results: a symbolic sum such as "1+cache" means nothing to the runtime.
   const output = graph.outputs.map((o) => encodeValue(outputShapes ? o : { ...o, shape: undefined }))
+  const valueInfo = innerShapes ? innerValues(graph).map(encodeValue) : []
   const model = {
     irVersion: IR_VERSION,
     producerName: 'lowrank',
     opsetImport,
-    graph: create(GraphProtoSchema, { name: graph.name, ...fields, output }),
+    graph: create(GraphProtoSchema, { name: graph.name, ...fields, output, valueInfo }),
   }
   return toBinary(ModelProtoSchema, create(ModelProtoSchema, model))
+}
+
+/** What nodes give to one another, as far as its shape is known. */
+function innerValues(graph: Graph): Value[] {
+  const results = new Set(graph.outputs.map(({ name }) => name))
+  return graph.nodes.flatMap(({ op, outputs }) =>
+    // In which element type a normalisation gives its statistics is for the runtime to say.
+    outputs.slice(0, op.endsWith('LayerNormalization') ? 1 : undefined).flatMap((name) => {
+      const value = name === '' || results.has(name) ? undefined : graph.values.get(name)
+      return value?.shape === undefined ? [] : [value]
+    }),
+  )
 }
 
 /** The model that was read with the graph as it is now. */

@@ -46,7 +46,8 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
       const real = new Map<string, string>()
       for (const { file } of fileTensors(graph)) if (!real.has(file.path)) real.set(file.path, await realpath(file.path))
       const folder = real.size === 0 ? undefined : commonFolder([...real.values()])
-      const bytes = encodeModel(graph, (path) => relative(folder!, real.get(path)!).split(sep).join('/'))
+      const locate = (path: string): string => relative(folder!, real.get(path)!).split(sep).join('/')
+      const bytes = encodeModel(graph, locate, { innerShapes: true })
       const session = {
         // A training graph has a thousand small operators: a thread that waits a moment for the next one saves waking it
         // up each time (a fifth of a tiny model's step). One that spins for long, as is the default, takes the cores from

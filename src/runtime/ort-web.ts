@@ -133,7 +133,8 @@ export function webRuntime(options: WebRuntimeOptions): Runtime {
           ...(sessionOptions.disablePrepacking === true && { extra: { session: { disable_prepacking: '1' } } }),
         }
         try {
-          return new OrtSession(await ort.InferenceSession.create(encodeModel(separate), ortOptions), graph.name, ort.Tensor)
+          const bytes = encodeModel(separate, undefined, { innerShapes: true })
+          return new OrtSession(await ort.InferenceSession.create(bytes, ortOptions), graph.name, ort.Tensor)
         } catch (cause) {
           throw new RuntimeError(`ONNX Runtime (${device}) refused graph "${graph.name}": ${messageOf(cause)}`, { cause })
         }
