@@ -8,6 +8,7 @@ import {
   type FileTensor,
   type HostTensor,
   type Initializer,
+  type TypedArray,
 } from '../graph/types.js'
 import { FileError, InvalidModelError } from '../errors.js'
 import { loadTensor, readSafetensorsHeader, safetensorsChunks, toFloat32, type LazyTensor } from '../formats/safetensors.js'
@@ -15,9 +16,12 @@ import type { Files } from '../io/files.js'
 import type { Environment } from './environment.js'
 import {
   frozenMatrices,
+  INT4_BLOCK,
   planQuantization,
   quantizeProducts,
   type BaseScheme,
+  type FrozenMatrix,
+  type MatrixSlice,
   type PackedMatrix,
   type PackedSpec,
 } from '../quantize/index.js'
@@ -26,11 +30,9 @@ import { fingerprintFile } from '../util/fingerprint.js'
 
 /** Folder beside the weights that holds what we derive from them. */
 export const CACHE_FOLDER = '.lowrank'
-/** What a cache holds of each matrix; one of another layout is made again. */
-const PACKING_LAYOUT = '2'
 
 /** Raised when codes or scales of a scheme are computed in another way: older files are then made again. */
-const VERSION = '1'
+const VERSION = '2'
 
 /**
  * From this many bytes of frozen float32 matrices on, a session that runs batches reads them where they lie.
@@ -78,14 +80,46 @@ export async function quantizeBase(graph: Graph, scheme: BaseScheme, loss: strin
   return quantizeProducts(graph, scheme, plan, (name) => stored.get(name)!)
 }
 
-const read = async (files: Files, tensor: Initializer): Promise<Float32Array> =>
-  toFloat32(isFileTensor(tensor) ? await loadTensor(files, tensor) : tensor)
+/** Bytes of a matrix that are read at a time: packing a base of any size takes little more than its largest codes. */
+const SLICE_BYTES = 16 * 2 ** 20
+
+/** A frozen matrix as float32, some rows at a time. @throws InvalidModelError for a number that is not finite */
+async function* slicesOf({ name, tensor }: FrozenMatrix, files: Files): AsyncGenerator<MatrixSlice> {
+  const [rows, columns] = tensor.shape as [number, number]
+  const rowBytes = columns * bytesPerElement[tensor.dtype as keyof typeof bytesPerElement]
+  const step = Math.max(1, Math.floor(SLICE_BYTES / rowBytes / INT4_BLOCK)) * INT4_BLOCK
+  for (let firstRow = 0; firstRow < rows; firstRow += step) {
+    const shape = [Math.min(step, rows - firstRow), columns]
+    const values = await readSlice(files, tensor, firstRow * columns, shape, rowBytes / columns)
+    const bad = values.findIndex((value) => !Number.isFinite(value))
+    if (bad >= 0)
+      throw new InvalidModelError(
+        `tensor "${name}", element ${firstRow * columns + bad} is ${values[bad]}: it cannot be quantised`,
+      )
+    yield { firstRow, values }
+  }
+}
+
+/** @param first number of the first element, of `shape` elements that follow */
+async function readSlice(
+  files: Files,
+  tensor: Initializer,
+  first: number,
+  shape: readonly number[],
+  elementBytes: number,
+): Promise<Float32Array> {
+  const count = elementCount(shape)
+  if (!isFileTensor(tensor))
+    return toFloat32({ ...tensor, shape, data: tensor.data.subarray(first, first + count) as TypedArray })
+  const { path, offset } = tensor.file
+  const file = { path, offset: offset + first * elementBytes, length: count * elementBytes }
+  return toFloat32(await loadTensor(files, { dtype: tensor.dtype, shape, file }))
+}
 
 async function packed(plan: PackedMatrix, files: Files): Promise<readonly { name: string; tensor: HostTensor }[]> {
-  const W = await read(files, plan.matrix.tensor)
-  const bad = W.findIndex((value) => !Number.isFinite(value))
-  if (bad >= 0) throw new InvalidModelError(`tensor "${plan.matrix.name}", element ${bad} is ${W[bad]}: it cannot be quantised`)
-  const contents = plan.pack(W)
+  const packer = plan.packer()
+  for (const pass of packer.passes) for await (const slice of slicesOf(plan.matrix, files)) pass(slice)
+  const contents = packer.contents()
   return plan.specs.map(({ name, dtype, shape }, i) => ({ name, tensor: { dtype, shape, data: contents[i]! } }))
 }
 
@@ -110,7 +144,7 @@ async function onDisk(
   const cache = `${folderOf(first!)}/${CACHE_FOLDER}/${scheme}.safetensors`
   const prints: string[] = []
   for (const path of [...paths].sort()) prints.push(await fingerprintFile(files, path))
-  const key = { lowrank: VERSION, layout: PACKING_LAYOUT, source: prints.join(',') }
+  const key = { lowrank: VERSION, source: prints.join(',') }
   const known = await readCache(files, cache, key, plan)
   if (known !== undefined) return known
   try {

@@ -1,9 +1,9 @@
 /** @file A frozen base in 8 or 4 bits: which products it concerns, what is stored, and the graph that runs on it. */
 import type { Graph } from '../graph/graph.js'
-import type { DType, Initializer, TypedArray } from '../graph/types.js'
+import type { DType, Initializer } from '../graph/types.js'
 import { Int4Emitter } from './int4.js'
 import { Int8Emitter, int8Names } from './int8.js'
-import { INT4_BLOCK, packInt4, packInt8, unpackInt4, unpackInt8 } from './pack.js'
+import { INT4_BLOCK, Int4Packer, Int8Packer, packedWhole, unpackInt4, unpackInt8, type Packer } from './pack.js'
 import { frozenMatrices, type FrozenMatrix } from './products.js'
 import { replaceProducts } from './rewrite.js'
 
@@ -26,8 +26,8 @@ export interface PackedSpec {
 export interface PackedMatrix {
   readonly matrix: FrozenMatrix
   readonly specs: readonly PackedSpec[]
-  /** The contents of `specs`, in order. @param W the weight, float32, as stored */
-  readonly pack: (W: Float32Array) => readonly TypedArray[]
+  /** Packs the weight, float32, as stored, into the contents of `specs`, in order. */
+  readonly packer: () => Packer
 }
 
 /** Smaller matrices stay as they are: there is nothing to gain. */
@@ -38,22 +38,20 @@ const SMALLEST = 1024
  * @param loss output that the forward pass ends in
  */
 export function planQuantization(graph: Graph, scheme: Exclude<BaseScheme, 'fp32'>, loss: string): PackedMatrix[] {
-  return frozenMatrices(graph, loss, SMALLEST).flatMap((matrix) => {
+  return frozenMatrices(graph, loss, SMALLEST).flatMap((matrix): PackedMatrix[] => {
     const { name, inFeatures, outFeatures, outputsFirst } = matrix
     if (scheme === 'int8') {
-      const { forward, backward } = int8Names(name)
+      const names = int8Names(name)
+      // The product over the inputs reads a matrix stored [in, out] as it is, one stored [out, in] the other way round.
+      const [asStored, transposed] = outputsFirst ? [names.backward, names.forward] : [names.forward, names.backward]
+      const [rows, columns] = outputsFirst ? [outFeatures, inFeatures] : [inFeatures, outFeatures]
       const specs: PackedSpec[] = [
-        { name: forward.codes, dtype: 'int8', shape: [inFeatures, outFeatures] },
-        { name: forward.scales, dtype: 'float32', shape: [outFeatures] },
-        { name: backward.codes, dtype: 'int8', shape: [outFeatures, inFeatures] },
-        { name: backward.scales, dtype: 'float32', shape: [inFeatures] },
+        { name: asStored.codes, dtype: 'int8', shape: [rows, columns] },
+        { name: asStored.scales, dtype: 'float32', shape: [columns] },
+        { name: transposed.codes, dtype: 'int8', shape: [columns, rows] },
+        { name: transposed.scales, dtype: 'float32', shape: [rows] },
       ]
-      const pack = (W: Float32Array): TypedArray[] => {
-        const there = packInt8(W, inFeatures, outFeatures, outputsFirst)
-        const back = packInt8(W, outFeatures, inFeatures, !outputsFirst)
-        return [there.codes, there.scales, back.codes, back.scales]
-      }
-      return [{ matrix, specs, pack }]
+      return [{ matrix, specs, packer: () => new Int8Packer(rows, columns) }]
     }
     // Blocks must fill a row; the few layers of other widths stay as they are.
     if (inFeatures % INT4_BLOCK !== 0) return []
@@ -61,11 +59,7 @@ export function planQuantization(graph: Graph, scheme: Exclude<BaseScheme, 'fp32
       { name: `${name}/codes`, dtype: 'uint8', shape: [outFeatures, inFeatures / 2] },
       { name: `${name}/scales`, dtype: 'float32', shape: [outFeatures * (inFeatures / INT4_BLOCK)] },
     ]
-    const pack = (W: Float32Array): TypedArray[] => {
-      const { codes, scales } = packInt4(W, inFeatures, outFeatures, outputsFirst)
-      return [codes, scales]
-    }
-    return [{ matrix, specs, pack }]
+    return [{ matrix, specs, packer: () => new Int4Packer(inFeatures, outFeatures, outputsFirst) }]
   })
 }
 
@@ -97,8 +91,16 @@ export function dequantized(
   outputsFirst: boolean,
 ): Float32Array | undefined {
   if (W.length < SMALLEST) return undefined
-  if (scheme === 'int8') return unpackInt8(packInt8(W, inFeatures, outFeatures, outputsFirst))
-  return inFeatures % INT4_BLOCK === 0 ? unpackInt4(packInt4(W, inFeatures, outFeatures, outputsFirst)) : undefined
+  if (scheme === 'int4')
+    return inFeatures % INT4_BLOCK === 0
+      ? unpackInt4(packedWhole(new Int4Packer(inFeatures, outFeatures, outputsFirst), W))
+      : undefined
+  // Of both directions the forward one: the scales are those of the outputs.
+  const [rows, columns] = outputsFirst ? [outFeatures, inFeatures] : [inFeatures, outFeatures]
+  const { asStored, transposed } = packedWhole(new Int8Packer(rows, columns), W)
+  const forward = unpackInt8(outputsFirst ? transposed : asStored) // [in, out]
+  return Float32Array.from(forward, (_, k) => forward[(k % inFeatures) * outFeatures + Math.floor(k / inFeatures)]!)
 }
 
+export { INT4_BLOCK, type MatrixSlice } from './pack.js'
 export { frozenMatrices, type FrozenMatrix } from './products.js'

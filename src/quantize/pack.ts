@@ -1,45 +1,86 @@
-/** @file The arithmetic of quantising a frozen matrix: 8 bits for each output, 4 bits in blocks. */
+/** @file The arithmetic of quantising a frozen matrix: 8 bits for each column of a product, 4 bits in blocks. */
+import type { TypedArray } from '../graph/types.js'
 
-/** A matrix in 8 bits: W ≈ codes·scale, one scale for each of its outputs. */
+/** Some whole rows of a matrix, as stored. */
+export interface MatrixSlice {
+  readonly firstRow: number
+  /** [rows of the slice, columns] */
+  readonly values: Float32Array
+}
+
+/** Packs a matrix that comes in slices: each pass sees all of them, in order. */
+export interface Packer {
+  readonly passes: readonly ((slice: MatrixSlice) => void)[]
+  /** What was packed, once all passes are over. */
+  contents(): readonly TypedArray[]
+}
+
+/** A matrix in 8 bits: W ≈ codes·scale, one scale for each column of the codes. */
 export interface Int8Matrix {
-  /** [in, out], the second operand of a product. */
   readonly codes: Int8Array
-  /** [out] */
   readonly scales: Float32Array
 }
 
+const LARGEST_CODE = 127
+const code8 = (x: number): number => Math.max(-LARGEST_CODE, Math.min(LARGEST_CODE, Math.round(x)))
+
 /**
- * Symmetric 8-bit codes in −127…127, scale = max|column|/127 for each output. A product the other way round sees the other
- * side as its outputs, and gets codes and scales of its own.
- *
- * @param W [out, in] if `outputsFirst`, else [in, out]; not changed
+ * Symmetric 8-bit codes in −127…127 of a matrix [rows, columns] as the second operand of a product, and of its transpose as
+ * that of the product the other way round; scale = max|column|/127, of each its own columns.
  */
-export function packInt8(W: Float32Array, inFeatures: number, outFeatures: number, outputsFirst: boolean): Int8Matrix {
-  const scales = new Float32Array(outFeatures)
-  const [stepOut, stepIn] = outputsFirst ? [inFeatures, 1] : [1, outFeatures]
-  for (let o = 0; o < outFeatures; o++) {
-    let largest = 0
-    for (let i = 0, at = o * stepOut; i < inFeatures; i++, at += stepIn) largest = Math.max(largest, Math.abs(W[at]!))
-    // A channel of zeros has codes of zero, whatever its scale.
-    scales[o] = largest === 0 ? 1 : largest / 127
+export class Int8Packer implements Packer {
+  readonly asStored: Int8Matrix
+  /** [columns, rows] */
+  readonly transposed: Int8Matrix
+
+  constructor(
+    private readonly rows: number,
+    private readonly columns: number,
+  ) {
+    this.asStored = { codes: new Int8Array(rows * columns), scales: new Float32Array(columns) }
+    this.transposed = { codes: new Int8Array(rows * columns), scales: new Float32Array(rows) }
   }
-  const codes = new Int8Array(W.length)
-  for (let o = 0; o < outFeatures; o++) {
-    const inverse = 1 / scales[o]!
-    for (let i = 0, at = o * stepOut; i < inFeatures; i++, at += stepIn)
-      codes[i * outFeatures + o] = Math.max(-127, Math.min(127, Math.round(W[at]! * inverse)))
+
+  readonly passes = [(slice: MatrixSlice): void => this.measure(slice), (slice: MatrixSlice): void => this.encode(slice)]
+
+  /** The largest of each row and column, as scales of codes that are yet to come. */
+  private measure({ firstRow, values }: MatrixSlice): void {
+    const { columns } = this
+    for (let at = 0, row = firstRow; at < values.length; row++) {
+      let largest = 0
+      for (let column = 0; column < columns; column++, at++) {
+        const size = Math.abs(values[at]!)
+        if (size > largest) largest = size
+        if (size > this.asStored.scales[column]!) this.asStored.scales[column] = size
+      }
+      this.transposed.scales[row] = largest
+    }
   }
-  return { codes, scales }
+
+  private encode({ firstRow, values }: MatrixSlice): void {
+    const { rows, columns, asStored, transposed } = this
+    if (firstRow === 0)
+      for (const { scales } of [asStored, transposed])
+        // A column of zeros has codes of zero, whatever its scale.
+        scales.forEach((largest, i) => (scales[i] = largest === 0 ? 1 : largest / LARGEST_CODE))
+    for (let at = 0, row = firstRow; at < values.length; row++) {
+      const inverse = 1 / transposed.scales[row]!
+      for (let column = 0; column < columns; column++, at++) {
+        asStored.codes[row * columns + column] = code8(values[at]! / asStored.scales[column]!)
+        transposed.codes[column * rows + row] = code8(values[at]! * inverse)
+      }
+    }
+  }
+
+  contents(): readonly TypedArray[] {
+    return [this.asStored.codes, this.asStored.scales, this.transposed.codes, this.transposed.scales]
+  }
 }
 
-/** The float32 matrix [out, in] that 8-bit codes stand for. */
+/** The float32 matrix that 8-bit codes stand for, of their shape. */
 export function unpackInt8({ codes, scales }: Int8Matrix): Float32Array {
-  const outFeatures = scales.length
-  const inFeatures = codes.length / outFeatures
-  return Float32Array.from(codes, (_, k) => {
-    const [o, i] = [Math.floor(k / inFeatures), k % inFeatures]
-    return codes[i * outFeatures + o]! * scales[o]!
-  })
+  const columns = scales.length
+  return Float32Array.from(codes, (code, i) => code * scales[i % columns]!)
 }
 
 /** Elements of a row that share one scale of 4 bits. */
@@ -100,27 +141,58 @@ function blockScale(block: Float32Array): number {
 }
 
 /**
- * 4-bit codes in blocks of 32 along the inputs, the scale of each chosen for the least squared error.
- * @param W [out, in] if `outputsFirst`, else [in, out]; `inFeatures` a multiple of 32; not changed
+ * 4-bit codes in blocks of 32 along the inputs, the scale of each chosen for the least squared error. Of a matrix that is
+ * stored [in, out], slices begin at whole blocks; `inFeatures` is a multiple of 32.
  */
-export function packInt4(W: Float32Array, inFeatures: number, outFeatures: number, outputsFirst: boolean): Int4Matrix {
-  const blocks = inFeatures / INT4_BLOCK
-  const codes = new Uint8Array((inFeatures * outFeatures) / 2)
-  const scales = new Float32Array(blocks * outFeatures)
-  const stepOut = outputsFirst ? inFeatures : 1
-  const stepIn = outputsFirst ? 1 : outFeatures
-  const block = new Float32Array(INT4_BLOCK)
-  for (let o = 0; o < outFeatures; o++)
-    for (let k = 0; k < blocks; k++) {
-      for (let i = 0; i < INT4_BLOCK; i++) block[i] = W[o * stepOut + (k * INT4_BLOCK + i) * stepIn]!
-      const scale = blockScale(block)
-      scales[o * blocks + k] = scale
-      const inverse = 1 / scale
-      const at = (o * inFeatures + k * INT4_BLOCK) / 2
-      for (let i = 0; i < INT4_BLOCK; i += 2)
-        codes[at + i / 2] = (code4(block[i]! * inverse) + 8) | ((code4(block[i + 1]! * inverse) + 8) << 4)
-    }
-  return { codes, scales }
+export class Int4Packer implements Packer, Int4Matrix {
+  readonly codes: Uint8Array
+  readonly scales: Float32Array
+  private readonly block = new Float32Array(INT4_BLOCK)
+
+  /** @param outputsFirst W is stored [out, in], else [in, out] */
+  constructor(
+    private readonly inFeatures: number,
+    private readonly outFeatures: number,
+    private readonly outputsFirst: boolean,
+  ) {
+    this.codes = new Uint8Array((inFeatures * outFeatures) / 2)
+    this.scales = new Float32Array((inFeatures / INT4_BLOCK) * outFeatures)
+  }
+
+  readonly passes = [(slice: MatrixSlice): void => this.encode(slice)]
+
+  private encode({ firstRow, values }: MatrixSlice): void {
+    const { inFeatures, outFeatures, outputsFirst } = this
+    const rows = values.length / (outputsFirst ? inFeatures : outFeatures)
+    const [firstOut, outs] = outputsFirst ? [firstRow, rows] : [0, outFeatures]
+    const [firstIn, ins] = outputsFirst ? [0, inFeatures] : [firstRow, rows]
+    const [stepOut, stepIn] = outputsFirst ? [inFeatures, 1] : [1, outFeatures]
+    for (let o = 0; o < outs; o++)
+      for (let i = 0; i < ins; i += INT4_BLOCK) {
+        for (let k = 0; k < INT4_BLOCK; k++) this.block[k] = values[o * stepOut + (i + k) * stepIn]!
+        this.encodeBlock(firstOut + o, firstIn + i)
+      }
+  }
+
+  private encodeBlock(out: number, firstIn: number): void {
+    const { block, inFeatures } = this
+    const at = out * inFeatures + firstIn
+    const scale = blockScale(block)
+    this.scales[at / INT4_BLOCK] = scale
+    const inverse = 1 / scale
+    for (let k = 0; k < INT4_BLOCK; k += 2)
+      this.codes[(at + k) / 2] = (code4(block[k]! * inverse) + 8) | ((code4(block[k + 1]! * inverse) + 8) << 4)
+  }
+
+  contents(): readonly TypedArray[] {
+    return [this.codes, this.scales]
+  }
+}
+
+/** A packer that has seen a matrix as a whole. */
+export function packedWhole<P extends Packer>(packer: P, W: Float32Array): P {
+  for (const pass of packer.passes) pass({ firstRow: 0, values: W })
+  return packer
 }
 
 /** The float32 matrix [out, in] that 4-bit codes stand for. */

@@ -7,8 +7,8 @@ import { Graph } from '../graph/graph.js'
 import type { HostTensor, Initializer } from '../graph/types.js'
 import { nodeRuntime } from '../runtime/ort-node.js'
 import { Random } from '../util/rng.js'
-import { planQuantization, quantizeProducts, type BaseScheme } from './index.js'
-import { INT4_BLOCK, packInt4, packInt8, unpackInt4 } from './pack.js'
+import { dequantized, planQuantization, quantizeProducts, type BaseScheme } from './index.js'
+import { INT4_BLOCK, Int4Packer, Int8Packer, packedWhole, unpackInt4 } from './pack.js'
 
 const normal = (seed: number, count: number, deviation = 1): Float32Array => {
   const random = new Random(seed)
@@ -26,36 +26,57 @@ const relativeError = (a: Float32Array, b: Float32Array): number => {
 }
 
 describe('packing', () => {
-  it.each([true, false])('8 bits: within half a step of every output channel (outputs first: %s)', (outputsFirst) => {
-    const [inFeatures, outFeatures] = [12, 5]
+  it('8 bits: within half a step of each column of its own, as stored and transposed', () => {
+    const [rows, columns] = [12, 5]
     const W = normal(1, 60)
-    const { codes, scales } = packInt8(W, inFeatures, outFeatures, outputsFirst)
-    for (let o = 0; o < outFeatures; o++) {
-      const row = Array.from({ length: inFeatures }, (_, i) => W[outputsFirst ? o * inFeatures + i : i * outFeatures + o]!)
-      expect(scales[o]).toBeCloseTo(Math.max(...row.map(Math.abs)) / 127, 7)
-      row.forEach((value, i) => {
-        expect(Math.abs(codes[i * outFeatures + o]! * scales[o]! - value)).toBeLessThanOrEqual(scales[o]! * 0.5001)
-      })
-    }
+    const { asStored, transposed } = packedWhole(new Int8Packer(rows, columns), W)
+    const at = (r: number, c: number): number => W[r * columns + c]!
+    const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
+    for (const c of range(columns))
+      expect(asStored.scales[c]).toBeCloseTo(Math.max(...range(rows).map((r) => Math.abs(at(r, c)))) / 127, 7)
+    for (const r of range(rows))
+      expect(transposed.scales[r]).toBeCloseTo(Math.max(...range(columns).map((c) => Math.abs(at(r, c)))) / 127, 7)
+    for (const r of range(rows))
+      for (const c of range(columns)) {
+        const [there, back] = [asStored.codes[r * columns + c]!, transposed.codes[c * rows + r]!]
+        expect(Math.abs(there * asStored.scales[c]! - at(r, c))).toBeLessThanOrEqual(asStored.scales[c]! * 0.5001)
+        expect(Math.abs(back * transposed.scales[r]! - at(r, c))).toBeLessThanOrEqual(transposed.scales[r]! * 0.5001)
+      }
   })
 
   it('4 bits: both layouts of a weight give the same codes, and what fits the codes is kept exactly', () => {
     const [inFeatures, outFeatures] = [2 * INT4_BLOCK, 3]
+    const packInt4 = (W: Float32Array, outputsFirst: boolean): Int4Packer =>
+      packedWhole(new Int4Packer(inFeatures, outFeatures, outputsFirst), W)
     // Values on the grid of a scale of 0.5, with the largest at −8: nothing is lost.
     const grid = Float32Array.from({ length: inFeatures * outFeatures }, (_, i) =>
       i % INT4_BLOCK === 0 ? -4 : ((i % 15) - 7) / 2,
     )
-    expect(unpackInt4(packInt4(grid, inFeatures, outFeatures, true))).toEqual(grid)
+    expect(unpackInt4(packInt4(grid, true))).toEqual(grid)
     const W = normal(2, inFeatures * outFeatures)
     const turned = Float32Array.from(W, (_, k) => W[(k % outFeatures) * inFeatures + Math.floor(k / outFeatures)]!)
-    expect(packInt4(turned, inFeatures, outFeatures, false)).toEqual(packInt4(W, inFeatures, outFeatures, true))
-    expect(relativeError(unpackInt4(packInt4(W, inFeatures, outFeatures, true)), W)).toBeLessThan(0.12)
+    expect(packInt4(turned, false).contents()).toEqual(packInt4(W, true).contents())
+    expect(relativeError(unpackInt4(packInt4(W, true)), W)).toBeLessThan(0.12)
+  })
+
+  it.each([
+    ['8 bits', () => new Int8Packer(96, 4), 4],
+    ['4 bits, outputs first', () => new Int4Packer(32, 12, true), 32],
+    ['4 bits, inputs first', () => new Int4Packer(96, 4, false), 4],
+  ] as const)('in slices as in one piece: %s', (_, packer, columns) => {
+    const W = normal(3, 384)
+    const sliced = packer()
+    const rows = 384 / columns / 3
+    for (const pass of sliced.passes)
+      for (let firstRow = 0; firstRow < 3 * rows; firstRow += rows)
+        pass({ firstRow, values: W.subarray(firstRow * columns, (firstRow + rows) * columns) })
+    expect(sliced.contents()).toEqual(packedWhole(packer(), W).contents())
   })
 
   it('channels and blocks of zeros stay zero', () => {
     const zeros = new Float32Array(INT4_BLOCK * 2)
-    expect([...unpackInt4(packInt4(zeros, INT4_BLOCK, 2, true))].every((v) => v === 0)).toBe(true)
-    expect([...packInt8(zeros, INT4_BLOCK, 2, true).codes].every((c) => c === 0)).toBe(true)
+    expect([...unpackInt4(packedWhole(new Int4Packer(INT4_BLOCK, 2, true), zeros))].every((v) => v === 0)).toBe(true)
+    expect([...packedWhole(new Int8Packer(2, INT4_BLOCK), zeros).asStored.codes].every((c) => c === 0)).toBe(true)
   })
 })
 
@@ -121,29 +142,22 @@ function quantized(graph: Graph, scheme: Exclude<BaseScheme, 'fp32'>): Graph {
   const plan = planQuantization(graph, scheme, graph.outputs[0]!.name)
   expect(plan.map(({ matrix }) => matrix.name).sort()).toEqual(['W1', 'W2'])
   const stored = new Map<string, Initializer>()
-  for (const { specs, pack, matrix } of plan) {
-    const contents = pack((matrix.tensor as HostTensor).data as Float32Array)
+  for (const { specs, packer, matrix } of plan) {
+    const contents = packedWhole(packer(), (matrix.tensor as HostTensor).data as Float32Array).contents()
     specs.forEach(({ name, dtype, shape }, i) => stored.set(name, { dtype, shape, data: contents[i]! }))
   }
   return quantizeProducts(graph, scheme, plan, (name) => stored.get(name)!)
 }
 
-/** The weight that a scheme's codes stand for. */
-function dequantized(
+/** The weight that a scheme's codes stand for in the forward product, stored as W is. */
+function dequantizedAsStored(
   W: Float32Array,
   inFeatures: number,
   outFeatures: number,
   outputsFirst: boolean,
-  scheme: BaseScheme,
+  scheme: 'int8' | 'int4',
 ): Float32Array {
-  if (scheme === 'int8') {
-    const { codes, scales } = packInt8(W, inFeatures, outFeatures, outputsFirst)
-    return W.map((_, k) => {
-      const [o, i] = outputsFirst ? [Math.floor(k / inFeatures), k % inFeatures] : [k % outFeatures, Math.floor(k / outFeatures)]
-      return codes[i * outFeatures + o]! * scales[o]!
-    })
-  }
-  const plain = unpackInt4(packInt4(W, inFeatures, outFeatures, outputsFirst))
+  const plain = dequantized(W, scheme, inFeatures, outFeatures, outputsFirst)!
   return outputsFirst ? plain : W.map((_, k) => plain[(k % outFeatures) * inFeatures + Math.floor(k / outFeatures)]!)
 }
 
@@ -164,7 +178,7 @@ describe.each(['int8', 'int4'] as const)('%s products', (scheme) => {
       scheme === 'int8' ? 0 : 2,
     )
     const [loss, gradient] = await run(graph, x)
-    const reference = graphOf(spec, dequantized(W1, 64, 48, true, scheme), dequantized(W2, 64, 32, false, scheme))
+    const reference = graphOf(spec, dequantizedAsStored(W1, 64, 48, true, scheme), dequantizedAsStored(W2, 64, 32, false, scheme))
     const [expectedLoss, expectedGradient] = await run(reference, x)
     // Eight bits of an activation leave half a percent of a row.
     expect(Math.abs(loss / expectedLoss - 1)).toBeLessThan(0.01)

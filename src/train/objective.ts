@@ -25,6 +25,8 @@ export interface LossContext {
   /** Most labelled positions of one run, to choose the chunks of a loss over a vocabulary. */
   readonly positions: number
   readonly vocabularySize: number
+  /** Most bytes of an array [rows, vocabulary] in a chunk of such a loss. */
+  readonly chunkBytes: number
   /** The model without what is trained: another graph of the same inputs and weights. */
   reference(): { readonly graph: Graph; readonly hidden: Value }
 }

@@ -8,6 +8,7 @@ import { lowerLogSumExp } from '../lower/log-sum-exp.js'
 import type { Model } from '../core/model.js'
 import type { Parameters } from '../core/parameters.js'
 import { createModelSession, packsWeights } from '../core/quantized-base.js'
+import type { BaseScheme } from '../quantize/index.js'
 import type { Session } from '../runtime/runtime.js'
 import { mix32 } from '../adapters/dropout.js'
 import { gradientGraph, lossGraph } from './gradient-graph.js'
@@ -25,6 +26,12 @@ const USUAL_LENGTH = 1024
  * more than the operators that are added (a quarter of a step at 150 tokens); beyond 8 blocks little is left to spare.
  */
 const queryBlocks = (positions: number): number => Math.min(8, Math.max(1, Math.floor(positions / 64)))
+
+/**
+ * Bytes of the logits of a chunk. A head in float32 arranges its matrix anew for every chunk (`packsWeights`), the quantised
+ * ones have it arranged: they can do with smaller chunks.
+ */
+const lossChunkBytes = (base: BaseScheme = 'fp32'): number => (base === 'fp32' ? 128 : 64) * 2 ** 20
 
 export interface LossSessionOptions {
   readonly packed: boolean
@@ -89,6 +96,7 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
     hidden: prepared.hidden,
     positions: Math.min(options.tokens, Math.max(POSITIONS_PER_PART, options.positions)),
     vocabularySize: model.vocabularySize,
+    chunkBytes: lossChunkBytes(model.environment.base),
     reference: () => model.build({ mode: 'full', packed: options.packed, positions: options.positions, queryBlocks: blocks }),
   })
   let final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count, built.sums) : lossGraph(built)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { readBaseWeights } from '../../src/core/base-weights.js'
 import { addLora, evaluate, loadAdapter, loadModel, type Model } from '../../src/index.js'
-import { packInt4, unpackInt4 } from '../../src/quantize/pack.js'
+import { Int4Packer, packedWhole, unpackInt4 } from '../../src/quantize/pack.js'
 import { goldenRows } from '../cli/golden-rows.js'
 import { golden, temporaryFolder } from '../cli/run-cli.js'
 
@@ -21,7 +21,7 @@ const lossOf = async (subject: Parameters<typeof evaluate>[0]): Promise<number> 
 async function squares(model: Model, r: number): Promise<{ left: number; residual: number; branch: number }> {
   const adapter = await addLora(model, { r, alpha: 3, targetModules: ['q_proj'], initLoraWeights: 'loftq' })
   const W = (await readBaseWeights(model, [`${name}.weight`]))(`${name}.weight`)!
-  const Q = unpackInt4(packInt4(W, 32, 32, true))
+  const Q = unpackInt4(packedWhole(new Int4Packer(32, 32, true), W))
   const tensor = (which: string) => adapter.tensors.get(`base_model.model.${name}.lora_${which}.weight`)!.data as Float32Array
   const [A, B] = [tensor('A'), tensor('B')]
   const result = { left: 0, residual: 0, branch: 0 }

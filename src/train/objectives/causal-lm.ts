@@ -3,12 +3,9 @@ import { causalLmEncoding } from '../../data/encoding.js'
 import { causalLmLoss } from '../../losses/causal-lm.js'
 import type { Objective } from '../objective.js'
 
-/** Bytes of one [rows, vocabulary] array that a chunk of the loss may hold. */
-const LOSS_CHUNK_BYTES = 64 * 2 ** 20
-
 /** In how many chunks the loss is computed for at most `rows` labelled positions. */
-export const lossChunks = (rows: number, vocabulary: number): number =>
-  Math.max(1, Math.ceil((rows * vocabulary * 4) / LOSS_CHUNK_BYTES))
+export const lossChunks = (rows: number, vocabulary: number, chunkBytes: number): number =>
+  Math.max(1, Math.ceil((rows * vocabulary * 4) / chunkBytes))
 
 /** Cross-entropy of the next token over labelled positions. */
 export const causalLmObjective: Objective = {
@@ -16,8 +13,8 @@ export const causalLmObjective: Objective = {
   divisible: true,
   causal: true,
   encoding: causalLmEncoding,
-  attach({ graph, hidden, positions, vocabularySize }) {
-    const chunks = lossChunks(positions, vocabularySize)
+  attach({ graph, hidden, positions, vocabularySize, chunkBytes }) {
+    const chunks = lossChunks(positions, vocabularySize, chunkBytes)
     return { ...causalLmLoss(graph, { hidden, logits: graph.outputs[0]!, chunks }), outputs: [] }
   },
   scores: () => ({ add: () => undefined, result: () => ({}) }),

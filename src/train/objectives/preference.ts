@@ -56,10 +56,10 @@ export function preferenceObjective(options: PreferenceObjectiveOptions): Object
 }
 
 /** What the loss reads of the policy. A pair takes two rows, so a run of one pair may have twice the usual positions. */
-const policy = ({ graph, hidden, positions, vocabularySize }: LossContext) => ({
+const policy = ({ graph, hidden, positions, vocabularySize, chunkBytes }: LossContext) => ({
   hidden,
   logits: graph.outputs[0]!,
-  chunks: lossChunks(2 * positions, vocabularySize),
+  chunks: lossChunks(2 * positions, vocabularySize, chunkBytes),
 })
 
 const sumsOf = ({ accuracy, margin }: PreferenceLoss) => ({ rewardAccuracy: accuracy, rewardMargin: margin })
