@@ -66,6 +66,7 @@ const microsoft = [
   'RotaryEmbedding', // one pass instead of six; its backward is itself with the angle negated
   'FastGelu',
   'MatMulNBits', // products with frozen weights in 4 or 8 bits
+  'GatherBlockQuantized', // rows of such weights
   ...['DynamicQuantizeMatMul', 'MatMulIntegerToFloat'], // int8 products with frozen weights
   'QuickGelu', // x·sigmoid(αx); SiLU for α = 1
 ]

@@ -28,10 +28,10 @@ const USUAL_LENGTH = 1024
 const queryBlocks = (positions: number): number => Math.min(8, Math.max(1, Math.floor(positions / 64)))
 
 /**
- * Bytes of the logits of a chunk. A head in float32 arranges its matrix anew for every chunk (`packsWeights`), the quantised
- * ones have it arranged: they can do with smaller chunks.
+ * Bytes of the logits of a chunk. A head in float32 is arranged anew for every chunk (`packsWeights`), one in 4 bits is
+ * widened for it; only in 8 bits it lies there as it is multiplied, and smaller chunks cost nothing.
  */
-const lossChunkBytes = (base: BaseScheme = 'fp32'): number => (base === 'fp32' ? 128 : 64) * 2 ** 20
+const lossChunkBytes = (base: BaseScheme = 'fp32'): number => (base === 'int8' ? 64 : 128) * 2 ** 20
 
 export interface LossSessionOptions {
   readonly packed: boolean
