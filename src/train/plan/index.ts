@@ -17,7 +17,7 @@ import { adapterTrainee, type Trainee } from '../trainee.js'
 import { measureRates, secondsOf, type MachineRates } from './rates.js'
 import { lengthsOf } from './shapes.js'
 import { weightMemory } from './weights.js'
-import { workOf, type ProductKind, type Work } from './work.js'
+import { noOperations, workOf, type ProductKind, type Work } from './work.js'
 
 /** The prediction, also the JSON that `lowrank train --dry-run --json` prints. Bytes and seconds. */
 export interface TrainingPlan {
@@ -121,15 +121,15 @@ async function firstBatches(dataset: Dataset, options: ResolvedTrainOptions, siz
   return batches
 }
 
-const add = (works: readonly Work[]): Work => ({
-  operations: {
-    fp32: works.reduce((sum, w) => sum + w.operations.fp32, 0),
-    int8: works.reduce((sum, w) => sum + w.operations.int8, 0),
-    int4: works.reduce((sum, w) => sum + w.operations.int4, 0),
-  },
-  movedBytes: works.reduce((sum, w) => sum + w.movedBytes, 0),
-  nodes: works.reduce((sum, w) => sum + w.nodes, 0),
-})
+const add = (works: readonly Work[]): Work => {
+  const operations = { ...noOperations }
+  for (const work of works) for (const kind of kindsOf(work)) operations[kind] += work.operations[kind]
+  return {
+    operations,
+    movedBytes: works.reduce((sum, w) => sum + w.movedBytes, 0),
+    nodes: works.reduce((sum, w) => sum + w.nodes, 0),
+  }
+}
 
 const kindsOf = ({ operations }: Work): ProductKind[] =>
   (Object.keys(operations) as ProductKind[]).filter((kind) => operations[kind] > 0)
@@ -173,7 +173,7 @@ export async function planTraining(
   const work = add(works)
   // Before the calibration, whose sessions are no part of the run.
   const processBytes = model.environment.peakMemoryBytes() || PROCESS_BYTES
-  const speed = rates ?? (await measureRates(model.environment, kindsOf(work)))
+  const speed = rates ?? (await measureRates(model.environment, kindsOf(work), { disablePrepacking: !training.packs }))
   const share = gradAccum / timed.length
   const weightsBytes = sum(memory.map(({ weights }) => weights))
   const activationBytes = sum(memory.map(({ activations }) => activations))
@@ -189,7 +189,7 @@ export async function planTraining(
     activationBytes: Math.round(activationBytes),
     optimizerBytes,
     runtimeBytes: Math.round(runtimeBytes),
-    operationsPerStep: Math.round(sum(Object.values(work.operations)) * share),
+    operationsPerStep: Math.round((sum(Object.values(work.operations)) - work.operations.widening) * share),
     tokensPerStep: Math.round(sum(timed.map(({ positions }) => positions)) * share),
     steps: resolved.steps ?? Math.ceil(Math.max(1, Math.ceil(perEpoch * resolved.epochs - 1e-9)) / gradAccum),
     trainableParameters: parameters.count,

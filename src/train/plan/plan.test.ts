@@ -3,9 +3,10 @@ import { BoundDims } from '../../graph/bind-dims.js'
 import { GraphBuilder } from '../../graph/builder.js'
 import { float32 } from '../../graph/constants.js'
 import { Graph } from '../../graph/graph.js'
+import type { Value } from '../../graph/types.js'
 import { secondsOf } from './rates.js'
 import { weightMemory } from './weights.js'
-import { workOf } from './work.js'
+import { noOperations, workOf } from './work.js'
 
 /** Two products with W [8, 6], one as it is and one transposed, and an addition; x [n, 8]. */
 function twoProducts(lookUp = false): Graph {
@@ -37,16 +38,37 @@ describe('weightMemory', () => {
 
 describe('workOf', () => {
   it('counts operations of products and bytes of the rest, by hand', () => {
-    const graph = twoProducts()
+    const graph = new Graph()
+    const b = new GraphBuilder(graph)
+    const x = graph.addInput('x', 'float32', ['n', 80])
+    const W = b.constant(float32([80, 60], new Float32Array(4800)), 'W')
+    const back = b.gemm(b.gemm(x, W), W, { transB: true })
+    graph.outputs = [b.add(back, x)]
     const work = workOf(graph, new BoundDims(graph, { n: 10 }))
-    // 2·10·8·6 forward and as many backward; the addition reads two [10, 8] arrays and writes one.
-    expect(work.operations).toEqual({ fp32: 2 * 2 * 10 * 8 * 6, int8: 0, int4: 0 })
-    expect(work.movedBytes).toBe(3 * 10 * 8 * 4)
+    // 2·10·80·60 forward and as many backward; the addition reads two [10, 80] arrays and writes one.
+    expect(work.operations).toEqual({ ...noOperations, fp32: 2 * 2 * 10 * 80 * 60 })
+    expect(work.movedBytes).toBe(3 * 10 * 80 * 4)
     expect(work.nodes).toBe(3)
   })
 
+  it('takes a thin product, such as one with A, for the bytes it reads and writes', () => {
+    const graph = twoProducts()
+    const work = workOf(graph, new BoundDims(graph, { n: 10 }))
+    expect(work.operations).toEqual(noOperations)
+    // x [10, 8], W [8, 6] and y [10, 6], twice, and the addition of two [10, 8].
+    expect(work.movedBytes).toBe(4 * (2 * (80 + 48 + 60) + 3 * 80))
+  })
+
+  it('counts products of batches by themselves', () => {
+    const graph = new Graph()
+    const b = new GraphBuilder(graph)
+    const [q, k] = ['q', 'k'].map((name) => graph.addInput(name, 'float32', [3, 'n', 64])) as [Value, Value]
+    graph.outputs = [b.matmul(q, k, { transB: true })]
+    expect(workOf(graph, new BoundDims(graph, { n: 70 })).operations).toEqual({ ...noOperations, batched: 2 * 3 * 70 * 70 * 64 })
+  })
+
   it('adds up to seconds', () => {
-    const work = { operations: { fp32: 2e9, int8: 4e9, int4: 0 }, movedBytes: 1e9, nodes: 0 }
-    expect(secondsOf(work, { products: { fp32: 1e9, int8: 4e9 }, bytesPerSecond: 2e9 })).toBeCloseTo(3.5, 12)
+    const work = { operations: { ...noOperations, fp32: 2e9, int8: 4e9 }, movedBytes: 1e9, nodes: 0 }
+    expect(secondsOf(work, { products: { fp32: 1e9, int8: 4e9 }, bytesPerSecond: 2e9, secondsPerNode: 1 })).toBeCloseTo(3.5, 12)
   })
 })

@@ -3,8 +3,11 @@ import type { BoundDims } from '../../graph/bind-dims.js'
 import type { Graph } from '../../graph/graph.js'
 import type { Node } from '../../graph/types.js'
 
-/** Products run at rates of their own. */
-export type ProductKind = 'fp32' | 'int8' | 'int4'
+/**
+ * Work that runs at a rate of its own: products of a large matrix in float32, 8 and 4 bits; batches of small ones, as in
+ * attention; and the widening of 4-bit codes, an operation each.
+ */
+export type ProductKind = 'fp32' | 'int8' | 'int4' | 'batched' | 'widening'
 
 export interface Work {
   /** Multiplications and additions of products, by kind. */
@@ -14,9 +17,28 @@ export interface Work {
   readonly nodes: number
 }
 
+export const noOperations: Readonly<Record<ProductKind, number>> = { fp32: 0, int8: 0, int4: 0, batched: 0, widening: 0 }
+
+/** A product over fewer inputs, or with fewer outputs, takes the time of its operands, not of its operations. */
+const NARROW = 48
+
+const floatProducts = new Set(['Gemm', 'MatMul', 'FusedMatMul'])
 const kinds: Readonly<Record<string, ProductKind>> = {
-  ...{ Gemm: 'fp32', MatMul: 'fp32', FusedMatMul: 'fp32', Conv: 'fp32', ConvTranspose: 'fp32' },
-  ...{ DynamicQuantizeMatMul: 'int8', MatMulIntegerToFloat: 'int8', MatMulInteger: 'int8', MatMulNBits: 'int4' },
+  ...{ Conv: 'fp32', ConvTranspose: 'fp32', MatMulNBits: 'int4' },
+  ...{ DynamicQuantizeMatMul: 'int8', MatMulIntegerToFloat: 'int8', MatMulInteger: 'int8' },
+}
+
+/** At which rate a node runs; undefined for one that moves memory, as a product with the thin matrices of LoRA does. */
+function kindOf(graph: Graph, node: Node, dims: BoundDims): ProductKind | undefined {
+  if (node.op === 'DequantizeLinear') return node.attributes['block_size'] === undefined ? undefined : 'widening'
+  if (!floatProducts.has(node.op)) return kinds[node.op]
+  const [x, y] = node.inputs.map((name) => graph.values.get(name)?.shape)
+  if (x !== undefined && y !== undefined && x.length > 2 && y.length > 2) return 'batched'
+  const sides = [
+    reduction(graph, node, dims),
+    ...(graph.value(node.outputs[0]!).shape ?? []).slice(-1).map((dim) => dims.of(dim)),
+  ]
+  return Math.min(...sides) < NARROW ? undefined : 'fp32'
 }
 
 /** Nodes that only give a value another shape, or compute on shapes. */
@@ -36,17 +58,18 @@ function reduction(graph: Graph, node: Node, dims: BoundDims): number {
 
 /** @throws ShapeError if a length is not known */
 export function workOf(graph: Graph, dims: BoundDims): Work {
-  const operations: Record<ProductKind, number> = { fp32: 0, int8: 0, int4: 0 }
+  const operations: Record<ProductKind, number> = { ...noOperations }
   let movedBytes = 0
   let nodes = 0
   const bytes = (name: string): number => (name === '' ? 0 : (dims.bytes(graph.value(name)) ?? 0))
   for (const node of graph.nodes) {
-    const kind = kinds[node.op]
-    if (kind !== undefined)
-      operations[kind] += 2 * reduction(graph, node, dims) * (dims.elements(graph.value(node.outputs[0]!)) ?? 0)
     if (free.has(node.op)) continue
     nodes++
-    if (kind === undefined) {
+    const kind = kindOf(graph, node, dims)
+    const elements = dims.elements(graph.value(node.outputs[0]!)) ?? 0
+    if (kind === 'widening') operations.widening += elements
+    else if (kind !== undefined) operations[kind] += 2 * reduction(graph, node, dims) * elements
+    else {
       // A look-up reads the rows it gives, not the whole table.
       const read = node.op.startsWith('Gather') ? node.outputs : node.inputs
       movedBytes += [...read, ...node.outputs].reduce((sum, name) => sum + bytes(name), 0)
