@@ -142,7 +142,7 @@ export async function measureRates(
     const t = trials[kind]()
     products[kind] = t.amount / (await secondsOfRun(environment, t, options))
   }
-  const [short, long] = [chain('nodes', 16, 60), chain('element-wise', INNER, 12)]
+  const [short, long] = [chain('nodes', 128, 60), chain('element-wise', INNER, 12)]
   // Half of the chain's steps are two operators, a third of which reads one array alone.
   const secondsPerNode = (await secondsOfRun(environment, short, options)) / (1.5 * short.amount)
   const seconds = await secondsOfRun(environment, long, options)

@@ -46,8 +46,8 @@ export function weightMemory(graph: Graph, copies = true): WeightMemory {
       if (source === undefined || (node.op === 'Cast' && casts.has(node.outputs[0]!))) return
       const packs = copies && i === 1 && source.tensor.shape.length >= 2 && packing.has(node.op)
       const floating = isFloat(source.dtype)
-      // Of a table only the rows that are looked up are ever mapped; stored codes stay beside their packed copies.
-      if (node.op !== 'Gather' && (!packs || !floating)) plain.add(name)
+      // Of a table only the rows that are looked up are ever mapped, of what was packed nothing stays.
+      if (!node.op.startsWith('Gather') && !packs) plain.add(name)
       if (node.op === 'Gather') looked.add(name)
       if (!packs) return
       const { transB } = node.attributes

@@ -63,8 +63,8 @@ export function workOf(graph: Graph, dims: BoundDims): Work {
   let nodes = 0
   const bytes = (name: string): number => (name === '' ? 0 : (dims.bytes(graph.value(name)) ?? 0))
   for (const node of graph.nodes) {
-    if (free.has(node.op)) continue
     nodes++
+    if (free.has(node.op)) continue
     const kind = kindOf(graph, node, dims)
     const elements = dims.elements(graph.value(node.outputs[0]!)) ?? 0
     if (kind === 'widening') operations.widening += elements
