@@ -253,7 +253,12 @@ describe('train', () => {
   it('fetches a hub id and remembers it as the base model', async () => {
     const hub = await fakeHub(
       'someone/tiny',
-      Object.fromEntries(readdirSync(model).map((name) => [name, readFileSync(join(model, name))])),
+      Object.fromEntries(
+        readdirSync(model, { withFileTypes: true })
+          // What a quantised run keeps beside the weights is no part of the model.
+          .filter((entry) => entry.isFile())
+          .map(({ name }) => [name, readFileSync(join(model, name))]),
+      ),
     )
     try {
       const env = { HF_HUB_OFFLINE: '', HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: join(folder, 'cache') }
