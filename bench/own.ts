@@ -6,6 +6,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { addLora, generate, loadModel, planTraining, train } from '../src/index.js'
+import { measureRates } from '../src/train/plan/rates.js'
 import { Random } from '../src/util/rng.js'
 import { measureMixedBatch } from './mixed-batch.js'
 import { peakBytes } from './peak-memory.js'
@@ -113,6 +114,22 @@ async function run(o: OwnOptions): Promise<unknown> {
   return { seconds, peakBytes: peakBytes() }
 }
 
+/** What a step's products would take alone, at the rate of a chain of products of its size measured before and after. */
+async function products(o: OwnOptions): Promise<unknown> {
+  const adapter = await adapted(o)
+  const { environment, vocabularySize } = adapter.model
+  await writeRows(o, vocabularySize)
+  const rate = async (): Promise<number> =>
+    (await measureRates(environment, ['fp32'], { disablePrepacking: true })).products.fp32!
+  const { batchSize, length: maxLength, data } = o
+  const { operationsPerStep } = await planTraining(adapter, { data, batchSize, maxLength, steps: o.rounds })
+  const before = await rate()
+  const seconds: number[] = []
+  for await (const each of stepSeconds(adapter, o)) seconds.push(each)
+  const operationsPerSecond = (before + (await rate())) / 2
+  return { operationsPerStep, operationsPerSecond, shares: seconds.map((s) => operationsPerStep / operationsPerSecond / s) }
+}
+
 /** Resident memory while batches of all lengths go by. */
 async function soak(o: OwnOptions): Promise<unknown> {
   const adapter = await adapted(o)
@@ -123,7 +140,7 @@ async function soak(o: OwnOptions): Promise<unknown> {
   return { resident }
 }
 
-const measurements = { overhead, generation, build, switch: adapterSwitch, plan, run, soak }
+const measurements = { overhead, products, generation, build, switch: adapterSwitch, plan, run, soak }
 export type OwnMeasurement = keyof typeof measurements
 
 const [what, file] = process.argv.slice(2)

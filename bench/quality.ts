@@ -35,7 +35,7 @@ const { values } = parseArgs({
   },
 })
 const [seeds, steps, pretrainSteps, threads] = [values.seeds, values.steps, values['pretrain-steps'], values.threads].map(Number) as [number, number, number, number] // prettier-ignore
-const bases = (process.env.BASES ?? 'fp32,int8,int4').split(',') as unknown as readonly ['fp32', 'int8', 'int4']
+const bases = ['fp32', 'int8', 'int4'] as const
 type Base = (typeof bases)[number]
 
 interface Experiment {
@@ -137,7 +137,7 @@ const last = (points: Curve): number => points.at(-1)![1]
 const mean = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0) / numbers.length
 
 function table({ experiment, curves }: Outcome): string[] {
-  const reference = mean((curves.fp32.length?curves.fp32:curves.int8).map(last))
+  const reference = mean(curves.fp32.map(last))
   const rows = bases.map((base) => {
     const losses = curves[base].map(last)
     const change = (100 * (mean(losses) / reference - 1)).toFixed(2)

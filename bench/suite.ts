@@ -144,6 +144,23 @@ const overhead: Measure = async ({ threads, rounds }) => {
   return [{ title: 'What LoRA costs over a frozen forward and backward pass', head: ['', 'ratio'], rows: [row], data: shares }]
 }
 
+/** How much of a step its products alone would take. */
+const products: Measure = async ({ threads, rounds }) => {
+  const options = { model: await randomModel('gpt2-small'), targetModules: ['c_attn'], rounds: rounds + 2 }
+  type Shares = { operationsPerStep: number; operationsPerSecond: number; shares: number[] }
+  const m = own<Shares>('products', options, threads)
+  const row = [(m.operationsPerStep / 1e9).toFixed(0), (m.operationsPerSecond / 1e9).toFixed(0), between(spread(m.shares), 3)]
+  return [
+    {
+      title: 'GPT-2 small, 4 x 256 tokens, fp32: operations of a step by what the machine could do in its time',
+      note: 'The rate is that of a chain of products 512 x 768 x 3072 and back, measured before and after.',
+      head: ['10⁹ operations a step', '10⁹ operations a second', 'share'],
+      rows: [row],
+      data: m,
+    },
+  ]
+}
+
 const switching: Measure = async ({ threads, quick }) => {
   const options = { model: demo, length: 64, rounds: quick ? 3 : 7 }
   type Rates = { one: number; mixed: number }
@@ -319,7 +336,7 @@ export const suite: Readonly<Record<string, Measure>> = {
   'qwen2-0.5b': model('qwen2-0.5b', 1, 256),
   'bert-base': model('bert-base', 8, 128),
   e2e,
-  ...{ lengths, ranks, tokens, inference, overhead, switch: switching, generation, build, graph },
+  ...{ lengths, ranks, tokens, inference, overhead, products, switch: switching, generation, build, graph },
   'first-step': firstStep,
   'dry-run': dryRun,
   soak,

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { readBaseWeights } from '../../src/core/base-weights.js'
@@ -7,8 +7,10 @@ import { Int4Packer, packedWhole, unpackInt4 } from '../../src/quantize/pack.js'
 import { goldenRows } from '../cli/golden-rows.js'
 import { golden, temporaryFolder } from '../cli/run-cli.js'
 
-const path = join(golden, 'llama', 'model')
 const folder = temporaryFolder()
+// A copy, for a quantised base is kept beside the model.
+const path = join(folder, 'model')
+cpSync(join(golden, 'llama', 'model'), path, { recursive: true })
 const name = 'model.layers.1.self_attn.q_proj'
 
 const lossOf = async (subject: Parameters<typeof evaluate>[0]): Promise<number> => {
