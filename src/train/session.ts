@@ -22,10 +22,10 @@ import { batchParts, POSITIONS_PER_PART } from './parts.js'
 const USUAL_LENGTH = 1024
 
 /**
- * Blocks of queries for rows of up to `positions` tokens: from 64 queries a block on, the scores that are spared weigh
- * more than the operators that are added (a quarter of a step at 150 tokens); beyond 8 blocks little is left to spare.
+ * Blocks of queries for rows of up to `positions` tokens, of 128 each: smaller ones spare more scores that lie in the future,
+ * and spend it on operators (measured with heads of 8 and of 64, 64 to 256 queries a block); beyond 8 blocks little is left.
  */
-const queryBlocks = (positions: number): number => Math.min(8, Math.max(1, Math.floor(positions / 64)))
+const queryBlocks = (positions: number): number => Math.min(8, Math.ceil(positions / 128))
 
 /**
  * Bytes of the logits of a chunk. A head in float32 is arranged anew for every chunk (`packsWeights`), one in 4 bits is
