@@ -3,9 +3,12 @@ import { existsSync } from 'node:fs'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { encodeSafetensors } from '../src/formats/safetensors-write.js'
+import { encodeSafetensors, safetensorsChunks } from '../src/formats/safetensors-write.js'
+import { nodeFiles } from '../src/io/node-files.js'
 import { ConfigReader, type Json } from '../src/models/config-reader.js'
 import { randomWeights } from '../src/models/random.js'
+import { weightShapes } from '../src/models/registry.js'
+import { Random } from '../src/util/rng.js'
 
 /** Everything that the benchmark writes and may find again. */
 export const folder = join(tmpdir(), 'lowrank-bench')
@@ -24,6 +27,13 @@ export const configs = {
     ...{ num_attention_heads: 14, num_key_value_heads: 2, max_position_embeddings: 32768, rope_theta: 1000000 },
     ...{ tie_word_embeddings: true, use_sliding_window: false, attention_dropout: 0 },
   },
+  /** The sizes of TinyLlama, 1.1 billion parameters. */
+  'llama-1.1b': {
+    ...{ architectures: ['LlamaForCausalLM'], model_type: 'llama', hidden_act: 'silu', rms_norm_eps: 1e-5 },
+    ...{ vocab_size: 32000, hidden_size: 2048, intermediate_size: 5632, num_hidden_layers: 22 },
+    ...{ num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 2048, rope_theta: 10000 },
+    ...{ tie_word_embeddings: false, attention_bias: false, mlp_bias: false },
+  },
   'bert-base': {
     ...{ architectures: ['BertForSequenceClassification'], model_type: 'bert', hidden_act: 'gelu', layer_norm_eps: 1e-12 },
     ...{ vocab_size: 30522, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12 },
@@ -34,14 +44,37 @@ export const configs = {
 
 export type ModelName = keyof typeof configs
 
+/** Numbers of a bfloat16 matrix that repeat: a random one of a billion numbers takes minutes, and no engine sees the difference. */
+const PERIOD = 1 << 20
+
+/** A safetensors file of random weights: float32, but bfloat16 in blocks that repeat where they are gigabytes. */
+function weightsOf(name: ModelName, path: string): AsyncIterable<Uint8Array> | Uint8Array {
+  const config = new ConfigReader(configs[name] as unknown as Record<string, Json>, path)
+  if (name !== 'llama-1.1b') return encodeSafetensors(randomWeights(config, 1))
+  const random = Random.derive(1, name)
+  const one = 0x3f80
+  // The upper half of a float32 is the bfloat16 of the same number, rounded towards zero.
+  const bits = (x: number): number => new Uint32Array(Float32Array.of(x).buffer)[0]! >>> 16
+  const block = Uint16Array.from({ length: PERIOD }, () => bits(random.normal(0, 0.02)))
+  const tensors = [...weightShapes(config)].map(([tensor, shape]) => ({
+    ...{ name: tensor, dtype: 'bfloat16' as const, shape },
+    load: () => {
+      const data = new Uint16Array(shape.reduce((product, dim) => product * dim, 1))
+      if (shape.length === 1) data.fill(one)
+      else for (let at = 0; at < data.length; at += PERIOD) data.set(block.subarray(0, data.length - at), at)
+      return Promise.resolve(new Uint8Array(data.buffer))
+    },
+  }))
+  return safetensorsChunks(tensors)
+}
+
 /** A model with random weights, written once. @returns its folder */
 export async function randomModel(name: ModelName): Promise<string> {
   const config = configs[name]
   const path = join(folder, `${name}-model`)
   if (!existsSync(join(path, 'config.json'))) {
     await mkdir(path, { recursive: true })
-    const weights = randomWeights(new ConfigReader(config as unknown as Record<string, Json>, path), 1)
-    await writeFile(join(path, 'part'), encodeSafetensors(weights))
+    await nodeFiles().write(join(path, 'part'), weightsOf(name, path))
     await rename(join(path, 'part'), join(path, 'model.safetensors'))
     // Last: whoever finds it finds all.
     await writeFile(join(path, 'config.json'), `${JSON.stringify(config)}\n`)

@@ -246,6 +246,26 @@ const firstStep: Measure = async ({ threads, note }) => {
   ]
 }
 
+/** A model of a billion parameters in little memory: how long its session takes to make, and its steps. */
+const large: Measure = async ({ threads, rounds }) => {
+  const model = await randomModel('llama-1.1b')
+  const data = (['int4', 'int8'] as const).map((base) => {
+    const options = { model, base, batchSize: 1, length: 512, recompute: true, rounds: 2 + Math.min(3, rounds) }
+    // The first packs the weights into their cache.
+    own('build', options, threads)
+    const { seconds: build } = own<{ seconds: number }>('build', options, threads)
+    return { base, build, ...own<{ seconds: number[]; peakBytes: number }>('run', options, threads) }
+  })
+  return [
+    {
+      title: 'Llama of 1.1 billion parameters, 1 x 512 tokens, r = 8 on all linear layers, --recompute',
+      head: ['base', 'from folder to compiled step', 'seconds per step', 'peak memory'],
+      rows: data.map((d) => [d.base, `${d.build.toFixed(1)} s`, between(spread(d.seconds), 2), gigabytes(d.peakBytes)]),
+      data,
+    },
+  ]
+}
+
 interface Plan {
   readonly peakMemoryBytes: number
   readonly secondsPerStep: number
@@ -338,6 +358,7 @@ export const suite: Readonly<Record<string, Measure>> = {
   e2e,
   ...{ lengths, ranks, tokens, inference, overhead, products, switch: switching, generation, build, graph },
   'first-step': firstStep,
+  large,
   'dry-run': dryRun,
   soak,
 }
