@@ -56,12 +56,17 @@ function weightsOf(name: ModelName, path: string): AsyncIterable<Uint8Array> | U
   // The upper half of a float32 is the bfloat16 of the same number, rounded towards zero.
   const bits = (x: number): number => new Uint32Array(Float32Array.of(x).buffer)[0]! >>> 16
   const block = Uint16Array.from({ length: PERIOD }, () => bits(random.normal(0, 0.02)))
-  const tensors = [...weightShapes(config)].map(([tensor, shape]) => ({
+  const tensors = [...weightShapes(config)].map(([tensor, shape], i) => ({
     ...{ name: tensor, dtype: 'bfloat16' as const, shape },
     load: () => {
       const data = new Uint16Array(shape.reduce((product, dim) => product * dim, 1))
       if (shape.length === 1) data.fill(one)
-      else for (let at = 0; at < data.length; at += PERIOD) data.set(block.subarray(0, data.length - at), at)
+      else {
+        // Each begins elsewhere: of equal weights the runtime keeps one.
+        const start = (i * 4099) % PERIOD
+        for (let at = -start; at < data.length; at += PERIOD)
+          data.set(block.subarray(Math.max(0, -at), Math.min(PERIOD, data.length - at)), Math.max(0, at))
+      }
       return Promise.resolve(new Uint8Array(data.buffer))
     },
   }))
