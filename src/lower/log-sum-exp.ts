@@ -2,7 +2,7 @@
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { after } from '../graph/sequence.js'
-import type { Node, Value } from '../graph/types.js'
+import { isFloat, type Node, type Value } from '../graph/types.js'
 import { numbersOf } from '../graph/constants.js'
 
 const integer = (node: Node, name: string, fallback: number): number => {
@@ -10,15 +10,16 @@ const integer = (node: Node, name: string, fallback: number): number => {
   return attribute?.type === 'int' ? attribute.value : fallback
 }
 
-/** The last axis, as the only one that a reduction is over and that it keeps with length 1. */
-function overLastAxis(graph: Graph, node: Node): boolean {
-  const rank = graph.value(node.inputs[0]!).shape?.length
+/** Over the last axis alone of a matrix, which stays with length 1. */
+function overRows(graph: Graph, node: Node): boolean {
+  const x = graph.value(node.inputs[0]!)
   const axes = numbersOf(graph.initializers.get(node.inputs[1] ?? ''))
-  return rank !== undefined && axes?.length === 1 && (axes[0]! + rank) % rank === rank - 1 && integer(node, 'keepdims', 1) === 1
+  const lastAxis = axes?.length === 1 && (axes[0] === -1 || axes[0] === 1)
+  return x.shape?.length === 2 && isFloat(x.dtype) && lastAxis && integer(node, 'keepdims', 1) === 1
 }
 
 /**
- * Replaces ln Σ eˣ over the last axis by max x − ln max p with p = softmax x: the largest probability is e^max / Σ eˣ, and at
+ * Replaces ln Σ eˣ over the rows of a matrix by max x − ln max p with p = softmax x: the largest probability is e^max / Σ eˣ, and at
  * least one over the length of the row, so its logarithm loses nothing.
  *
  * The runtime computes `ReduceLogSumExp` number by number; softmax and maximum are vectorised, and the gradient of the
@@ -28,7 +29,7 @@ function overLastAxis(graph: Graph, node: Node): boolean {
  * @returns a changed clone, or the graph itself where there is nothing to replace
  */
 export function lowerLogSumExp(graph: Graph): Graph {
-  const replaced = new Set(graph.nodes.filter((node) => node.op === 'ReduceLogSumExp' && overLastAxis(graph, node)))
+  const replaced = new Set(graph.nodes.filter((node) => node.op === 'ReduceLogSumExp' && overRows(graph, node)))
   if (replaced.size === 0) return graph
   const result = graph.clone()
   const b = new GraphBuilder(result)

@@ -71,7 +71,9 @@ export class Int8Emitter implements Emitter {
     const largest = b.reduceMax(x, [-1])
     const size = positive ? largest : b.max(largest, b.neg(b.emit('ReduceMin', [x, b.int64s([-1])])))
     const [zero, steps] = positive ? [0, 255] : [128, 127]
-    const factor = b.max(b.mul(size, 1 / steps), TINY)
+    // Neither the extremes nor the codes of a row tell that a number in it is none; its sum does.
+    const finite = b.mul(b.reduceSum(x, [-1]), 0)
+    const factor = b.add(b.max(b.mul(size, 1 / steps), TINY), finite)
     const rows = [x.shape![0]!]
     const codes = b.emit(
       'QuantizeLinear',

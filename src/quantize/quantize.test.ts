@@ -210,3 +210,16 @@ it('a row of zeros gives zeros, not NaN', async () => {
     expect(gradient.every((value) => value === 0)).toBe(true)
   }
 })
+
+it('what is not finite stays so', async () => {
+  const graph = quantized(graphOf(cases[1]!, normal(3, 48 * 64), normal(4, 64 * 32)), 'int8')
+  for (const bad of [NaN, Infinity, -Infinity]) {
+    const x = float32([4, 5, 64], normal(5, 20 * 64))
+    ;(x.data as Float32Array)[70] = bad
+    const [loss, gradient] = await run(graph, x)
+    expect(Number.isFinite(loss)).toBe(false)
+    // The row it is in, and no other.
+    expect(gradient.subarray(64, 128).some((value) => !Number.isFinite(value))).toBe(true)
+    expect(gradient.subarray(0, 64).every(Number.isFinite) && gradient.subarray(128).every(Number.isFinite)).toBe(true)
+  }
+})

@@ -1,36 +1,48 @@
 /** @file Products of a gradient that is a factor of each row, or a single number in it, without the array that it stands for. */
 import type { GraphBuilder } from '../../graph/builder.js'
-import { int, type Node, type Value } from '../../graph/types.js'
+import { sameShape } from '../../graph/shapes.js'
+import { int, isFileTensor, type Node, type Value } from '../../graph/types.js'
 
 /** g = factor·x with factor [rows, 1], or a matrix of zeros with `values` [rows, 1] at the columns `at` [rows, 1]. */
 type Term =
   | { readonly kind: 'rows'; readonly x: Value; readonly factor: Value | undefined }
   | { readonly kind: 'picks'; readonly at: Value; readonly values: Value }
 
-/** A matrix with one column, whatever its rows. */
-const isColumn = ({ shape }: Value): boolean => shape?.length === 2 && shape[1] === 1
-
 /** The node that made a value; a gradient was emitted just now, so it is near the end. */
 const producer = ({ graph }: GraphBuilder, { name }: Value): Node | undefined =>
   graph.nodes.findLast((node) => node.outputs.includes(name))
 
-/** What a matrix is the sum of. */
+const integer = ({ attributes }: Node, name: string, fallback: number): number => {
+  const attribute = attributes[name]
+  return attribute?.type === 'int' ? attribute.value : fallback
+}
+
+/** A tensor of zeros, made for others to be added to it. */
+function isZeros(b: GraphBuilder, value: Value): boolean {
+  const node = producer(b, value)
+  const fill = node?.attributes['value']
+  if (node?.op !== 'ConstantOfShape') return false
+  return fill?.type !== 'tensor' || (!isFileTensor(fill.value) && fill.value.data.every((x) => Number(x) === 0))
+}
+
+/** What a matrix is the sum of; all of its own shape, for what is broadcast is no row. */
 function termsOf(b: GraphBuilder, g: Value): Term[] {
+  const whole: Term[] = [{ kind: 'rows', x: g, factor: undefined }]
   const node = producer(b, g)
-  const input = (index: number): Value => b.graph.value(node!.inputs[index]!)
-  if (node?.op === 'Add') return [...termsOf(b, input(0)), ...termsOf(b, input(1))]
-  if (node?.op === 'Mul') {
-    const [x, y] = [input(0), input(1)]
-    if (isColumn(y) && !isColumn(x)) return [{ kind: 'rows', x, factor: y }]
-    if (isColumn(x) && !isColumn(y)) return [{ kind: 'rows', x: y, factor: x }]
-  }
-  if (node?.op === 'ScatterElements' && isColumn(input(1)) && isColumn(input(2))) {
-    const { axis } = node.attributes
-    const zeros = producer(b, input(0))?.op === 'ConstantOfShape'
-    if (zeros && axis?.type === 'int' && (axis.value === 1 || axis.value === -1))
-      return [{ kind: 'picks', at: input(1), values: input(2) }]
-  }
-  return [{ kind: 'rows', x: g, factor: undefined }]
+  if (node === undefined) return whole
+  const inputs = node.inputs.map((name) => b.graph.value(name))
+  const [x, y] = inputs as [Value, Value]
+  const isWhole = ({ shape }: Value): boolean => shape !== undefined && sameShape(shape, g.shape!)
+  const isColumn = ({ shape }: Value): boolean => shape?.length === 2 && shape[1] === 1 && shape[0] === g.shape![0]
+  if (node.op === 'Add' && isWhole(x) && isWhole(y)) return [...termsOf(b, x), ...termsOf(b, y)]
+  if (node.op === 'Mul' && isWhole(x) && isColumn(y)) return [{ kind: 'rows', x, factor: y }]
+  if (node.op === 'Mul' && isWhole(y) && isColumn(x)) return [{ kind: 'rows', x: y, factor: x }]
+  if (node.op !== 'ScatterElements' || !isZeros(b, x) || !inputs.slice(1).every(isColumn)) return whole
+  const { reduction } = node.attributes
+  const adds =
+    reduction === undefined || (reduction.type === 'string' && (reduction.value === 'none' || reduction.value === 'add'))
+  const along = integer(node, 'axis', 0)
+  return adds && (along === 1 || along === -1) ? [{ kind: 'picks', at: y, values: inputs[2]! }] : whole
 }
 
 /**
