@@ -86,7 +86,8 @@ async function build(o: OwnOptions): Promise<unknown> {
   const started = now()
   const adapter = await adapted(o)
   const graph = now()
-  const session = await GradientSession.create(adapterTrainee(adapter), lossOptions(adapter.model, o.batchSize, o.length))
+  const step = { ...lossOptions(adapter.model, o.batchSize, o.length), recompute: o.recompute }
+  const session = await GradientSession.create(adapterTrainee(adapter), step)
   const seconds = now() - started
   await session.release()
   return { seconds, openSeconds: graph - started, peakBytes: peakBytes() }

@@ -67,7 +67,7 @@ const microsoft = [
   'FastGelu',
   'MatMulNBits', // products with frozen weights in 4 or 8 bits
   'GatherBlockQuantized', // rows of such weights
-  ...['DynamicQuantizeMatMul', 'MatMulIntegerToFloat'], // int8 products with frozen weights
+  'MatMulIntegerToFloat', // int8 products with frozen weights
   'QuickGelu', // x·sigmoid(αx); SiLU for α = 1
 ]
 

@@ -28,6 +28,8 @@ export class Graph {
   ])
   /** What the file that the graph was read from holds beside it (functions, doc strings); the file format's own. */
   origin: unknown
+  /** Shapes were inferred from a file, not built: a name may stand for lengths that differ, where the file's author was careless. */
+  inferred = false
   /** Names that nothing new may take: those of values that a pass has yet to declare. */
   readonly reserved = new Set<string>()
   /** Values that a gradient takes for constants, though they are computed. */
@@ -49,6 +51,7 @@ export class Graph {
     for (const name of this.detached) copy.detached.add(name)
     copy.counter = this.counter
     copy.origin = this.origin
+    copy.inferred = this.inferred
     return copy
   }
 

@@ -47,7 +47,7 @@ export function labelledPositions(b: GraphBuilder, labels: Value): LabelledPosit
  * log softmax(logits)[next label] of every labelled position, one value [labelled of the chunk, 1] for each chunk.
  *
  * Only rows that have a label reach the head at all, which for completion-only training saves most of the largest product
- * of a small model; and they reach it in chunks, so that no [tokens, vocabulary] array is ever whole.
+ * of a small model; and they reach it in chunks, so that no [tokens, vocabulary] array is larger than a chunk.
  * @throws InvalidModelError if the logits are not computed from the hidden states, row by row
  */
 export function labelLogProbabilities(

@@ -38,16 +38,16 @@ export function lowerLogSumExp(graph: Graph): Graph {
   const nodes = result.nodes
   result.nodes = []
   for (const node of nodes) {
-    const x = result.value(node.inputs[0] ?? node.outputs[0]!)
-    const known = softmaxes.get(x.name)
-    if (node.op === 'Softmax' && known !== undefined && isLastAxis(node, x))
+    const source = node.inputs[0] ?? ''
+    const known = softmaxes.get(source)
+    if (node.op === 'Softmax' && known !== undefined && isLastAxis(node, known))
       result.nodes.push({ ...node, op: 'Identity', inputs: [known.name], attributes: {} })
     else if (replaced.has(node)) {
       const name = node.outputs[0]!
       result.values.delete(name)
       softmaxes.set(
-        x.name,
-        b.scope(node.name, () => normalizer(b, x, name)),
+        source,
+        b.scope(node.name, () => normalizer(b, result.value(source), name)),
       )
     } else result.nodes.push(node)
   }

@@ -97,6 +97,7 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   const { graph: result, assumptions, uninferred } = inferGraph(source, rewrite)
   const problems = uninferred.map(({ node, reason }) => ({ node, reason: adviceFor(node) ?? reason }))
   if (problems.length > 0) throw refuse(problems, graph.opsets)
+  result.inferred = true
   return { graph: result, report: { lowered, assumptions } }
 }
 

@@ -138,7 +138,7 @@ export interface EncodeOptions {
   /** Results of graphs that lowrank built are declared with their shapes, as others may want to know them. */
   readonly outputShapes?: boolean
   /**
-   * So are values inside of such graphs. The names of their lengths tell the runtime which have the same size, so that one may
+   * So are values inside of such graphs, unless their shapes were inferred from a file. The names of their lengths tell the runtime which have the same size, so that one may
    * be written over the other; of itself it loses them at the first reshape.
    */
   readonly innerShapes?: boolean
@@ -165,7 +165,7 @@ export function encodeModel(
   if (origin !== undefined) return toBinary(ModelProtoSchema, withOrigin(graph, origin.model, fields, opsetImport))
   // The run decides the lengths of results: a symbolic sum such as "1+cache" means nothing to the runtime.
   const output = graph.outputs.map((o) => encodeValue(outputShapes ? o : { ...o, shape: undefined }))
-  const valueInfo = innerShapes ? innerValues(graph).map(encodeValue) : []
+  const valueInfo = innerShapes && !graph.inferred ? innerValues(graph).map(encodeValue) : []
   const model = {
     irVersion: IR_VERSION,
     producerName: 'lowrank',

@@ -2,7 +2,7 @@
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { productOfDims } from '../graph/shapes.js'
-import { int, type Initializer, type Value } from '../graph/types.js'
+import { int, isFileTensor, type Initializer, type Node, type Value } from '../graph/types.js'
 import type { FrozenMatrix, FrozenProduct } from './products.js'
 import type { Emitter, EmitterTools } from './rewrite.js'
 
@@ -25,11 +25,11 @@ interface RowCodes {
  * other way round has codes of its own, with a scale for each of *its* columns: then no operand has to be scaled before.
  *
  * The runtime's operators know one scale for the whole left operand; `QuantizeLinear` along the rows, and a factor behind
- * the product, give each row its own for two short passes.
+ * the product, give each row its own.
  *
  * Gradients are multiplied like activations. What 8 bits cannot hold is a label's −1 beside thousands of small probabilities
- * in the gradient of the logits, and that never reaches a product (`autodiff/rules/row-terms.ts`): the label's row is
- * picked in float32, and the other probabilities have the 256 codes from 0 to the largest of them for themselves.
+ * in the gradient of the logits; the rule of the product takes it out (`autodiff/rules/row-terms.ts`): the label's row is
+ * picked in float32, and the other probabilities have the codes to the largest of them for themselves.
  */
 export class Int8Emitter implements Emitter {
   /** Codes by value: queries, keys and values read the same. */
@@ -47,7 +47,7 @@ export class Int8Emitter implements Emitter {
     const { b } = this
     const [codes, scales] = this.weight(name, forward)
     const [lead, columns] = [x.shape!.slice(0, -1), codes.shape![1]!]
-    const rows = this.codesOf(b.reshape(x, [productOfDims(lead), x.shape!.at(-1)!]))
+    const rows = this.codesOf(x)
     const integers = b.emit(
       'MatMulIntegerToFloat',
       [rows.codes, codes, b.scalar(1), scales, rows.zero],
@@ -63,10 +63,11 @@ export class Int8Emitter implements Emitter {
     return [codes, scales].map((tensor) => this.tools.initializer(tensor, () => this.stored(tensor))) as [Value, Value]
   }
 
-  private codesOf(x: Value): RowCodes {
-    const known = this.known.get(x.name)
+  private codesOf(value: Value): RowCodes {
+    const known = this.known.get(value.name)
     if (known !== undefined) return known
     const { b } = this
+    const x = b.reshape(value, [productOfDims(value.shape!.slice(0, -1)), value.shape!.at(-1)!])
     const positive = neverNegative(b.graph, x.name)
     const largest = b.reduceMax(x, [-1])
     const size = positive ? largest : b.max(largest, b.neg(b.emit('ReduceMin', [x, b.int64s([-1])])))
@@ -82,20 +83,24 @@ export class Int8Emitter implements Emitter {
       { shapes: [x.shape!] },
     )
     const result = { codes, zero: b.scalar(zero, 'uint8'), factor }
-    this.known.set(x.name, result)
+    this.known.set(value.name, result)
     return result
   }
 }
 
 /** Probabilities, some of them taken out: all 256 codes serve what has no sign. */
 function neverNegative(graph: Graph, name: string): boolean {
-  const node = graph.nodes.findLast(({ outputs }) => outputs[0] === name)
-  if (node?.op === 'Identity' || node?.op === 'Reshape') return neverNegative(graph, node.inputs[0]!)
-  if (node?.op === 'ScatterElements') {
-    const updates = graph.nodes.findLast(({ outputs }) => outputs[0] === node.inputs[2])
-    return updates?.op === 'ConstantOfShape' && neverNegative(graph, node.inputs[0]!)
+  const producer = (value: string | undefined): Node | undefined => graph.nodes.findLast(({ outputs }) => outputs[0] === value)
+  const node = producer(name)
+  if (node?.domain !== '') return false
+  if (node.op === 'Identity' || node.op === 'Reshape') return neverNegative(graph, node.inputs[0]!)
+  if (node.op === 'ScatterElements') {
+    const updates = producer(node.inputs[2])
+    const fill = updates?.attributes['value']
+    const positive = fill?.type !== 'tensor' || (!isFileTensor(fill.value) && fill.value.data.every((x) => Number(x) >= 0))
+    return updates?.op === 'ConstantOfShape' && positive && neverNegative(graph, node.inputs[0]!)
   }
-  return node?.op === 'Softmax'
+  return node.op === 'Softmax' || node.op === 'Exp'
 }
 
 /** Names of the tensors that a matrix is stored as, for the product over its inputs and for that over its outputs. */

@@ -78,6 +78,12 @@ export const matmulCases: readonly GradientCase[] = [
   crossEntropy('MatMul', (b, u, v) => b.matmul(u, v), [4, 5]),
   crossEntropy('Gemm Bᵀ', (b, u, v) => b.gemm(u, v, { transB: true, alpha: 0.5 }), [5, 4]),
   crossEntropy('Gemm behind another product', (b, u, v) => b.gemm(b.tanh(b.gemm(u, v)), v, { transB: true, alpha: -2 }), [4, 5]),
+  {
+    name: 'Gemm before a Pad with axes, whose gradient has an input that is left out',
+    dims,
+    inputs: { u: ['rows', 4], v: [4, 2] },
+    build: (b, { u, v }) => b.emit('Pad', [b.gemm(u!, v!), b.int64s([1, 2]), undefined, b.int64s([1])]),
+  },
   gemm('plain', undefined, {}),
   gemm('with a bias row', [2], {}),
   gemm('broadcasts a bias column', ['rows', 1], { beta: 0.5 }),

@@ -53,9 +53,13 @@ function productGradients(c: RuleContext, { transA, transB, alpha }: Product): I
 
   const gradientA = (): Value => {
     const product = (x: Value): Value => b.matmul(x, w, { transB: !tB, alpha })
+    // Whoever trains the matrix needs the gradient whole.
+    const whole = c.needs(1)
     const d = tA
       ? b.matmul(w, g, { transA: tB, transB: true, alpha })
-      : productOfGradient(b, g, w, { transposed: !tB, alpha, product })
+      : whole
+        ? product(g)
+        : productOfGradient(b, g, w, { transposed: !tB, alpha, product })
     return vectorA ? b.squeeze(d, [-2]) : d
   }
   const gradientB = (): Value => {
@@ -95,7 +99,9 @@ export const gemm = rule('Gemm', ({ b, x: [u, v], dy: [g], needs, int, float }) 
     needs(0) &&
       (transA
         ? b.gemm(v!, g!, { transA: transB, transB: true, alpha })
-        : productOfGradient(b, g!, v!, { transposed: !transB, alpha, product })),
+        : needs(1)
+          ? product(g!)
+          : productOfGradient(b, g!, v!, { transposed: !transB, alpha, product })),
     needs(1) && (transB ? b.gemm(g!, u!, { transA: true, transB: transA, alpha }) : b.gemm(u!, g!, { transA: !transA, alpha })),
     needs(2) && (beta === 1 ? g : b.mul(g!, beta)),
   ]

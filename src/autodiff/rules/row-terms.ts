@@ -1,21 +1,32 @@
-/** @file Products of a gradient that is a factor of each row, or a single number in it, without the array that it stands for. */
+/** @file Products of the gradient of a cross-entropy, without the array that it stands for. */
 import type { GraphBuilder } from '../../graph/builder.js'
 import { sameShape } from '../../graph/shapes.js'
 import { int, isFileTensor, type Node, type Value } from '../../graph/types.js'
 
-/** g = factor·x with factor [rows, 1], or a matrix of zeros with `values` [rows, 1] at the columns `at` [rows, 1]. */
-type Term =
-  | { readonly kind: 'rows'; readonly x: Value; readonly factor: Value | undefined }
-  | { readonly kind: 'picks'; readonly at: Value; readonly values: Value }
+/** factor·x, the factor [rows, 1] or 1. */
+interface Term {
+  readonly x: Value
+  readonly factor: Value | undefined
+}
 
-/** The node that made a value; a gradient was emitted just now, so it is near the end. */
+/** Numbers [rows, 1] at the columns `at` [rows, 1] of a matrix of zeros. */
+interface Pick {
+  readonly at: Value
+  readonly values: Value
+}
+
+/** What a gradient is the sum of. */
+interface Terms {
+  readonly products: readonly Term[]
+  readonly picks: readonly Pick[]
+}
+
+/** How far a gradient is looked into: a pick is at most a few operators behind it. */
+const FAR = 12
+
+/** A gradient was emitted just now, so the node that made it is near the end. */
 const producer = ({ graph }: GraphBuilder, { name }: Value): Node | undefined =>
   graph.nodes.findLast((node) => node.outputs.includes(name))
-
-const integer = ({ attributes }: Node, name: string, fallback: number): number => {
-  const attribute = attributes[name]
-  return attribute?.type === 'int' ? attribute.value : fallback
-}
 
 /** A tensor of zeros, made for others to be added to it. */
 function isZeros(b: GraphBuilder, value: Value): boolean {
@@ -25,35 +36,91 @@ function isZeros(b: GraphBuilder, value: Value): boolean {
   return fill?.type !== 'tensor' || (!isFileTensor(fill.value) && fill.value.data.every((x) => Number(x) === 0))
 }
 
-/** What a matrix is the sum of; all of its own shape, for what is broadcast is no row. */
-function termsOf(b: GraphBuilder, g: Value): Term[] {
-  const whole: Term[] = [{ kind: 'rows', x: g, factor: undefined }]
-  const node = producer(b, g)
-  if (node === undefined) return whole
-  const inputs = node.inputs.map((name) => b.graph.value(name))
-  const [x, y] = inputs as [Value, Value]
-  const isWhole = ({ shape }: Value): boolean => shape !== undefined && sameShape(shape, g.shape!)
-  const isColumn = ({ shape }: Value): boolean => shape?.length === 2 && shape[1] === 1 && shape[0] === g.shape![0]
-  if (node.op === 'Add' && isWhole(x) && isWhole(y)) return [...termsOf(b, x), ...termsOf(b, y)]
-  if (node.op === 'Mul' && isWhole(x) && isColumn(y)) return [{ kind: 'rows', x, factor: y }]
-  if (node.op === 'Mul' && isWhole(y) && isColumn(x)) return [{ kind: 'rows', x: y, factor: x }]
-  if (node.op !== 'ScatterElements' || !isZeros(b, x) || !inputs.slice(1).every(isColumn)) return whole
-  const { reduction } = node.attributes
+/** One number in each row of zeros [rows, columns], as the gradient of picking it. */
+function pickOf(b: GraphBuilder, node: Node, [rows]: readonly unknown[]): Pick | undefined {
+  if (node.op !== 'ScatterElements') return undefined
+  const [data, at, values] = node.inputs.map((name) => b.graph.value(name)) as [Value, Value, Value]
+  const { axis, reduction } = node.attributes
+  const along = axis?.type === 'int' && (axis.value === 1 || axis.value === -1)
   const adds =
     reduction === undefined || (reduction.type === 'string' && (reduction.value === 'none' || reduction.value === 'add'))
-  const along = integer(node, 'axis', 0)
-  return adds && (along === 1 || along === -1) ? [{ kind: 'picks', at: y, values: inputs[2]! }] : whole
+  const columns = [at, values].every(({ shape }) => shape?.length === 2 && shape[0] === rows && shape[1] === 1)
+  return along && adds && columns && isZeros(b, data) ? { at, values } : undefined
+}
+
+/** Searches a gradient for picks, a limited number of operators far. */
+class Search {
+  private left = FAR
+
+  constructor(
+    private readonly b: GraphBuilder,
+    private readonly shape: NonNullable<Value['shape']>,
+  ) {}
+
+  private isWhole = ({ shape }: Value): boolean => shape !== undefined && sameShape(shape, this.shape)
+
+  private isColumn = ({ shape }: Value): boolean => shape?.length === 2 && shape[1] === 1 && shape[0] === this.shape[0]
+
+  /** The node behind a value and its inputs, if all of those are there. */
+  private behind(value: Value): { node: Node; inputs: Value[] } | undefined {
+    const node = this.left-- > 0 ? producer(this.b, value) : undefined
+    const inputs = node?.inputs.flatMap((name) => this.b.graph.values.get(name) ?? []) ?? []
+    return node === undefined || inputs.length !== node.inputs.length ? undefined : { node, inputs }
+  }
+
+  /** The sum that a gradient is written as. */
+  terms(g: Value, sign = 1): Terms {
+    const { b } = this
+    const found = this.behind(g)
+    const [x, y] = found?.inputs ?? []
+    const negated = (value: Value): Value => (sign === 1 ? value : b.neg(value))
+    const { op } = found?.node ?? {}
+    if (op === 'Neg') return this.terms(x!, -sign)
+    if ((op === 'Add' || op === 'Sub') && this.isWhole(x!) && this.isWhole(y!)) {
+      const [left, right] = [this.terms(x!, sign), this.terms(y!, op === 'Add' ? sign : -sign)]
+      return { products: [...left.products, ...right.products], picks: [...left.picks, ...right.picks] }
+    }
+    if (op === 'Mul' && this.isWhole(x!) && this.isColumn(y!)) return { products: [{ x: x!, factor: negated(y!) }], picks: [] }
+    if (op === 'Mul' && this.isWhole(y!) && this.isColumn(x!)) return { products: [{ x: y!, factor: negated(x!) }], picks: [] }
+    const pick = found && pickOf(b, found.node, this.shape)
+    if (pick !== undefined) return { products: [], picks: [{ ...pick, values: negated(pick.values) }] }
+    return { products: [{ x: negated(g), factor: undefined }], picks: [] }
+  }
+
+  /** Where a gradient has a pick inside, behind operators that work on each number by itself. */
+  hidden(g: Value): Value | undefined {
+    const found = this.behind(g)
+    if (found === undefined) return undefined
+    const pick = pickOf(this.b, found.node, this.shape)
+    if (pick !== undefined) return pick.at
+    if (!['Add', 'Sub', 'Mul', 'Div', 'Neg'].includes(found.node.op)) return undefined
+    for (const input of found.inputs) {
+      const at = this.isWhole(input) ? this.hidden(input) : undefined
+      if (at !== undefined) return at
+    }
+    return undefined
+  }
+}
+
+/** A sum with one pick: as it is written, or of a gradient that hides one, the whole of it. */
+function withPick(b: GraphBuilder, g: Value): { products: readonly Term[]; at: Value; values: Value | undefined } | undefined {
+  const { products, picks } = new Search(b, g.shape!).terms(g)
+  if (picks.length === 1 && products.length <= 1) return { products, ...picks[0]! }
+  const at = new Search(b, g.shape!).hidden(g)
+  return at && { products: [{ x: g, factor: undefined }], at, values: undefined }
 }
 
 /**
- * g·op(W) for matrices. The gradient of a cross-entropy is r·(softmax − 1 at the label) in each row. Instead of an array
+ * g·op(W). The gradient of a cross-entropy is r·(softmax − 1 at the label) in each row. Instead of an array
  * [rows, vocabulary] of it, softmax without the label is multiplied, r afterwards, and the label's part is a row of op(W):
  *
  *     (diag(r)·P + values at t)·op(W) = diag(r)·(P₀·op(W)) + (values + r·P[t])·op(W)[t],   P₀ = P with 0 at t
  *
  * It also is what makes an 8-bit product with P₀ sound. Beside the label's −1 all other probabilities would round to nothing;
- * and beside the probability of a label that is nearly certain so would the rest, which then *is* the gradient.
+ * and beside the probability of a label that is nearly certain so would the rest, which then *is* the gradient. So where the
+ * −1 hides in something else, as behind a soft cap, g itself is taken for P, with r = 1 and no values.
  *
+ * @param g [rows, columns]; others are multiplied as they are
  * @param product x·op(W)
  * @param transposed whether op(W) is Wᵀ
  * @param alpha what the product is multiplied by
@@ -64,23 +131,25 @@ export function productOfGradient(
   W: Value,
   { transposed, alpha, product }: { transposed: boolean; alpha: number; product: (x: Value) => Value },
 ): Value {
-  if (g.shape?.length !== 2 || W.shape?.length !== 2) return product(g)
-  const terms = termsOf(b, g)
-  const picks = terms.filter((term) => term.kind === 'picks')
-  const [pick] = picks
-  if (pick === undefined || picks.length > 1) return product(g)
-  const { at } = pick
-  let { values } = pick
-  const products = terms.flatMap((term) => {
-    if (term.kind === 'picks') return []
-    const { x, factor } = term
+  const found = g.shape?.length === 2 && W.shape?.length === 2 ? withPick(b, g) : undefined
+  if (found === undefined) return product(g)
+  const { products, at } = found
+  let { values } = found
+  const parts = products.map(({ x, factor }) => {
     const times = (y: Value): Value => (factor === undefined ? y : b.mul(y, factor))
-    values = b.add(values, times(b.emit('GatherElements', [x, at], { axis: int(1) })))
+    const picked = times(b.emit('GatherElements', [x, at], { axis: int(1) }))
+    values = values === undefined ? picked : b.add(values, picked)
     const others = b.emit('ScatterElements', [x, at, b.zeros(at.shape!, x.dtype)], { axis: int(1) }, { shapes: [x.shape!] })
-    return [times(product(others))]
+    return times(product(others))
   })
-  const outputs = b.squeeze(at, [1])
-  const rows = transposed ? b.transpose(b.gather(W, outputs, 1), [1, 0]) : b.gather(W, outputs, 0)
-  const picked = b.mul(rows, alpha === 1 ? values : b.mul(values, alpha))
-  return products.reduce((sum, y) => b.add(sum, y), picked)
+  const rows = rowsOf(b, W, b.squeeze(at, [1]), transposed)
+  return parts.reduce((sum, y) => b.add(sum, y), b.mul(rows, alpha === 1 ? values! : b.mul(values!, alpha)))
+}
+
+/** Rows of op(W); of a weight in 16 bits they are looked up before they are widened, so that the whole need not be. */
+function rowsOf(b: GraphBuilder, W: Value, at: Value, transposed: boolean): Value {
+  const cast = b.graph.nodes.find(({ op, outputs }) => op === 'Cast' && outputs[0] === W.name)
+  const stored = cast === undefined ? W : b.graph.value(cast.inputs[0]!)
+  const rows = transposed ? b.transpose(b.gather(stored, at, 1), [1, 0]) : b.gather(stored, at, 0)
+  return b.cast(rows, W.dtype)
 }

@@ -34,7 +34,7 @@ export interface TrainingPlan {
   readonly optimizerBytes: number
   /** Process, libraries and the compiled graph. */
   readonly runtimeBytes: number
-  /** Operations of the products of one update. */
+  /** Operations of the products of one update, but for those with the thin matrices of LoRA. */
   readonly operationsPerStep: number
   /** Tokens of one update that are no padding, on average. */
   readonly tokensPerStep: number
@@ -136,7 +136,7 @@ const kindsOf = ({ operations }: Work): ProductKind[] =>
 
 /**
  * Predicts peak memory and time per step of `train(subject, options)`: from the graph of a step, the lengths of the run's
- * first batches, and the speed of this machine, which is measured for a third of a second. No weight is read, no session
+ * first batches, and the speed of this machine, which is measured for about a second. No weight is read, no session
  * of the model is created, nothing is written.
  *
  * @param rates of the machine, where they are known

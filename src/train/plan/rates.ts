@@ -1,5 +1,6 @@
 /** @file How fast this machine is, measured in about a second: what predictions of time rest on. */
 import type { Environment } from '../../core/environment.js'
+import { InvalidOptionError } from '../../errors.js'
 import { float32 } from '../../graph/constants.js'
 import { GraphBuilder } from '../../graph/builder.js'
 import { Graph } from '../../graph/graph.js'
@@ -12,7 +13,7 @@ export interface MachineRates {
   readonly products: Readonly<Partial<Record<ProductKind, number>>>
   /** Bytes a second that an element-wise operator reads and writes. */
   readonly bytesPerSecond: number
-  /** What the runtime takes for a node beside its work. */
+  /** What the runtime takes for a node however small, and to share it out among threads. */
   readonly secondsPerNode: number
 }
 
@@ -129,7 +130,7 @@ async function secondsOfRun({ runtime, now }: Environment, { graph, feeds }: Tri
 }
 
 /**
- * Measures the rates of this machine and runtime, about 0.15 s for each kind of work.
+ * Measures the rates of this machine and runtime, a few tenths of a second for each kind of work.
  * @param options of the session that is to be predicted: whether it keeps weights arranged for products
  */
 export async function measureRates(
@@ -150,11 +151,19 @@ export async function measureRates(
   return { products, bytesPerSecond: bytes / seconds, secondsPerNode }
 }
 
-/** Seconds of one run. */
+/**
+ * Seconds of one run.
+ * @throws InvalidOptionError if the rates lack a kind of work that it has
+ */
 export function secondsOf({ operations, movedBytes, nodes }: Work, rates: MachineRates): number {
   const { products, bytesPerSecond, secondsPerNode } = rates
   let seconds = movedBytes / bytesPerSecond + nodes * secondsPerNode
   for (const [kind, count] of Object.entries(operations) as [ProductKind, number][])
-    if (count > 0) seconds += count / products[kind]!
+    if (count > 0) {
+      const rate = products[kind]
+      if (rate === undefined)
+        throw new InvalidOptionError(`the rates of the machine have none for "${kind}", which the run needs: measure them again`)
+      seconds += count / rate
+    }
   return seconds
 }

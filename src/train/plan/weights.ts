@@ -47,7 +47,8 @@ export function weightMemory(graph: Graph, copies = true): WeightMemory {
       const packs = copies && i === 1 && source.tensor.shape.length >= 2 && packing.has(node.op)
       const floating = isFloat(source.dtype)
       // Of a table only the rows that are looked up are ever mapped, of what was packed nothing stays.
-      if (!node.op.startsWith('Gather') && !packs) plain.add(name)
+      // The cast of a 16-bit table is no table in a file: it is there as a whole.
+      if ((!node.op.startsWith('Gather') || casts.has(name)) && !packs) plain.add(name)
       if (node.op === 'Gather') looked.add(name)
       if (!packs) return
       const { transB } = node.attributes

@@ -10,7 +10,7 @@ import type { Node } from '../../graph/types.js'
 export type ProductKind = 'fp32' | 'int8' | 'int4' | 'batched' | 'widening'
 
 export interface Work {
-  /** Multiplications and additions of products, by kind. */
+  /** Multiplications and additions of products that are not thin, by kind. */
   readonly operations: Readonly<Record<ProductKind, number>>
   /** Bytes that nodes other than products read and write. */
   readonly movedBytes: number
