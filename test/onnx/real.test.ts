@@ -108,9 +108,11 @@ describe.skipIf(folder === undefined)('PP-OCR', () => {
     expect(model.task.numLabels).toBe(2)
     const targetModules = [...model.modules.values()].flatMap(({ name, convolution }) => ((convolution?.groups ?? 1) === 1 ? [name] : [])) // prettier-ignore
     const adapter = await addLora(model, { r: 2, alpha: 4, targetModules })
-    const losses = await trained(adapter, data, 24, 5e-3)
-    expect(losses.at(-1)!).toBeLessThan(losses[0]! / 2)
+    // While there is a slope to measure: in the end the loss is 6e-6, of which float32 sees steps of 1e-7.
+    await trained(adapter, data, 2, 5e-3)
     expect(await slopeError(adapter, data)).toBeLessThan(0.01)
+    const losses = await trained(adapter, data, 22, 5e-3)
+    expect(losses.at(-1)!).toBeLessThan(losses[0]! / 2)
 
     await adapter.save(join(temporary, 'cls-adapter'))
     const again = await loadAdapter(model, join(temporary, 'cls-adapter'))
