@@ -74,14 +74,12 @@ export class Int8Emitter implements Emitter {
     const [zero, steps] = positive ? [0, 255] : [128, 127]
     // Neither the extremes nor the codes of a row tell that a number in it is none; its sum does.
     const finite = b.mul(b.reduceSum(x, [-1]), 0)
-    const factor = b.add(b.max(b.mul(size, 1 / steps), TINY), finite)
-    const rows = [x.shape![0]!]
-    const codes = b.emit(
-      'QuantizeLinear',
-      [x, b.reshape(factor, rows), b.full(rows, zero, 'uint8')],
-      { axis: int(0) },
-      { shapes: [x.shape!] },
-    )
+    const perRow = b.add(b.max(b.mul(size, 1 / steps), TINY), finite)
+    // The runtime gives a reduction over no rows the shape of what it reduces: shapes are given anew.
+    const rows = x.shape![0]!
+    const vector = b.emit('Reshape', [perRow, b.int64s([-1])], {}, { shapes: [[rows]] })
+    const factor = b.emit('Reshape', [vector, b.int64s([-1, 1])], {}, { shapes: [[rows, 1]] })
+    const codes = b.emit('QuantizeLinear', [x, vector, b.full([rows], zero, 'uint8')], { axis: int(0) }, { shapes: [x.shape!] })
     const result = { codes, zero: b.scalar(zero, 'uint8'), factor }
     this.known.set(value.name, result)
     return result
