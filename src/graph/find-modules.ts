@@ -1,4 +1,5 @@
 /** @file The layers of an imported graph, under the names their authors gave them. */
+import { numberAttribute } from './attributes.js'
 import type { Graph } from './graph.js'
 import type { Module, ModuleUse } from './module.js'
 import type { Initializer, Node } from './types.js'
@@ -21,11 +22,6 @@ const heads: ReadonlySet<string> = new Set(['lm_head', 'embed_out', 'output_proj
 
 /** Operators behind which a constant weight may hide; each is one input to one output. */
 const wrappers: ReadonlySet<string> = new Set(['Transpose', 'Cast', 'Identity', 'DequantizeLinear'])
-
-const attributeNumber = (node: Node, name: string, fallback: number): number => {
-  const attribute = node.attributes[name]
-  return attribute?.type === 'int' || attribute?.type === 'float' ? attribute.value : fallback
-}
 
 class Finder {
   private readonly producers: ReadonlyMap<string, Node>
@@ -79,23 +75,23 @@ class Finder {
     if (weight === undefined) return undefined
     const common = { node, weight: weight.name, input: node.inputs[0]!, output, ...(foldedNorm(node) && { foldedNorm: true }) }
     if (quantised) {
-      const [inFeatures, outFeatures] = [attributeNumber(node, 'K', 0), attributeNumber(node, 'N', 0)]
+      const [inFeatures, outFeatures] = [numberAttribute(node, 'K', 0), numberAttribute(node, 'N', 0)]
       return { ...common, kind: 'Linear', bias: node.inputs[5] || this.addedBias(output, outFeatures), inFeatures, outFeatures }
     }
     if (weight.tensor.shape.length !== 2) return undefined
-    const flipped = weight.transposed !== (gemm && attributeNumber(node, 'transB', 0) === 1)
+    const flipped = weight.transposed !== (gemm && numberAttribute(node, 'transB', 0) === 1)
     const [rows, columns] = weight.tensor.shape as [number, number]
     const [inFeatures, outFeatures] = flipped ? [columns, rows] : [rows, columns]
     const kind = flipped ? 'Linear' : gemm ? 'Conv1D' : 'MatMul'
     if (!gemm) return { ...common, kind, bias: this.addedBias(output, outFeatures), inFeatures, outFeatures }
-    const factor = attributeNumber(node, 'alpha', 1)
+    const factor = numberAttribute(node, 'alpha', 1)
     return {
       ...common,
       kind,
       bias: this.constant(node.inputs[2])?.name,
       inFeatures,
       outFeatures,
-      ...(attributeNumber(node, 'transA', 0) === 1 && { transposedInput: true }),
+      ...(numberAttribute(node, 'transA', 0) === 1 && { transposedInput: true }),
       ...(factor !== 1 && { factor }),
     }
   }
@@ -106,7 +102,7 @@ class Finder {
     const [outFeatures, perGroup, ...kernel] = weight.tensor.shape as [number, number, ...number[]]
     const kind = ([undefined, 'Conv1d', 'Conv2d', 'Conv3d'] as const)[kernel.length]
     if (kind === undefined) return undefined
-    const groups = attributeNumber(node, 'group', 1)
+    const groups = numberAttribute(node, 'group', 1)
     const { group: _, kernel_shape: __, ...attributes } = node.attributes
     const bias = this.constant(node.inputs[2])?.name
     const [input, output] = [node.inputs[0]!, node.outputs[0]!]
@@ -126,11 +122,11 @@ class Finder {
 
   /** A table in 4 or 8 bits, one scale for each block of a row. */
   private quantizedEmbedding(node: Node): Found | undefined {
-    if (node.op !== 'GatherBlockQuantized' || attributeNumber(node, 'gather_axis', 0) !== 0) return undefined
+    if (node.op !== 'GatherBlockQuantized' || numberAttribute(node, 'gather_axis', 0) !== 0) return undefined
     const weight = this.constant(node.inputs[0])
     if (weight?.tensor.shape.length !== 2 || this.graph.initializers.has(node.inputs[1]!)) return undefined
     const [inFeatures, packed] = weight.tensor.shape as [number, number]
-    const perByte = weight.tensor.dtype === 'uint8' ? 8 / attributeNumber(node, 'bits', 4) : 1
+    const perByte = weight.tensor.dtype === 'uint8' ? 8 / numberAttribute(node, 'bits', 4) : 1
     const [input, output] = [node.inputs[1]!, node.outputs[0]!]
     return {
       node,
@@ -146,7 +142,7 @@ class Finder {
 
   private embedding(node: Node): Found | undefined {
     if (node.op === 'GatherBlockQuantized') return this.quantizedEmbedding(node)
-    if (node.op !== 'Gather' || node.domain !== '' || attributeNumber(node, 'axis', 0) !== 0) return undefined
+    if (node.op !== 'Gather' || node.domain !== '' || numberAttribute(node, 'axis', 0) !== 0) return undefined
     const weight = this.constant(node.inputs[0])
     // A table read at constant places is a slice, not an embedding.
     if (

@@ -3,19 +3,15 @@ import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { after } from '../graph/sequence.js'
 import { isFloat, type Node, type Value } from '../graph/types.js'
+import { integerAttribute } from '../graph/attributes.js'
 import { numbersOf } from '../graph/constants.js'
-
-const integer = (node: Node, name: string, fallback: number): number => {
-  const attribute = node.attributes[name]
-  return attribute?.type === 'int' ? attribute.value : fallback
-}
 
 /** Over the last axis alone of a matrix, which stays with length 1. */
 function overRows(graph: Graph, node: Node): boolean {
   const x = graph.value(node.inputs[0]!)
   const axes = numbersOf(graph.initializers.get(node.inputs[1] ?? ''))
   const lastAxis = axes?.length === 1 && (axes[0] === -1 || axes[0] === 1)
-  return x.shape?.length === 2 && isFloat(x.dtype) && lastAxis && integer(node, 'keepdims', 1) === 1
+  return x.shape?.length === 2 && isFloat(x.dtype) && lastAxis && integerAttribute(node, 'keepdims', 1) === 1
 }
 
 /**
@@ -63,6 +59,6 @@ function normalizer(b: GraphBuilder, x: Value, name: string): Value {
 }
 
 const isLastAxis = (node: Node, { shape }: Value): boolean => {
-  const axis = integer(node, 'axis', -1)
+  const axis = integerAttribute(node, 'axis', -1)
   return axis === -1 || axis === (shape?.length ?? 0) - 1
 }

@@ -1,4 +1,5 @@
 /** @file The products of a graph whose second operand is a frozen matrix: what a quantised base replaces. */
+import { numberAttribute } from '../graph/attributes.js'
 import type { Graph } from '../graph/graph.js'
 import type { Initializer, Node, Value } from '../graph/types.js'
 
@@ -37,17 +38,16 @@ export interface FrozenMatrix {
   readonly picks: readonly FrozenPick[]
 }
 
-const number = (node: Node, name: string, fallback: number): number => {
-  const attribute = node.attributes[name]
-  return attribute?.type === 'int' || attribute?.type === 'float' ? attribute.value : fallback
-}
-
 /** The product that a node computes, or undefined if it is none that can be replaced. */
 function productOf(graph: Graph, node: Node, forward: boolean): FrozenProduct | undefined {
   const gemm = node.op === 'Gemm'
   const fused = node.op === 'FusedMatMul'
   if (!gemm && !fused && !(node.op === 'MatMul' && node.domain === '')) return undefined
-  if (number(node, 'transA', 0) !== 0 || number(node, 'transBatchA', 0) !== 0 || number(node, 'transBatchB', 0) !== 0)
+  if (
+    numberAttribute(node, 'transA', 0) !== 0 ||
+    numberAttribute(node, 'transBatchA', 0) !== 0 ||
+    numberAttribute(node, 'transBatchB', 0) !== 0
+  )
     return undefined
   const x = graph.value(node.inputs[0]!)
   if (x.dtype !== 'float32' || x.shape === undefined || x.shape.length < 2) return undefined
@@ -55,9 +55,9 @@ function productOf(graph: Graph, node: Node, forward: boolean): FrozenProduct | 
   return {
     node,
     x,
-    transposed: number(node, 'transB', 0) === 1,
-    alpha: number(node, 'alpha', 1),
-    addend: c === undefined || c === '' ? undefined : { value: graph.value(c), beta: number(node, 'beta', 1) },
+    transposed: numberAttribute(node, 'transB', 0) === 1,
+    alpha: numberAttribute(node, 'alpha', 1),
+    addend: c === undefined || c === '' ? undefined : { value: graph.value(c), beta: numberAttribute(node, 'beta', 1) },
     forward,
   }
 }
@@ -122,7 +122,7 @@ function picksOf(
   const lookUps = graph.nodes.filter(({ op, inputs }) => op === 'Gather' && source.get(inputs[0]!) === name)
   const embedded = new Set(lookUps.filter(({ outputs }) => forward.has(outputs[0]!)).map(({ inputs }) => inputs[1]))
   return lookUps.flatMap((node) => {
-    if (embedded.has(node.inputs[1]) || number(node, 'axis', 0) !== (outputsFirst ? 0 : 1)) return []
+    if (embedded.has(node.inputs[1]) || numberAttribute(node, 'axis', 0) !== (outputsFirst ? 0 : 1)) return []
     return [{ node, outputs: graph.value(node.inputs[1]!), transposed: !outputsFirst }]
   })
 }

@@ -1,14 +1,10 @@
 /** @file Operators without a WebGPU kernel, in operators that have one. */
+import { integerAttribute } from '../../graph/attributes.js'
 import type { GraphBuilder } from '../../graph/builder.js'
 import { elementCount, int, isFileTensor, isFloat, type Node, type Value } from '../../graph/types.js'
 
 /** What a device lowering sees: a node, its inputs and a builder. It gives the one output, or nothing to keep the node. */
 export type DeviceLowering = (node: Node, inputs: readonly (Value | undefined)[], b: GraphBuilder) => Value | undefined
-
-const integer = (node: Node, name: string, fallback: number): number => {
-  const attribute = node.attributes[name]
-  return attribute?.type === 'int' ? attribute.value : fallback
-}
 
 /** The last two axes exchanged. */
 const transposed = (b: GraphBuilder, x: Value): Value => {
@@ -19,8 +15,8 @@ const transposed = (b: GraphBuilder, x: Value): Value => {
 /** alpha · op(a) · op(b): one Gemm for matrices, transposed copies for batches of them. */
 const fusedMatMul: DeviceLowering = (node, [a, c], b) => {
   if (a?.shape === undefined || c?.shape === undefined || a.shape.length < 2 || c.shape.length < 2) return undefined
-  if (integer(node, 'transBatchA', 0) !== 0 || integer(node, 'transBatchB', 0) !== 0) return undefined
-  const [transA, transB] = [integer(node, 'transA', 0) !== 0, integer(node, 'transB', 0) !== 0]
+  if (integerAttribute(node, 'transBatchA', 0) !== 0 || integerAttribute(node, 'transBatchB', 0) !== 0) return undefined
+  const [transA, transB] = [integerAttribute(node, 'transA', 0) !== 0, integerAttribute(node, 'transB', 0) !== 0]
   const scale = node.attributes['alpha']
   const alpha = scale?.type === 'float' ? scale.value : 1
   if (a.shape.length === 2 && c.shape.length === 2) return b.gemm(a, c, { transA, transB, alpha })
@@ -31,7 +27,7 @@ const fusedMatMul: DeviceLowering = (node, [a, c], b) => {
 /** x − m − log Σ exp(x − m) with m = max x, so that nothing overflows. */
 const logSoftmax: DeviceLowering = (node, [x], b) => {
   if (x?.shape === undefined) return undefined
-  const axis = b.axis(x, integer(node, 'axis', -1))
+  const axis = b.axis(x, integerAttribute(node, 'axis', -1))
   const shifted = b.sub(x, b.reduceMax(x, [axis]))
   return b.sub(shifted, b.log(b.reduceSum(b.exp(shifted), [axis])))
 }
@@ -58,15 +54,15 @@ const or: DeviceLowering = (_, [x, y], b) => (x === undefined || y === undefined
 const isInf: DeviceLowering = (node, [x], b) => {
   if (x === undefined || (x.dtype !== 'float32' && x.dtype !== 'float16')) return undefined
   const largest = x.dtype === 'float32' ? 3.4028234663852886e38 : 65504
-  const positive = integer(node, 'detect_positive', 1) !== 0
-  const negative = integer(node, 'detect_negative', 1) !== 0
+  const positive = integerAttribute(node, 'detect_positive', 1) !== 0
+  const negative = integerAttribute(node, 'detect_negative', 1) !== 0
   if (positive === negative) return positive ? b.greater(b.abs(x), largest) : undefined
   return positive ? b.greater(x, largest) : b.less(x, -largest)
 }
 
 /** A grouped convolution over three axes, which the kernel refuses at the run: one convolution for each group. */
 const groupedConv3d: DeviceLowering = (node, [x, w, bias], b) => {
-  const group = integer(node, 'group', 1)
+  const group = integerAttribute(node, 'group', 1)
   const [channels, filters] = [x?.shape?.[1], w?.shape?.[0]]
   if (group === 1 || x?.shape?.length !== 5 || w === undefined) return undefined
   if (typeof channels !== 'number' || typeof filters !== 'number') return undefined
