@@ -27,12 +27,12 @@ describe('weightMemory', () => {
     expect(weightMemory(twoProducts(true))).toEqual({ plainBytes: 48 * 4, packedBytes: 2 * 48 * 4 })
   })
 
-  it('does not count a table of which rows are looked up', () => {
+  it('counts a table of which rows are looked up', () => {
     const graph = new Graph()
     const b = new GraphBuilder(graph)
     const table = b.constant(float32([1000, 4], new Float32Array(4000)), 'table')
     graph.outputs = [b.gather(table, graph.addInput('ids', 'int64', ['n']))]
-    expect(weightMemory(graph)).toEqual({ plainBytes: 0, packedBytes: 0 })
+    expect(weightMemory(graph)).toEqual({ plainBytes: 16000, packedBytes: 0 })
   })
 })
 

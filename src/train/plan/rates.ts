@@ -45,26 +45,27 @@ function trial(
   return { graph, feeds: inputs, amount }
 }
 
-/** Down to a wider layer and back, twice, with matrices of a scheme: products as a block of a model has them. */
+/** Down to a wider layer and back, several times, with matrices of a scheme: products as the blocks of a model have them. */
 function layers(kind: 'fp32' | 'int8' | 'int4'): Trial {
   return trial(kind, { x: floats([ROWS, WIDTH]) }, (b, { x }) => {
     let y = x!
-    const sizes = [WIDTH, INNER, WIDTH, INNER, WIDTH]
-    for (let i = 0; i + 1 < sizes.length; i++) y = product(b, kind, y, sizes[i]!, sizes[i + 1]!)
-    return [y, 4 * 2 * ROWS * WIDTH * INNER]
+    const [count, sizes] = [6, [WIDTH, INNER]]
+    for (let i = 0; i < count; i++) y = product(b, kind, y, sizes[i % 2]!, sizes[(i + 1) % 2]!, i)
+    return [y, count * 2 * ROWS * WIDTH * INNER]
   })
 }
 
-function product(b: GraphBuilder, kind: 'fp32' | 'int8' | 'int4', x: Value, inputs: number, outputs: number): Value {
+/** @param i another number for each matrix: of equal ones the runtime keeps one, which then never leaves the caches */
+function product(b: GraphBuilder, kind: 'fp32' | 'int8' | 'int4', x: Value, inputs: number, outputs: number, i: number): Value {
   const shapes = { shapes: [[ROWS, outputs]] as const }
-  if (kind === 'fp32') return b.gemm(x, b.constant(floats([inputs, outputs], 0.001)))
+  if (kind === 'fp32') return b.gemm(x, b.constant(floats([inputs, outputs], 0.001 + i * 1e-4)))
   if (kind === 'int8') {
-    const codes = b.constant({ dtype: 'int8', shape: [inputs, outputs], data: new Int8Array(inputs * outputs).fill(3) })
+    const codes = b.constant({ dtype: 'int8', shape: [inputs, outputs], data: new Int8Array(inputs * outputs).fill(3 + i) })
     const rows = b.emit('QuantizeLinear', [x, b.scalar(0.01), b.scalar(128, 'uint8')])
     const operands = [rows, codes, b.scalar(0.01), b.constant(floats([outputs])), b.scalar(128, 'uint8')]
     return b.emit('MatMulIntegerToFloat', operands, {}, { ...microsoft, ...shapes })
   }
-  const codes = new Uint8Array((inputs * outputs) / 2).fill(0x79)
+  const codes = new Uint8Array((inputs * outputs) / 2).fill(0x79 + i)
   const attributes = { K: int(inputs), N: int(outputs), bits: int(4), block_size: int(BLOCK), accuracy_level: int(4) }
   const operands = [
     x,

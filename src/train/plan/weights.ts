@@ -38,27 +38,21 @@ export function weightMemory(graph: Graph, copies = true): WeightMemory {
   }
   const packed = new Map<string, number>()
   const plain = new Set<string>()
-  const looked = new Set<string>()
-  const packedNames = new Set<string>()
   for (const node of graph.nodes)
     node.inputs.forEach((name, i) => {
       const source = sources.get(name)
       if (source === undefined || (node.op === 'Cast' && casts.has(node.outputs[0]!))) return
       const packs = copies && i === 1 && source.tensor.shape.length >= 2 && packing.has(node.op)
       const floating = isFloat(source.dtype)
-      // Of a table only the rows that are looked up are ever mapped, of what was packed nothing stays.
-      // The cast of a 16-bit table is no table in a file: it is there as a whole.
-      if ((!node.op.startsWith('Gather') || casts.has(name)) && !packs) plain.add(name)
-      if (node.op === 'Gather') looked.add(name)
-      if (!packs) return
+      // Of what was packed nothing stays. Of a table that is looked up the system maps what lies around each row as well:
+      // before long most of it.
+      if (!packs) return void plain.add(name)
       const { transB } = node.attributes
-      const way = floating ? (transB?.type === 'int' ? transB.value : 0) : node.name
+      // Nodes that read the same codes, as those that compute a product again do, share what is packed.
+      const way = floating ? (transB?.type === 'int' ? transB.value : 0) : node.op
       const share = node.op === 'MatMulNBits' ? INT4_PACKED : 1
       packed.set(`${name}|${way}`, share * bytesOf(source.dtype, source.tensor.shape))
-      packedNames.add(name)
     })
-  // To be packed, a tied table was read as a whole.
-  for (const name of looked) if (packedNames.has(name)) plain.add(name)
   let plainBytes = 0
   for (const name of plain) {
     const { tensor, dtype } = sources.get(name)!
