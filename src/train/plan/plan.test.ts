@@ -67,6 +67,13 @@ describe('workOf', () => {
     expect(workOf(graph, new BoundDims(graph, { n: 70 })).operations).toEqual({ ...noOperations, batched: 2 * 3 * 70 * 70 * 64 })
   })
 
+  it('refuses rates that lack a kind of its work', () => {
+    const work = { operations: { ...noOperations, batched: 1 }, movedBytes: 0, nodes: 0 }
+    expect(() => secondsOf(work, { products: { fp32: 1e9 }, bytesPerSecond: 1, secondsPerNode: 1 })).toThrow(
+      'the rates of the machine have none for "batched"',
+    )
+  })
+
   it('adds up to seconds', () => {
     const work = { operations: { ...noOperations, fp32: 2e9, int8: 4e9 }, movedBytes: 1e9, nodes: 0 }
     expect(secondsOf(work, { products: { fp32: 1e9, int8: 4e9 }, bytesPerSecond: 2e9, secondsPerNode: 1 })).toBeCloseTo(3.5, 12)
