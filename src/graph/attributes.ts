@@ -1,5 +1,5 @@
 /** @file Attributes of nodes as numbers. */
-import type { Node } from './types.js'
+import { isFileTensor, type Node } from './types.js'
 
 /** An attribute that is an integer; `fallback` if it is absent or something else. */
 export function integerAttribute({ attributes }: Pick<Node, 'attributes'>, name: string, fallback: number): number {
@@ -11,4 +11,12 @@ export function integerAttribute({ attributes }: Pick<Node, 'attributes'>, name:
 export function numberAttribute({ attributes }: Pick<Node, 'attributes'>, name: string, fallback: number): number {
   const attribute = attributes[name]
   return attribute?.type === 'int' || attribute?.type === 'float' ? attribute.value : fallback
+}
+
+/** The number that a `ConstantOfShape` is full of; undefined for other nodes. */
+export function fillOf(node: Pick<Node, 'op' | 'attributes'> | undefined): number | undefined {
+  if (node?.op !== 'ConstantOfShape') return undefined
+  const fill = node.attributes['value']
+  if (fill?.type !== 'tensor') return 0
+  return isFileTensor(fill.value) ? undefined : Number(fill.value.data[0])
 }

@@ -1,10 +1,10 @@
 /** @file The normaliser of a softmax by way of the softmax itself, which the backward pass needs anyway. */
+import { integerAttribute } from '../graph/attributes.js'
 import { GraphBuilder } from '../graph/builder.js'
+import { numbersOf } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import { after } from '../graph/sequence.js'
 import { isFloat, type Node, type Value } from '../graph/types.js'
-import { integerAttribute } from '../graph/attributes.js'
-import { numbersOf } from '../graph/constants.js'
 
 /** Over the last axis alone of a matrix, which stays with length 1. */
 function overRows(graph: Graph, node: Node): boolean {
@@ -15,8 +15,8 @@ function overRows(graph: Graph, node: Node): boolean {
 }
 
 /**
- * Replaces ln Σ eˣ over the rows of a matrix by max x − ln max p with p = softmax x: the largest probability is e^max / Σ eˣ, and at
- * least one over the length of the row, so its logarithm loses nothing.
+ * Replaces ln Σ eˣ over the rows of a matrix by max x − ln max p with p = softmax x: the largest probability is
+ * e^max / Σ eˣ, and at least one over the length of the row, so its logarithm loses nothing.
  *
  * The runtime computes `ReduceLogSumExp` number by number; softmax and maximum are vectorised, and the gradient of the
  * normaliser *is* that softmax. So the loss over a vocabulary costs one array [rows, vocabulary], written over the logits,

@@ -138,8 +138,9 @@ export interface EncodeOptions {
   /** Results of graphs that lowrank built are declared with their shapes, as others may want to know them. */
   readonly outputShapes?: boolean
   /**
-   * So are values inside of such graphs, unless their shapes were inferred from a file. The names of their lengths tell the runtime which have the same size, so that one may
-   * be written over the other; of itself it loses them at the first reshape.
+   * So are values inside of such graphs, unless their shapes were inferred from a file. The names of their lengths tell the
+   * runtime which have the same size, so that one may be written over the other; of itself it loses them at the first
+   * reshape.
    */
   readonly innerShapes?: boolean
 }

@@ -1,8 +1,9 @@
 /** @file Products with frozen matrices in 8-bit integers, forward and backward. */
+import { fillOf } from '../graph/attributes.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { productOfDims } from '../graph/shapes.js'
-import { int, isFileTensor, type Initializer, type Node, type Value } from '../graph/types.js'
+import { int, type Initializer, type Node, type Value } from '../graph/types.js'
 import type { FrozenMatrix, FrozenProduct } from './products.js'
 import type { Emitter, EmitterTools } from './rewrite.js'
 
@@ -92,12 +93,7 @@ function neverNegative(graph: Graph, name: string): boolean {
   const node = producer(name)
   if (node?.domain !== '') return false
   if (node.op === 'Identity' || node.op === 'Reshape') return neverNegative(graph, node.inputs[0]!)
-  if (node.op === 'ScatterElements') {
-    const updates = producer(node.inputs[2])
-    const fill = updates?.attributes['value']
-    const positive = fill?.type !== 'tensor' || (!isFileTensor(fill.value) && fill.value.data.every((x) => Number(x) >= 0))
-    return updates?.op === 'ConstantOfShape' && positive && neverNegative(graph, node.inputs[0]!)
-  }
+  if (node.op === 'ScatterElements') return (fillOf(producer(node.inputs[2])) ?? -1) >= 0 && neverNegative(graph, node.inputs[0]!)
   return node.op === 'Softmax' || node.op === 'Exp'
 }
 

@@ -53,13 +53,9 @@ function productGradients(c: RuleContext, { transA, transB, alpha }: Product): I
 
   const gradientA = (): Value => {
     const product = (x: Value): Value => b.matmul(x, w, { transB: !tB, alpha })
-    // Whoever trains the matrix needs the gradient whole.
-    const whole = c.needs(1)
     const d = tA
       ? b.matmul(w, g, { transA: tB, transB: true, alpha })
-      : whole
-        ? product(g)
-        : productOfGradient(b, g, w, { transposed: !tB, alpha, product })
+      : productOfGradient(b, g, w, { transposed: !tB, alpha, trained: c.needs(1), product })
     return vectorA ? b.squeeze(d, [-2]) : d
   }
   const gradientB = (): Value => {
@@ -99,9 +95,7 @@ export const gemm = rule('Gemm', ({ b, x: [u, v], dy: [g], needs, int, float }) 
     needs(0) &&
       (transA
         ? b.gemm(v!, g!, { transA: transB, transB: true, alpha })
-        : needs(1)
-          ? product(g!)
-          : productOfGradient(b, g!, v!, { transposed: !transB, alpha, product })),
+        : productOfGradient(b, g!, v!, { transposed: !transB, alpha, trained: needs(1), product })),
     needs(1) && (transB ? b.gemm(g!, u!, { transA: true, transB: transA, alpha }) : b.gemm(u!, g!, { transA: !transA, alpha })),
     needs(2) && (beta === 1 ? g : b.mul(g!, beta)),
   ]

@@ -1,12 +1,14 @@
 /** @file Products of the gradient of a cross-entropy, without the array that it stands for. */
 import type { GraphBuilder } from '../../graph/builder.js'
+import { fillOf } from '../../graph/attributes.js'
 import { sameShape } from '../../graph/shapes.js'
-import { int, isFileTensor, type Node, type Value } from '../../graph/types.js'
+import { int, type Node, type Value } from '../../graph/types.js'
 
-/** factor·x, the factor [rows, 1] or 1. */
+/** ±factor·x, the factor [rows, 1] or 1. */
 interface Term {
   readonly x: Value
   readonly factor: Value | undefined
+  readonly negative: boolean
 }
 
 /** Numbers [rows, 1] at the columns `at` [rows, 1] of a matrix of zeros. */
@@ -15,10 +17,15 @@ interface Pick {
   readonly values: Value
 }
 
+/** A pick as a term of a sum. */
+interface PickTerm extends Pick {
+  readonly negative: boolean
+}
+
 /** What a gradient is the sum of. */
 interface Terms {
   readonly products: readonly Term[]
-  readonly picks: readonly Pick[]
+  readonly picks: readonly PickTerm[]
 }
 
 /** How far a gradient is looked into: a pick is at most a few operators behind it. */
@@ -27,14 +34,6 @@ const FAR = 12
 /** A gradient was emitted just now, so the node that made it is near the end. */
 const producer = ({ graph }: GraphBuilder, { name }: Value): Node | undefined =>
   graph.nodes.findLast((node) => node.outputs.includes(name))
-
-/** A tensor of zeros, made for others to be added to it. */
-function isZeros(b: GraphBuilder, value: Value): boolean {
-  const node = producer(b, value)
-  const fill = node?.attributes['value']
-  if (node?.op !== 'ConstantOfShape') return false
-  return fill?.type !== 'tensor' || (!isFileTensor(fill.value) && fill.value.data.every((x) => Number(x) === 0))
-}
 
 /** One number in each row of zeros [rows, columns], as the gradient of picking it. */
 function pickOf(b: GraphBuilder, node: Node, [rows]: readonly unknown[]): Pick | undefined {
@@ -45,7 +44,7 @@ function pickOf(b: GraphBuilder, node: Node, [rows]: readonly unknown[]): Pick |
   const adds =
     reduction === undefined || (reduction.type === 'string' && (reduction.value === 'none' || reduction.value === 'add'))
   const columns = [at, values].every(({ shape }) => shape?.length === 2 && shape[0] === rows && shape[1] === 1)
-  return along && adds && columns && isZeros(b, data) ? { at, values } : undefined
+  return along && adds && columns && fillOf(producer(b, data)) === 0 ? { at, values } : undefined
 }
 
 /** Searches a gradient for picks, a limited number of operators far. */
@@ -69,22 +68,20 @@ class Search {
   }
 
   /** The sum that a gradient is written as. */
-  terms(g: Value, sign = 1): Terms {
-    const { b } = this
+  terms(g: Value, negative = false): Terms {
     const found = this.behind(g)
     const [x, y] = found?.inputs ?? []
-    const negated = (value: Value): Value => (sign === 1 ? value : b.neg(value))
     const { op } = found?.node ?? {}
-    if (op === 'Neg') return this.terms(x!, -sign)
+    const product = (of: Value, factor?: Value): Terms => ({ products: [{ x: of, factor, negative }], picks: [] })
+    if (op === 'Neg') return this.terms(x!, !negative)
     if ((op === 'Add' || op === 'Sub') && this.isWhole(x!) && this.isWhole(y!)) {
-      const [left, right] = [this.terms(x!, sign), this.terms(y!, op === 'Add' ? sign : -sign)]
+      const [left, right] = [this.terms(x!, negative), this.terms(y!, negative !== (op === 'Sub'))]
       return { products: [...left.products, ...right.products], picks: [...left.picks, ...right.picks] }
     }
-    if (op === 'Mul' && this.isWhole(x!) && this.isColumn(y!)) return { products: [{ x: x!, factor: negated(y!) }], picks: [] }
-    if (op === 'Mul' && this.isWhole(y!) && this.isColumn(x!)) return { products: [{ x: y!, factor: negated(x!) }], picks: [] }
-    const pick = found && pickOf(b, found.node, this.shape)
-    if (pick !== undefined) return { products: [], picks: [{ ...pick, values: negated(pick.values) }] }
-    return { products: [{ x: negated(g), factor: undefined }], picks: [] }
+    if (op === 'Mul' && this.isWhole(x!) && this.isColumn(y!)) return product(x!, y)
+    if (op === 'Mul' && this.isWhole(y!) && this.isColumn(x!)) return product(y!, x)
+    const pick = found && pickOf(this.b, found.node, this.shape)
+    return pick === undefined ? product(g) : { products: [], picks: [{ ...pick, negative }] }
   }
 
   /** Where a gradient has a pick inside, behind operators that work on each number by itself. */
@@ -105,10 +102,14 @@ class Search {
 /** A sum with one pick: as it is written, or of a gradient that hides one, the whole of it. */
 function withPick(b: GraphBuilder, g: Value): { products: readonly Term[]; at: Value; values: Value | undefined } | undefined {
   const { products, picks } = new Search(b, g.shape!).terms(g)
-  if (picks.length === 1 && products.length <= 1) return { products, ...picks[0]! }
+  const [pick] = picks
+  if (pick !== undefined && picks.length === 1 && products.length <= 1)
+    return { products, at: pick.at, values: signed(b, pick.values, pick.negative) }
   const at = new Search(b, g.shape!).hidden(g)
-  return at && { products: [{ x: g, factor: undefined }], at, values: undefined }
+  return at && { products: [{ x: g, factor: undefined, negative: false }], at, values: undefined }
 }
+
+const signed = (b: GraphBuilder, x: Value, negative: boolean): Value => (negative ? b.neg(x) : x)
 
 /**
  * g·op(W). The gradient of a cross-entropy is r·(softmax − 1 at the label) in each row. Instead of an array
@@ -124,19 +125,22 @@ function withPick(b: GraphBuilder, g: Value): { products: readonly Term[]; at: V
  * @param product x·op(W)
  * @param transposed whether op(W) is Wᵀ
  * @param alpha what the product is multiplied by
+ * @param trained whether the gradient of W is asked for, which needs g whole anyway
  */
 export function productOfGradient(
   b: GraphBuilder,
   g: Value,
   W: Value,
-  { transposed, alpha, product }: { transposed: boolean; alpha: number; product: (x: Value) => Value },
+  options: { transposed: boolean; alpha: number; trained: boolean; product: (x: Value) => Value },
 ): Value {
-  const found = g.shape?.length === 2 && W.shape?.length === 2 ? withPick(b, g) : undefined
+  const { transposed, alpha, trained, product } = options
+  const found = !trained && g.shape?.length === 2 && W.shape?.length === 2 ? withPick(b, g) : undefined
   if (found === undefined) return product(g)
   const { products, at } = found
   let { values } = found
-  const parts = products.map(({ x, factor }) => {
-    const times = (y: Value): Value => (factor === undefined ? y : b.mul(y, factor))
+  const parts = products.map(({ x, factor, negative }) => {
+    const r = factor && signed(b, factor, negative)
+    const times = (y: Value): Value => (r === undefined ? signed(b, y, negative) : b.mul(y, r))
     const picked = times(b.emit('GatherElements', [x, at], { axis: int(1) }))
     values = values === undefined ? picked : b.add(values, picked)
     const others = b.emit('ScatterElements', [x, at, b.zeros(at.shape!, x.dtype)], { axis: int(1) }, { shapes: [x.shape!] })
