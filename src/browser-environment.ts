@@ -5,7 +5,8 @@ import type { Files } from './io/files.js'
 import { memoryFiles } from './io/memory-files.js'
 import { urlFiles } from './io/url-files.js'
 import { webRuntime, type WebRuntimeOptions } from './runtime/ort-web.js'
-import type { RuntimeOptions } from './runtime/runtime.js'
+import { runtimeOptionKeys, type RuntimeOptions } from './runtime/runtime.js'
+import { checkKeys, type OptionKeys } from './util/option-keys.js'
 
 export interface BrowserOptions extends RuntimeOptions, Pick<WebRuntimeOptions, 'wasmPaths'> {
   /** `webgpu` or `wasm`; `wasm` unless said. */
@@ -14,11 +15,14 @@ export interface BrowserOptions extends RuntimeOptions, Pick<WebRuntimeOptions, 
   readonly files?: Files
 }
 
+export const browserOptionKeys = { ...runtimeOptionKeys, wasmPaths: true, files: true } satisfies OptionKeys<BrowserOptions>
+
 /**
  * Files, runtime and clock of this page. Paths that start with `https:` or `blob:` are fetched, all others are in `files`.
  * @throws InvalidOptionError for a device that a page does not have
  */
 export function browserEnvironment(options: BrowserOptions = {}): Environment {
+  checkKeys(options, browserOptionKeys, 'browserEnvironment')
   const { device = 'wasm', files: store = memoryFiles(), ...rest } = options
   if (device !== 'wasm' && device !== 'webgpu')
     throw new InvalidOptionError(`device "${device as string}" does not exist in a browser; expected wasm or webgpu`)

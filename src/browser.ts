@@ -1,17 +1,35 @@
 /** @file lowrank in a browser: the same names as in Node, on WebAssembly or WebGPU. package.json chooses this entry for bundlers. */
-import { browserEnvironment, type BrowserOptions } from './browser-environment.js'
+import { browserEnvironment, browserOptionKeys, type BrowserOptions } from './browser-environment.js'
 import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import type { Environment } from './core/environment.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
 import { Model } from './core/model.js'
-import type { OnnxOptions } from './core/onnx-model.js'
+import { onnxOptionKeys, type OnnxOptions } from './core/onnx-model.js'
+import { InvalidOptionError } from './errors.js'
+import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
 
 /** Where and how a model runs: options for an environment, or one that is there already. */
 export type LoadOptions = (BrowserOptions | { readonly environment: Environment }) & OnnxOptions
 
-const environmentOf = (options: LoadOptions): Environment =>
-  'environment' in options ? options.environment : browserEnvironment(options)
+const environmentKeys = { ...browserOptionKeys, environment: true } as const
+
+const loadOptionKeys = { ...environmentKeys, ...onnxOptionKeys } satisfies OptionKeys<LoadOptions>
+
+function environmentOf(options: LoadOptions, where: string): Environment {
+  checkKeys(options, loadOptionKeys, where)
+  if ('environment' in options && options.environment !== undefined) {
+    const beside = Object.keys(browserOptionKeys).find(
+      (name) => (options as BrowserOptions)[name as keyof BrowserOptions] !== undefined,
+    )
+    if (beside !== undefined)
+      throw new InvalidOptionError(
+        `${where}: "${beside}" belongs to the environment, which is given; give it to browserEnvironment`,
+      )
+    return options.environment
+  }
+  return browserEnvironment(pickKeys(options as BrowserOptions, browserOptionKeys))
+}
 
 /**
  * Opens a Hugging Face model, or any .onnx file.
@@ -24,7 +42,9 @@ const environmentOf = (options: LoadOptions): Environment =>
  */
 export const loadModel = (path: string, options: LoadOptions = {}): Promise<Model> => {
   const folder = path.replace(/\/+$/, '')
-  return Promise.resolve().then(() => Model.load(folder, environmentOf(options), options, folder))
+  return Promise.resolve().then(() =>
+    Model.load(folder, environmentOf(options, 'loadModel'), pickKeys(options, onnxOptionKeys), folder),
+  )
 }
 
 /**
@@ -41,11 +61,14 @@ export const loadAdapter = (model: Model, path: string): Promise<Adapter> => loa
 
 /** Describes what a URL or path holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
 export const inspect = (path: string, options: LoadOptions = {}): Promise<Inspection> =>
-  Promise.resolve().then(() => inspectWith(path, environmentOf(options)))
+  Promise.resolve().then(() => inspectWith(path, environmentOf(options, 'inspect')))
+
+const withoutEnvironment = <T extends { environment: Environment }>({ environment: _, ...rest }: T): Omit<T, 'environment'> =>
+  rest
 
 /** Writes an adapter in another file format. */
 export const convert = (from: string, to: string, options: ConvertOptions & { environment: Environment }): Promise<Conversion> =>
-  convertWith(from, to, options, options.environment)
+  convertWith(from, to, withoutEnvironment(options), options.environment)
 
 export * from './public.js'
 export { browserEnvironment, type BrowserOptions } from './browser-environment.js'

@@ -3,9 +3,10 @@ import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOption
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
 import { Model } from './core/model.js'
-import type { OnnxOptions } from './core/onnx-model.js'
+import { onnxOptionKeys, type OnnxOptions } from './core/onnx-model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
-import { nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
+import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
+import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
 
 /** How hub ids are fetched. */
 export type HubOptions = Pick<
@@ -13,8 +14,18 @@ export type HubOptions = Pick<
   'revision' | 'token' | 'cacheDir' | 'endpoint' | 'offline' | 'onProgress' | 'onWarning'
 >
 
+const hubOptionKeys = {
+  ...{ revision: true, token: true, cacheDir: true, endpoint: true, offline: true, onProgress: true, onWarning: true },
+} satisfies OptionKeys<HubOptions>
+
 /** Where and how a model runs, how it is fetched, and of an .onnx file what it is for. */
 export type LoadOptions = EnvironmentOptions & HubOptions & OnnxOptions
+
+const loadOptionKeys = {
+  ...environmentOptionKeys,
+  ...hubOptionKeys,
+  ...onnxOptionKeys,
+} satisfies OptionKeys<LoadOptions>
 
 /**
  * Opens a Hugging Face model, or any .onnx file. Weights stay on disk and are never changed.
@@ -28,10 +39,10 @@ export type LoadOptions = EnvironmentOptions & HubOptions & OnnxOptions
  * const model = await loadModel('./SmolLM2-135M')
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
+  checkKeys(options, loadOptionKeys, 'loadModel')
   const found = await resolveModel(path, options)
-  const { task, output, constants } = options
-  const onnx = { ...(task && { task }), ...(output !== undefined && { output }), ...(constants && { constants }) }
-  return Model.load(found.path, nodeEnvironment(options), onnx, found.id)
+  const environment = nodeEnvironment(pickKeys(options, environmentOptionKeys))
+  return Model.load(found.path, environment, pickKeys(options, onnxOptionKeys), found.id)
 }
 
 /**
@@ -45,11 +56,13 @@ export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapte
 
 /** Loads a PEFT adapter, from a folder or a hub id, onto a model, strictly. */
 export async function loadAdapter(model: Model, path: string, options: HubOptions = {}): Promise<Adapter> {
+  checkKeys(options, hubOptionKeys, 'loadAdapter')
   return loadAdapterOf(model, (await resolveModel(path, { ...options, kind: 'adapter' })).path)
 }
 
 /** Describes what a path or hub id holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
 export async function inspect(path: string, options: HubOptions = {}): Promise<Inspection> {
+  checkKeys(options, hubOptionKeys, 'inspect')
   return inspectWith((await resolveModel(path, { ...options, kind: 'any' })).path, nodeEnvironment())
 }
 

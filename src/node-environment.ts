@@ -4,7 +4,8 @@ import type { Environment } from './core/environment.js'
 import { nodeFiles } from './io/node-files.js'
 import { nodeRuntime } from './runtime/ort-node.js'
 import type { BaseScheme } from './quantize/index.js'
-import type { RuntimeOptions } from './runtime/runtime.js'
+import { runtimeOptionKeys, type RuntimeOptions } from './runtime/runtime.js'
+import { checkKeys, type OptionKeys } from './util/option-keys.js'
 
 /** Where a model runs, and how its frozen weights are held. */
 export interface EnvironmentOptions extends RuntimeOptions {
@@ -15,14 +16,19 @@ export interface EnvironmentOptions extends RuntimeOptions {
   readonly base?: BaseScheme
 }
 
+export const environmentOptionKeys = { ...runtimeOptionKeys, base: true } satisfies OptionKeys<EnvironmentOptions>
+
 /** Files, runtime, clock and memory of this Node process. */
-export const nodeEnvironment = (options: EnvironmentOptions = {}): Environment => ({
-  files: nodeFiles(),
-  runtime: nodeRuntime(options),
-  now: () => performance.now(),
-  peakMemoryBytes,
-  ...(options.base !== undefined && { base: options.base }),
-})
+export function nodeEnvironment(options: EnvironmentOptions = {}): Environment {
+  checkKeys(options, environmentOptionKeys, 'nodeEnvironment')
+  return {
+    files: nodeFiles(),
+    runtime: nodeRuntime(options),
+    now: () => performance.now(),
+    peakMemoryBytes,
+    ...(options.base !== undefined && { base: options.base }),
+  }
+}
 
 /**
  * Largest resident memory of this process. Linux tells it in /proc; what `getrusage` says there is inherited from the

@@ -1,6 +1,6 @@
 /** @file What the entries for Node and for browsers have in common: every name that needs neither. */
 export type { Conversion, ConvertOptions } from './core/convert.js'
-export { Adapter, type LoraOptions } from './core/adapter.js'
+export { Adapter, type LoraOptions, type SaveOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
 export { FolderModel } from './core/folder-model.js'
 export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
@@ -15,7 +15,7 @@ export type {
   Inspection,
   ModelInspection,
 } from './core/inspect.js'
-export { merge, type Merged, type MergeResult } from './core/merge.js'
+export { merge, type Merged, type MergeOptions, type MergeResult } from './core/merge.js'
 export { exportOnnx, exportWithAdapterInputs } from './core/export.js'
 export type { ExportOptions, ExportResult } from './core/export-model.js'
 export type { Environment } from './core/environment.js'

@@ -4,7 +4,7 @@ import type { Module } from '../graph/module.js'
 import { compareCodePoints } from '../util/python-json.js'
 import type { LoraTarget } from './lora.js'
 import { isAllLinear, type LoraConfig } from './lora-config.js'
-import { nearestNames } from './nearest.js'
+import { nearestNames } from '../util/nearest.js'
 import { pythonRegex } from './python-regex.js'
 
 /** From this many targets on, PEFT stores the shortest name endings that tell them from the other modules. */

@@ -7,11 +7,14 @@ import { broadcastAxes, sameShape } from '../graph/shapes.js'
 import { formatShape, isFloat, type Node, type Value } from '../graph/types.js'
 import { builtinRules } from './registry.js'
 import { RuleContext, type GradientRule } from './rule.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface DifferentiateOptions {
   /** Rules beside or instead of the built-in ones. */
   readonly rules?: readonly GradientRule[]
 }
+
+const differentiateOptionKeys = { rules: true } satisfies OptionKeys<DifferentiateOptions>
 
 export interface Differentiated {
   /** The given graph with the backward pass appended. */
@@ -40,6 +43,7 @@ export function differentiate(
 ): Differentiated {
   const result = graph.clone()
   const b = new GraphBuilder(result)
+  checkKeys(options, differentiateOptionKeys, 'differentiate')
   const rules = new Map([...builtinRules, ...(options.rules ?? [])].map((r) => [operatorKey(r.op, r.domain), r]))
 
   if (loss.shape === undefined || loss.shape.some((d) => d !== 1) || !isFloat(loss.dtype))

@@ -1,5 +1,5 @@
 /** @file The error of a wrong command line: exit code 2. */
-import { nearestNames } from '../adapters/nearest.js'
+import { nearestNames } from '../util/nearest.js'
 
 /** The command line (or a config file) cannot be understood. */
 export class UsageError extends Error {}

@@ -24,6 +24,7 @@ import type { HostTensor } from '../graph/types.js'
 import { loadAdapter, type Adapter } from './adapter.js'
 import type { Model } from './model.js'
 import { baseOf, serveAdapter, type ServedAdapter } from './served-adapter.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface AdapterSetOptions {
   /**
@@ -32,6 +33,8 @@ export interface AdapterSetOptions {
    */
   readonly targetModules?: readonly string[] | string
 }
+
+const adapterSetOptionKeys = { targetModules: true } satisfies OptionKeys<AdapterSetOptions>
 
 interface Entry extends ServedAdapter {
   /** Beside the adapter's own alpha. */
@@ -78,6 +81,7 @@ export class AdapterSet {
     readonly model: Model,
     options: AdapterSetOptions = {},
   ) {
+    checkKeys(options, adapterSetOptionKeys, 'AdapterSet')
     const { targetModules } = options
     if (targetModules === undefined) return
     const targets = Array.isArray(targetModules) ? [...(targetModules as readonly string[])] : targetModules

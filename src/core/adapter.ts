@@ -23,6 +23,7 @@ import type { Model } from './model.js'
 import { Parameters } from './parameters.js'
 import { replicateLayers } from './replicate.js'
 import { companions, isCompanion, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** Options of a new adapter: PEFT's `LoraConfig` fields in camelCase, `alpha` and `dropout` for short, and a seed. */
 export interface LoraOptions extends Partial<LoraConfig> {
@@ -35,6 +36,22 @@ export interface LoraOptions extends Partial<LoraConfig> {
   /** Trains B alone (LoRA-FA, Zhang et al., 2023): A stays as it begins. */
   readonly freezeA?: boolean
 }
+
+const loraOptionKeys = {
+  ...{ r: true, loraAlpha: true, loraDropout: true, targetModules: true, excludeModules: true, modulesToSave: true },
+  ...{ fanInFanOut: true, bias: true, useRslora: true, useDora: true, loraBias: true, initLoraWeights: true },
+  ...{ rankPattern: true, alphaPattern: true, layersToTransform: true, layersPattern: true, trainableTokenIndices: true },
+  ...{ layerReplication: true, taskType: true, baseModelNameOrPath: true, revision: true, other: true },
+  ...{ alpha: true, dropout: true, seed: true, freezeA: true },
+} satisfies OptionKeys<LoraOptions>
+
+/** How an adapter is written. */
+export interface SaveOptions {
+  /** Whether the base's weights of an adapted embedding or head are stored beside it, as PEFT does; true unless said. */
+  readonly saveEmbeddingLayers?: boolean
+}
+
+const saveOptionKeys = { saveEmbeddingLayers: true } satisfies OptionKeys<SaveOptions>
 
 /** Trainable parts for some layers of a model. The model itself never changes. */
 export class Adapter {
@@ -104,9 +121,9 @@ export class Adapter {
    * Writes a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`. Each file appears whole or not at all.
    *
    * As PEFT does, an adapter that targets `embed_tokens` or `lm_head` by name stores the base's weights of these as well.
-   * @param options `saveEmbeddingLayers: false` leaves them out
    */
-  async save(folder: string, options: { readonly saveEmbeddingLayers?: boolean } = {}): Promise<void> {
+  async save(folder: string, options: SaveOptions = {}): Promise<void> {
+    checkKeys(options, saveOptionKeys, 'adapter.save')
     const { model } = this
     const config = plainConfig({ ...this.config, targetModules: targetModulesForFile(model.modules, this.config) }, this.parts)
     const tensors = plainTensors(this.parts, this.tensors)
@@ -170,6 +187,7 @@ function configOf(model: Model, options: LoraOptions): LoraConfig {
  * @throws InvalidOptionError if a target matches no layer, or a rank is 0 or larger than the matrix
  */
 export function addLora(loaded: Model, options: LoraOptions = {}, base?: BaseWeights): Adapter {
+  checkKeys(options, loraOptionKeys, 'addLora')
   const model = replicateLayers(loaded, options.layerReplication ?? null)
   const known = base ?? weightsInMemory(model)
   const config = configOf(model, options)
@@ -220,6 +238,7 @@ function startWithLoftq(adapter: Adapter, seed: number, weight: TensorValues, va
 
 /** {@link addLora} for any adapter: reads the weights of the base that the first values come from. */
 export async function createLora(loaded: Model, options: LoraOptions = {}): Promise<Adapter> {
+  checkKeys(options, loraOptionKeys, 'addLora')
   const model = replicateLayers(loaded, options.layerReplication ?? null)
   const config = configOf(model, options)
   const { parts } = new Adapter(model, config, matchTargets(model.modules, config))

@@ -8,6 +8,7 @@ import type { Adapter } from './adapter.js'
 import { makeAdapter } from './made-adapter.js'
 import type { Model } from './model.js'
 import { plainParts, plainTensors } from './stored-adapter.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface WeightedAdapter {
   readonly adapter: Adapter
@@ -35,6 +36,10 @@ export interface CombineOptions {
   readonly seed?: number
 }
 
+const combineOptionKeys = {
+  ...{ type: true, density: true, majoritySignMethod: true, r: true, svdClamp: true, seed: true },
+} satisfies OptionKeys<CombineOptions>
+
 /**
  * Combines adapters of a model into one, which has every scale and weight in its matrices: alpha equals the rank.
  *
@@ -47,6 +52,7 @@ export interface CombineOptions {
  * const both = combineAdapters(model, [{ adapter: poet, weight: 0.7 }, { adapter: lawyer, weight: 0.3 }], { type: 'ties', density: 0.5 })
  */
 export function combineAdapters(model: Model, adapters: readonly WeightedAdapter[], options: CombineOptions = {}): Adapter {
+  checkKeys(options, combineOptionKeys, 'combineAdapters')
   const { type = 'cat', majoritySignMethod = 'total', seed = 0, svdClamp } = options
   const density = check(model, adapters, options)
   const streams = new Map<string, Random>()

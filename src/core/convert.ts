@@ -6,6 +6,7 @@ import type { Module } from '../graph/module.js'
 import type { Environment } from './environment.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** What the files themselves may not tell, and what is written. */
 export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'anyPlace'>, Pick<AdapterWriteOptions, 'layout'> {
@@ -16,6 +17,11 @@ export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'an
   /** The base model: gives `modules` and `baseConfig` where they are not given themselves. */
   readonly model?: Model
 }
+
+const convertOptionKeys = {
+  ...{ alpha: true, enableLora: true, kernelSizes: true, embeddings: true, component: true, taskType: true, baseModel: true },
+  ...{ baseConfig: true, layout: true, format: true, modules: true, model: true },
+} satisfies OptionKeys<ConvertOptions>
 
 /** What a conversion wrote. */
 export interface Conversion {
@@ -44,6 +50,7 @@ const ofModel = (model: Model | undefined): Pick<AdapterReadOptions, 'modules' |
  * @throws InvalidOptionError if the file lacks something that an option must tell
  */
 export async function convert(from: string, to: string, options: ConvertOptions, { files }: Environment): Promise<Conversion> {
+  checkKeys(options, convertOptionKeys, 'convert')
   const target = chooseAdapterFormat(to, options.format)
   if ((await files.realPath(from)) === (await files.realPath(to)))
     throw new InvalidAdapterError(`"${to}" is the adapter that is converted; choose another place to write to`)

@@ -10,6 +10,7 @@ import { planWeights, standIns, weightSources, type Deltas, type ExportDType } f
 import type { Graph } from '../graph/graph.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface ExportOptions extends Pick<OnnxFileOptions, 'inlineUpTo' | 'dataFileSize'> {
   /** Element type that matrices are stored in; the graph computes in float32 either way. `fp32` unless said. */
@@ -17,6 +18,13 @@ export interface ExportOptions extends Pick<OnnxFileOptions, 'inlineUpTo' | 'dat
   /** Most positions that the model shall serve, if fewer than it has: long tables of angles take space. */
   readonly maxPositions?: number
 }
+
+const exportOptionKeys = {
+  ...{ inlineUpTo: true, dataFileSize: true, dtype: true, maxPositions: true },
+} satisfies OptionKeys<ExportOptions>
+
+/** @throws InvalidOptionError for an option of an unknown name */
+export const checkExportOptions = (options: ExportOptions, where: string): void => checkKeys(options, exportOptionKeys, where)
 
 export interface ExportResult {
   readonly out: string

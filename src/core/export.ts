@@ -5,7 +5,7 @@ import { byWeight } from '../export/weights.js'
 import { encodeOnnxAdapter } from '../formats/onnx-adapter.js'
 import { encodeSafetensors } from '../formats/safetensors.js'
 import { Adapter } from './adapter.js'
-import { exportModel, type ExportOptions, type ExportResult } from './export-model.js'
+import { checkExportOptions, exportModel, type ExportOptions, type ExportResult } from './export-model.js'
 import type { Model } from './model.js'
 
 /**
@@ -17,6 +17,7 @@ import type { Model } from './model.js'
  * await exportOnnx(adapter, 'my-model') // pipeline('text-generation', 'my-model') in transformers.js
  */
 export async function exportOnnx(subject: Model | Adapter, out: string, options: ExportOptions = {}): Promise<ExportResult> {
+  checkExportOptions(options, 'exportOnnx')
   if (!(subject instanceof Adapter)) return exportModel(subject, out, options)
   return exportModel(subject.model, out, options, { deltas: byWeight(subject.deltas()) })
 }
@@ -44,6 +45,7 @@ export async function exportWithAdapterInputs(
   out: string,
   options: ExportOptions = {},
 ): Promise<ExportResult> {
+  checkExportOptions(options, 'exportWithAdapterInputs')
   const entries = Object.entries(adapters)
   const first = entries[0]?.[1]
   if (first === undefined) throw new InvalidOptionError('an export with adapters as inputs needs at least one adapter')

@@ -11,6 +11,7 @@ import type { Adapter } from './adapter.js'
 import { readBaseWeights } from './base-weights.js'
 import { makeAdapter, type MadeLayer } from './made-adapter.js'
 import type { Model } from './model.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface ExtractOptions {
   /** Rank of every branch. */
@@ -20,6 +21,8 @@ export interface ExtractOptions {
   /** Layers to look at; `all-linear` unless said. */
   readonly targetModules?: LoraConfig['targetModules']
 }
+
+const extractOptionKeys = { r: true, energy: true, targetModules: true } satisfies OptionKeys<ExtractOptions>
 
 export interface ExtractedLayer {
   readonly module: string
@@ -42,6 +45,7 @@ export interface Extraction {
  * do not fit together, or do not differ in these layers
  */
 export async function extractLora(base: Model, tuned: Model, options: ExtractOptions): Promise<Extraction> {
+  checkKeys(options, extractOptionKeys, 'extractLora')
   const { r, energy, targetModules = 'all-linear' } = options
   if ((r === undefined) === (energy === undefined))
     throw new InvalidOptionError(`give either r or energy; ${r === undefined ? 'none' : 'both'} of them was given`)

@@ -8,11 +8,14 @@ import type { Session } from '../runtime/runtime.js'
 import type { Adapter } from './adapter.js'
 import { AdapterSet, modelOf, servingOf } from './adapter-set.js'
 import type { Model } from './model.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface ForwardOptions {
   /** Name of each row's adapter in the set, null for the base model; what is active in the set unless said. */
   readonly adapters?: readonly (string | null)[]
 }
+
+const forwardOptionKeys = { adapters: true } satisfies OptionKeys<ForwardOptions>
 
 type Tensors = Readonly<Record<string, HostTensor>>
 
@@ -54,8 +57,10 @@ function sessionFor(model: Model, { parts }: Serving): Promise<Compiled> {
 export async function forward(
   subject: Model | Adapter | AdapterSet,
   inputs: Tensors,
-  { adapters }: ForwardOptions = {},
+  options: ForwardOptions = {},
 ): Promise<Record<string, HostTensor>> {
+  checkKeys(options, forwardOptionKeys, 'forward')
+  const { adapters } = options
   const model = modelOf(subject)
   const [first] = Object.values(inputs)
   const rows = first?.shape[0] ?? 0
@@ -96,6 +101,7 @@ export async function logits(
   rows: readonly (readonly number[])[],
   options: ForwardOptions = {},
 ): Promise<HostTensor[]> {
+  checkKeys(options, forwardOptionKeys, 'logits')
   const model = modelOf(subject)
   const length = Math.max(0, ...rows.map((row) => row.length))
   if (rows.length === 0 || rows.some((row) => row.length === 0)) throw new InvalidDataError('each row needs at least one token')

@@ -8,6 +8,7 @@ import { exportModel } from './export-model.js'
 import { FolderModel } from './folder-model.js'
 import { OnnxModel } from './onnx-model.js'
 import { writeOnnx } from './onnx/write.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface MergeResult {
   readonly out: string
@@ -16,15 +17,24 @@ export interface MergeResult {
   readonly maxAbsDelta: number
 }
 
+/** How a merged model is written. */
+export interface MergeOptions {
+  /**
+   * `safetensors`, with shards, names and element types as in the source, or `onnx`, in the layout that transformers.js
+   * reads and with weights in float32. An .onnx file stays one, with its graph as it is: `out` is a file, or a folder for it
+   * and what describes it.
+   */
+  readonly format?: 'safetensors' | 'onnx'
+}
+
+const mergeOptionKeys = { format: true } satisfies OptionKeys<MergeOptions>
+
 export interface Merged {
   /**
    * Writes the merged model; sums are computed in float32.
-   * @param options `format`: `safetensors`, with shards, names and element types as in the source, or `onnx`, in the
-   *   layout that transformers.js reads and with weights in float32. An .onnx file stays one, with its graph as it is:
-   *   `out` is a file, or a folder for it and what describes it
    * @throws InvalidOptionError for a format that is not supported, or the source folder as target
    */
-  save(out: string, options?: { readonly format?: 'safetensors' | 'onnx' }): Promise<MergeResult>
+  save(out: string, options?: MergeOptions): Promise<MergeResult>
 }
 
 /** Whether a part sets a weight or rescales it, instead of adding to it. */
@@ -44,6 +54,7 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
     )
   return {
     async save(out, options = {}) {
+      checkKeys(options, mergeOptionKeys, 'merge(…).save')
       const onFile = first.model instanceof OnnxModel
       const format: string = options.format ?? (onFile ? 'onnx' : 'safetensors')
       if (format !== 'safetensors' && format !== 'onnx')

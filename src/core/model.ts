@@ -7,7 +7,8 @@ import type { BuildOptions, ModelGraph } from '../models/architecture.js'
 import type { Task } from '../models/task.js'
 import type { Environment } from './environment.js'
 import { FolderModel } from './folder-model.js'
-import { OnnxModel, type OnnxOptions } from './onnx-model.js'
+import { OnnxModel, onnxOptionKeys, type OnnxOptions } from './onnx-model.js'
+import { checkKeys } from '../util/option-keys.js'
 
 /**
  * A frozen model: a graph that can be built, the layers of it that can be adapted, and what its rows must look like.
@@ -65,6 +66,7 @@ export const Model = {
 }
 
 async function loadAny(path: string, environment: Environment, options: OnnxOptions, id: string | undefined): Promise<Model> {
+  checkKeys(options, onnxOptionKeys, 'Model.load')
   if (path.endsWith('.onnx')) return OnnxModel.open(path, environment, options, id)
   const given = (['task', 'output', 'constants'] as const).filter((name) => options[name] !== undefined)
   if (given.length > 0)

@@ -27,6 +27,7 @@ import {
 import { checkPlaces } from './onnx/places.js'
 import { findTask, noTaskMessage, type TaskOption } from './onnx/task.js'
 import { writeOnnx } from './onnx/write.js'
+import type { OptionKeys } from '../util/option-keys.js'
 
 /** What a file may leave open. */
 export interface OnnxOptions {
@@ -40,6 +41,8 @@ export interface OnnxOptions {
    */
   readonly constants?: Readonly<Record<string, number | boolean>>
 }
+
+export const onnxOptionKeys = { task: true, output: true, constants: true } satisfies OptionKeys<OnnxOptions>
 
 /** What a file gives. */
 interface Contents {

@@ -1,6 +1,7 @@
 /** @file What a beam search can be told. */
 import { InvalidOptionError } from '../errors.js'
 import type { SamplingOptions } from './sampling.js'
+import type { OptionKeys } from '../util/option-keys.js'
 
 export interface BeamOptions {
   /** Beams of a beam search; 1, which is none, unless said. */
@@ -18,6 +19,10 @@ export interface BeamOptions {
   /** Texts to give, best first; 1 unless said, and at most `beams`. */
   readonly numReturn?: number
 }
+
+export const beamOptionKeys = {
+  ...{ beams: true, lengthPenalty: true, earlyStopping: true, numReturn: true },
+} satisfies OptionKeys<BeamOptions>
 
 /** @throws InvalidOptionError naming the option that is out of range, or that has no meaning with or without a beam search */
 export function checkBeams({

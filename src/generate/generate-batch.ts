@@ -9,9 +9,18 @@ import { checkBeams } from './beam-options.js'
 import { rowsOf } from './continue-beams.js'
 import { DecodeSession } from './decode-session.js'
 import { generateBeams } from './generate-beams.js'
-import { modelEnds, promptIds, stopStrings, type FinishReason, type GenerateOptions, type Generation } from './generate.js'
+import {
+  modelEnds,
+  promptIds,
+  sharedOptionKeys,
+  stopStrings,
+  type FinishReason,
+  type GenerateOptions,
+  type Generation,
+} from './generate.js'
 import { checkSampling, nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** One row: exactly one of `prompt`, `messages` and `inputIds`. */
 export interface BatchPrompt extends Pick<GenerateOptions, 'prompt' | 'messages' | 'inputIds'> {
@@ -22,6 +31,12 @@ export interface BatchPrompt extends Pick<GenerateOptions, 'prompt' | 'messages'
 }
 
 export type BatchOptions = Omit<GenerateOptions, 'prompt' | 'messages' | 'inputIds'>
+
+const batchOptionKeys = sharedOptionKeys satisfies OptionKeys<BatchOptions>
+
+const batchPromptKeys = {
+  ...{ prompt: true, messages: true, inputIds: true, adapter: true, seed: true },
+} satisfies OptionKeys<BatchPrompt>
 
 /** A row that is being continued. */
 class Row {
@@ -73,6 +88,8 @@ export async function generateBatch(
   prompts: readonly BatchPrompt[],
   options: BatchOptions = {},
 ): Promise<Generation[]> {
+  checkKeys(options, batchOptionKeys, 'generateBatch')
+  prompts.forEach((prompt, i) => checkKeys(prompt, batchPromptKeys, `generateBatch, prompt ${i}`))
   if (prompts.length === 0) return []
   const model = modelOf(subject)
   const { maxNewTokens = 128, seed = 0 } = options

@@ -7,11 +7,12 @@ import type { Message } from '../data/row-shapes.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidModelError, InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
-import { checkBeams, type BeamOptions } from './beam-options.js'
+import { beamOptionKeys, checkBeams, type BeamOptions } from './beam-options.js'
 import { DecodeSession } from './decode-session.js'
 import { generateBeams } from './generate-beams.js'
-import { checkSampling, nextToken, type SamplingOptions } from './sampling.js'
+import { checkSampling, nextToken, samplingOptionKeys, type SamplingOptions } from './sampling.js'
 import { TextStream } from './text-stream.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface GenerateOptions extends SamplingOptions, BeamOptions {
   /** Text to continue, tokenised as the model's tokenizer does. */
@@ -30,6 +31,18 @@ export interface GenerateOptions extends SamplingOptions, BeamOptions {
   readonly seed?: number
   readonly signal?: AbortSignal
 }
+
+/** Those that hold for each of several prompts too. */
+export const sharedOptionKeys = {
+  ...samplingOptionKeys,
+  ...beamOptionKeys,
+  ...{ maxNewTokens: true, stop: true, eosTokenIds: true, seed: true, signal: true },
+} satisfies OptionKeys<Omit<GenerateOptions, 'prompt' | 'messages' | 'inputIds'>>
+
+const generateOptionKeys = {
+  ...sharedOptionKeys,
+  ...{ prompt: true, messages: true, inputIds: true },
+} satisfies OptionKeys<GenerateOptions>
 
 export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted'
 
@@ -83,6 +96,7 @@ export async function* generateStream(
   subject: Model | Adapter | AdapterSet,
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, Generation> {
+  checkKeys(options, generateOptionKeys, 'generate')
   const model = modelOf(subject)
   const { now } = model.environment
   const { maxNewTokens = 128, seed = 0 } = options

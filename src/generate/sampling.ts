@@ -1,6 +1,7 @@
 /** @file From logits to the next token, as transformers' logits processors and samplers define it. */
 import { InvalidOptionError, RuntimeError } from '../errors.js'
 import type { Random } from '../util/rng.js'
+import type { OptionKeys } from '../util/option-keys.js'
 
 export interface SamplingOptions {
   /** 0 or undefined takes the likeliest token; above 0 samples, flatter the higher it is. */
@@ -12,6 +13,10 @@ export interface SamplingOptions {
   /** Above 1 makes tokens less likely that the prompt or the text so far holds (Keskar et al., 2019). */
   readonly repetitionPenalty?: number
 }
+
+export const samplingOptionKeys = {
+  ...{ temperature: true, topK: true, topP: true, repetitionPenalty: true },
+} satisfies OptionKeys<SamplingOptions>
 
 /** @throws InvalidOptionError naming the option that is out of range */
 export function checkSampling({ temperature, topK, topP, repetitionPenalty }: SamplingOptions): void {

@@ -23,6 +23,7 @@ import { adviceFor, refuse } from './refused.js'
 import { resizeLowerings } from './resize.js'
 import { rotaryLowerings } from './rotary.js'
 import { upgradeNode } from './opset.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** What was done to a graph. */
 export interface LowerReport {
@@ -38,6 +39,8 @@ export interface LowerOptions {
   /** Lowerings beside or instead of the built-in ones. */
   readonly lowerings?: LoweringTable
 }
+
+const lowerOptionKeys = { constants: true, lowerings: true } satisfies OptionKeys<LowerOptions>
 
 export const builtinLowerings: LoweringTable = {
   ...elementwiseLowerings,
@@ -64,6 +67,7 @@ export const builtinLowerings: LoweringTable = {
  */
 export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph; report: LowerReport } {
   const opset = graph.opsets.get('') ?? DEFAULT_OPSET
+  checkKeys(options, lowerOptionKeys, 'lower')
   const table: LoweringTable = { ...builtinLowerings, ...options.lowerings }
   const lowered = new Map<string, number>()
   const source = withConstants(graph, options.constants ?? {})

@@ -2,8 +2,9 @@
 import { InvalidAdapterError, InvalidOptionError, ShapeError } from '../errors.js'
 import { elementCount, formatShape, int, ints, type Attributes, type Value } from '../graph/types.js'
 import type { ForwardBuilder } from './forward-builder.js'
-import { LoraLayer, positiveIntegers, product, type LoraLayerOptions } from './lora-layer.js'
+import { LoraLayer, loraLayerOptionKeys, positiveIntegers, product, type LoraLayerOptions } from './lora-layer.js'
 import { constant, kaiming, Parameter } from './parameter.js'
+import type { OptionKeys } from '../util/option-keys.js'
 
 /** One number for all axes, or one for each. */
 export type PerAxis = number | readonly number[]
@@ -20,6 +21,11 @@ export interface ConvOptions extends LoraLayerOptions {
   /** Which matrices the branch has: `loralib` unless said. */
   readonly formulation?: 'loralib' | 'peft'
 }
+
+const convOptionKeys = {
+  ...loraLayerOptionKeys,
+  ...{ stride: true, padding: true, dilation: true, groups: true, bias: true, paddingMode: true, formulation: true },
+} satisfies OptionKeys<ConvOptions>
 
 function perAxis(layer: string, name: string, value: PerAxis, rank: number, least: number): number[] {
   const list = typeof value === 'number' ? Array<number>(rank).fill(value) : [...value]
@@ -60,7 +66,7 @@ abstract class ConvNd extends LoraLayer {
     kernelSize: PerAxis,
     options: ConvOptions,
   ) {
-    super(options)
+    super(options, convOptionKeys)
     const layer = new.target.name
     const { groups = 1, formulation = 'loralib', paddingMode = 'zeros', bias = true } = options
     positiveIntegers(layer, { inChannels, outChannels, groups })

@@ -4,6 +4,7 @@ import type { Value } from '../graph/types.js'
 import type { ForwardBuilder } from './forward-builder.js'
 import { LoraLayer, positiveIntegers, product, transposed, type LoraLayerOptions } from './lora-layer.js'
 import { constant, normal, Parameter } from './parameter.js'
+import type { OptionKeys } from '../util/option-keys.js'
 
 /** First values of the branch: loralib and PEFT both draw B and leave A zero; `paper` draws A and leaves B zero. */
 export type EmbeddingInit = 'loralib' | 'paper'
@@ -12,6 +13,10 @@ export interface EmbeddingOptions extends Omit<LoraLayerOptions, 'loraDropout'> 
   /** `loralib` unless said: A 0, B from N(0, 1). `paper`: A from N(0, 1), B 0. Either way the branch starts silent. */
   readonly initLoraWeights?: EmbeddingInit
 }
+
+const embeddingOptionKeys = {
+  ...{ r: true, loraAlpha: true, mergeWeights: true, initLoraWeights: true },
+} satisfies OptionKeys<EmbeddingOptions>
 
 /**
  * W[x] + s·Aᵀ[x]·Bᵀ on tokens of any shape, int64.
@@ -26,7 +31,7 @@ export class Embedding extends LoraLayer {
     readonly embeddingDim: number,
     options: EmbeddingOptions = {},
   ) {
-    super(options)
+    super(options, embeddingOptionKeys)
     positiveIntegers('Embedding', { numEmbeddings, embeddingDim })
     this.weight = new Parameter([numEmbeddings, embeddingDim], normal, this.r === 0)
     const init = options.initLoraWeights ?? 'loralib'

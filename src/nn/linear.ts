@@ -3,8 +3,9 @@ import { InvalidOptionError, ShapeError } from '../errors.js'
 import { productOfDims } from '../graph/shapes.js'
 import { formatShape, type Value } from '../graph/types.js'
 import type { ForwardBuilder } from './forward-builder.js'
-import { LoraLayer, positiveIntegers, product, transposed, type LoraLayerOptions } from './lora-layer.js'
+import { LoraLayer, loraLayerOptionKeys, positiveIntegers, product, transposed, type LoraLayerOptions } from './lora-layer.js'
 import { constant, kaiming, Parameter } from './parameter.js'
+import type { OptionKeys } from '../util/option-keys.js'
 
 export interface LinearOptions extends LoraLayerOptions {
   /** Whether there is a bias; true unless said. */
@@ -12,6 +13,8 @@ export interface LinearOptions extends LoraLayerOptions {
   /** Whether the weight is stored [in, out], as GPT-2's Conv1D stores it. */
   readonly fanInFanOut?: boolean
 }
+
+const linearOptionKeys = { ...loraLayerOptionKeys, bias: true, fanInFanOut: true } satisfies OptionKeys<LinearOptions>
 
 /** x [.., features] as a matrix, and the way back for a result with other features. */
 function asMatrix(b: ForwardBuilder, x: Value, features: number, layer: string): { rows: Value; back: (y: Value) => Value } {
@@ -35,8 +38,9 @@ abstract class LinearLayer extends LoraLayer {
     readonly outFeatures: number,
     options: LinearOptions,
     frozen: boolean,
+    known: Readonly<Record<string, true>> = linearOptionKeys,
   ) {
-    super(options)
+    super(options, known)
     positiveIntegers(new.target.name, { inFeatures, outFeatures })
     this.fanInFanOut = options.fanInFanOut ?? false
     const shape = this.fanInFanOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures]
@@ -93,6 +97,8 @@ export interface MergedLinearOptions extends LinearOptions {
   readonly enableLora?: readonly boolean[]
 }
 
+const mergedLinearOptionKeys = { ...linearOptionKeys, enableLora: true } satisfies OptionKeys<MergedLinearOptions>
+
 /**
  * Several projections of equal width in one weight (query, key and value of GPT-2), with LoRA on those enabled.
  *
@@ -105,7 +111,7 @@ export class MergedLinear extends LinearLayer {
 
   constructor(inFeatures: number, outFeatures: number, options: MergedLinearOptions = {}) {
     const enableLora = options.enableLora ?? [false]
-    super(inFeatures, outFeatures, options, (options.r ?? 0) > 0 && enableLora.includes(true))
+    super(inFeatures, outFeatures, options, (options.r ?? 0) > 0 && enableLora.includes(true), mergedLinearOptionKeys)
     if (enableLora.length === 0 || outFeatures % enableLora.length !== 0)
       throw new InvalidOptionError(
         `MergedLinear: the ${outFeatures} outputs cannot be divided among the ${enableLora.length} projections of enableLora`,

@@ -2,6 +2,7 @@
 import { InvalidOptionError } from '../errors.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** loralib's options, in camelCase. */
 export interface LoraLayerOptions {
@@ -18,6 +19,10 @@ export interface LoraLayerOptions {
   readonly mergeWeights?: boolean
 }
 
+export const loraLayerOptionKeys = {
+  ...{ r: true, loraAlpha: true, loraDropout: true, mergeWeights: true },
+} satisfies OptionKeys<LoraLayerOptions>
+
 /** A layer that can have a low-rank branch. */
 export abstract class LoraLayer extends Module {
   readonly r: number
@@ -28,8 +33,10 @@ export abstract class LoraLayer extends Module {
   lora_A: Parameter | undefined
   lora_B: Parameter | undefined
 
-  constructor(options: LoraLayerOptions) {
+  /** @param known names of the options that the layer has */
+  constructor(options: LoraLayerOptions, known: Readonly<Record<string, true>> = loraLayerOptionKeys) {
     super()
+    checkKeys(options, known, new.target.name)
     const { r = 0, loraAlpha = 1, loraDropout = 0, mergeWeights = true } = options
     const name = new.target.name
     if (!Number.isSafeInteger(r) || r < 0) throw new InvalidOptionError(`${name}: r must be an integer of at least 0, got ${r}`)

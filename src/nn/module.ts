@@ -3,6 +3,7 @@ import type { Value } from '../graph/types.js'
 import { Random } from '../util/rng.js'
 import type { ForwardBuilder } from './forward-builder.js'
 import { Buffer, Parameter } from './parameter.js'
+import { checkKeys } from '../util/option-keys.js'
 
 type Named<T> = [path: string, item: T]
 
@@ -114,7 +115,9 @@ function copy(value: unknown, seen: Map<object, unknown>): unknown {
  * changes no other layer's numbers.
  * @returns the model
  */
-export function initialize<M extends Module>(model: M, { seed = 0 }: { readonly seed?: number } = {}): M {
+export function initialize<M extends Module>(model: M, options: { readonly seed?: number } = {}): M {
+  checkKeys(options, { seed: true }, 'initialize')
+  const { seed = 0 } = options
   const done = new Set<Parameter>()
   for (const [path, parameter] of model.namedParameters())
     if (!done.has(parameter)) {

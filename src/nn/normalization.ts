@@ -6,12 +6,15 @@ import type { ForwardBuilder } from './forward-builder.js'
 import { positiveIntegers } from './lora-layer.js'
 import { Module } from './module.js'
 import { Buffer, constant, Parameter } from './parameter.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface NormOptions {
   /** Added to the variance before its root. */
   readonly epsilon?: number
   readonly bias?: boolean
 }
+
+const normOptionKeys = { epsilon: true, bias: true } satisfies OptionKeys<NormOptions>
 
 /** Normalisation over the last axis (Ba et al., 2016). State: `weight`, `bias` [features]. */
 export class LayerNorm extends Module {
@@ -24,6 +27,7 @@ export class LayerNorm extends Module {
     options: NormOptions = {},
   ) {
     super()
+    checkKeys(options, normOptionKeys, 'LayerNorm')
     positiveIntegers('LayerNorm', { features })
     this.epsilon = options.epsilon ?? 1e-5
     this.weight = new Parameter([features], constant(1))
@@ -45,6 +49,7 @@ export class RMSNorm extends Module {
     options: Pick<NormOptions, 'epsilon'> = {},
   ) {
     super()
+    checkKeys(options, { epsilon: true }, 'RMSNorm')
     positiveIntegers('RMSNorm', { features })
     // PyTorch's default is the resolution of the element type.
     this.epsilon = options.epsilon ?? 2 ** -23
@@ -61,6 +66,8 @@ export interface BatchNormOptions {
   /** Weight of a new batch in the running statistics; 0.1 unless said. */
   readonly momentum?: number
 }
+
+const batchNormOptionKeys = { epsilon: true, momentum: true } satisfies OptionKeys<BatchNormOptions>
 
 /**
  * Batch normalisation of images [batch, channels, height, width] (Ioffe and Szegedy, 2015).
@@ -83,6 +90,7 @@ export class BatchNorm2d extends Module {
     options: BatchNormOptions = {},
   ) {
     super()
+    checkKeys(options, batchNormOptionKeys, 'BatchNorm2d')
     positiveIntegers('BatchNorm2d', { channels })
     this.epsilon = options.epsilon ?? 1e-5
     this.momentum = options.momentum ?? 0.1

@@ -6,6 +6,7 @@ import { adamWGraph } from '../optim/adamw.js'
 import { sgdGraph } from '../optim/sgd.js'
 import type { Runtime, Session } from '../runtime/runtime.js'
 import type { Parameter } from './parameter.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** torch.optim.AdamW, with its defaults but for the weight decay, which is 0. */
 export interface AdamWChoice {
@@ -24,6 +25,11 @@ export interface SgdChoice {
 }
 
 export type OptimizerChoice = AdamWChoice | SgdChoice
+
+const optimizerKeys = {
+  adamw: { ...{ name: true, betas: true, epsilon: true, weightDecay: true } } satisfies OptionKeys<AdamWChoice>,
+  sgd: { ...{ name: true, momentum: true, nesterov: true, weightDecay: true } } satisfies OptionKeys<SgdChoice>,
+} as const
 
 const inRange = (what: string, value: number, low: number, high: number): number => {
   if (!(value >= low && value < high))
@@ -52,6 +58,7 @@ export class Optimizer {
     choice: OptimizerChoice,
     maxGradNorm: number,
   ): Promise<Optimizer> {
+    if (Object.hasOwn(optimizerKeys, choice.name)) checkKeys(choice, optimizerKeys[choice.name], `optimizer ${choice.name}`)
     const count = parameters.reduce((sum, p) => sum + p.size, 0)
     const weightDecay = inRange('weightDecay', choice.weightDecay ?? 0, 0, Infinity)
     if (choice.name === 'sgd') {

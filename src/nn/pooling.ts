@@ -3,6 +3,7 @@ import { InvalidOptionError, ShapeError } from '../errors.js'
 import { formatShape, int, ints, type Value } from '../graph/types.js'
 import type { ForwardBuilder } from './forward-builder.js'
 import { Module } from './module.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface PoolOptions {
   /** The kernel's size unless said. */
@@ -11,6 +12,8 @@ export interface PoolOptions {
   /** Whether a last window may reach beyond the padded input. */
   readonly ceilMode?: boolean
 }
+
+const poolOptionKeys = { stride: true, padding: true, ceilMode: true } satisfies OptionKeys<PoolOptions>
 
 abstract class Pool2d extends Module {
   readonly stride: number
@@ -22,6 +25,7 @@ abstract class Pool2d extends Module {
     options: PoolOptions = {},
   ) {
     super()
+    checkKeys(options, poolOptionKeys, new.target.name)
     this.stride = options.stride ?? kernelSize
     this.padding = options.padding ?? 0
     this.ceilMode = options.ceilMode ?? false

@@ -9,6 +9,7 @@ import { Conv1d, Conv2d, Conv3d } from './convolution.js'
 import { initializeRest, type Module } from './module.js'
 import type { Parameter } from './parameter.js'
 import { Buffer } from './parameter.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** Tensors by their paths. */
 export type StateDict = Map<string, HostTensor>
@@ -31,6 +32,8 @@ export interface LoadStateOptions {
   /** Whether names must match exactly; true unless said. With false, what does not match is left out and told. */
   readonly strict?: boolean
 }
+
+const loadStateOptionKeys = { strict: true } satisfies OptionKeys<LoadStateOptions>
 
 export interface LoadedState {
   /** Names that the model has and the tensors lack. */
@@ -72,8 +75,10 @@ const listed = (title: string, names: readonly string[]): string =>
 export function loadStateDict(
   model: Module,
   tensors: ReadonlyMap<string, HostTensor> | Readonly<Record<string, HostTensor>>,
-  { strict = true }: LoadStateOptions = {},
+  options: LoadStateOptions = {},
 ): LoadedState {
+  checkKeys(options, loadStateOptionKeys, 'loadStateDict')
+  const { strict = true } = options
   const given = withoutTwins(model, tensors instanceof Map ? tensors : new Map(Object.entries(tensors)))
   const entries = entriesOf(model)
   const known = new Set(entries.map(([path]) => path))

@@ -14,6 +14,7 @@ import { attachModuleLoss, LABELS_INPUT, type LossChoice } from './losses.js'
 import { initializeRest, type Module } from './module.js'
 import { Optimizer, type OptimizerChoice } from './optimizer.js'
 import type { Buffer, Parameter } from './parameter.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface TrainModuleOptions {
   /** Runtime and clock: `nodeEnvironment()` in Node. */
@@ -41,6 +42,11 @@ export interface TrainModuleOptions {
   /** Called after a step with its number; what it gives back is reported as an `eval` event. */
   readonly evaluate?: (step: number) => Promise<Readonly<Record<string, number>> | undefined>
 }
+
+const trainModuleOptionKeys = {
+  ...{ environment: true, data: true, loss: true, epochs: true, steps: true, batchSize: true, shuffle: true },
+  ...{ learningRate: true, schedule: true, warmupSteps: true, optimizer: true, maxGradNorm: true, seed: true, evaluate: true },
+} satisfies OptionKeys<TrainModuleOptions>
 
 export type ModuleTrainEvent =
   | { readonly event: 'start'; readonly trainableParameters: number; readonly totalParameters: number }
@@ -116,6 +122,7 @@ function plannedSteps({ data, epochs = 1, steps, batchSize = 32, schedule = 'con
  *   if (event.event === 'step') console.log(event.step, event.loss)
  */
 export async function* trainModule(model: Module, options: TrainModuleOptions): AsyncGenerator<ModuleTrainEvent> {
+  checkKeys(options, trainModuleOptionKeys, 'trainModule')
   const { environment, data, loss: choice, epochs = 1, batchSize = 32, shuffle = true, seed = 0 } = options
   const { learningRate = 1e-3, schedule: name = 'constant', warmupSteps = 0 } = options
   if (!(learningRate >= 0 && learningRate < Infinity))

@@ -16,6 +16,7 @@ import type { Attribute, Dim, DType, Node, Shape } from '../graph/types.js'
 import { decodeTensor } from './decode-tensor.js'
 import { checkFunctions, functionKey } from './functions.js'
 import { remember, shellOf, type Origin } from './origin.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface DecodeOptions {
   /** Folder of the model file, in which its external data lies. Nothing is read: such weights stay in their files. */
@@ -23,6 +24,8 @@ export interface DecodeOptions {
   /** What the bytes are, for messages; usually the path of the file. */
   readonly source?: string
 }
+
+const decodeOptionKeys = { folder: true, source: true } satisfies OptionKeys<DecodeOptions>
 
 /**
  * Decodes an ONNX model.
@@ -35,6 +38,7 @@ export interface DecodeOptions {
  * @throws InvalidModelError if the bytes are no ONNX model, are cut off, or contradict themselves
  */
 export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Graph {
+  checkKeys(options, decodeOptionKeys, 'decodeModel')
   const source = options.source ?? 'ONNX model'
   let model: ModelProto
   try {

@@ -22,6 +22,7 @@ import type { Graph } from '../graph/graph.js'
 import { dtypeToOnnx } from '../graph/infer.js'
 import { isFileTensor, type Attribute, type Initializer, type Node, type Value } from '../graph/types.js'
 import { changed, messageOf, originOf } from './origin.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** Where the encoder says a file tensor lies: the `location` of ONNX external data, relative to the model. */
 export type Locate = (path: string) => string
@@ -145,17 +146,17 @@ export interface EncodeOptions {
   readonly innerShapes?: boolean
 }
 
+const encodeOptionKeys = { outputShapes: true, innerShapes: true } satisfies OptionKeys<EncodeOptions>
+
 /**
  * Encodes a graph as an ONNX model. Weights in files are referenced, never read. What a decoded model said beside its
  * graph (functions, notes, doc strings, unknown fields) is written back.
  *
  * @param locate gives the external-data location of a file, relative to the folder the runtime is told.
  */
-export function encodeModel(
-  graph: Graph,
-  locate: Locate = (path) => path,
-  { outputShapes = false, innerShapes = false }: EncodeOptions = {},
-): Uint8Array {
+export function encodeModel(graph: Graph, locate: Locate = (path) => path, options: EncodeOptions = {}): Uint8Array {
+  checkKeys(options, encodeOptionKeys, 'encodeModel')
+  const { outputShapes = false, innerShapes = false } = options
   const origin = originOf(graph)
   const fields = {
     input: graph.inputs.map(encodeValue),

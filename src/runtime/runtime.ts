@@ -1,6 +1,7 @@
 /** @file What lowrank needs of a runtime. The implementations are the only files that import onnxruntime. */
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
+import type { OptionKeys } from '../util/option-keys.js'
 
 export type Device = 'cpu' | 'webgpu' | 'wasm' | 'cuda'
 
@@ -12,6 +13,8 @@ export interface RuntimeOptions {
   /** Told what a device leaves to the CPU, for example. */
   readonly onWarning?: (message: string) => void
 }
+
+export const runtimeOptionKeys = { device: true, threads: true, onWarning: true } satisfies OptionKeys<RuntimeOptions>
 
 export interface SessionOptions {
   /** Write the runtime's profile (JSON trace) to files that start with this path. */

@@ -9,6 +9,7 @@ import { Graph } from '../graph/graph.js'
 import { elementCount, type Dim, type HostTensor, type Shape, type Value } from '../graph/types.js'
 import type { Runtime, Session } from '../runtime/runtime.js'
 import { Random } from '../util/rng.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** An input of a checked function. A bare shape is a float input of random values in [-1, 1). */
 export interface InputSpec {
@@ -45,6 +46,8 @@ export interface GradcheckOptions {
   readonly rules?: readonly GradientRule[]
 }
 
+const gradcheckOptionKeys = { seed: true, rules: true } satisfies OptionKeys<GradcheckOptions>
+
 export interface GradcheckResult {
   /** Largest difference between both gradients, relative to the largest numeric one or 1. */
   readonly error: number
@@ -78,6 +81,7 @@ interface Built {
  * @example expect((await gradcheck(runtime, { name: 'tanh', inputs: { x: [2, 3] }, build: (b, { x }) => b.tanh(x!) })).error).toBeLessThan(1e-5)
  */
 export async function gradcheck(runtime: Runtime, check: GradientCase, options: GradcheckOptions = {}): Promise<GradcheckResult> {
+  checkKeys(options, gradcheckOptionKeys, 'gradcheck')
   const specs = Object.entries(check.inputs).map(([name, input]) => [name, isSpec(input) ? input : { shape: input }] as const)
   const generator = new Random(options.seed ?? 1)
   const random = (): number => generator.uniform()

@@ -11,11 +11,12 @@ import { soloCommunicator, type Communicator } from '../distributed/communicator
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { sumOfShards } from './distributed.js'
 import type { Objective } from './objective.js'
-import { objectiveFor, type ObjectiveOptions } from './objectives/index.js'
+import { objectiveFor, objectiveOptionKeys, type ObjectiveOptions } from './objectives/index.js'
 import { lossOptions, LossSession } from './session.js'
 import { batchShard } from './shard.js'
 import { SharedScores } from './shared-scores.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface EvaluateOptions extends ObjectiveOptions {
   readonly data: string | readonly string[]
@@ -26,6 +27,11 @@ export interface EvaluateOptions extends ObjectiveOptions {
   /** A row without a token to learn: `refuse` it with an error, or `skip` it. */
   readonly unlabelled?: 'refuse' | 'skip'
 }
+
+const evaluateOptionKeys = {
+  ...objectiveOptionKeys,
+  ...{ data: true, batchSize: true, maxLength: true, unlabelled: true },
+} satisfies OptionKeys<EvaluateOptions>
 
 /** The mean loss of a data set, and beside it what the model's task is measured by. */
 export interface Evaluation {
@@ -101,6 +107,7 @@ function traineeOf(subject: Model | Adapter | AdapterSet | Trainee): Trainee {
  * @throws InvalidDataError if a row, or every row, has no label; InvalidOptionError for a loss that does not fit the task
  */
 export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, options: EvaluateOptions): Promise<Evaluation> {
+  checkKeys(options, evaluateOptionKeys, 'evaluate')
   const trainee = traineeOf(subject)
   const { model } = trainee
   const batchSize = options.batchSize ?? 8

@@ -20,6 +20,7 @@ import type { HostTensor } from '../graph/types.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { Random } from '../util/rng.js'
 import { chooseObjective, openTaskDataset } from './evaluate.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface EvaOptions {
   /** Files of rows, as for training. */
@@ -41,6 +42,11 @@ export interface EvaOptions {
   readonly seed?: number
 }
 
+const evaOptionKeys = {
+  ...{ data: true, batchSize: true, maxLength: true, batches: true, rho: true, whiten: true },
+  ...{ adjustScalingFactors: true, useLabelMask: true, seed: true },
+} satisfies OptionKeys<EvaOptions>
+
 /** What a layer reads, and how much of it. */
 interface Source {
   readonly part: LoraPart
@@ -61,6 +67,7 @@ interface Source {
  * const adapter = await initializeEva(await addLora(model, { r: 8 }), { data: 'train.jsonl' })
  */
 export async function initializeEva(adapter: Adapter, options: EvaOptions): Promise<Adapter> {
+  checkKeys(options, evaOptionKeys, 'initializeEva')
   const { batchSize = 8, rho = 2, whiten = false, adjustScalingFactors = true, seed = 0, batches } = options
   if (!(rho >= 1 && Number.isFinite(rho))) throw new InvalidOptionError(`rho must be a finite number of at least 1, got ${rho}`)
   for (const [name, value] of Object.entries({ batchSize, ...(batches !== undefined && { batches }) }))

@@ -1,9 +1,9 @@
 /** @file Options of a training run, their defaults and their checks. */
-import { nearestNames } from '../adapters/nearest.js'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
 import { InvalidOptionError } from '../errors.js'
-import type { ObjectiveOptions } from './objectives/index.js'
+import { objectiveOptionKeys, type ObjectiveOptions } from './objectives/index.js'
 import { scheduleNames, type ScheduleName } from '../optim/schedule.js'
+import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface TrainOptions extends ObjectiveOptions {
   /** Files of rows: JSONL, CSV, TSV or Parquet. */
@@ -93,31 +93,20 @@ export type ResolvedTrainOptions = Required<Omit<TrainOptions, WithoutDefault>> 
 /** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
 export const MAX_SKIPPED_IN_A_ROW = 20
 
-/** Every option, for misspelt ones to be compared with; the type sees to it that none is missing. */
-const optionNames: Record<keyof TrainOptions, true> = {
+const trainOptionKeys = {
   ...{ data: true, evalData: true, out: true, epochs: true, steps: true, batchSize: true, gradAccum: true, learningRate: true },
   ...{ schedule: true, warmup: true, weightDecay: true, maxGradNorm: true, beta1: true, beta2: true, epsilon: true },
   ...{ maxLength: true, shuffle: true, seed: true, groupByLength: true, packing: true, unlabelled: true, evalEvery: true },
   ...{ recompute: true, loraPlusLrRatio: true, loraPlusLrEmbedding: true },
   ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
   ...{ modelCard: true, license: true },
-  ...{ signal: true, communicator: true, loss: true, pooling: true, problemType: true },
-  ...{ objective: true, beta: true, labelSmoothing: true, lossType: true },
-}
+  ...{ signal: true, communicator: true },
+  ...objectiveOptionKeys,
+} satisfies OptionKeys<TrainOptions>
 
-function checkNames(options: object): void {
-  for (const name of Object.keys(options)) {
-    if (Object.hasOwn(optionNames, name)) continue
-    const near = nearestNames(name, Object.keys(optionNames))
-    throw new InvalidOptionError(
-      `unknown training option "${name}"${near.length === 0 ? `; known are ${Object.keys(optionNames).join(', ')}` : `; did you mean ${near.join(' or ')}?`}`,
-    )
-  }
-}
-
-/** Fills in the defaults. @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
-export function resolveTrainOptions(options: TrainOptions): ResolvedTrainOptions {
-  checkNames(options)
+/** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
+export function resolveTrainOptions(options: TrainOptions, where = 'train'): ResolvedTrainOptions {
+  checkKeys(options, trainOptionKeys, where)
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as TrainOptions
   const resolved: ResolvedTrainOptions = {
     epochs: 1,

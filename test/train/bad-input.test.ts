@@ -130,7 +130,7 @@ describe('options', () => {
     [{ earlyStopping: 2 }, 'earlyStopping needs evalData'],
     [{ checkpointEvery: 2 }, 'checkpoints and resume need an output folder: give out'],
     [{ resume: true }, 'checkpoints and resume need an output folder: give out'],
-    [{ learningrate: 1 }, 'unknown training option "learningrate"; did you mean learningRate?'],
+    [{ learningrate: 1 }, 'train: unknown option "learningrate"; did you mean learningRate?'],
   ])('%o', async (options, message) => {
     expect(await fails(options as Partial<TrainOptions>)).toBe(`InvalidOptionError: ${message}`)
   })

@@ -11,9 +11,15 @@ import type { Objective } from '../objective.js'
 import { causalLmObjective } from './causal-lm.js'
 import { sequenceClassification, singleLabel, tokenClassification } from './classification.js'
 import { customLoss, outputLoss, type LossFunction } from './custom.js'
-import { preferenceObjective, preferenceOptionNames, type PreferenceObjectiveOptions } from './preference.js'
+import {
+  preferenceObjective,
+  preferenceOptionKeys,
+  preferenceOptionNames,
+  type PreferenceObjectiveOptions,
+} from './preference.js'
 import { questionAnswering } from './question-answering.js'
 import { similarity, type SimilarityLossName } from './similarity.js'
+import type { OptionKeys } from '../../util/option-keys.js'
 
 /** What the user may say of the loss. */
 export interface ObjectiveOptions extends PreferenceObjectiveOptions {
@@ -28,6 +34,11 @@ export interface ObjectiveOptions extends PreferenceObjectiveOptions {
   /** What the labels of a sequence classifier are; the model's `problem_type`, else told by the first row. */
   readonly problemType?: ProblemType
 }
+
+export const objectiveOptionKeys = {
+  ...preferenceOptionKeys,
+  ...{ loss: true, pooling: true, problemType: true },
+} satisfies OptionKeys<ObjectiveOptions>
 
 /**
  * The objective of a model for rows such as `first`.

@@ -6,6 +6,7 @@ import { dpoLoss, orpoLoss, preferenceLossTypes, type PreferenceLoss, type Prefe
 import type { HostTensor } from '../../graph/types.js'
 import type { LossContext, Objective, Scores } from '../objective.js'
 import { lossChunks } from './causal-lm.js'
+import type { OptionKeys } from '../../util/option-keys.js'
 
 /** What the user may say of learning from preferences. */
 export interface PreferenceObjectiveOptions {
@@ -21,6 +22,10 @@ export interface PreferenceObjectiveOptions {
   /** Of `dpo`, see {@link preferenceLossTypes}; `sigmoid` unless said. */
   readonly lossType?: PreferenceLossType
 }
+
+export const preferenceOptionKeys = {
+  ...{ objective: true, beta: true, labelSmoothing: true, lossType: true },
+} satisfies OptionKeys<PreferenceObjectiveOptions>
 
 /** The options that belong to preferences alone. */
 export const preferenceOptionNames = ['beta', 'labelSmoothing', 'lossType'] as const

@@ -148,7 +148,7 @@ export async function planTraining(
   rates?: MachineRates,
 ): Promise<TrainingPlan> {
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
-  const resolved = resolveTrainOptions(options)
+  const resolved = resolveTrainOptions(options, 'planTraining')
   const { model, parameters } = trainee
   const { batchSize, gradAccum, maxLength, packing, recompute, evalData, evalBatchSize } = resolved
   const objective = await chooseObjective(model, resolved.data, resolved)
