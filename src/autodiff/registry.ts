@@ -10,12 +10,13 @@ import { nondifferentiable } from './rules/nondifferentiable.js'
 import * as normalization from './rules/normalization.js'
 import * as pooling from './rules/pooling.js'
 import * as quantized from './rules/quantized.js'
+import * as recurrent from './rules/recurrent.js'
 import * as reduction from './rules/reduction.js'
 import * as softmax from './rules/softmax.js'
 
 export const builtinRules: readonly GradientRule[] = [
-  ...[activation, elementwise, indexing, matmul, movement, normalization, reduction, softmax].flatMap((family): GradientRule[] =>
-    Object.values(family),
+  ...[activation, elementwise, indexing, matmul, movement, normalization, recurrent, reduction, softmax].flatMap(
+    (family): GradientRule[] => Object.values(family),
   ),
   ...[convolution.conv, convolution.convTranspose, pooling.maxPool, pooling.averagePool, quantized.matMulNBits],
   ...nondifferentiable,

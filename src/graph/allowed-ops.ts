@@ -56,6 +56,8 @@ const standard = [
   ],
   // normalisation and activations that the runtime computes in one pass
   ...['Softmax', 'LogSoftmax', 'LayerNormalization', 'SimplifiedLayerNormalization', 'Gelu'],
+  // recurrence over a length known at the run only
+  ...['LSTM', 'GRU', 'RNN'],
   // shapes
   ...['Shape', 'ConstantOfShape', 'Range'],
 ]

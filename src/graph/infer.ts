@@ -3,6 +3,7 @@ import { ShapeError, UnsupportedOpError } from '../errors.js'
 import { numbersOf } from './constants.js'
 import { compareDims, subtractDims } from './dims.js'
 import { moreInferences } from './infer-more.js'
+import { recurrentInferences } from './infer-recurrent.js'
 import { broadcastShapes, divideDims, equalDims, normalizeAxis, resolveReshape } from './shapes.js'
 import { multiplyDims, type Attributes, type Dim, type DType, type Initializer, type Shape, type Value } from './types.js'
 import type { Graph } from './graph.js'
@@ -394,6 +395,7 @@ const inferences: Readonly<Record<string, Inference>> = {
   },
   NonZero: (c) => [{ dtype: 'int64', shape: [c.shape(0).length, `nonzero_of(${c.inputs[0]!.name})`.replaceAll('*', '.')] }],
   ...moreInferences,
+  ...recurrentInferences,
 }
 
 /** Whether `op` has an entry; the domain does not matter, no name is used twice with another meaning. */

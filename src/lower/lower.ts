@@ -20,6 +20,7 @@ import { quantizedLowerings, throughQuantized } from './quantized.js'
 import { quantizedOperatorLowerings } from './quantized-operators.js'
 import { QuantizedValues } from './quantized-values.js'
 import { adviceFor, refuse } from './refused.js'
+import { recurrentLowerings } from './recurrent.js'
 import { resizeLowerings } from './resize.js'
 import { rotaryLowerings } from './rotary.js'
 import { upgradeNode } from './opset.js'
@@ -51,6 +52,7 @@ export const builtinLowerings: LoweringTable = {
   ...resizeLowerings,
   ...matrixLowerings,
   ...convolutionLowerings,
+  ...recurrentLowerings,
   ...quantizedLowerings,
   ...quantizedOperatorLowerings,
 }

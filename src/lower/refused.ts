@@ -3,7 +3,6 @@ import { UnsupportedOpError } from '../errors.js'
 import { operatorKey } from '../graph/allowed-ops.js'
 import type { Node } from '../graph/types.js'
 
-const recurrence = 'recurrence cannot be differentiated; export the layer unrolled, or adapt a model without it'
 const loop = 'a loop cannot be differentiated; export the model traced for a fixed number of rounds'
 const sequence = 'sequences of tensors cannot be differentiated; export the model so that it splits and concatenates tensors'
 
@@ -11,7 +10,7 @@ const sequence = 'sequences of tensors cannot be differentiated; export the mode
 export const refusedOps: Readonly<Record<string, string>> = {
   If: 'its condition is not constant; fix an input with { constants: { use_cache_branch: false } }',
   ...Object.fromEntries(['Loop', 'Scan'].map((op) => [op, loop])),
-  ...Object.fromEntries(['LSTM', 'GRU', 'RNN', 'com.microsoft.DynamicQuantizeLSTM'].map((op) => [op, recurrence])),
+  'com.microsoft.DynamicQuantizeLSTM': 'its weights in 8 bits have no lowering; use the file before it was quantised',
   ...Object.fromEntries(
     [
       ...['SequenceAt', 'SequenceConstruct', 'SequenceEmpty', 'SequenceErase', 'SequenceInsert', 'SequenceLength', 'SequenceMap'],

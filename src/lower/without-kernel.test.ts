@@ -132,6 +132,31 @@ const pairs: readonly Pair[] = [
       ms('MultiHeadAttention', ['q', 'k', 'v'], ['y'], { num_heads: int(2) }),
     ],
   },
+  ...(['LSTM', 'GRU', 'RNN'] as const).map((op): Pair => {
+    const gates = { LSTM: 4, GRU: 3, RNN: 1 }[op]
+    const attributes = { direction: string('bidirectional'), hidden_size: int(2) }
+    const outputs = op === 'LSTM' ? ['s', 'h', 'c'] : ['s', 'h']
+    const flat = (names: readonly string[]): Node[] => [
+      ...names.map((name) => node('Flatten', [name], [`${name}_flat`], { axis: int(0) })),
+      node('Concat', names.map((name) => `${name}_flat`), ['y'], { axis: int(1) }), // prettier-ignore
+    ]
+    const swapped = (name: string): Node => node('Transpose', [name], [`${name}_first`], perm(1, 0, 2))
+    return {
+      name: `${op} with the batch first`,
+      inputs: { x: [3, 4, 2], w: [2, gates * 2, 2], r: [2, gates * 2, 2], b: [2, gates * 4], i: [3, 2, 2], j: [3, 2, 2] },
+      fused: [
+        node(op, ['x', 'w', 'r', 'b', '', 'i', ...(op === 'LSTM' ? ['j'] : [])], outputs, { ...attributes, layout: int(1) }),
+        ...flat(outputs),
+      ],
+      plain: [
+        ...['x', 'i', 'j'].map(swapped),
+        node(op, ['x_first', 'w', 'r', 'b', '', 'i_first', ...(op === 'LSTM' ? ['j_first'] : [])], ['t', 'u', 'v'].slice(0, outputs.length), attributes), // prettier-ignore
+        node('Transpose', ['t'], ['s'], perm(2, 0, 1, 3)),
+        ...outputs.slice(1).map((name, i) => node('Transpose', [['u', 'v'][i]!], [name], perm(1, 0, 2))),
+        ...flat(outputs),
+      ],
+    }
+  }),
 ]
 
 describe('lowering of operators without a kernel', () => {

@@ -9,6 +9,7 @@ import { movementCases } from './movement.cases.js'
 import { normalizationCases } from './normalization.cases.js'
 import { poolingCases } from './pooling.cases.js'
 import { quantizedCases } from './quantized.cases.js'
+import { recurrentCases } from './recurrent.cases.js'
 import { reductionCases } from './reduction.cases.js'
 import { softmaxCases } from './softmax.cases.js'
 
@@ -22,6 +23,7 @@ export const gradientCases: Readonly<Record<string, readonly GradientCase[]>> = 
   normalization: normalizationCases,
   pooling: poolingCases,
   quantized: quantizedCases,
+  recurrent: recurrentCases,
   reduction: reductionCases,
   softmax: softmaxCases,
 }

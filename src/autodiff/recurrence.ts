@@ -1,0 +1,151 @@
+/** @file Recurrences over the steps of a sequence, as the gradients of recurrent layers need them. */
+import type { GraphBuilder } from '../graph/builder.js'
+import { tensor } from '../graph/constants.js'
+import { subtractDims } from '../graph/dims.js'
+import { activationAttributes } from '../graph/recurrent.js'
+import { int, string, type Attributes, type Dim, type Shape, type Value } from '../graph/types.js'
+import { iota, placeCuts } from './place.js'
+
+const END = 2 ** 31 - 1
+
+/** The same number in every place. */
+export type Factor = Value | number
+
+/** The steps of one direction: which comes before which, where rows of a batch end at different lengths. */
+export class Steps {
+  private mask: Value | undefined
+
+  /**
+   * @param shape [sequence, batch, hidden] of what is shifted
+   * @param lengths number of steps of each row, int32 [batch]; all have `sequence` of them if undefined
+   */
+  constructor(
+    private readonly b: GraphBuilder,
+    private readonly shape: Shape,
+    readonly reverse: boolean,
+    readonly lengths: Value | undefined,
+  ) {}
+
+  /** Whether a step is the last in time of its row, bool [sequence, batch, 1]. */
+  private get isLastInTime(): Value {
+    const { b, lengths } = this
+    const [sequence, batch] = this.shape as [Dim, Dim]
+    const time = b.reshape(iota(b, sequence), [sequence, 1, 1])
+    const last = b.sub(b.cast(lengths!, 'int64'), 1)
+    return (this.mask ??= b.equal(time, b.reshape(last, [1, batch, 1])))
+  }
+
+  /** Each step's value at the step before it in time; [1, batch, hidden] `edge` at the first. */
+  private fromPast(x: Value, edge: Value): Value {
+    return this.b.emit('Concat', [edge, this.cut(x, 0, -1)], { axis: int(0) }, { shapes: [x.shape!] })
+  }
+
+  /** Each step's value at the step after it in time; `edge` at the last of each row. */
+  private fromFuture(x: Value, edge: Value): Value {
+    const shifted = this.b.emit('Concat', [this.cut(x, 1, END), edge], { axis: int(0) }, { shapes: [x.shape!] })
+    return this.lengths === undefined ? shifted : this.b.where(this.isLastInTime, edge, shifted)
+  }
+
+  private cut(x: Value, start: number, end: number): Value {
+    const [sequence, ...rest] = x.shape!
+    const ints = [start, end, 0].map((n) => this.b.int64s([n]))
+    return this.b.emit('Slice', [x, ...ints], {}, { shapes: [[subtractDims(sequence!, 1), ...rest]] })
+  }
+
+  /** Each step's value at the step that the layer computes before it. */
+  before = (x: Value, edge: Value): Value => (this.reverse ? this.fromFuture(x, edge) : this.fromPast(x, edge))
+  /** Each step's value at the step that the layer computes after it. */
+  after = (x: Value, edge: Value): Value => (this.reverse ? this.fromPast(x, edge) : this.fromFuture(x, edge))
+
+  /** What [1, batch, hidden] is at the step that the layer computes last, and zero elsewhere. */
+  atLast(x: Value): Value {
+    const { b, reverse, lengths } = this
+    if (!reverse && lengths !== undefined) return b.where(this.isLastInTime, x, 0)
+    return placeCuts(b, x, this.shape, [reverse ? { axis: 0, start: 0, end: 1 } : { axis: 0, start: -1, end: END }])
+  }
+
+  /** A value at the step that the layer computes first: [1, batch, hidden]. */
+  first(x: Value): Value {
+    const { b, reverse, lengths } = this
+    if (reverse && lengths !== undefined) return b.reduceSum(b.where(this.isLastInTime, x, 0), [0])
+    const [start, end] = reverse ? [-1, END] : [0, 1]
+    const ints = [start, end, 0].map((n) => b.int64s([n]))
+    return b.emit('Slice', [x, ...ints], {}, { shapes: [[1, ...x.shape!.slice(1)]] })
+  }
+}
+
+/**
+ * A part of the state of a linear recurrence, all [sequence, batch, hidden]:
+ * c = keep·c' + take·(add + Σ M·h'), h = emit·c, where c' and h' are those of the step before.
+ */
+export interface Block {
+  readonly keep: Factor
+  readonly take: Factor
+  readonly emit: Factor
+  readonly add?: Value
+}
+
+export interface LinearRecurrence {
+  /** h of all steps by block, [sequence, batch, blocks·hidden]. */
+  readonly states: Value
+  /** h and c after the last step, [batch, blocks·hidden]. */
+  readonly lastState: Value
+  readonly lastCell: Value
+}
+
+export interface LinearOptions {
+  /** M, [blocks·hidden, blocks·hidden]: what each block reads of the states before. */
+  readonly matrix: Value
+  /** c before the first step, by block, [1, batch, blocks·hidden]; zero if undefined. */
+  readonly cells?: Value | undefined
+  readonly reverse: boolean
+  readonly lengths?: Value | undefined
+}
+
+const affine = { name: 'Affine', alpha: 1, beta: 0 } as const
+
+/**
+ * Solves a linear recurrence whose coefficients change from step to step, over a length that only the run knows.
+ *
+ * It is an LSTM whose activations are all the identity: its gates are the coefficients, handed through from the input, and
+ * only the new content of the cell reads the state before. So one operator that every runtime has does what else would
+ * need a loop in the graph.
+ */
+export function linearRecurrence(b: GraphBuilder, blocks: readonly Block[], options: LinearOptions): LinearRecurrence {
+  const columns = [...new Set(blocks.flatMap(({ take, emit, keep, add }) => [take, emit, keep, add]).filter((v): v is Value => typeof v === 'object'))] // prettier-ignore
+  const [sequence, batch, hidden] = columns[0]!.shape as [Dim, Dim, number]
+  const size = blocks.length * hidden
+  // Gates in ONNX's order: input, output, forget, cell.
+  const gates = (['take', 'emit', 'keep', 'add'] as const).map((key) => blocks.map((block) => block[key]))
+  const constants = gates.flat().flatMap((factor) => Array<number>(hidden).fill(typeof factor === 'number' ? factor : 0))
+  const w = selection(b, gates.flat(), columns, hidden)
+  const r = b.unsqueeze(b.concat([b.zeros([3 * size, size]), options.matrix], 0), [0])
+  const bias = b.constant(tensor('float32', [1, 8 * size], [...constants, ...constants.map(() => 0)]))
+  const { reverse, lengths, cells } = options
+  const attributes: Attributes = {
+    ...activationAttributes([affine, affine, affine]),
+    hidden_size: int(size),
+    direction: string(reverse ? 'reverse' : 'forward'),
+  }
+  const [states, lastState, lastCell] = b.emitAll('LSTM', [b.concat(columns, 2), w, r, bias, lengths, undefined, cells], attributes, { outputs: 3 }) // prettier-ignore
+  return {
+    states: b.reshape(states!, [sequence, batch, size]),
+    lastState: b.reshape(lastState!, [batch, size]),
+    lastCell: b.reshape(lastCell!, [batch, size]),
+  }
+}
+
+/** The weight that hands each column of [.., columns·hidden] to the gates of blocks that read it: [1, gates·hidden, columns·hidden]. */
+export function selection(
+  b: GraphBuilder,
+  readers: readonly (Factor | undefined)[],
+  columns: readonly Value[],
+  hidden: number,
+): Value {
+  const chosen = readers.flatMap((reader) => columns.map((column) => Number(column === reader)))
+  const table = b.constant(tensor('float32', [readers.length, 1, columns.length, 1], chosen))
+  const index = iota(b, hidden)
+  const unit = b.cast(b.equal(b.reshape(index, [hidden, 1]), index), 'float32')
+  const blocks = b.mul(table, b.reshape(unit, [1, hidden, 1, hidden]))
+  return b.reshape(blocks, [1, readers.length * hidden, columns.length * hidden])
+}
