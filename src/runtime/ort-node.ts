@@ -3,11 +3,13 @@ import { realpath } from 'node:fs/promises'
 import { dirname, relative, sep } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { InvalidOptionError, RuntimeError } from '../errors.js'
-import type { Graph } from '../graph/graph.js'
+import { GraphBuilder } from '../graph/builder.js'
+import { Graph } from '../graph/graph.js'
 import { nodeFiles } from '../io/node-files.js'
 import { encodeModel } from '../onnx/encode.js'
 import { fallbackWarning } from './device/device-report.js'
 import { executionProvider, lowerForDevice } from './device/lower-for-device.js'
+import { hasFloat16 } from './device/without-float16.js'
 import { ERROR_ONLY, fileTensors, messageOf, OrtSession } from './ort-session.js'
 import { webRuntime } from './ort-web.js'
 import type { Device, Runtime, RuntimeOptions, Session, SessionOptions } from './runtime.js'
@@ -17,6 +19,37 @@ function commonFolder(paths: readonly string[]): string {
   let folder = dirname(paths[0]!)
   for (const path of paths) while (!path.startsWith(folder.endsWith(sep) ? folder : folder + sep)) folder = dirname(folder)
   return folder
+}
+
+/** Only fatal errors: a probe may fail. */
+const FATAL_ONLY = 4
+
+let shadersKnowFloat16: Promise<boolean> | undefined
+
+/**
+ * Whether shaders of this machine's GPU know 16-bit floats. The native runtime does not tell the adapter's features, so one
+ * addition is tried, the first time that a graph needs the answer.
+ */
+async function webgpuKnowsFloat16(graph: Graph): Promise<boolean> {
+  if (!hasFloat16(graph)) return true
+  const attempt = async (): Promise<boolean> => {
+    const probe = new Graph('float16')
+    const x = probe.addInput('x', 'float16', [1])
+    probe.outputs = [new GraphBuilder(probe).add(x, x)]
+    const options = { logSeverityLevel: FATAL_ONLY, executionProviders: ['webgpu'] } as const
+    // Without any GPU the session of the graph itself fails, with the right words.
+    const session = await InferenceSession.create(encodeModel(probe), options).catch(() => undefined)
+    if (session === undefined) return true
+    try {
+      await session.run({ x: new Tensor('float16', new Uint16Array(1), [1]) }, { logSeverityLevel: FATAL_ONLY })
+      return true
+    } catch {
+      return false
+    } finally {
+      await session.release()
+    }
+  }
+  return (shadersKnowFloat16 ??= attempt())
 }
 
 const devices: readonly Device[] = ['cpu', 'webgpu', 'wasm', 'cuda']
@@ -42,7 +75,7 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
     async createSession(original: Graph, sessionOptions: SessionOptions = {}): Promise<Session> {
       const warning = options.onWarning && fallbackWarning(original, device)
       if (warning !== undefined) options.onWarning?.(warning)
-      const graph = lowerForDevice(original, device)
+      const graph = lowerForDevice(original, device, { float16: device !== 'webgpu' || (await webgpuKnowsFloat16(original)) })
       const real = new Map<string, string>()
       for (const { file } of fileTensors(graph)) if (!real.has(file.path)) real.set(file.path, await realpath(file.path))
       const folder = real.size === 0 ? undefined : commonFolder([...real.values()])

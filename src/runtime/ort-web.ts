@@ -12,7 +12,7 @@ import { isFileTensor, type FileTensor, type Initializer } from '../graph/types.
 import type { Files } from '../io/files.js'
 import { encodeModel } from '../onnx/encode.js'
 import { fallbackWarning } from './device/device-report.js'
-import { executionProvider, lowerForDevice } from './device/lower-for-device.js'
+import { executionProvider, lowerForDevice, type DeviceFeatures } from './device/lower-for-device.js'
 import { ERROR_ONLY, fileTensors, messageOf, OrtSession } from './ort-session.js'
 import type { Runtime, RuntimeOptions, Session, SessionOptions } from './runtime.js'
 
@@ -93,15 +93,17 @@ function assertFits(graph: Graph, device: string): void {
     )
 }
 
-/** Whether this page can use a GPU at all, told before megabytes are loaded. */
-async function assertGpu(): Promise<void> {
-  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<unknown> } } | undefined)?.gpu
+/** What the page's GPU can do. @throws RuntimeError if it can use none, before megabytes are loaded */
+async function gpuFeatures(): Promise<DeviceFeatures> {
+  type Gpu = { requestAdapter(): Promise<{ readonly features: ReadonlySet<string> } | null> }
+  const gpu = (globalThis.navigator as { gpu?: Gpu } | undefined)?.gpu
   if (gpu === undefined)
     throw new RuntimeError(
       'device "webgpu": this browser has no WebGPU (or the page is not served over https or localhost); use device "wasm"',
     )
-  if ((await gpu.requestAdapter().catch(() => null)) === null)
-    throw new RuntimeError('device "webgpu": the browser found no GPU that it may use; use device "wasm"')
+  const adapter = await gpu.requestAdapter().catch(() => null)
+  if (adapter === null) throw new RuntimeError('device "webgpu": the browser found no GPU that it may use; use device "wasm"')
+  return { float16: adapter.features.has('shader-f16') }
 }
 
 /**
@@ -116,11 +118,11 @@ export function webRuntime(options: WebRuntimeOptions): Runtime {
       if (sessionOptions.profile !== undefined)
         throw new InvalidOptionError(`device "${device}" writes no profile; use device "cpu"`)
       assertFits(graph, device)
-      if (device === 'webgpu') await assertGpu()
+      const features = device === 'webgpu' ? await gpuFeatures() : undefined
       const ort = await startOrt(options)
       const warning = onWarning && fallbackWarning(graph, device)
       if (warning !== undefined) onWarning?.(warning)
-      const { graph: separate, places } = separateFiles(lowerForDevice(graph, device))
+      const { graph: separate, places } = separateFiles(lowerForDevice(graph, device, features))
       return oneAtATime(async () => {
         const externalData = await Promise.all(
           [...places].map(async ([path, { path: file, ...range }]) => ({ path, data: await files.read(file, range) })),

@@ -1,6 +1,7 @@
 /**
  * @file A process that generates on a device and on the CPU, and prints one JSON line for each golden model: greedily, with
- * a set of adapters of which none is active, in a batch and by a beam search. Arguments: device, then names of models.
+ * a set of adapters of which none is active, in a batch and by a beam search. Arguments: device, then golden models
+ * by name or others by folder.
  */
 import { addLora, AdapterSet, generate, generateBatch, loadModel } from '../../src/index.js'
 import type { Device } from '../../src/runtime/runtime.js'
@@ -13,7 +14,7 @@ export interface GenerateResult {
 }
 
 async function tokens(name: string, device: Device): Promise<readonly (readonly number[])[]> {
-  const model = await loadModel(`test/fixtures/golden/peft/${name}/model`, { device, threads: 1 })
+  const model = await loadModel(name.includes('/') ? name : `test/fixtures/golden/peft/${name}/model`, { device, threads: 1 })
   const set = new AdapterSet(model)
   await set.add('one', await addLora(model, { r: 2, seed: 1 }))
   const options = { inputIds: [5, 17, 60, 3], maxNewTokens: 6 }

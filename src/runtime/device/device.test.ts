@@ -4,9 +4,10 @@ import { GraphBuilder } from '../../graph/builder.js'
 import { tensor } from '../../graph/constants.js'
 import { Graph } from '../../graph/graph.js'
 import { int, type DType, type HostTensor, type Value } from '../../graph/types.js'
+import { floatToHalf } from '../../util/half.js'
 import { nodeRuntime } from '../ort-node.js'
 import { deviceReport, fallbackWarning } from './device-report.js'
-import { lowerForDevice } from './lower-for-device.js'
+import { executionProvider, lowerForDevice } from './lower-for-device.js'
 
 type Build = (b: GraphBuilder, x: readonly Value[]) => Value
 
@@ -65,6 +66,68 @@ describe('lowerForDevice', () => {
     expect(lowerForDevice(graph, 'cpu')).toBe(graph)
     lowerForDevice(graph, 'webgpu')
     expect(graph.nodes).toEqual(before)
+  })
+})
+
+describe('lowerForDevice without 16-bit floats', () => {
+  const half = (values: readonly number[], shape: readonly number[]): HostTensor => ({
+    dtype: 'float16',
+    shape,
+    data: Uint16Array.from(values, floatToHalf),
+  })
+  const without = { float16: false }
+
+  /** Rows of a 16-bit table, looked up and widened as the gradient of a head looks up labels; and 16-bit arithmetic. */
+  function heads(): Graph {
+    const graph = new Graph('half')
+    const b = new GraphBuilder(graph)
+    const at = graph.addInput('at', 'int64', [2])
+    const x = graph.addInput('x', 'float16', [2, 3])
+    const table = b.constant(half([1, 2, 3, 4, 5, 6, 7, 8, 9], [3, 3]), 'table')
+    const rows = b.gather(table, at, 0)
+    const fill = b.emit('ConstantOfShape', [b.emit('Shape', [x])], { value: { type: 'tensor', value: half([0.5], [1]) } }, { shapes: [[2, 3]] }) // prettier-ignore
+    const held = graph.declare('held', 'float16', [3])
+    const value = { type: 'tensor', value: half([2, 4, 8], [3]) } as const
+    graph.nodes.push({ op: 'Constant', domain: '', name: 'held', inputs: [], outputs: ['held'], attributes: { value } })
+    const sum = b.add(b.mul(b.add(rows, x), held), fill)
+    graph.outputs = [b.cast(sum, 'float32'), sum, b.cast(b.mul(b.cast(at, 'float16'), 2), 'float32')]
+    return graph
+  }
+  const feeds = {
+    at: tensor('int64', [2], [2, 0]),
+    x: half([0.5, 1, 1.5, 2, 2.5, 3], [2, 3]),
+  }
+
+  it('computes the same with no kernel on float16, and keeps the types of inputs and outputs', async () => {
+    const graph = heads()
+    const before = [...graph.nodes]
+    const lowered = lowerForDevice(graph, 'webgpu', without)
+    expect(graph.nodes).toEqual(before)
+    expect(lowered.inputs).toEqual(graph.inputs)
+    expect(lowered.outputs).toEqual(graph.outputs)
+    const border = lowered.nodes.filter(({ name }) => name.startsWith('device/float16/'))
+    expect(border.every(({ op }) => op === 'Cast')).toBe(true)
+    const outside = lowered.nodes.filter((node) => !border.includes(node) && node.op !== 'Constant')
+    const types = outside.flatMap((node) => [...node.inputs, ...node.outputs].map((name) => lowered.values.get(name)?.dtype))
+    expect(types).not.toContain('float16')
+    const results = []
+    for (const g of [graph, lowered]) {
+      const session = await nodeRuntime({ threads: 1 }).createSession(g)
+      results.push(Object.values(await session.run(feeds)))
+      await session.release()
+    }
+    expect(results[1]).toEqual(results[0])
+    expect(Array.from(results[0]![0]!.data)).toEqual([15.5, 36.5, 84.5, 6.5, 18.5, 48.5])
+  })
+
+  it('gives the casts at the border to the CPU by name, and leaves the graph of a device with the feature alone', () => {
+    const lowered = lowerForDevice(heads(), 'webgpu', without)
+    const border = lowered.nodes.map(({ name }) => name).filter((name) => name.startsWith('device/float16/'))
+    expect(executionProvider(lowered, 'webgpu')).toEqual({ name: 'webgpu', forceCpuNodeNames: border })
+    expect(border.length).toBeGreaterThan(2)
+    const same = lowerForDevice(heads(), 'webgpu', { float16: true })
+    expect(same.nodes.some(({ name }) => name.startsWith('device/float16/'))).toBe(false)
+    expect(executionProvider(same, 'webgpu')).toBe('webgpu')
   })
 })
 
