@@ -7,6 +7,7 @@ const nodeOnly = [
   'src/cli/**',
   'src/io/node-files.ts',
   'src/runtime/ort-node.ts',
+  'src/runtime/telemetry.ts',
   'src/distributed/node-mpi.ts',
   'src/hub/**',
   'src/report/node-assets.ts',

@@ -6,6 +6,18 @@ import { decodeUtf8, decodeUtf8Chunks } from './utf8.js'
 
 const isUrl = (path: string): boolean => /^(https?|blob):/i.test(path)
 
+/** Not found, gone, and what object stores answer for a file that is not there to who may not list it. */
+const ABSENT: ReadonlySet<number> = new Set([403, 404, 410])
+
+/**
+ * Whether a server answered with a page where a file was asked for: servers of single-page apps (Vite, most hosts of static
+ * sites) send their index.html, with status 200, for every path that they do not have.
+ */
+function isPageInstead(path: string, { headers }: Response): boolean {
+  const type = headers.get('content-type') ?? ''
+  return /^(text\/html|application\/xhtml\+xml)\b/i.test(type.trim()) && !/\.x?html?$/i.test(path.replace(/[?#].*$/, ''))
+}
+
 /** What makes a URL a folder: a server has none, but these lie in every folder that lowrank reads. */
 const FOLDER_FILES = ['config.json', 'adapter_config.json']
 
@@ -14,24 +26,34 @@ const FOLDER_FILES = ['config.json', 'adapter_config.json']
  * @throws FileError on reading what the server does not give, and on writing to a URL
  */
 export function urlFiles(store: Files, fetcher: typeof fetch = (...args) => fetch(...args)): Files {
-  const ask = async (path: string, init?: RequestInit): Promise<Response> => {
-    let response: Response
+  const fetched = async (path: string, init?: RequestInit): Promise<Response> => {
     try {
-      response = await fetcher(path, init)
+      return await fetcher(path, init)
     } catch (cause) {
       throw new FileError(
         `${path} could not be fetched: ${(cause as Error).message}; is the address right, and does its server allow this page (CORS)?`,
         { cause },
       )
     }
-    if (response.status === 404) throw missing(path)
+  }
+  const checked = (path: string, response: Response): Response => {
+    if (ABSENT.has(response.status) || isPageInstead(path, response)) throw missing(path)
     if (!response.ok) throw new FileError(`${path} could not be fetched: the server answered ${response.status}`)
     return response
   }
+  const ask = async (path: string, init?: RequestInit): Promise<Response> => checked(path, await fetched(path, init))
   const bytes = async (path: string): Promise<Uint8Array> => new Uint8Array(await (await ask(path)).arrayBuffer())
+  /** What a server says of a file without sending it. Some know no HEAD: they are asked for the first byte. */
+  const head = async (path: string): Promise<Response> => {
+    const response = await fetched(path, { method: 'HEAD' })
+    if (response.status !== 405 && response.status !== 501) return checked(path, response)
+    const first = await ask(path, { headers: { Range: 'bytes=0-0' } })
+    await first.body?.cancel()
+    return first
+  }
   const exists = async (path: string): Promise<boolean> => {
     try {
-      await ask(path, { method: 'HEAD' })
+      await head(path)
       return true
     } catch (error) {
       if (error instanceof FileError && error.message === missing(path).message) return false
@@ -58,10 +80,11 @@ export function urlFiles(store: Files, fetcher: typeof fetch = (...args) => fetc
     readText: async (path) => (isUrl(path) ? decodeUtf8(await bytes(path), path) : store.readText(path)),
     size: async (path) => {
       if (!isUrl(path)) return store.size(path)
-      const response = await ask(path, { method: 'HEAD' })
-      const length = response.headers.get('content-length')
+      const { status, headers } = await head(path)
+      const length =
+        status === 206 ? (/\/(\d+)$/.exec(headers.get('content-range') ?? '')?.[1] ?? null) : headers.get('content-length')
       // A compressed answer has another length than the file.
-      if (length !== null && response.headers.get('content-encoding') === null) return Number(length)
+      if (length !== null && headers.get('content-encoding') === null) return Number(length)
       return (await bytes(path)).length
     },
     exists: async (path) => (isUrl(path) ? exists(path) : store.exists(path)),

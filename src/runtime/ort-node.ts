@@ -1,4 +1,5 @@
 /** @file ONNX Runtime in Node: CPU, WebGPU and CUDA; WebAssembly by way of `ort-web.ts`. */
+import { assertTelemetryDecided } from './telemetry.js'
 import { realpath } from 'node:fs/promises'
 import { dirname, relative, sep } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
@@ -73,6 +74,7 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
   return {
     device,
     async createSession(original: Graph, sessionOptions: SessionOptions = {}): Promise<Session> {
+      assertTelemetryDecided()
       const warning = options.onWarning && fallbackWarning(original, device)
       if (warning !== undefined) options.onWarning?.(warning)
       const graph = lowerForDevice(original, device, { float16: device !== 'webgpu' || (await webgpuKnowsFloat16(original)) })

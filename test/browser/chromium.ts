@@ -63,7 +63,7 @@ export async function runPage(
         const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')
         const body = range === null ? bytes : bytes.subarray(Number(range[1]), Number(range[2]) + 1)
         response.writeHead(range === null ? 200 : 206, {
-          'Content-Type': types[extname(path)] ?? 'text/html',
+          'Content-Type': path === '/' ? 'text/html' : (types[extname(path)] ?? 'application/octet-stream'),
           'Content-Length': body.length,
         })
         response.end(request.method === 'HEAD' ? undefined : body)
