@@ -5,7 +5,7 @@ import { importDirection } from './scripts/import-direction.js'
 /** Rooms where Node's own modules are allowed; everything else runs in a browser too. */
 const nodeOnly = [
   'src/cli/**',
-  'src/io/node-files.ts',
+  'src/io/node-*.ts',
   'src/runtime/ort-node.ts',
   'src/runtime/telemetry.ts',
   'src/distributed/node-mpi.ts',

@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -6,6 +8,8 @@ export default defineConfig({
     pool: 'forks',
     poolOptions: { forks: { maxForks: 2 } },
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    // The user's own cache folder is none of the tests' business.
+    env: { LOWRANK_CACHE: join(tmpdir(), 'lowrank-test-cache') },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

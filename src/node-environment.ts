@@ -1,5 +1,7 @@
 /** @file The effects as Node has them. */
 import { readFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { isAbsolute, join, resolve } from 'node:path'
 import type { Environment } from './core/environment.js'
 import { nodeFiles } from './io/node-files.js'
 import { nodeRuntime } from './runtime/ort-node.js'
@@ -10,19 +12,43 @@ import { checkKeys, type OptionKeys } from './util/option-keys.js'
 /** Where a model runs, and how its frozen weights are held. */
 export interface EnvironmentOptions extends RuntimeOptions {
   /**
-   * `fp32` unless said. `int8` and `int4` quantise the frozen weights on first use, keep them in a folder `.lowrank`
-   * beside the model, and take a quarter and an eighth of the memory; adapters, norms and the loss stay in float32.
+   * `fp32` unless said. `int8` and `int4` quantise the frozen weights on first use, keep them in the cache folder, and take
+   * a quarter and an eighth of the memory; adapters, norms and the loss stay in float32.
    */
   readonly base?: BaseScheme
+  /**
+   * Folder for packed weights and the hashes of large files, all of which can be made again. `$LOWRANK_CACHE` unless said,
+   * else `lowrank` in the user's cache folder (`$XDG_CACHE_HOME`, `~/.cache`, on Windows `%LOCALAPPDATA%`).
+   */
+  readonly cacheFolder?: string
 }
 
-export const environmentOptionKeys = { ...runtimeOptionKeys, base: true } satisfies OptionKeys<EnvironmentOptions>
+function defaultCacheFolder(): string {
+  const { LOWRANK_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env
+  if (LOWRANK_CACHE) return resolve(LOWRANK_CACHE)
+  if (process.platform === 'win32' && LOCALAPPDATA) return join(LOCALAPPDATA, 'lowrank', 'cache')
+  // As the XDG base directory specification says, what is not absolute is ignored.
+  if (XDG_CACHE_HOME && isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'lowrank')
+  try {
+    return join(homedir(), '.cache', 'lowrank')
+  } catch {
+    // A user whom the system does not know, as in some containers.
+    return join(tmpdir(), `lowrank-${process.getuid?.() ?? 'cache'}`)
+  }
+}
+
+export const environmentOptionKeys = {
+  ...runtimeOptionKeys,
+  base: true,
+  cacheFolder: true,
+} satisfies OptionKeys<EnvironmentOptions>
 
 /** Files, runtime, clock and memory of this Node process. */
 export function nodeEnvironment(options: EnvironmentOptions = {}): Environment {
   checkKeys(options, environmentOptionKeys, 'nodeEnvironment')
   return {
     files: nodeFiles(),
+    cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
     runtime: nodeRuntime(options),
     now: () => performance.now(),
     peakMemoryBytes,

@@ -8,6 +8,8 @@ export interface Environment {
   readonly runtime: Runtime
   /** How the frozen weights of models are held while they run; `fp32` unless said. */
   readonly base?: BaseScheme
+  /** Folder for what is made from models and can be made again; beside the model without it. */
+  readonly cacheFolder?: string
   /** Milliseconds from any fixed point, for throughput. */
   readonly now: () => number
   /** Largest resident memory of the process so far, 0 where the platform does not tell. */

@@ -1,4 +1,4 @@
-/** @file A quantised base on disk: packed once, kept beside the model, mapped by every later run. */
+/** @file A quantised base on disk: packed once, kept in the user's cache folder, mapped by every later run. */
 import { bytesOf } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import {
@@ -26,13 +26,13 @@ import {
   type PackedSpec,
 } from '../quantize/index.js'
 import type { Session, SessionOptions } from '../runtime/runtime.js'
-import { fingerprintFile } from '../util/fingerprint.js'
+import { ContentHash, fingerprintFile, fingerprintText } from '../util/fingerprint.js'
 
-/** Folder beside the weights that holds what we derive from them. */
-export const CACHE_FOLDER = '.lowrank'
+/** Folder beside the weights that holds what we derive from them, where there is no cache folder. */
+const CACHE_FOLDER = '.lowrank'
 
 /** Raised when codes or scales of a scheme are computed in another way: older files are then made again. */
-const VERSION = '2'
+const VERSION = '3'
 
 /**
  * From this many bytes of frozen float32 matrices on, a session that runs batches reads them where they lie.
@@ -52,31 +52,31 @@ export function packsWeights(graph: Graph, base: BaseScheme = 'fp32'): boolean {
 }
 
 /** A session of a graph over a frozen model, with the base held as the environment says. */
-export async function createModelSession(
-  { files, runtime, base = 'fp32' }: Environment,
-  graph: Graph,
-  options: SessionOptions = {},
-): Promise<Session> {
-  return runtime.createSession(await quantizeBase(graph, base, graph.outputs[0]!.name, files), options)
+export async function createModelSession(environment: Environment, graph: Graph, options: SessionOptions = {}): Promise<Session> {
+  const { runtime, base = 'fp32' } = environment
+  return runtime.createSession(await quantizeBase(graph, base, graph.outputs[0]!.name, environment), options)
 }
+
+/** Where packed weights are kept. */
+type CacheOptions = Pick<Environment, 'files' | 'cacheFolder'>
 
 const folderOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')))
 
 /**
- * The graph on a quantised base. The weights are packed on first use, one matrix in memory at a time, into
- * `.lowrank/<scheme>.safetensors` beside the model's own files; where that folder cannot be written, or the weights have
- * no file, they are packed into memory each time.
+ * The graph on a quantised base. The weights are packed on first use, one matrix in memory at a time, into a file of the
+ * cache folder, and again when they or that file have changed; where it cannot be written, or the weights have no file,
+ * they are packed into memory each time.
  *
  * @param loss output that the forward pass ends in
  */
-export async function quantizeBase(graph: Graph, scheme: BaseScheme, loss: string, files: Files): Promise<Graph> {
+export async function quantizeBase(graph: Graph, scheme: BaseScheme, loss: string, cache: CacheOptions): Promise<Graph> {
   if (scheme === 'fp32') return graph
   const plan = planQuantization(graph, scheme, loss)
   if (plan.length === 0)
     throw new InvalidModelError(
       `the model has no frozen matrix that can be held as ${scheme}${scheme === 'int4' ? ' (their inputs must be multiples of 32)' : ''}; use --base fp32`,
     )
-  const stored = (await onDisk(plan, scheme, files)) ?? (await inMemory(plan, files))
+  const stored = (await onDisk(plan, scheme, cache)) ?? (await inMemory(plan, cache.files))
   return quantizeProducts(graph, scheme, plan, (name) => stored.get(name)!)
 }
 
@@ -129,45 +129,95 @@ async function inMemory(plan: readonly PackedMatrix[], files: Files): Promise<Ma
   return stored
 }
 
-/** The packed tensors in the cache beside the model; undefined where there can be none. */
+/** What a cache says of itself, in a file beside it: what it was made from, and the hash of what was written. */
+interface CacheNote {
+  readonly lowrank: string
+  /** Of each matrix the file that it came from, by content, and its place there. */
+  readonly matrices: Readonly<Record<string, string>>
+  readonly content: string
+}
+
+/** Roots of Windows' drives: the runtime maps files below one folder alone. */
+const driveOf = (path: string): string => /^[a-z]:/i.exec(path)?.[0].toLowerCase() ?? ''
+
+/**
+ * Where the packed tensors of weights lie: in the user's cache folder, for a model's own folder may be shared; beside the
+ * weights in a page, whose files are its own.
+ */
+async function cachePath(weights: string, scheme: BaseScheme, { files, cacheFolder }: CacheOptions): Promise<string> {
+  const source = await files.realPath(weights)
+  if (cacheFolder === undefined || driveOf(await files.realPath(cacheFolder)) !== driveOf(source))
+    return `${folderOf(weights)}/${CACHE_FOLDER}/${scheme}.safetensors`
+  const name = folderOf(source).split(/[\\/]/).at(-1)!.replace(/[^\w.-]/g, '_').slice(0, 40) // prettier-ignore
+  return `${cacheFolder}/bases/${name}-${fingerprintText(source).slice(0, 16)}/${scheme}.safetensors`
+}
+
+/** What each matrix of a plan is packed from; undefined if one has no file. */
+async function sourcesOf(
+  plan: readonly PackedMatrix[],
+  { files, cacheFolder }: CacheOptions,
+): Promise<{ readonly first: string; readonly matrices: Record<string, string> } | undefined> {
+  const prints = new Map<string, string>()
+  const matrices: Record<string, string> = {}
+  for (const { matrix } of plan) {
+    const { name, tensor } = matrix
+    if (!isFileTensor(tensor)) return undefined
+    const { path, offset, length } = tensor.file
+    if (!prints.has(path)) prints.set(path, await fingerprintFile(files, path, cacheFolder))
+    matrices[name] = `${prints.get(path)} ${offset}+${length} ${tensor.dtype}[${tensor.shape.join(',')}]`
+  }
+  return { first: [...prints.keys()].sort()[0]!, matrices }
+}
+
+/** The packed tensors in the cache; undefined where there can be none. */
 async function onDisk(
   plan: readonly PackedMatrix[],
   scheme: BaseScheme,
-  files: Files,
+  options: CacheOptions,
 ): Promise<Map<string, Initializer> | undefined> {
-  const paths = new Set<string>()
-  for (const { matrix } of plan) {
-    if (!isFileTensor(matrix.tensor)) return undefined
-    paths.add(matrix.tensor.file.path)
-  }
-  const [first] = [...paths].sort()
-  const cache = `${folderOf(first!)}/${CACHE_FOLDER}/${scheme}.safetensors`
-  const prints: string[] = []
-  for (const path of [...paths].sort()) prints.push(await fingerprintFile(files, path))
-  const key = { lowrank: VERSION, source: prints.join(',') }
-  const known = await readCache(files, cache, key, plan)
+  const { files } = options
+  const sources = await sourcesOf(plan, options)
+  if (sources === undefined) return undefined
+  const cache = await cachePath(sources.first, scheme, options)
+  const known = await readCache(cache, sources.matrices, plan, options)
   if (known !== undefined) return known
   try {
-    await files.write(cache, safetensorsChunks(lazyTensors(plan, files), key))
+    const hash = new ContentHash()
+    let size = 0
+    const chunks = async function* (): AsyncGenerator<Uint8Array> {
+      for await (const chunk of safetensorsChunks(lazyTensors(plan, files))) {
+        hash.update(chunk)
+        size += chunk.length
+        yield chunk
+      }
+    }
+    await files.write(cache, chunks())
+    const note: CacheNote = { lowrank: VERSION, matrices: sources.matrices, content: `${size}:${hash.digest()}` }
+    await files.write(noteOf(cache), `${JSON.stringify(note)}\n`)
   } catch (error) {
-    // A read-only folder (a shared cache, a disc) is no reason not to train.
+    // A folder that cannot be written (a full disk, a user without a home) is no reason not to train.
     if (error instanceof FileError) return undefined
     throw error
   }
-  return readCache(files, cache, key, plan)
+  return readCache(cache, sources.matrices, plan, options)
 }
 
-/** The tensors of a cache that was made from these weights and has all that the plan asks for. */
+const noteOf = (cache: string): string => cache.replace(/\.safetensors$/, '.json')
+
+/** The tensors of a cache that is whole, was made from these weights and has all that the plan asks for. */
 async function readCache(
-  files: Files,
   path: string,
-  key: Readonly<Record<string, string>>,
+  matrices: Readonly<Record<string, string>>,
   plan: readonly PackedMatrix[],
+  { files, cacheFolder }: CacheOptions,
 ): Promise<Map<string, FileTensor> | undefined> {
-  if (!(await files.exists(path))) return undefined
   try {
-    const { tensors, metadata } = await readSafetensorsHeader(files, path)
-    if (Object.entries(key).some(([name, value]) => metadata[name] !== value)) return undefined
+    if (!(await files.exists(path)) || !(await files.exists(noteOf(path)))) return undefined
+    const note = JSON.parse(await files.readText(noteOf(path))) as CacheNote
+    if (note.lowrank !== VERSION || Object.entries(matrices).some(([name, source]) => note.matrices[name] !== source))
+      return undefined
+    if ((await fingerprintFile(files, path, cacheFolder)) !== note.content) return undefined
+    const { tensors } = await readSafetensorsHeader(files, path)
     const stored = new Map<string, FileTensor>()
     for (const { name, dtype, shape } of plan.flatMap(({ specs }) => specs)) {
       const bytes = tensors.get(name)
@@ -176,8 +226,8 @@ async function readCache(
     }
     return stored
   } catch (error) {
-    // A damaged cache is made again: the weights themselves are untouched.
-    if (error instanceof InvalidModelError) return undefined
+    // A cache that is damaged, or another user's, is made again: the weights themselves are untouched.
+    if ([InvalidModelError, FileError, SyntaxError, TypeError].some((kind) => error instanceof kind)) return undefined
     throw error
   }
 }

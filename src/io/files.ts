@@ -26,4 +26,19 @@ export interface Files {
   move(from: string, to: string): Promise<void>
   /** Absolute path with symbolic links resolved; the path itself where nothing is there yet. */
   realPath(path: string): Promise<string>
+  /**
+   * A text that no other file has and that changes when the file does (device, inode, size, times), found without reading
+   * it. Undefined where the platform does not tell, and of a file that changed a moment ago: its clock may be too coarse.
+   */
+  version?(path: string): Promise<string | undefined>
+  /**
+   * Makes a file the sign that one run alone writes into its folder, until the function that comes back is called or the
+   * process ends, however it does. Creates the folder. Absent where nobody else can write.
+   * @throws FileError naming who holds it, if a living process does
+   */
+  lock?(path: string): Promise<() => Promise<void>>
 }
+
+/** What the message about a folder in use begins with. */
+export const inUse = (folder: string, holder: string): string =>
+  `"${folder}" is being written by another run (${holder}); wait until it ends or stop it, or choose another folder`

@@ -1,7 +1,7 @@
 /** @file Files behind directory handles: a page's private file system (OPFS), or a folder that the user picked. */
 import { FileError } from '../errors.js'
 import { chunksOf, missing, normalPath, readBlob, toBlob } from './blobs.js'
-import type { Files } from './files.js'
+import { inUse, type Files } from './files.js'
 import { decodeUtf8, decodeUtf8Chunks } from './utf8.js'
 
 /** The asynchronous iterator of a directory, which TypeScript's DOM library leaves out. */
@@ -23,11 +23,28 @@ function explain(error: unknown, doing: string, path: string): FileError {
 }
 
 /**
+ * Holds a name among all pages of the origin until it is given back; undefined if another holds it. Without the Web Locks
+ * API (outside of secure contexts) there is nothing to ask.
+ */
+async function takeName(name: string): Promise<(() => void) | undefined> {
+  const locks = (globalThis.navigator as Navigator | undefined)?.locks
+  if (locks === undefined) return () => undefined
+  return new Promise((answer, fail) => {
+    locks
+      .request(name, { ifAvailable: true }, (lock) =>
+        lock === null ? answer(undefined) : new Promise<void>((release) => answer(release)),
+      )
+      .catch(fail)
+  })
+}
+
+/**
  * The files below a directory handle.
  * @example handleFiles(await navigator.storage.getDirectory()) // survives a reload of the page
  * @example handleFiles(await showDirectoryPicker({ mode: 'readwrite' }))
  */
 export function handleFiles(root: FileSystemDirectoryHandle): Files {
+  const locks = new Set<string>()
   const split = (path: string): [string[], string] => {
     const parts = normalPath(path).split('/')
     return [parts.slice(0, -1), parts[parts.length - 1]!]
@@ -132,5 +149,21 @@ export function handleFiles(root: FileSystemDirectoryHandle): Files {
     remove,
     move,
     realPath: async (path) => normalPath(path),
+    lock: async (path) => {
+      const key = normalPath(path)
+      const folder = key.slice(0, Math.max(0, key.lastIndexOf('/')))
+      if (locks.has(key)) throw new FileError(inUse(folder, 'in this page'))
+      locks.add(key)
+      // The page's private file system has no name and is the same in all tabs; folders that users picked may share theirs.
+      const release = root.name === '' ? await takeName(`lowrank:${key}`) : () => undefined
+      if (release === undefined) {
+        locks.delete(key)
+        throw new FileError(inUse(folder, 'in another tab'))
+      }
+      return async () => {
+        locks.delete(key)
+        release()
+      }
+    },
   }
 }

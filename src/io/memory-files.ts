@@ -1,13 +1,23 @@
 /** @file Files in memory: what a page was given (dropped files, downloads) and what it writes. */
 import { FileError } from '../errors.js'
 import { chunksOf, missing, normalPath, readBlob, toBlob } from './blobs.js'
-import type { Files } from './files.js'
+import { inUse, type Files } from './files.js'
 import { decodeUtf8, decodeUtf8Chunks } from './utf8.js'
 
 /** `Files` in memory, with the blobs themselves for a page to offer as downloads. */
 export interface MemoryFiles extends Files {
   /** Every file by its path, `File` objects as they were given: they are read where and when they are needed. */
   readonly blobs: ReadonlyMap<string, Blob>
+}
+
+/** Blobs never change: each has a number. */
+const numbers = new WeakMap<Blob, string>()
+let counted = 0
+
+function numberOf(blob: Blob): string {
+  const known = numbers.get(blob) ?? `blob ${++counted}`
+  numbers.set(blob, known)
+  return known
 }
 
 /**
@@ -18,6 +28,7 @@ export interface MemoryFiles extends Files {
 export function memoryFiles(initial: Readonly<Record<string, Blob | Uint8Array | string>> = {}): MemoryFiles {
   const blobs = new Map<string, Blob>()
   const folders = new Set<string>([''])
+  const locks = new Set<string>()
   const isFolder = (key: string): boolean => folders.has(key)
 
   const makeFolder = (key: string): void => {
@@ -78,5 +89,13 @@ export function memoryFiles(initial: Readonly<Record<string, Blob | Uint8Array |
       for (const [held, blob] of moved) put(target + held.slice(source.length), blob)
     },
     realPath: async (path) => normalPath(path),
+    version: async (path) => numberOf(get(path)),
+    // Nobody but this page has these files: no file is needed to tell others.
+    lock: async (path) => {
+      const key = normalPath(path)
+      if (locks.has(key)) throw new FileError(inUse(key.slice(0, Math.max(0, key.lastIndexOf('/'))), 'in this page'))
+      locks.add(key)
+      return async () => void locks.delete(key)
+    },
   }
 }

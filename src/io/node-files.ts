@@ -4,6 +4,8 @@ import { access, mkdir, open, readdir, realpath, rename, rm, stat, type FileHand
 import { basename, dirname, join, resolve } from 'node:path'
 import { FileError } from '../errors.js'
 import type { Files } from './files.js'
+import { takeLock } from './node-lock.js'
+import { sweepTemporaries, temporaryName } from './node-temporaries.js'
 import { decodeUtf8, decodeUtf8Chunks } from './utf8.js'
 
 /** Bytes read at once: large enough for full disk speed, far below Node's limit of 2 GiB a call. */
@@ -147,14 +149,21 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** A name beside `path` that no other process or call uses. */
-let counter = 0
-const temporaryName = (path: string): string =>
-  join(dirname(path), `.${basename(path)}.${process.pid}-${Date.now().toString(36)}-${++counter}.tmp`)
+/** Clocks of file systems tick this seldom at most: a file may have changed twice within that time and look the same. */
+const COARSEST_CLOCK_MS = 2_000
+
+/** What tells a file and its state; undefined while that is uncertain. */
+async function versionOf(path: string): Promise<string | undefined> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })
+  const newest = Number((mtimeNs > ctimeNs ? mtimeNs : ctimeNs) / 1_000_000n)
+  return Date.now() - newest < COARSEST_CLOCK_MS ? undefined : [dev, ino, size, mtimeNs, ctimeNs].join(':')
+}
 
 async function writeFile(path: string, content: Uint8Array | string | AsyncIterable<Uint8Array>): Promise<void> {
-  await makeFolder(dirname(resolve(path)))
-  const temporary = temporaryName(path)
+  const folder = dirname(resolve(path))
+  await makeFolder(folder)
+  await sweepTemporaries(folder)
+  const temporary = join(dirname(path), temporaryName(basename(path)))
   const whole =
     typeof content === 'string' ? new TextEncoder().encode(content) : content instanceof Uint8Array ? content : undefined
   let bytes = whole?.length ?? 0
@@ -255,6 +264,21 @@ export function nodeFiles(): Files {
         await syncFolder(dirname(resolve(to)))
       } catch (error) {
         throw explain(error, 'renaming', `${from} to ${to}`)
+      }
+    },
+    version: async (path) => {
+      try {
+        return await versionOf(path)
+      } catch (error) {
+        throw explain(error, 'reading', path)
+      }
+    },
+    lock: async (path) => {
+      await makeFolder(dirname(resolve(path)))
+      try {
+        return await takeLock(path)
+      } catch (error) {
+        throw explain(error, 'writing', path)
       }
     },
     realPath: async (path) => {

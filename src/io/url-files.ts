@@ -113,5 +113,7 @@ export function urlFiles(store: Files, fetcher: typeof fetch = (...args) => fetc
     remove: async (path) => store.remove(local(path)),
     move: async (from, to) => store.move(local(from), local(to)),
     realPath: async (path) => (isUrl(path) ? path : store.realPath(path)),
+    version: async (path) => (isUrl(path) ? undefined : store.version?.(path)),
+    lock: async (path) => (await store.lock?.(local(path))) ?? (async () => undefined),
   }
 }

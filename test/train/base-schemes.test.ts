@@ -1,5 +1,5 @@
 /** Training on quantised bases, with recomputation and with LoRA+: through the public API, on golden models. */
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -19,9 +19,14 @@ import { temporaryFolder } from '../support/training.js'
 
 const scratch = temporaryFolder()
 const data = join(scratch, 'rows.jsonl')
-/** A copy: a quantised base is cached beside the model. */
+/** A copy, for its weights are changed. */
 const model = join(scratch, 'model')
 const demo = join(scratch, 'demo')
+const cacheFolder = join(scratch, 'cache')
+const cacheOf = (base: string): string => {
+  const [name] = readdirSync(join(cacheFolder, 'bases')).filter((entry) => entry.startsWith('model-'))
+  return join(cacheFolder, 'bases', name!, `${base}.safetensors`)
+}
 
 beforeAll(async () => {
   cpSync('demo/base', demo, { recursive: true })
@@ -33,7 +38,7 @@ async function run(
   load: LoadOptions,
   options: Partial<TrainOptions> = {},
 ): Promise<{ losses: number[]; evaluation: number; values: Float32Array }> {
-  const opened = await loadModel(model, { threads: 1, ...load })
+  const opened = await loadModel(model, { threads: 1, cacheFolder, ...load })
   const adapter = await loadAdapter(opened, join(golden, 'llama', 'adapter'))
   const losses: number[] = []
   for await (const event of train(adapter, { data, batchSize: 4, steps: 12, learningRate: 5e-3, shuffle: false, ...options }))
@@ -45,7 +50,7 @@ describe('a quantised base', () => {
   it.each([
     ['int8', 0.01],
     ['int4', 0.05],
-  ] as const)('%s follows float32 and keeps its weights beside the model', async (base, tolerance) => {
+  ] as const)('%s follows float32 and keeps its weights in the cache folder', async (base, tolerance) => {
     const exact = await run({})
     const before = readFileSync(join(model, 'model.safetensors'))
     const first = await run({ base })
@@ -53,14 +58,15 @@ describe('a quantised base', () => {
     expect(first.losses.at(-1)!).toBeLessThan(first.losses[0]! * 0.95)
     // Quantised, not silently float32.
     expect(first.losses).not.toEqual(exact.losses)
-    expect(existsSync(join(model, '.lowrank', `${base}.safetensors`))).toBe(true)
+    expect(existsSync(cacheOf(base))).toBe(true)
+    expect(existsSync(join(model, '.lowrank'))).toBe(false)
     expect(readFileSync(join(model, 'model.safetensors'))).toEqual(before)
     expect((await run({ base })).losses).toEqual(first.losses)
   })
 
   it('is made again when the weights are others, or the cache is damaged', async () => {
-    const cache = join(model, '.lowrank', 'int8.safetensors')
     const good = await run({ base: 'int8' }, { steps: 2 })
+    const cache = cacheOf('int8')
     const bytes = readFileSync(cache)
     writeFileSync(cache, bytes.subarray(0, bytes.length - 5))
     expect((await run({ base: 'int8' }, { steps: 2 })).losses).toEqual(good.losses)
@@ -69,8 +75,9 @@ describe('a quantised base', () => {
     const changed = Buffer.from(weights)
     changed[changed.length - 1] = changed[changed.length - 1]! ^ 1
     writeFileSync(join(model, 'model.safetensors'), changed)
+    const note = readFileSync(cache.replace('.safetensors', '.json'))
     await run({ base: 'int8' }, { steps: 1 })
-    expect(readFileSync(cache).equals(bytes)).toBe(false)
+    expect(readFileSync(cache.replace('.safetensors', '.json')).equals(note)).toBe(false)
     writeFileSync(join(model, 'model.safetensors'), weights)
   })
 

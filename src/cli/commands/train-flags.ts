@@ -8,7 +8,7 @@ export const baseFlag = {
     type: 'text',
     choices: ['fp32', 'int8', 'int4'],
     default: 'fp32',
-    help: 'How the frozen weights are held while they run; int8 and int4 are packed once, into a folder .lowrank beside the model.',
+    help: "How the frozen weights are held while they run; int8 and int4 are packed once, into the user's cache folder (LOWRANK_CACHE, or ~/.cache/lowrank).",
   },
 } as const satisfies Flags
 
