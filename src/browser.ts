@@ -4,17 +4,16 @@ import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOption
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import type { Environment } from './core/environment.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
-import { Model } from './core/model.js'
-import { onnxOptionKeys, type OnnxOptions } from './core/onnx-model.js'
+import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { InvalidOptionError } from './errors.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
 
 /** Where and how a model runs: options for an environment, or one that is there already. */
-export type LoadOptions = (BrowserOptions | { readonly environment: Environment }) & OnnxOptions
+export type LoadOptions = (BrowserOptions | { readonly environment: Environment }) & ModelOptions
 
 const environmentKeys = { ...browserOptionKeys, environment: true } as const
 
-const loadOptionKeys = { ...environmentKeys, ...onnxOptionKeys } satisfies OptionKeys<LoadOptions>
+const loadOptionKeys = { ...environmentKeys, ...modelOptionKeys } satisfies OptionKeys<LoadOptions>
 
 function environmentOf(options: LoadOptions, where: string): Environment {
   checkKeys(options, loadOptionKeys, where)
@@ -43,7 +42,7 @@ function environmentOf(options: LoadOptions, where: string): Environment {
 export const loadModel = (path: string, options: LoadOptions = {}): Promise<Model> => {
   const folder = path.replace(/\/+$/, '')
   return Promise.resolve().then(() =>
-    Model.load(folder, environmentOf(options, 'loadModel'), pickKeys(options, onnxOptionKeys), folder),
+    Model.load(folder, environmentOf(options, 'loadModel'), pickKeys(options, modelOptionKeys), folder),
   )
 }
 

@@ -2,8 +2,7 @@
 import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
-import { Model } from './core/model.js'
-import { onnxOptionKeys, type OnnxOptions } from './core/onnx-model.js'
+import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
@@ -18,13 +17,13 @@ const hubOptionKeys = {
   ...{ revision: true, token: true, cacheDir: true, endpoint: true, offline: true, onProgress: true, onWarning: true },
 } satisfies OptionKeys<HubOptions>
 
-/** Where and how a model runs, how it is fetched, and of an .onnx file what it is for. */
-export type LoadOptions = EnvironmentOptions & HubOptions & OnnxOptions
+/** Where and how a model runs, how it is fetched, and what it is for. */
+export type LoadOptions = EnvironmentOptions & HubOptions & ModelOptions
 
 const loadOptionKeys = {
   ...environmentOptionKeys,
   ...hubOptionKeys,
-  ...onnxOptionKeys,
+  ...modelOptionKeys,
 } satisfies OptionKeys<LoadOptions>
 
 /**
@@ -34,15 +33,19 @@ const loadOptionKeys = {
  *   `.onnx` file
  * @throws UnsupportedOpError naming every node of an .onnx file that cannot be trained through
  * @throws InvalidModelError if the folder is incomplete, damaged, or of an unknown architecture
+ * @throws InvalidOptionError for a task that the family has no head for, or labels that contradict the model's own head
  * @throws HubError if it is a hub id that cannot be fetched
  * @example
  * const model = await loadModel('./SmolLM2-135M')
+ * @example
+ * // A pretrained encoder with a fresh head for two classes, which the adapter then trains and saves.
+ * const classifier = await loadModel('./bert-base', { task: 'sequence-classification', labels: ['ham', 'spam'] })
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
   checkKeys(options, loadOptionKeys, 'loadModel')
   const found = await resolveModel(path, options)
   const environment = nodeEnvironment(pickKeys(options, environmentOptionKeys))
-  return Model.load(found.path, environment, pickKeys(options, onnxOptionKeys), found.id)
+  return Model.load(found.path, environment, pickKeys(options, modelOptionKeys), found.id)
 }
 
 /**

@@ -4,8 +4,8 @@ export { Adapter, type LoraOptions, type SaveOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
 export { FolderModel } from './core/folder-model.js'
 export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
-export type { TaskOption } from './core/onnx/task.js'
-export type { ProblemType, Task, TaskName } from './models/task.js'
+export type { ProblemType, Task, TaskName, TaskOption } from './models/task.js'
+export type { HeadOptions } from './models/new-head.js'
 export type { AdapterFileInspection } from './core/inspect-torch.js'
 export type {
   AdapterInspection,

@@ -16,9 +16,10 @@ import { toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
-import type { TaskName } from '../models/task.js'
 import { withoutBaseCopies } from './base-copies.js'
 import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weights.js'
+import { FolderModel } from './folder-model.js'
+import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } from './adapter-head.js'
 import type { Model } from './model.js'
 import { Parameters } from './parameters.js'
 import { replicateLayers } from './replicate.js'
@@ -121,6 +122,7 @@ export class Adapter {
    * Writes a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`. Each file appears whole or not at all.
    *
    * As PEFT does, an adapter that targets `embed_tokens` or `lm_head` by name stores the base's weights of these as well.
+   * Beside them, for a base that got a head for its task, `head_config.json` keeps what PEFT has no place for: the labels.
    */
   async save(folder: string, options: SaveOptions = {}): Promise<void> {
     checkKeys(options, saveOptionKeys, 'adapter.save')
@@ -129,7 +131,10 @@ export class Adapter {
     const tensors = plainTensors(this.parts, this.tensors)
     for (const [name, tensor] of await companions(model, this.config, this.parts, this.tensors))
       if (options.saveEmbeddingLayers !== false || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
-    await writeAdapterFolder(model.environment.files, folder, { config, tensors, unknownKeys: this.unknownKeys })
+    const { files } = model.environment
+    const head = headFile(model)
+    if (head !== undefined) await files.write(`${folder}/${HEAD_FILE}`, head)
+    await writeAdapterFolder(files, folder, { config, tensors, unknownKeys: this.unknownKeys })
   }
 }
 
@@ -146,15 +151,6 @@ function usedWeights(model: Model, config: LoraConfig): AdaptedModel {
   return { modules: model.modules, weights: new Map([...model.weights].filter(([name]) => initializers.has(name))) }
 }
 
-/** PEFT's task types, and the heads that it adds to `modules_to_save` for some. */
-const peftTasks: Readonly<Partial<Record<TaskName, { readonly type: string; readonly heads?: readonly string[] }>>> = {
-  'causal-lm': { type: 'CAUSAL_LM' },
-  'sequence-classification': { type: 'SEQ_CLS', heads: ['classifier', 'score'] },
-  'token-classification': { type: 'TOKEN_CLS', heads: ['classifier', 'score'] },
-  'question-answering': { type: 'QUESTION_ANS', heads: ['qa_outputs'] },
-  'feature-extraction': { type: 'FEATURE_EXTRACTION' },
-}
-
 /** Whether a head is held in integers, which cannot be trained: it stays frozen, or gets a branch of its own. */
 const isQuantized = ({ modules, weights }: Model, head: string): boolean =>
   [...modules.values()].some(({ name, weight }) => isSavedPath(name, [head]) && !weights.has(weightName(weight)))
@@ -163,7 +159,9 @@ function configOf(model: Model, options: LoraOptions): LoraConfig {
   const { alpha, dropout, seed: _, freezeA: __, ...fields } = options
   const task = peftTasks[model.task.name]
   const heads = task?.heads?.filter((head) => !isQuantized(model, head)) ?? []
-  const saved = [...(fields.modulesToSave ?? []), ...(fields.taskType === null ? [] : heads)]
+  // A head that the folder lacks is nowhere else, whatever the adapter is said to be for.
+  const fresh = model instanceof FolderModel ? (model.head?.modules ?? []) : []
+  const saved = [...(fields.modulesToSave ?? []), ...(fields.taskType === null ? [] : heads), ...fresh]
   const modulesToSave = [...new Set(saved)]
   return completeLoraConfig(
     {
@@ -253,7 +251,7 @@ export async function createLora(loaded: Model, options: LoraOptions = {}): Prom
  */
 export async function loadAdapter(loaded: Model, folder: string): Promise<Adapter> {
   const { config, tensors: stored, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
-  const model = replicateLayers(loaded, config.layerReplication)
+  const model = replicateLayers(await headForAdapter(loaded, config, stored, folder), config.layerReplication)
   const complete = completeLoraConfig(config, model.defaultTargetModules)
   const targets = matchTargets(model.modules, complete, { anyRank: true })
   const adapter = new Adapter(model, complete, targets, unknownKeys)
@@ -261,6 +259,7 @@ export async function loadAdapter(loaded: Model, folder: string): Promise<Adapte
   const told = new Map([...stored].filter(([name]) => own.has(name) || !(config.bias === 'all' && isCompanion(name))))
   const tensors = await withoutBaseCopies(model, told, folder, own)
   checkAdapterTensors(adapter.parts, tensors, folder)
+  checkFreshWeights(adapter.model, adapter.parts, folder)
   for (const [name, tensor] of tensors) adapter.parameters.view(name).set(toFloat32(tensor))
   return adapter
 }

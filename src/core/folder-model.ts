@@ -1,5 +1,5 @@
 /** @file A model from a Hugging Face folder: config.json, safetensors, tokenizer. */
-import { InvalidModelError } from '../errors.js'
+import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.js'
 import { openCheckpoint } from '../formats/checkpoint.js'
 import { encodeSafetensors } from '../formats/safetensors.js'
@@ -7,9 +7,11 @@ import { elementCount, type HostTensor, type Initializer, type Value } from '../
 import type { Module } from '../graph/module.js'
 import type { Architecture, BuildOptions, ModelGraph } from '../models/architecture.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
+import { freshModules, headOptionKeys, headWeights, requestHead, type HeadOptions } from '../models/new-head.js'
 import { buildModel, findArchitecture, graphNames, tasksOf } from '../models/registry.js'
 import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
 import { readTask, type Task } from '../models/task.js'
+import { checkKeys } from '../util/option-keys.js'
 import type { Environment } from './environment.js'
 import type { Model } from './model.js'
 
@@ -22,7 +24,29 @@ interface Contents {
   readonly architecture: Architecture
   readonly weights: ReadonlyMap<string, Initializer>
   readonly task: Task
-  readonly layerReplication?: LayerRanges
+  readonly layerReplication?: LayerRanges | undefined
+  readonly replicatedFrom?: FolderModel
+  readonly head?: FolderHead | undefined
+  readonly origin?: Origin | undefined
+}
+
+/** The head of a model for another task than its folder says. */
+export interface FolderHead {
+  /** Weights that the folder lacks, with their first values, by the graph's names: whatever is trained must save them. */
+  readonly fresh: ReadonlyMap<string, HostTensor>
+  /** Nothing but the default says how many labels there are. */
+  readonly open: boolean
+  /** Modules that hold the fresh weights, as `modules_to_save` names them. */
+  readonly modules: readonly string[]
+  /** What was asked for. */
+  readonly options: HeadOptions
+}
+
+/** What the folder holds, before a head was asked for. */
+interface Origin {
+  readonly config: ConfigReader
+  /** By their names in the files. */
+  readonly tensors: ReadonlyMap<string, Initializer>
 }
 
 /** A model that config.json describes. Its weights stay on disk, untouched. */
@@ -36,6 +60,12 @@ export class FolderModel implements Model {
   readonly task: Task
   /** Ranges of the folder's layers that this model consists of, where it is not the folder's own. */
   readonly layerReplication: LayerRanges | undefined
+  /** The model with the folder's own layers, where this one's are replicated. */
+  readonly replicatedFrom: FolderModel | undefined
+  /** Set where the task, or its labels, were asked for and are not the folder's own. */
+  readonly head: FolderHead | undefined
+  private readonly origin: Origin
+  private readonly headed = new Map<string, FolderModel>()
   readonly modules: ReadonlyMap<string, Module>
   readonly inputs: readonly Value[]
   readonly vocabularySize: number
@@ -51,6 +81,9 @@ export class FolderModel implements Model {
     this.weights = contents.weights
     this.task = contents.task
     this.layerReplication = contents.layerReplication
+    this.replicatedFrom = contents.replicatedFrom
+    this.head = contents.head
+    this.origin = contents.origin ?? { config: contents.config, tensors: contents.weights }
     const built = this.build({ mode: 'full', positions: 1 })
     this.modules = built.graph.modules
     this.inputs = built.graph.inputs
@@ -61,9 +94,11 @@ export class FolderModel implements Model {
   /**
    * Reads the headers of a model folder and checks every tensor against the config.
    * @param id what to call the model in adapters; the folder unless said
-   * @throws InvalidModelError if the folder is incomplete, damaged, of an unknown architecture or for a task it has no head for
+   * @param head what the model shall be for, where that is not what its config says
+   * @throws InvalidModelError if the folder is incomplete, damaged, of an unknown architecture or for a task it has no head for;
+   * InvalidOptionError for a task that the family has no head for
    */
-  static async open(path: string, environment: Environment, id = path): Promise<FolderModel> {
+  static async open(path: string, environment: Environment, id = path, head: HeadOptions = {}): Promise<FolderModel> {
     const { files } = environment
     const configPath = `${path}/config.json`
     if (!(await files.isDirectory(path))) throw new InvalidModelError(`model folder "${path}" does not exist`)
@@ -81,11 +116,48 @@ export class FolderModel implements Model {
       throw new InvalidModelError(`${configPath} must hold a JSON object`)
     const config = new ConfigReader(json as Record<string, Json>, configPath)
     const architecture = findArchitecture(config)
+    const { weights: tensors } = await openCheckpoint(files, path)
+    const origin = { config, tensors }
+    const asked = isAsked(head) ? head : impliedHead(config, architecture, tensors)
+    if (asked !== undefined) return FolderModel.forTask({ environment, path, id, architecture, origin }, asked)
     const task = readTask(config, tasksOf(architecture))
-    const checkpoint = await openCheckpoint(files, path)
-    const names = graphNames(architecture, checkpoint.weights.keys(), task)
-    const weights = new Map([...names].map(([from, to]) => [to, checkpoint.weights.get(from)!]))
-    return new FolderModel({ environment, path, id, config, architecture, weights, task })
+    const weights = inGraph(architecture, tensors, task)
+    return new FolderModel({ environment, path, id, config, architecture, weights, task, origin })
+  }
+
+  private static forTask(
+    { origin, ...contents }: Pick<Contents, 'environment' | 'path' | 'id' | 'architecture'> & { readonly origin: Origin },
+    options: HeadOptions,
+  ): FolderModel {
+    const { architecture } = contents
+    const requested = requestHead(origin.config, architecture, options)
+    const { config, task, open } = requested
+    const { weights, fresh } = headWeights(
+      requested,
+      architecture,
+      inGraph(architecture, origin.tensors, task),
+      options.seed ?? 0,
+    )
+    const head = { fresh, open, options, modules: freshModules(architecture, task, fresh.keys()) }
+    return new FolderModel({ ...contents, config, task, weights, head, origin })
+  }
+
+  /**
+   * The model for a task, as `loadModel` with these options opens it; the same object for the same options.
+   * @throws InvalidOptionError for a task that the family has no head for
+   */
+  withHead(options: HeadOptions): FolderModel {
+    checkKeys(options, headOptionKeys, 'model.withHead')
+    if (this.layerReplication !== undefined)
+      throw new InvalidOptionError(`the layers of "${this.path}" are replicated; begin with the model as it was loaded`)
+    const key = JSON.stringify(options)
+    const known = this.headed.get(key)
+    if (known !== undefined) return known
+    const { environment, path, id, architecture, origin } = this
+    const model = FolderModel.forTask({ environment, path, id, architecture, origin }, options)
+    model.tokenizerPromise = this.tokenizer()
+    this.headed.set(key, model)
+    return model
   }
 
   /** A model from a config and weights in memory: for tests, benchmarks and training from scratch. */
@@ -112,8 +184,9 @@ export class FolderModel implements Model {
     const { config, sources } = replicatedConfig(this.config, ranges, this.weights.keys())
     const names = replicatedNames(this.weights.keys(), sources)
     const weights = new Map([...names].map(([name, source]) => [name, this.weights.get(source)!]))
-    const { environment, path, id, architecture, task } = this
-    const model = new FolderModel({ environment, path, id, config, architecture, weights, task, layerReplication: ranges })
+    const { environment, path, id, architecture, task, head, origin } = this
+    const replicated = { config, weights, layerReplication: ranges, replicatedFrom: this }
+    const model = new FolderModel({ environment, path, id, architecture, task, head, origin, ...replicated })
     model.tokenizerPromise = this.tokenizer()
     return model
   }
@@ -147,4 +220,33 @@ export class FolderModel implements Model {
     // Last, so that a folder with a config has its weights.
     await files.write(`${folder}/config.json`, `${JSON.stringify({ ...config, dtype: 'float32' }, null, 2)}\n`)
   }
+}
+
+/** Whether anything is asked for but a seed. */
+const isAsked = ({ seed: _, ...options }: HeadOptions): boolean => Object.values(options).some((value) => value !== undefined)
+
+/**
+ * The task of a decoder that was saved by the class of its body: without a head of its own or a shared one it has no
+ * other use than its states.
+ */
+function impliedHead(
+  config: ConfigReader,
+  architecture: Architecture,
+  tensors: ReadonlyMap<string, Initializer>,
+): HeadOptions | undefined {
+  const tasks = tasksOf(architecture)
+  const [className] = config.strings('architectures') ?? []
+  if (tasks[0] !== 'causal-lm' || !tasks.includes('feature-extraction') || className?.endsWith('Model') !== true) return undefined
+  if (/LMHeadModel$|DoubleHeadsModel$/.test(className) || config.json['tie_word_embeddings'] !== false) return undefined
+  const hasHead = [...tensors.keys()].some((name) => /(^|\.)(lm_head|embed_out)\./.test(name))
+  return hasHead ? undefined : { task: 'feature-extraction' }
+}
+
+/** Tensors of files by the names of the graph. */
+function inGraph(
+  architecture: Architecture,
+  tensors: ReadonlyMap<string, Initializer>,
+  task: Task,
+): ReadonlyMap<string, Initializer> {
+  return new Map([...graphNames(architecture, tensors.keys(), task)].map(([from, to]) => [to, tensors.get(from)!]))
 }

@@ -2,7 +2,7 @@
 import { LoraPart } from '../adapters/lora.js'
 import type { Part } from '../adapters/part.js'
 import { InvalidOptionError } from '../errors.js'
-import { mergeCheckpoint, type WeightDelta } from '../formats/merge-checkpoint.js'
+import { mergeCheckpoint, type MergeHead, type WeightDelta } from '../formats/merge-checkpoint.js'
 import type { Adapter } from './adapter.js'
 import { exportModel } from './export-model.js'
 import { FolderModel } from './folder-model.js'
@@ -40,6 +40,12 @@ export interface Merged {
 /** Whether a part sets a weight or rescales it, instead of adding to it. */
 const isNotAdditive = (part: Part): boolean => !(part instanceof LoraPart) || part.magnitude !== undefined
 
+/** What a model that was given a head writes in place of its folder's. */
+function mergeHead(model: FolderModel): MergeHead | undefined {
+  const { head, task, config, weights } = model.replicatedFrom ?? model
+  return head && { task, config: config.json, weights }
+}
+
 /** Merges one adapter, or the sum of several, into its model. */
 export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   const list = Array.isArray(adapters) ? (adapters as readonly Adapter[]) : [adapters as Adapter]
@@ -71,10 +77,17 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
         return { out: path, mergedModules: deltas.size, maxAbsDelta }
       }
       const layerReplication = first.model instanceof FolderModel ? first.model.layerReplication : undefined
+      const head = first.model instanceof FolderModel ? mergeHead(first.model) : undefined
       const { maxAbsDelta } =
         format === 'onnx'
           ? await exportModel(first.model, out, {}, { deltas })
-          : await mergeCheckpoint(first.model.environment.files, { source: first.model.path, out, deltas, layerReplication })
+          : await mergeCheckpoint(first.model.environment.files, {
+              source: first.model.path,
+              out,
+              deltas,
+              layerReplication,
+              head,
+            })
       return { out, mergedModules: deltas.size, maxAbsDelta }
     },
   }

@@ -7,8 +7,9 @@ import type { BuildOptions, ModelGraph } from '../models/architecture.js'
 import type { Task } from '../models/task.js'
 import type { Environment } from './environment.js'
 import { FolderModel } from './folder-model.js'
+import { headOptionKeys, type HeadOptions } from '../models/new-head.js'
+import { checkKeys, type OptionKeys, pickKeys } from '../util/option-keys.js'
 import { OnnxModel, onnxOptionKeys, type OnnxOptions } from './onnx-model.js'
-import { checkKeys } from '../util/option-keys.js'
 
 /**
  * A frozen model: a graph that can be built, the layers of it that can be adapted, and what its rows must look like.
@@ -54,10 +55,15 @@ export interface Model {
   saveWeights(folder: string, weights: ReadonlyMap<string, HostTensor>): Promise<void>
 }
 
+/** What a model is for, and of an .onnx file what it gives. */
+export type ModelOptions = OnnxOptions & HeadOptions
+
+export const modelOptionKeys = { ...onnxOptionKeys, ...headOptionKeys } satisfies OptionKeys<ModelOptions>
+
 /** Ways to a model. */
 export const Model = {
   /** A folder as a {@link FolderModel}, an .onnx file as an {@link OnnxModel}. */
-  load: (path: string, environment: Environment, options: OnnxOptions = {}, id?: string): Promise<Model> =>
+  load: (path: string, environment: Environment, options: ModelOptions = {}, id?: string): Promise<Model> =>
     loadAny(path, environment, options, id),
   /** {@link FolderModel.open} */
   open: (path: string, environment: Environment, id?: string): Promise<FolderModel> => FolderModel.open(path, environment, id),
@@ -65,13 +71,22 @@ export const Model = {
   fromWeights: (...args: Parameters<typeof FolderModel.fromWeights>): FolderModel => FolderModel.fromWeights(...args),
 }
 
-async function loadAny(path: string, environment: Environment, options: OnnxOptions, id: string | undefined): Promise<Model> {
-  checkKeys(options, onnxOptionKeys, 'Model.load')
-  if (path.endsWith('.onnx')) return OnnxModel.open(path, environment, options, id)
-  const given = (['task', 'output', 'constants'] as const).filter((name) => options[name] !== undefined)
+/** What of the options belongs to one kind of model alone. */
+const onnxOnly = ['output', 'constants'] as const
+const folderOnly = ['labels', 'numLabels', 'problemType', 'newHead'] as const
+
+async function loadAny(path: string, environment: Environment, options: ModelOptions, id: string | undefined): Promise<Model> {
+  checkKeys(options, modelOptionKeys, 'Model.load')
+  const isFile = path.endsWith('.onnx')
+  const given = (isFile ? folderOnly : onnxOnly).filter((name) => options[name] !== undefined)
   if (given.length > 0)
     throw new InvalidOptionError(
-      `${given.join(', ')} ${given.length === 1 ? 'is an option' : 'are options'} of .onnx files; "${path}" is none, its config.json says what it is for`,
+      `${given.join(', ')} ${given.length === 1 ? 'is an option' : 'are options'} of ${isFile ? 'model folders' : '.onnx files'}, but "${path}" is ` +
+        (isFile
+          ? 'a graph with the head that it was exported with; load the folder that it was exported from'
+          : 'none, its config.json says what it gives'),
     )
-  return FolderModel.open(path, environment, id)
+  return isFile
+    ? OnnxModel.open(path, environment, pickKeys(options, onnxOptionKeys), id)
+    : FolderModel.open(path, environment, id, pickKeys(options, headOptionKeys))
 }

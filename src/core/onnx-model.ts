@@ -10,7 +10,7 @@ import { elementCount, formatShape, isFloat, type HostTensor, type Initializer, 
 import type { BuildOptions, ModelGraph } from '../models/architecture.js'
 import type { ConfigReader } from '../models/config-reader.js'
 import { architectures } from '../models/registry.js'
-import type { Task } from '../models/task.js'
+import type { Task, TaskOption } from '../models/task.js'
 import type { Environment } from './environment.js'
 import type { Model } from './model.js'
 import { textInputs } from './onnx/inputs.js'
@@ -25,7 +25,7 @@ import {
   readOnnx,
 } from './onnx/read.js'
 import { checkPlaces } from './onnx/places.js'
-import { findTask, noTaskMessage, type TaskOption } from './onnx/task.js'
+import { findTask, noTaskMessage } from './onnx/task.js'
 import { writeOnnx } from './onnx/write.js'
 import type { OptionKeys } from '../util/option-keys.js'
 

@@ -3,12 +3,12 @@ import { firstNonFinite } from '../adapters/strict.js'
 import { applyDeltas, misfit, untiesWeight, type WeightDelta } from '../adapters/weight-delta.js'
 import { InvalidAdapterError, InvalidModelError, InvalidOptionError } from '../errors.js'
 import { bytesOf } from '../graph/constants.js'
-import { formatShape, type FileTensor, type HostTensor } from '../graph/types.js'
+import { bytesPerElement, elementCount, formatShape, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
 import { findArchitecture, graphNames, tasksOf } from '../models/registry.js'
 import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
-import { readTask } from '../models/task.js'
+import { readTask, type Task } from '../models/task.js'
 import { narrow } from '../util/half.js'
 import { INDEX_FILE, openCheckpoint, type Checkpoint } from './checkpoint.js'
 import { copySmallFiles, prepareOutput } from './merge-folder.js'
@@ -22,8 +22,16 @@ export interface MergeRequest {
   readonly out: string
   /** By the weight's name in the model's graph; several parts are added in order. */
   readonly deltas: ReadonlyMap<string, readonly WeightDelta[]>
+  /** Of a model that was given a head: its config and its weights by the names that they shall have, fresh ones in memory. */
+  readonly head?: MergeHead | undefined
   /** Ranges of the source's layers that the model with these deltas consists of; all of them, in order, unless said. */
   readonly layerReplication?: LayerRanges | undefined
+}
+
+export interface MergeHead {
+  readonly task: Task
+  readonly config: Readonly<Record<string, Json>>
+  readonly weights: ReadonlyMap<string, Initializer>
 }
 
 export interface MergeSummary {
@@ -34,10 +42,15 @@ export interface MergeSummary {
   readonly files: readonly string[]
 }
 
+/** What is merged into: a checkpoint, or one with the layers and the head of the model that was adapted. */
+interface Source extends Omit<Checkpoint, 'weights'> {
+  readonly weights: ReadonlyMap<string, Initializer>
+}
+
 /** A tensor to be written: where its base comes from and what is added. */
 interface Plan {
   readonly name: string
-  readonly base: FileTensor
+  readonly base: Initializer
   readonly deltas: readonly WeightDelta[]
 }
 
@@ -46,7 +59,7 @@ interface Plan {
  * becomes a tensor of its own: the embedding itself was not adapted.
  */
 function plan(
-  checkpoint: Checkpoint,
+  checkpoint: Source,
   names: ReadonlyMap<string, string>,
   request: MergeRequest,
 ): { plans: Map<string, Plan>; untied: Map<string, string> } {
@@ -75,7 +88,7 @@ function plan(
   return { plans, untied }
 }
 
-function checkFit(name: string, { dtype, shape }: FileTensor, delta: WeightDelta): void {
+function checkFit(name: string, { dtype, shape }: Initializer, delta: WeightDelta): void {
   if (!['float32', 'float16', 'bfloat16'].includes(dtype))
     throw new InvalidModelError(`tensor "${name}" has element type ${dtype}; an adapter can be merged into F32, F16 and BF16`)
   const problem = misfit(delta, shape)
@@ -87,8 +100,9 @@ function checkFit(name: string, { dtype, shape }: FileTensor, delta: WeightDelta
 
 /** Loads a tensor and adds its deltas; the element type stays. */
 async function mergeTensor(files: Files, { name, base, deltas }: Plan, onDelta: (maxAbs: number) => void): Promise<Uint8Array> {
-  if (deltas.length === 0) return files.read(base.file.path, { offset: base.file.offset, length: base.file.length })
-  const before = toFloat32(await loadTensor(files, base))
+  if (deltas.length === 0)
+    return isFileTensor(base) ? files.read(base.file.path, { offset: base.file.offset, length: base.file.length }) : bytesOf(base)
+  const before = toFloat32(isFileTensor(base) ? await loadTensor(files, base) : base)
   const { weight: values, maxAbsDelta } = applyDeltas(before, base.shape, deltas)
   onDelta(maxAbsDelta)
   const data = base.dtype === 'float32' ? values : narrow(base.dtype as 'float16' | 'bfloat16', values)
@@ -120,7 +134,7 @@ async function readConfig(files: Files, folder: string): Promise<Record<string, 
 /** The index of the shards with the untied tensors in it. */
 function extendIndex(
   index: Readonly<Record<string, unknown>>,
-  checkpoint: Checkpoint,
+  checkpoint: Source,
   added: ReadonlyMap<string, { file: string; bytes: number }>,
 ): string {
   const weightMap = { ...(index['weight_map'] as Record<string, string>) }
@@ -134,29 +148,81 @@ function extendIndex(
   return `${JSON.stringify({ ...index, metadata, weight_map: sorted }, null, 2)}\n`
 }
 
+const byteLength = ({ dtype, shape }: Initializer): number =>
+  elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement]
+
+/** A checkpoint of other tensors, or of the same by other names. @param named by what each is called now */
+function reordered(
+  { index, shards }: Source,
+  weights: ReadonlyMap<string, Initializer>,
+  named: (tensors: readonly string[]) => string[],
+): Source {
+  const kept = shards.map((shard) => ({ ...shard, tensors: named(shard.tensors) })).filter(({ tensors }) => tensors.length > 0)
+  const weightMap = Object.fromEntries(kept.flatMap(({ file, tensors }) => tensors.map((name) => [name, file])))
+  const bytes = [...weights.values()].reduce((total, tensor) => total + byteLength(tensor), 0)
+  const metadata = { ...(index?.['metadata'] as object | undefined), total_size: bytes }
+  return { weights, shards: kept, index: index && { ...index, metadata, weight_map: weightMap } }
+}
+
+/**
+ * The checkpoint as the class of the head's task names its tensors, without heads of other tasks and with the fresh weights,
+ * which come last. What the graph never reads (a vision tower) stays as it is.
+ */
+function withHead(checkpoint: Source, { config, task, weights }: MergeHead, source: string): Source {
+  const reader = new ConfigReader(config, `${source}/config.json`)
+  const names = graphNames(findArchitecture(reader), checkpoint.weights.keys(), task)
+  const isFresh = (name: string): boolean => weights.has(name) && !isFileTensor(weights.get(name)!)
+  const renamed = (tensors: readonly string[]): [string, string][] =>
+    tensors.flatMap((from) => {
+      const to = names.get(from)
+      if (to === undefined) return [[from, from]]
+      return weights.has(to) && !isFresh(to) ? [[from, to]] : []
+    })
+  const kept = new Map(renamed([...checkpoint.weights.keys()]).map(([from, to]) => [to, checkpoint.weights.get(from)!]))
+  const fresh = [...weights].filter(([name]) => isFresh(name))
+  const last = checkpoint.shards.at(-1)
+  return reordered(checkpoint, new Map([...kept, ...fresh]), (tensors) => [
+    ...renamed(tensors).map(([, to]) => to),
+    ...(tensors === last?.tensors ? fresh.map(([name]) => name) : []),
+  ])
+}
+
 /** The checkpoint and its config, with the layers that the ranges say: a copy is stored whole, beside the layer it is taken from. */
 async function readSource(
   files: Files,
   source: string,
   ranges: LayerRanges | undefined,
-): Promise<{ checkpoint: Checkpoint; config: Record<string, Json> }> {
-  const checkpoint = await openCheckpoint(files, source)
-  const json = await readConfig(files, source)
+  head: MergeHead | undefined,
+): Promise<{ checkpoint: Source; config: Record<string, Json> }> {
+  const stored = await openCheckpoint(files, source)
+  const checkpoint = head === undefined ? stored : withHead(stored, head, source)
+  const json = head === undefined ? await readConfig(files, source) : { ...head.config }
   if (ranges === undefined) return { checkpoint, config: json }
   const { config, sources } = replicatedConfig(new ConfigReader(json, `${source}/config.json`), ranges, checkpoint.weights.keys())
   const names = replicatedNames(checkpoint.weights.keys(), sources)
   const weights = new Map([...names].map(([name, from]) => [name, checkpoint.weights.get(from)!]))
-  const shards = checkpoint.shards
-    .map((shard) => ({ ...shard, tensors: [...replicatedNames(shard.tensors, sources).keys()] }))
-    .filter(({ tensors }) => tensors.length > 0)
-  const weightMap = Object.fromEntries(shards.flatMap(({ file, tensors }) => tensors.map((name) => [name, file])))
-  const bytes = [...weights.values()].reduce((total, { file }) => total + file.length, 0)
-  const index = checkpoint.index && {
-    ...checkpoint.index,
-    metadata: { ...(checkpoint.index['metadata'] as object | undefined), total_size: bytes },
-    weight_map: weightMap,
-  }
-  return { checkpoint: { weights, shards, index }, config: { ...config.json } }
+  const replicated = reordered(checkpoint, weights, (tensors) => [...replicatedNames(tensors, sources).keys()])
+  return { checkpoint: replicated, config: { ...config.json } }
+}
+
+/** Tables of tokens that heads share, by the last parts of their names. */
+const EMBEDDING = /(^|\.)(embed_tokens|wte|embed_in|word_embeddings)\.weight$/
+
+/**
+ * Whether merging made two matrices of one: some checkpoints store the head beside the embedding that it equals, and a
+ * loader that takes `tie_word_embeddings` at its word would lose the change of one of them.
+ */
+function headLeavesEmbedding(
+  plans: ReadonlyMap<string, Plan>,
+  names: ReadonlyMap<string, string>,
+  config: Readonly<Record<string, Json>>,
+): boolean {
+  if (config['tie_word_embeddings'] === false) return false
+  const merged = (fits: (name: string) => boolean): Plan[] =>
+    [...plans.values()].filter(({ name }) => fits(names.get(name) ?? name))
+  const [head] = merged((name) => name === 'lm_head.weight')
+  if (head === undefined) return false
+  return [head, ...merged((name) => EMBEDDING.test(name))].some(({ deltas }) => deltas.length > 0)
 }
 
 /**
@@ -171,11 +237,11 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
     throw new InvalidOptionError(
       `"${out}" is the source model's own folder; merging never changes the source, choose another folder`,
     )
-  const ranges = request.layerReplication
-  const { checkpoint, config } = await readSource(files, source, ranges)
+  const { head, layerReplication: ranges } = request
+  const { checkpoint, config } = await readSource(files, source, ranges, head)
   const reader = new ConfigReader(config, `${source}/config.json`)
   const architecture = findArchitecture(reader)
-  const names = graphNames(architecture, checkpoint.weights.keys(), readTask(reader, tasksOf(architecture)))
+  const names = graphNames(architecture, checkpoint.weights.keys(), head?.task ?? readTask(reader, tasksOf(architecture)))
   const { plans, untied } = plan(checkpoint, names, request)
   let maxAbsDelta = 0
   const onDelta = (size: number): void => {
@@ -186,7 +252,7 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   const added = new Map(
     [...untied].map(([name, tied]) => [
       name,
-      { file: shardOf.get(name) ?? shardOf.get(tied)!, bytes: checkpoint.weights.get(tied)!.file.length },
+      { file: shardOf.get(name) ?? shardOf.get(tied)!, bytes: byteLength(checkpoint.weights.get(tied)!) },
     ]),
   )
   for (const [name, { file }] of added) shardOf.set(name, file)
@@ -207,10 +273,11 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   const mergedTensors = [...plans.values()].filter(({ deltas }) => deltas.length > 0).length
   if (checkpoint.index !== undefined) await files.write(`${out}/${INDEX_FILE}`, extendIndex(checkpoint.index, checkpoint, added))
   await copySmallFiles(files, source, out)
+  const isUntied = untied.size > 0 || headLeavesEmbedding(plans, names, config)
   const configText =
-    untied.size === 0 && ranges === undefined
+    !isUntied && ranges === undefined && head === undefined
       ? await files.read(`${source}/config.json`)
-      : `${JSON.stringify({ ...config, ...(untied.size > 0 && { tie_word_embeddings: false }) }, null, 2)}\n`
+      : `${JSON.stringify({ ...config, ...(isUntied && { tie_word_embeddings: false }) }, null, 2)}\n`
   await files.write(`${out}/config.json`, configText)
   return { mergedTensors, maxAbsDelta, files: written }
 }

@@ -9,6 +9,8 @@ import type { Task, TaskName } from './task.js'
 export interface Architecture {
   /** `model_type` values of config.json that this file builds. */
   readonly modelTypes: readonly string[]
+  /** What transformers' class names begin with (`Bert` of `BertForMaskedLM`), in the order of `modelTypes`. */
+  readonly classPrefixes: readonly string[]
   /** PEFT's default `target_modules` for the family (reference A.6). */
   readonly defaultTargetModules: readonly string[]
   /** Names of tensors in published checkpoints that are no weights (buffers of older versions). */
@@ -22,6 +24,8 @@ export interface Architecture {
   readonly baseModelPrefix: string
   /** Prefixes that the base model has in the classes of other tasks (`transformer.` in `LlamaForQuestionAnswering`). */
   readonly otherPrefixes?: readonly string[]
+  /** Prefix of the base model in the class of a task; none in the bare class of `feature-extraction`, else `baseModelPrefix`. */
+  prefixFor?(task: Task): string
   /** Tasks that the family has heads for, the usual one first; `causal-lm` alone unless said. */
   readonly tasks?: readonly TaskName[]
   /** Name of a tensor in our graph for one of a checkpoint, for published names of other versions (`gamma`, `beta`). */
@@ -29,6 +33,10 @@ export interface Architecture {
   /** Reads what the graph needs from config.json, refusing values that would change the maths unsupported. */
   build(model: ModelBuilder, config: ConfigReader, task: Task): Backbone
 }
+
+/** Prefix of the base model's tensors and modules in transformers' class for a task: bare classes (`BertModel`) have none. */
+export const prefixOf = (architecture: Architecture, task: Task): string =>
+  architecture.prefixFor?.(task) ?? (task.name === 'feature-extraction' ? '' : architecture.baseModelPrefix)
 
 /** What `build` returns. */
 export interface Backbone {

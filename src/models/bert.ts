@@ -65,6 +65,7 @@ export const modernNormName = (name: string): string =>
 
 export const bert: Architecture = {
   modelTypes: ['bert'],
+  classPrefixes: ['Bert'],
   defaultTargetModules: ['query', 'value'],
   baseModelPrefix: 'bert.',
   tasks: textTasks,

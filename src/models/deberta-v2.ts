@@ -63,6 +63,7 @@ function pairMask({ b }: ModelBuilder, attentionMask: Value): Value {
 
 export const debertaV2: Architecture = {
   modelTypes: ['deberta-v2'],
+  classPrefixes: ['DebertaV2'],
   defaultTargetModules: ['query_proj', 'value_proj'],
   baseModelPrefix: 'deberta.',
   tasks: textTasks,

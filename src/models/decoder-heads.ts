@@ -33,6 +33,7 @@ export const allDecoderTasks: readonly TaskName[] = [
   'sequence-classification',
   'token-classification',
   'question-answering',
+  'feature-extraction',
 ]
 
 /**
@@ -57,6 +58,8 @@ export function decoderHead(
       throw new InvalidOptionError('a row has one class: rows for sequence-classification cannot be packed')
     return (parts) => ({ output: linear(model, 'score', lastTokens(model, config, parts), task.numLabels, false) })
   }
+  if (task.name === 'feature-extraction')
+    return ({ hidden }) => ({ output: model.b.reshape(hidden, ['batch', 'sequence', hidden.shape![1]!]) })
   const name = task.name === 'question-answering' ? 'qa_outputs' : tokenClassifier
   const bias = name !== 'score' || config.boolean('token_classification_bias', true)
   return ({ hidden }) => ({
@@ -95,6 +98,6 @@ function lastTokens({ b }: ModelBuilder, config: ConfigReader, { hidden, inputId
   })
 }
 
-/** Name of the base model in the families whose class for question answering kept an older one than the other classes have. */
-export const transformerForAnswers = (task: Task): 'transformer' | 'model' =>
-  task.name === 'question-answering' ? 'transformer' : 'model'
+/** Prefix of the base model in the families whose class for question answering kept an older one than the other classes have. */
+export const transformerForAnswers = ({ name }: Task): string =>
+  name === 'question-answering' ? 'transformer.' : name === 'feature-extraction' ? '' : 'model.'

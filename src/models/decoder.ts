@@ -120,13 +120,13 @@ export function readDecoder(config: ConfigReader, { defaultHeadDim, ...variant }
 
 /**
  * Builds the graph of a decoder, with transformers' module names (`model.layers.0.self_attn.q_proj`, …).
- * @param base module path of the decoder without its head, `model` in most classes
+ * @param prefix what the module paths of the decoder without its head begin with, `model.` in most classes
  */
 export function buildDecoder(
   model: ModelBuilder,
   decoder: DecoderConfig,
   head: (parts: HeadParts) => TaskHead,
-  base = 'model',
+  prefix: string,
 ): Backbone {
   const { b } = model
   const { vocabularySize, hidden, intermediate, layers, heads, kvHeads, headDim, epsilon, maxPositions } = decoder
@@ -175,14 +175,14 @@ export function buildDecoder(
     return model.linear(`${name}.down_proj`, b.mul(decoder.activation(b, gate), up), intermediate, hidden, options)
   }
 
-  const tokens = model.embedding(`${base}.embed_tokens`, inputIds, vocabularySize, hidden)
+  const tokens = model.embedding(`${prefix}embed_tokens`, inputIds, vocabularySize, hidden)
   const scaled = decoder.embeddingScale === undefined ? tokens : b.mul(tokens, decoder.embeddingScale)
   let x = b.reshape(scaled, ['batch*sequence', hidden])
   // With norms behind the blocks, what Llama calls the post-attention norm is one of those.
   const beforeMlp = decoder.postNorms ? 'pre_feedforward_layernorm' : 'post_attention_layernorm'
   const after = (name: string, y: Value): Value => (decoder.postNorms ? norm(name, y) : y)
   for (let layer = 0; layer < layers; layer++) {
-    const name = `${base}.layers.${layer}`
+    const name = `${prefix}layers.${layer}`
     x = b.scope(name, () => {
       const attention = selfAttention(norm(`${name}.input_layernorm`, x), layer, `${name}.self_attn`)
       const attended = b.add(x, after(`${name}.post_attention_layernorm`, attention))
@@ -190,7 +190,7 @@ export function buildDecoder(
       return b.add(attended, after(`${name}.post_feedforward_layernorm`, transformed))
     })
   }
-  const last = norm(`${base}.norm`, x)
+  const last = norm(`${prefix}norm`, x)
   return {
     hidden: last,
     ...head({
@@ -198,7 +198,7 @@ export function buildDecoder(
       inputIds,
       attentionMask,
       vocabularySize,
-      tiedTo: decoder.tied ? `${base}.embed_tokens.weight` : undefined,
+      tiedTo: decoder.tied ? `${prefix}embed_tokens.weight` : undefined,
       softCap: decoder.logitSoftCap,
     }),
     vocabularySize,

@@ -31,6 +31,7 @@ const defaults = {
 
 export const distilbert: Architecture = {
   modelTypes: ['distilbert'],
+  classPrefixes: ['DistilBert'],
   // PEFT names none for this family; these are ours.
   defaultTargetModules: ['q_lin', 'v_lin'],
   baseModelPrefix: 'distilbert.',

@@ -1,6 +1,6 @@
 /** @file Gemma: Llama with scaled embeddings, norms stored minus 1 and the tanh form of GELU. */
 import { activationNamed } from './activations.js'
-import type { Architecture } from './architecture.js'
+import { prefixOf, type Architecture } from './architecture.js'
 import type { ConfigReader, Json } from './config-reader.js'
 import { buildDecoder, readDecoder, type DecoderVariant } from './decoder.js'
 import { decoderHead } from './decoder-heads.js'
@@ -31,15 +31,21 @@ export const hiddenActivation = (config: ConfigReader): ReturnType<typeof activa
 
 export const gemma: Architecture = {
   modelTypes: ['gemma'],
+  classPrefixes: ['Gemma'],
   defaultTargetModules: ['q_proj', 'v_proj'],
   ignoredTensors: /\.rotary_emb\.inv_freq$/,
   baseModelPrefix: 'model.',
-  tasks: ['causal-lm', 'sequence-classification', 'token-classification'],
+  tasks: ['causal-lm', 'sequence-classification', 'token-classification', 'feature-extraction'],
   build(model, published, task) {
     const config = published.withDefaults({ ...gemmaDefaults, hidden_act: 'gelu_pytorch_tanh' })
     // The official releases say "gelu" and mean its tanh form, as transformers knows.
     const name = config.string('hidden_act')
     const activation = activationNamed(name === 'gelu' ? 'gelu_pytorch_tanh' : name, `${config.source}: "hidden_act"`)
-    return buildDecoder(model, readDecoder(config, { ...gemmaVariant(config), activation }), decoderHead(model, config, task))
+    return buildDecoder(
+      model,
+      readDecoder(config, { ...gemmaVariant(config), activation }),
+      decoderHead(model, config, task),
+      prefixOf(this, task),
+    )
   },
 }

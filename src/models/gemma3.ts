@@ -3,7 +3,7 @@
  * and for sliding attention. Of the models that also see (`gemma3`), the text part.
  */
 import { InvalidModelError } from '../errors.js'
-import type { Architecture, Backbone } from './architecture.js'
+import { prefixOf, type Architecture, type Backbone } from './architecture.js'
 import { ConfigReader, type Json } from './config-reader.js'
 import { buildDecoder, layerTypes, readDecoder, readHeads, wholeRope, type LayerType } from './decoder.js'
 import { decoderHead } from './decoder-heads.js'
@@ -40,7 +40,7 @@ function ropeOf(config: ConfigReader, type: LayerType, headDim: number): Rope {
   return { ...wholeRope(config, headDim, { parameters: read }), maxPositions: config.integer('max_position_embeddings') }
 }
 
-function build(model: ModelBuilder, published: ConfigReader, task: Task, base: string): Backbone {
+function build(model: ModelBuilder, published: ConfigReader, task: Task, prefix: string): Backbone {
   const config = published.withDefaults(defaults)
   const types = layerTypes(config) ?? periodicTypes(config, config.integer('sliding_window_pattern', 6))
   const { headDim } = readHeads(config)
@@ -52,26 +52,30 @@ function build(model: ModelBuilder, published: ConfigReader, task: Task, base: s
   })
   // `attn_logit_softcapping` is a key of these configs too, but transformers' attention does not read it.
   const decoder = readDecoder(config, { ...gemma2Variant(config, types), queryKeyNorm: true, ropes })
-  return buildDecoder(model, decoder, decoderHead(model, config, task), base)
+  return buildDecoder(model, decoder, decoderHead(model, config, task), prefix)
 }
 
 export const gemma3Text: Architecture = {
   modelTypes: ['gemma3_text'],
+  classPrefixes: ['Gemma3Text'],
   defaultTargetModules: ['q_proj', 'v_proj'],
   ignoredTensors: /\.rotary_emb(_local)?\.inv_freq$/,
   baseModelPrefix: 'model.',
-  tasks: ['causal-lm', 'sequence-classification'],
-  build: (model, config, task) => build(model, config, task, 'model'),
+  tasks: ['causal-lm', 'sequence-classification', 'feature-extraction'],
+  build(model, config, task) {
+    return build(model, config, task, prefixOf(this, task))
+  },
 }
 
 export const gemma3: Architecture = {
   modelTypes: ['gemma3'],
+  classPrefixes: ['Gemma3'],
   // PEFT has no entry for it: those of its text part, which are found by their endings.
   defaultTargetModules: ['q_proj', 'v_proj'],
   // No image is ever read: what sees stays in its file, and merging copies it.
   ignoredTensors: /^(model\.)?(vision_tower|multi_modal_projector)\.|\.rotary_emb(_local)?\.inv_freq$/,
   baseModelPrefix: 'model.',
-  tasks: ['causal-lm', 'sequence-classification'],
+  tasks: ['causal-lm', 'sequence-classification', 'feature-extraction'],
   /** transformers 4 saved `language_model.model.layers…` and `language_model.lm_head`. */
   renameTensor: (name) =>
     name.replace(/^language_model\.lm_head\./, 'lm_head.').replace(/^language_model\.model\./, 'model.language_model.'),
@@ -82,6 +86,6 @@ export const gemma3: Architecture = {
     // The class that carries the head has the word on what the head shares.
     const tied = config.boolean('tie_word_embeddings', true)
     const json = { model_type: 'gemma3_text', ...text.json, tie_word_embeddings: tied }
-    return build(model, new ConfigReader(json, text.source), task, 'model.language_model')
+    return build(model, new ConfigReader(json, text.source), task, `${prefixOf(this, task)}language_model.`)
   },
 }

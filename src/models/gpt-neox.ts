@@ -2,13 +2,14 @@
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import { activationNamed } from './activations.js'
-import type { Architecture } from './architecture.js'
+import { prefixOf, type Architecture } from './architecture.js'
 import { CausalAttention, languageModelInputs } from './attention.js'
 import { allDecoderTasks, decoderHead } from './decoder-heads.js'
 import { readRope, rereading, RotaryEmbedding } from './rope.js'
 
 export const gptNeox: Architecture = {
   modelTypes: ['gpt_neox'],
+  classPrefixes: ['GPTNeoX'],
   defaultTargetModules: ['query_key_value'],
   // Causal masks and frequencies that older versions saved as buffers.
   ignoredTensors: /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/,
@@ -56,10 +57,11 @@ export const gptNeox: Architecture = {
       return model.linear(`${name}.dense_4h_to_h`, wide, inner, hidden, { bias: true })
     }
 
-    const tokens = model.embedding('gpt_neox.embed_in', inputIds, vocabularySize, hidden)
+    const prefix = prefixOf(this, task)
+    const tokens = model.embedding(`${prefix}embed_in`, inputIds, vocabularySize, hidden)
     let x = b.reshape(tokens, ['batch*sequence', hidden])
     for (let layer = 0; layer < layers; layer++) {
-      const name = `gpt_neox.layers.${layer}`
+      const name = `${prefix}layers.${layer}`
       x = b.scope(name, () => {
         const heard = selfAttention(model.layerNorm(`${name}.input_layernorm`, x, hidden, epsilon), layer, `${name}.attention`)
         const attended = b.add(heard, x)
@@ -67,8 +69,8 @@ export const gptNeox: Architecture = {
         return b.add(mlp(before, `${name}.mlp`), attended)
       })
     }
-    const last = model.layerNorm('gpt_neox.final_layer_norm', x, hidden, epsilon)
-    const tiedTo = config.boolean('tie_word_embeddings', false) ? 'gpt_neox.embed_in.weight' : undefined
+    const last = model.layerNorm(`${prefix}final_layer_norm`, x, hidden, epsilon)
+    const tiedTo = config.boolean('tie_word_embeddings', false) ? `${prefix}embed_in.weight` : undefined
     return {
       hidden: last,
       ...decoderHead(model, config, task, { tokenClassifier: 'classifier' })({

@@ -2,12 +2,13 @@
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import { activationNamed } from './activations.js'
-import type { Architecture } from './architecture.js'
+import { prefixOf, type Architecture } from './architecture.js'
 import { CausalAttention, languageModelInputs } from './attention.js'
 import { allDecoderTasks, decoderHead } from './decoder-heads.js'
 
 export const gpt2: Architecture = {
   modelTypes: ['gpt2'],
+  classPrefixes: ['GPT2'],
   defaultTargetModules: ['c_attn'],
   // Causal masks that older versions saved as buffers.
   ignoredTensors: /\.attn\.(bias|masked_bias)$/,
@@ -50,18 +51,19 @@ export const gpt2: Architecture = {
     const mlp = (x: Value, name: string): Value =>
       model.conv1d(`${name}.c_proj`, activation(b, model.conv1d(`${name}.c_fc`, x, hidden, inner)), inner, hidden)
 
-    const tokens = model.embedding('transformer.wte', inputIds, vocabularySize, hidden)
-    const positions = model.embedding('transformer.wpe', positionIds, maxPositions, hidden)
+    const prefix = prefixOf(this, task)
+    const tokens = model.embedding(`${prefix}wte`, inputIds, vocabularySize, hidden)
+    const positions = model.embedding(`${prefix}wpe`, positionIds, maxPositions, hidden)
     let x = b.reshape(b.add(tokens, positions), ['batch*sequence', hidden])
     for (let layer = 0; layer < layers; layer++) {
-      const name = `transformer.h.${layer}`
+      const name = `${prefix}h.${layer}`
       x = b.scope(name, () => {
         const attended = b.add(x, selfAttention(model.layerNorm(`${name}.ln_1`, x, hidden, epsilon), layer, `${name}.attn`))
         return b.add(attended, mlp(model.layerNorm(`${name}.ln_2`, attended, hidden, epsilon), `${name}.mlp`))
       })
     }
-    const last = model.layerNorm('transformer.ln_f', x, hidden, epsilon)
-    const tiedTo = config.boolean('tie_word_embeddings', true) ? 'transformer.wte.weight' : undefined
+    const last = model.layerNorm(`${prefix}ln_f`, x, hidden, epsilon)
+    const tiedTo = config.boolean('tie_word_embeddings', true) ? `${prefix}wte.weight` : undefined
     return {
       hidden: last,
       ...decoderHead(model, config, task, { tokenClassifier: 'classifier' })({

@@ -1,11 +1,12 @@
 /** @file Mistral: Llama with one sliding window in every layer. */
 import { InvalidModelError } from '../errors.js'
-import type { Architecture } from './architecture.js'
+import { prefixOf, type Architecture } from './architecture.js'
 import { buildDecoder, readDecoder, windowSize } from './decoder.js'
 import { allDecoderTasks, decoderHead } from './decoder-heads.js'
 
 export const mistral: Architecture = {
   modelTypes: ['mistral'],
+  classPrefixes: ['Mistral'],
   defaultTargetModules: ['q_proj', 'v_proj'],
   ignoredTensors: /\.rotary_emb\.inv_freq$/,
   baseModelPrefix: 'model.',
@@ -19,6 +20,6 @@ export const mistral: Architecture = {
         `${config.source}: model type "mistral" has the same attention (${expected}) in all layers, but "layer_types" names "${other}"`,
       )
     const windows = Array.from({ length: config.integer('num_hidden_layers') }, () => window)
-    return buildDecoder(model, readDecoder(config, { windows }), decoderHead(model, config, task))
+    return buildDecoder(model, readDecoder(config, { windows }), decoderHead(model, config, task), prefixOf(this, task))
   },
 }

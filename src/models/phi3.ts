@@ -1,16 +1,17 @@
 /** @file Phi-3, Phi-3.5 and Phi-4: Llama with fused projections, rotary embeddings of a part of the head, and LongRoPE. */
-import type { Architecture } from './architecture.js'
+import { prefixOf, type Architecture } from './architecture.js'
 import { buildDecoder, readDecoder, readHeads, windowSize } from './decoder.js'
 import { decoderHead } from './decoder-heads.js'
 import { readRope } from './rope.js'
 
 export const phi3: Architecture = {
   modelTypes: ['phi3'],
+  classPrefixes: ['Phi3'],
   // PEFT has none for this family; ours are its linear layers.
   defaultTargetModules: ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj'],
   ignoredTensors: /\.rotary_emb\.inv_freq$/,
   baseModelPrefix: 'model.',
-  tasks: ['causal-lm', 'sequence-classification', 'token-classification'],
+  tasks: ['causal-lm', 'sequence-classification', 'token-classification', 'feature-extraction'],
   build(model, published, task) {
     const config = published.withDefaults({
       rms_norm_eps: 1e-5,
@@ -28,6 +29,7 @@ export const phi3: Architecture = {
       model,
       readDecoder(config, { fused: true, ropes: every(rope), windows: every(windowSize(config)) }),
       decoderHead(model, config, task),
+      prefixOf(this, task),
     )
   },
 }

@@ -1,20 +1,23 @@
 /** @file Qwen2 and Qwen2.5: Llama with biases on queries, keys and values, and sliding windows in some layers. */
-import type { Architecture } from './architecture.js'
+import { prefixOf, type Architecture } from './architecture.js'
 import { buildDecoder, mixedWindows, readDecoder } from './decoder.js'
 import { allDecoderTasks, decoderHead, transformerForAnswers } from './decoder-heads.js'
 
 export const qwen2: Architecture = {
   modelTypes: ['qwen2'],
+  classPrefixes: ['Qwen2'],
   defaultTargetModules: ['q_proj', 'v_proj'],
   ignoredTensors: /\.rotary_emb\.inv_freq$/,
   baseModelPrefix: 'model.',
   otherPrefixes: ['transformer.'],
   tasks: allDecoderTasks,
-  build: (model, config, task) =>
-    buildDecoder(
+  prefixFor: transformerForAnswers,
+  build(model, config, task) {
+    return buildDecoder(
       model,
       readDecoder(config, { qkvBias: true, windows: mixedWindows(config) }),
       decoderHead(model, config, task),
-      transformerForAnswers(task),
-    ),
+      prefixOf(this, task),
+    )
+  },
 }

@@ -5,7 +5,11 @@ import { Random } from '../util/rng.js'
 import type { ConfigReader } from './config-reader.js'
 import { weightShapes, zeroCenteredWeights } from './registry.js'
 
-const initialize = (name: string, shape: readonly number[], seed: number, deviation: number, scale: number): Float32Array => {
+/**
+ * First values of one weight: a matrix from N(0, deviation²), a bias 0, the scale of a norm `scale`. Each tensor has a
+ * stream of its own.
+ */
+export const freshTensor = (name: string, shape: readonly number[], seed: number, deviation: number, scale = 1): Float32Array => {
   const data = new Float32Array(elementCount(shape))
   if (name.endsWith('.bias')) return data
   // The only vectors besides biases are the scales of norms.
@@ -25,7 +29,7 @@ export function randomWeights(config: ConfigReader, seed: number): Map<string, H
   return new Map(
     [...weightShapes(config)].map(([name, shape]) => [
       name,
-      float32(shape, initialize(name, shape, seed, deviation, zeroCentered.has(name) ? 0 : 1)),
+      float32(shape, freshTensor(name, shape, seed, deviation, zeroCentered.has(name) ? 0 : 1)),
     ]),
   )
 }

@@ -1,7 +1,7 @@
 /** @file The architectures lowrank knows, and the way from config and weights to a graph. */
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
-import type { Architecture, BuildOptions, LanguageModelGraph, ModelGraph } from './architecture.js'
+import { prefixOf, type Architecture, type BuildOptions, type LanguageModelGraph, type ModelGraph } from './architecture.js'
 import { bert } from './bert.js'
 import type { ConfigReader } from './config-reader.js'
 import { debertaV2 } from './deberta-v2.js'
@@ -58,22 +58,30 @@ export function findArchitecture(config: ConfigReader): Architecture {
 
 /**
  * The name that our graph gives a tensor of a checkpoint. Checkpoints of the base model alone (published GPT-2)
- * lack its prefix, and so do the modules of a model for feature extraction, which is the base model alone.
+ * lack its prefix; the class of another task may have another, or none (feature extraction, the base model alone).
  *
  * @param names all tensors of the checkpoint
  * @returns graph name by checkpoint name, without the tensors that are no weights
  */
 export function graphNames(architecture: Architecture, names: Iterable<string>, task?: Task): Map<string, string> {
-  const { baseModelPrefix: prefix, otherPrefixes = [], ignoredTensors, spareTensors } = architecture
+  const { baseModelPrefix, otherPrefixes = [], ignoredTensors, spareTensors } = architecture
+  const prefixes = [baseModelPrefix, ...otherPrefixes]
   const renamed = [...names]
     .filter((name) => ignoredTensors?.test(name) !== true)
     .map((name) => [name, architecture.renameTensor?.(name) ?? name] as const)
-  const bare = !renamed.some(([, name]) => [prefix, ...otherPrefixes].some((known) => name.startsWith(known)))
-  const isHead = (name: string): boolean => name.startsWith('lm_head.') || spareTensors?.test(name) === true
-  const full = renamed.map(([from, name]) => [from, bare && !isHead(name) ? prefix + name : name] as const)
-  if (task?.name !== 'feature-extraction') return new Map(full)
-  return new Map(full.map(([from, name]) => [from, name.startsWith(prefix) ? name.slice(prefix.length) : name]))
+  const bare = !renamed.some(([, name]) => prefixes.some((known) => name.startsWith(known)))
+  const isHead = (name: string): boolean => HEADS.test(name) || spareTensors?.test(name) === true
+  const wanted = task === undefined ? baseModelPrefix : prefixOf(architecture, task)
+  const full = (name: string): string => {
+    if (bare) return isHead(name) ? name : wanted + name
+    const prefix = prefixes.find((known) => name.startsWith(known))
+    return prefix === undefined ? name : wanted + name.slice(prefix.length)
+  }
+  return new Map(renamed.map(([from, name]) => [from, full(name)]))
 }
+
+/** Heads, which stand beside the base model whatever its prefix. */
+const HEADS = /^(lm_head|score|classifier|qa_outputs)\./
 
 /** Whether a tensor that the graph never asked for may be there, see {@link Architecture.spareTensors}. */
 const isSpare = ({ spareTensors, baseModelPrefix }: Architecture, name: string): boolean =>
@@ -146,16 +154,16 @@ export function buildLanguageModel(
 }
 
 /** Names and shapes of all weights of a model, in the order the graph asks for them. */
-export const weightShapes = (config: ConfigReader): Map<string, readonly number[]> => outline(config).requested
+export const weightShapes = (config: ConfigReader, task?: Task): Map<string, readonly number[]> => outline(config, task).requested
 
 /** Names of the weights that norms add to a scale of 1. */
 export const zeroCenteredWeights = (config: ConfigReader): ReadonlySet<string> => outline(config).zeroCentered
 
 /** The model of a config, built without weights. */
-function outline(config: ConfigReader): ModelBuilder {
+function outline(config: ConfigReader, task?: Task): ModelBuilder {
   const model = new ModelBuilder('shapes', new Map(), { mode: 'full', positions: 1 })
   const architecture = findArchitecture(config)
-  assemble(model, architecture, config, readTask(config, tasksOf(architecture)))
+  assemble(model, architecture, config, task ?? readTask(config, tasksOf(architecture)))
   return model
 }
 

@@ -16,6 +16,7 @@ function positionsBeyond({ b }: ModelBuilder, inputIds: Value, padding: number):
 
 export const roberta: Architecture = {
   modelTypes: ['roberta', 'xlm-roberta', 'camembert'],
+  classPrefixes: ['Roberta', 'XLMRoberta', 'Camembert'],
   defaultTargetModules: ['query', 'value'],
   baseModelPrefix: 'roberta.',
   tasks: textTasks,

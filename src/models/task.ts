@@ -11,11 +11,24 @@ export const taskNames = [
   'feature-extraction',
 ] as const
 
+/**
+ * What a model is for, as a user says it. `classification` and `regression` are of rows of any kind: one class, or
+ * numbers, a row.
+ */
+export type TaskOption = (typeof taskNames)[number] | 'classification' | 'regression'
+
+export const taskOptions: readonly TaskOption[] = [...taskNames, 'classification', 'regression']
+
 /** `custom` is an imported graph of which nothing says what it is for: only a loss of the user's own can train it. */
 export type TaskName = (typeof taskNames)[number] | 'custom'
 
 /** transformers' `problem_type`: what the labels of a sequence are, and with it the loss. */
 export type ProblemType = 'regression' | 'single_label_classification' | 'multi_label_classification'
+
+export const problemTypes: readonly ProblemType[] = ['regression', 'single_label_classification', 'multi_label_classification']
+
+/** The names that transformers gives labels without names. */
+export const defaultLabels = (count: number): string[] => Array.from({ length: count }, (_, i) => `LABEL_${i}`)
 
 export interface Task {
   readonly name: TaskName
@@ -49,7 +62,7 @@ export function readTask(config: ConfigReader, supported: readonly TaskName[]): 
   const className = Array.isArray(classes) && typeof classes[0] === 'string' ? classes[0] : undefined
   let name = className === undefined ? supported[0]! : classEndings.find(([ending]) => ending.test(className))?.[1]
   // Decoders are also published by the class of their body (`GPT2Model`); what is missing for the head is then found out.
-  if (name === 'feature-extraction' && !supported.includes(name)) name = supported[0]!
+  if (name === 'feature-extraction' && supported[0] === 'causal-lm') name = supported[0]
   if (name === undefined || !supported.includes(name))
     throw new InvalidModelError(
       `${config.source}: "architectures" names ${className}, which is not supported for model type "${config.string('model_type')}"; supported are ${supported.join(', ')}`,
@@ -63,10 +76,9 @@ export function taskNamed(config: ConfigReader, name: TaskName): Task {
   if (name === 'question-answering') return { name, numLabels: 2, labels: [] }
   const labels = readLabels(config)
   const problemType = config.json['problem_type']
-  const known: readonly ProblemType[] = ['regression', 'single_label_classification', 'multi_label_classification']
-  if (problemType !== undefined && problemType !== null && !known.includes(problemType as ProblemType))
+  if (problemType !== undefined && problemType !== null && !problemTypes.includes(problemType as ProblemType))
     throw new InvalidModelError(
-      `${config.source}: "problem_type" is ${JSON.stringify(problemType)}; expected ${known.map((k) => `"${k}"`).join(', ')}`,
+      `${config.source}: "problem_type" is ${JSON.stringify(problemType)}; expected ${problemTypes.map((k) => `"${k}"`).join(', ')}`,
     )
   return {
     name,

@@ -43,6 +43,7 @@ function sides(config: ConfigReader, key: string): [number, number] {
 
 export const vit: Architecture = {
   modelTypes: ['vit'],
+  classPrefixes: ['ViT'],
   // PEFT names none for this family; these are ours.
   defaultTargetModules: ['q_proj', 'v_proj'],
   baseModelPrefix: 'vit.',

@@ -3,15 +3,7 @@ import { InvalidOptionError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
 import { formatShape, isFloat, type Value } from '../../graph/types.js'
 import type { ConfigReader } from '../../models/config-reader.js'
-import { readTask, taskNamed, taskNames, type Task, type TaskName } from '../../models/task.js'
-
-/**
- * What a model is for, as a user says it. `classification` and `regression` are of rows of any kind: one class, or
- * numbers, a row.
- */
-export type TaskOption = Exclude<TaskName, 'custom'> | 'classification' | 'regression'
-
-export const taskOptions: readonly TaskOption[] = [...taskNames, 'classification', 'regression']
+import { readTask, taskNamed, taskNames, taskOptions, type Task, type TaskName, type TaskOption } from '../../models/task.js'
 
 /** Names that exporters give the output of each task, the usual one first. */
 const outputNames: Readonly<Record<TaskName, readonly string[]>> = {
