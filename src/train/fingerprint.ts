@@ -1,4 +1,5 @@
 /** @file What must be equal for a continuation to be the same run. */
+import { FolderModel } from '../core/folder-model.js'
 import type { Model } from '../core/model.js'
 import type { Dataset } from '../data/dataset.js'
 import { isFileTensor } from '../graph/types.js'
@@ -46,6 +47,8 @@ export async function runFingerprint(
       loraPlus: [options.loraPlusLrRatio, options.loraPlusLrEmbedding ?? null],
     }),
     ...(objective.name !== 'causal-lm' && { objective: objective.name }),
+    // The head that a folder lacks has its labels in an order that only the run knows.
+    ...(trainee.model instanceof FolderModel && trainee.model.head !== undefined && { labels: trainee.model.task.labels }),
     // A constant rate without relative warm-up does not depend on the length of the run, so it may be prolonged.
     ...(schedule === 'constant' && (warmup >= 1 || warmup === 0) ? {} : { totalSteps }),
     ...(trainee.model.environment.base !== undefined && { base: trainee.model.environment.base }),
