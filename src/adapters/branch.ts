@@ -1,7 +1,7 @@
 /** @file The low-rank branch of each kind of layer, folded into the layer's output. */
 import { ShapeError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
-import { floorDivideDims } from '../graph/dims.js'
+import { floorDivideDims } from '../graph/dim/index.js'
 import { isConvolution, type Module } from '../graph/module.js'
 import { int, ints, type Dim, type Shape, type Value } from '../graph/types.js'
 

@@ -1,5 +1,6 @@
 /** @file Activation recomputation: the backward pass computes a block's activations again instead of keeping them. */
 import { GraphBuilder } from '../graph/builder.js'
+import { evaluateDim } from '../graph/dim/index.js'
 import type { Graph } from '../graph/graph.js'
 import { int, isFloat, type Node, type Shape, type Value } from '../graph/types.js'
 
@@ -7,14 +8,7 @@ import { int, isFloat, type Node, type Shape, type Value } from '../graph/types.
 const TYPICAL_LENGTH = 256
 
 const sizeOf = ({ shape }: Value): number =>
-  (shape ?? [TYPICAL_LENGTH, TYPICAL_LENGTH]).reduce<number>(
-    (size, dim) =>
-      size *
-      (typeof dim === 'number'
-        ? dim
-        : dim.split('*').reduce((p, factor) => p * (/^\d+$/.test(factor) ? Number(factor) : TYPICAL_LENGTH), 1)),
-    1,
-  )
+  (shape ?? [TYPICAL_LENGTH, TYPICAL_LENGTH]).reduce<number>((size, dim) => size * evaluateDim(dim, () => TYPICAL_LENGTH), 1)
 
 /** The block that a layer belongs to: `model.layers.3` of `model.layers.3.mlp.up_proj`. */
 const blockOf = (module: string): string | undefined => /^(?:.*?\.)?\d+(?=\.|$)/.exec(module)?.[0]

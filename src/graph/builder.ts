@@ -2,6 +2,7 @@
 import { ShapeError } from '../errors.js'
 import { assertEmittable } from './allowed-ops.js'
 import { tensor } from './constants.js'
+import { callOf, factorsOf, termsOf } from './dim/index.js'
 import type { Graph } from './graph.js'
 import { dtypeToOnnx, inferNode } from './infer.js'
 import { broadcastShapes, normalizeAxis, productOfDims, resolveReshape, sameShape } from './shapes.js'
@@ -212,13 +213,33 @@ export class GraphBuilder {
       const axis = input.shape?.indexOf(dim) ?? -1
       if (axis >= 0) return this.shapeOf(input, axis)
     }
-    const factors = dim.split('*')
-    if (factors.length > 1) return factors.map((f) => this.dim(/^\d+$/.test(f) ? Number(f) : f)).reduce((a, b) => this.mul(a, b))
+    const factors = factorsOf(dim)
+    if (factors.length > 1) return this.product(factors)
     for (const value of this.graph.values.values()) {
       const axis = value.shape?.indexOf(dim) ?? -1
       if (axis >= 0 && !this.graph.initializers.has(value.name)) return this.shapeOf(value, axis)
     }
-    throw new ShapeError(`internal: no value of graph "${this.graph.name}" has dimension "${dim}"`)
+    const computed = this.computeDim(dim)
+    if (computed === undefined) throw new ShapeError(`internal: no value of graph "${this.graph.name}" has dimension "${dim}"`)
+    return computed
+  }
+
+  private product(factors: readonly string[]): Value {
+    return factors.map((factor) => this.dim(/^-?\d+$/.test(factor) ? Number(factor) : factor)).reduce((a, b) => this.mul(a, b))
+  }
+
+  /** A sum or a function of other lengths. */
+  private computeDim(dim: string): Value | undefined {
+    const terms = [...termsOf(dim)]
+    const [first] = terms
+    if (terms.length !== 1 || first![0] !== dim)
+      return terms.map(([monomial, c]) => this.product([`${c}`, ...factorsOf(monomial)])).reduce((a, b) => this.add(a, b))
+    const call = callOf(dim)
+    const operands = (): Value[] => call!.operands.map((operand) => this.dim(/^-?\d+$/.test(operand) ? Number(operand) : operand))
+    // Lengths are not negative, so that the quotient that is cut off is the one rounded down.
+    if (call?.name === 'floor' || call?.name === 'quotient') return operands().reduce((a, b) => this.div(a, b))
+    if (call?.name === 'min') return operands().reduce((a, b) => this.min(a, b))
+    return call?.name === 'max' ? operands().reduce((a, b) => this.max(a, b)) : undefined
   }
 
   private shapeOf(x: Value, axis: number): Value {

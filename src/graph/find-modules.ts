@@ -1,7 +1,7 @@
 /** @file The layers of an imported graph, under the names their authors gave them. */
 import { numberAttribute } from './attributes.js'
 import type { Graph } from './graph.js'
-import type { Module, ModuleUse } from './module.js'
+import { LOWERED, type Module, type ModuleUse } from './module.js'
 import type { Initializer, Node } from './types.js'
 
 export interface FindModulesOptions {
@@ -43,7 +43,7 @@ class Finder {
     let transposed = false
     while (at !== undefined) {
       const tensor = this.graph.initializers.get(at)
-      if (tensor !== undefined) return { name: at, tensor, transposed }
+      if (tensor !== undefined) return at.startsWith(LOWERED) ? undefined : { name: at, tensor, transposed }
       const producer = this.producers.get(at)
       if (producer === undefined || producer.domain !== '' || !wrappers.has(producer.op)) return undefined
       if (producer.op === 'Transpose') transposed = !transposed

@@ -2,7 +2,7 @@
  * @file Evaluates the small computations on shapes that exporters leave in a graph: `Shape → Gather → Concat → Reshape`.
  * An element is a number, or a name that stands for a length known at the run only.
  */
-import { addDims, compareDims, floorDivideDims, maxDims, minDims, subtractDims, timesDims } from './dims.js'
+import { addDims, compareDims, floorDivideDims, maxDims, minDims, multiplyDims, subtractDims } from './dim/index.js'
 import { dtypeFromOnnx } from './infer.js'
 import { normalizeAxis } from './shapes.js'
 import { elementCount, isFloat, type Dim, type DType, type Node, type Shape } from './types.js'
@@ -153,7 +153,7 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
     const values = shape.slice(c.int('start', 0), c.int('end', shape.length))
     return { dtype: 'int64', shape: [values.length], values }
   },
-  Size: (c) => c.shapes[0] && { dtype: 'int64', shape: [], values: [c.shapes[0].reduce<Dim>(timesDims, 1)] },
+  Size: (c) => c.shapes[0] && { dtype: 'int64', shape: [], values: [c.shapes[0].reduce<Dim>(multiplyDims, 1)] },
   Cast: (c) => {
     const x = c.inputs[0]
     const dtype = dtypeFromOnnx(c.int('to', 0))
@@ -266,9 +266,9 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
   },
   Add: elementwise(([a, b]) => addDims(a!, b!), same),
   Sub: elementwise(([a, b]) => subtractDims(a!, b!), same),
-  Mul: elementwise(([a, b]) => timesDims(a!, b!), same),
+  Mul: elementwise(([a, b]) => multiplyDims(a!, b!), same),
   Div: elementwise(divide, same),
-  Neg: elementwise(([a]) => timesDims(a!, -1), same),
+  Neg: elementwise(([a]) => multiplyDims(a!, -1), same),
   Min: elementwise((values) => values.reduce(minDims), same),
   Max: elementwise((values) => values.reduce(maxDims), same),
   Mod: onNumbers((a, b) => a - b * Math.floor(a / b)),
@@ -286,7 +286,7 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
   Greater: compare((order) => order > 0),
   GreaterOrEqual: compare((order) => order >= 0),
   Where: elementwise(([c, a, b]) => (typeof c === 'number' ? (c !== 0 ? a! : b!) : undefined), (inputs) => inputs[1]!.dtype), // prettier-ignore
-  ReduceProd: reduce(timesDims, 1),
+  ReduceProd: reduce(multiplyDims, 1),
   ReduceSum: reduce(addDims, 0),
 }
 

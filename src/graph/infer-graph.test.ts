@@ -1,6 +1,5 @@
 /** @file Shapes of imported graphs, symbolic lengths, and the names of their layers. */
 import { describe, expect, it } from 'vitest'
-import { addDims, compareDims, floorDivideDims, subtractDims, timesDims } from './dims.js'
 import { findModules } from './find-modules.js'
 import { Graph } from './graph.js'
 import { inferGraph } from './infer-graph.js'
@@ -36,32 +35,6 @@ const graphOf = (
   }
   return { graph, node }
 }
-
-describe('symbolic lengths', () => {
-  it('adds, subtracts and multiplies', () => {
-    expect(addDims('s', 1)).toBe('(s+1)')
-    expect(subtractDims(addDims('s', 1), 1)).toBe('s')
-    expect(subtractDims('s', 's')).toBe(0)
-    expect(timesDims(2, addDims('s', 1))).toBe('2*(s+1)')
-    expect(addDims(timesDims(2, 's'), 's')).toBe('3*s')
-    expect(subtractDims(timesDims(2, addDims('s', 1)), 2)).toBe('2*s')
-    expect(addDims('b', timesDims('a', 'b'))).toBe('(a·b+b)')
-  })
-
-  it('divides where it can and names what it cannot', () => {
-    expect(floorDivideDims('6*s', 's')).toBe(6)
-    expect(floorDivideDims('s', 2)).toBe('floor{s/2}')
-    expect(subtractDims(addDims(floorDivideDims(addDims('s', 1), 2), 1), 1)).toBe('floor{(s+1)/2}')
-  })
-
-  it('compares only where it is certain', () => {
-    expect(compareDims('s', -1)).toBeGreaterThan(0)
-    expect(compareDims('s', 's')).toBe(0)
-    expect(compareDims('s', 1)).toBeUndefined()
-    expect(compareDims('s', 't')).toBeUndefined()
-    expect(compareDims(addDims('s', 1), 's')).toBeGreaterThan(0)
-  })
-})
 
 describe('inferGraph', () => {
   it('follows a shape through Shape, Gather, Concat and Reshape', () => {

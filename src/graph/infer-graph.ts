@@ -11,9 +11,11 @@ import {
   isFileTensor,
   isFloat,
   type Dim,
+  type DType,
   type HostTensor,
   type Initializer,
   type Node,
+  type Shape,
   type Value,
 } from './types.js'
 
@@ -63,6 +65,20 @@ const withoutPlace = (message: string, node: Node): string => {
   return at < 0 ? message : message.slice(at + end.length)
 }
 
+/** A graph whose values, those that a lowering emits too, have one name for lengths that are taken to be equal. */
+class UnifiedGraph extends Graph {
+  constructor(
+    name: string,
+    private readonly unify: (dim: Dim) => Dim,
+  ) {
+    super(name)
+  }
+
+  override declare(name: string, dtype: DType, shape: Shape | undefined): Value {
+    return super.declare(name, dtype, shape?.map(this.unify))
+  }
+}
+
 const isNode = (found: Replacement | Node): found is Node => 'op' in found
 
 /** The walk over a graph: the result so far and what is known of its values. */
@@ -85,12 +101,12 @@ export class InferState {
     private readonly equal: ReadonlyMap<string, Dim>,
     private readonly rewrite: Rewrite | undefined,
   ) {
-    this.graph = new Graph(source.name)
+    this.graph = new UnifiedGraph(source.name, this.unify)
     this.graph.opsets.clear()
     for (const [domain, version] of source.opsets) this.graph.opsets.set(domain, version)
     for (const [name, module] of source.modules) this.graph.modules.set(name, module)
     this.b = new GraphBuilder(this.graph)
-    for (const { name, dtype, shape } of source.inputs) this.graph.addInput(name, dtype, shape!.map(this.unify))
+    for (const { name, dtype, shape } of source.inputs) this.graph.addInput(name, dtype, shape!)
     for (const [name, initializer] of source.initializers) this.addConstant(name, initializer)
     this.outputs = new Set(source.outputs.map((o) => o.name))
     // Names of later values must not be taken by what a lowering emits.
@@ -238,7 +254,7 @@ export class InferState {
         if (name === '') return
         const { dtype, shape } = types[i]!
         const declared = shape === undefined ? this.source.values.get(name)?.shape : undefined
-        this.graph.declare(name, dtype, (shape ?? declared)?.map(this.unify))
+        this.graph.declare(name, dtype, shape ?? declared)
       })
     } catch (error) {
       if (error instanceof UndecidedDimsError || !(error instanceof LowrankError)) throw error
@@ -247,7 +263,7 @@ export class InferState {
         this.uninferred.push({ node, reason: error.message })
         return this.lose(node)
       }
-      declared.forEach((value) => value && this.graph.declare(value.name, value.dtype, value.shape?.map(this.unify)))
+      declared.forEach((value) => value && this.graph.declare(value.name, value.dtype, value.shape))
     }
     this.graph.nodes.push(node)
   }

@@ -1,6 +1,6 @@
 /** @file Output types and shapes of operators that only imported graphs contain: vision, quantised weights, rare activations. */
 import { ShapeError } from '../errors.js'
-import { addDims, timesDims } from './dims.js'
+import { addDims, multiplyDims, scaleDim, unknownDim } from './dim/index.js'
 import type { InferContext, Inference } from './infer.js'
 import { broadcastShapes, normalizeAxis } from './shapes.js'
 import type { Dim, Shape } from './types.js'
@@ -55,9 +55,9 @@ function convTransposeShape(c: InferContext): Shape {
     if (given !== undefined) return given[i]!
     const w = windows[i]!
     const extent = w.dilation * (w.kernel - 1) + 1 + (c.ints('output_padding')?.[i] ?? 0) - w.padBefore - w.padAfter
-    return addDims(timesDims(w.stride, addDims(length, -1)), extent)
+    return addDims(multiplyDims(w.stride, addDims(length, -1)), extent)
   })
-  return [n!, timesDims(perGroup!, c.int('group', 1)), ...lengths]
+  return [n!, multiplyDims(perGroup!, c.int('group', 1)), ...lengths]
 }
 
 function resizeShape(c: InferContext): Shape | undefined {
@@ -70,16 +70,10 @@ function resizeShape(c: InferContext): Shape | undefined {
     axes.forEach((a, i) => (result[normalizeAxis(a, shape.length, c.where)] = sizes[i]!))
   else if (scales !== undefined && scales.length > 0)
     axes.forEach((a, i) => {
-      const [axis, scale] = [normalizeAxis(a, shape.length, c.where), scales[i]!]
-      const dim = shape[axis]!
-      result[axis] =
-        typeof dim === 'number'
-          ? Math.floor(dim * scale)
-          : Number.isInteger(scale)
-            ? timesDims(scale, dim)
-            : `${dim}@${scale}`.replaceAll('*', '.')
+      const axis = normalizeAxis(a, shape.length, c.where)
+      result[axis] = scaleDim(shape[axis]!, scales[i]!)
     })
-  else return shape.map((d, i) => (i < 2 ? d : `resized_${i}(${c.input(0).name})`))
+  else return shape.map((d, i) => (i < 2 ? d : unknownDim('resized', i, c.input(0).name)))
   return result
 }
 
@@ -142,7 +136,7 @@ export const moreInferences: Readonly<Record<string, Inference>> = {
       return [
         {
           dtype: c.dtype(0),
-          shape: [n!, channels!, ...spatial.map((_, i) => `convolved_${i}(${c.input(0).name},${c.input(1).name})`)],
+          shape: [n!, channels!, ...spatial.map((_, i) => unknownDim('convolved', i, c.input(0).name, c.input(1).name))],
         },
       ]
     const windows = windowsOf(c.attributes, spatial, kernel, c.where)
@@ -155,25 +149,25 @@ export const moreInferences: Readonly<Record<string, Inference>> = {
     const [n, channels, height, width] = c.shape(0)
     const block = c.int('blocksize', 1)
     if (typeof channels !== 'number') throw new ShapeError(`${c.where}: the number of channels must be known`)
-    return [{ dtype: c.dtype(0), shape: [n!, channels / block ** 2, timesDims(height!, block), timesDims(width!, block)] }]
+    return [{ dtype: c.dtype(0), shape: [n!, channels / block ** 2, multiplyDims(height!, block), multiplyDims(width!, block)] }]
   },
   SpaceToDepth: (c) => {
     const [n, channels, height, width] = c.shape(0)
     const block = c.int('blocksize', 1)
     if (typeof height !== 'number' || typeof width !== 'number')
       throw new ShapeError(`${c.where}: height and width must be known`)
-    return [{ dtype: c.dtype(0), shape: [n!, timesDims(channels!, block ** 2), height / block, width / block] }]
+    return [{ dtype: c.dtype(0), shape: [n!, multiplyDims(channels!, block ** 2), height / block, width / block] }]
   },
   OneHot: (c) => {
     const indices = c.shape(0)
-    const depth = c.dims(1)?.[0] ?? `depth(${c.input(1).name})`
+    const depth = c.dims(1)?.[0] ?? unknownDim('depth', c.input(1).name)
     const axis = normalizeAxis(c.int('axis', -1), indices.length + 1, c.where)
     return [{ dtype: c.dtype(2), shape: [...indices.slice(0, axis), depth, ...indices.slice(axis)] }]
   },
   TopK: (c) => {
     const shape = c.shape(0)
     const axis = normalizeAxis(c.int('axis', -1), shape.length, c.where)
-    const k = c.dims(1)?.[0] ?? `k(${c.input(1).name})`
+    const k = c.dims(1)?.[0] ?? unknownDim('k', c.input(1).name)
     const result = shape.map((d, i) => (i === axis ? k : d))
     return [
       { dtype: c.dtype(0), shape: result },
@@ -183,13 +177,13 @@ export const moreInferences: Readonly<Record<string, Inference>> = {
   EyeLike: like,
   // Random numbers and choices: nothing is differentiated behind them.
   ...Object.fromEntries(['RandomNormalLike', 'RandomUniformLike', 'Bernoulli'].map((op) => [op, like])),
-  NonMaxSuppression: (c) => [{ dtype: 'int64', shape: [`selected(${c.input(0).name})`.replaceAll('*', '.'), 3] }],
+  NonMaxSuppression: (c) => [{ dtype: 'int64', shape: [unknownDim('selected', c.input(0).name), 3] }],
   /** A table in 4 or 8 bits, [rows, width] packed along the last axis unless it is int4 or uint4. */
   GatherBlockQuantized: (c) => {
     const data = c.shape(0)
     const axis = normalizeAxis(c.int('gather_axis', 0), data.length, c.where)
     const perByte = c.dtype(0) === 'uint8' ? 8 / c.int('bits', 4) : 1
-    const wide = data.map((d, i) => (i === data.length - 1 ? timesDims(d, perByte) : d))
+    const wide = data.map((d, i) => (i === data.length - 1 ? multiplyDims(d, perByte) : d))
     return [{ dtype: c.dtype(2), shape: [...wide.slice(0, axis), ...c.shape(1), ...wide.slice(axis + 1)] }]
   },
   // Quantised weights

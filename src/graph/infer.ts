@@ -1,11 +1,21 @@
 /** @file Output types and shapes of a node from its inputs: one entry per operator. */
 import { ShapeError, UnsupportedOpError } from '../errors.js'
 import { numbersOf } from './constants.js'
-import { compareDims, subtractDims } from './dims.js'
+import {
+  addDims,
+  compareDims,
+  divideDims,
+  isAtLeast,
+  multiplyDims,
+  sliceDim,
+  sliceLength as lengthOfSlice,
+  subtractDims,
+  unknownDim,
+} from './dim/index.js'
 import { moreInferences } from './infer-more.js'
 import { recurrentInferences } from './infer-recurrent.js'
-import { broadcastShapes, divideDims, equalDims, normalizeAxis, resolveReshape } from './shapes.js'
-import { multiplyDims, type Attributes, type Dim, type DType, type Initializer, type Shape, type Value } from './types.js'
+import { broadcastShapes, equalDims, normalizeAxis, resolveReshape } from './shapes.js'
+import type { Attributes, Dim, DType, Initializer, Shape, Value } from './types.js'
 import type { Graph } from './graph.js'
 
 export interface OutputType {
@@ -156,13 +166,7 @@ const castTo = (c: InferContext): DType => {
 function sliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim | undefined {
   if (typeof dim === 'string' || typeof start === 'string' || typeof end === 'string')
     return symbolicSliceLength(dim, start, end, step)
-  const openEnd = step > 0 ? end >= 2 ** 31 - 1 : end <= -(2 ** 31)
-  const clampTo = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high)
-  const from = start < 0 ? start + dim : start
-  const to = end < 0 && !openEnd ? end + dim : end
-  return step > 0
-    ? Math.max(0, Math.ceil((clampTo(to, 0, dim) - clampTo(from, 0, dim)) / step))
-    : Math.max(0, Math.ceil((clampTo(to, -1, dim - 1) - clampTo(from, 0, dim - 1)) / step))
+  return lengthOfSlice(dim, start, end, step)
 }
 
 function symbolicSliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim | undefined {
@@ -172,6 +176,8 @@ function symbolicSliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim 
   if (step !== 1) return undefined
   // A length is at least 1, so that [-1:] is one element.
   if ((start === -1 && openEnd) || (start === 0 && end === 1)) return 1
+  if (start === 0 && end === -1) return subtractDims(dim, 1)
+  if (openEnd && isAtLeast(start, 0) && isAtLeast(dim, start)) return subtractDims(dim, start)
   // A buffer that is cut to a length has at least that length: [1, 512][:, :sequence].
   if (start === 0 && typeof end === 'string' && (typeof dim === 'number' || compareDims(end, dim) !== 1)) return end
   return compareDims(start, end) === 0
@@ -308,9 +314,7 @@ const inferences: Readonly<Record<string, Inference>> = {
   Concat: (c) => {
     const first = c.shape(0)
     const axis = normalizeAxis(c.int('axis', 0), first.length, c.where)
-    const dims = c.inputs.map((_, i) => c.shape(i)[axis]!)
-    const numeric = dims.every((d) => typeof d === 'number')
-    const total: Dim = numeric ? dims.reduce<number>((sum, d) => sum + (d as number), 0) : dims.filter((d) => d !== 0).join('+')
+    const total = c.inputs.map((_, i) => c.shape(i)[axis]!).reduce(addDims)
     return [{ dtype: c.dtype(0), shape: first.map((dim, i) => (i === axis ? total : dim)) }]
   },
   Split: (c) => {
@@ -339,15 +343,12 @@ const inferences: Readonly<Record<string, Inference>> = {
       const axis = normalizeAxis(a, shape.length, c.where)
       if (starts === undefined || ends === undefined || (c.inputs[4] !== undefined && steps === undefined)) {
         // Bounds known at the run only: a dimension of its own, named after them.
-        result[axis] =
-          `${shape[axis]}[${starts?.[i] ?? `${c.inputs[1]!.name}@${i}`}:${ends?.[i] ?? `${c.inputs[2]!.name}@${i}`}]`.replaceAll(
-            '*',
-            '.',
-          )
+        const bound = (known: readonly Dim[] | undefined, input: number): Dim => known?.[i] ?? `${c.inputs[input]!.name}@${i}`
+        result[axis] = unknownDim('slice', shape[axis]!, bound(starts, 1), bound(ends, 2), steps?.[i] ?? 1)
         return
       }
-      const length = sliceLength(shape[axis]!, starts[i]!, ends[i]!, steps?.[i] ?? 1)
-      result[axis] = length ?? `${shape[axis]}[${starts[i]}:${ends[i]}]`.replaceAll('*', '.')
+      const [dim, start, end, step] = [shape[axis]!, starts[i]!, ends[i]!, steps?.[i] ?? 1]
+      result[axis] = sliceLength(dim, start, end, step) ?? sliceDim(dim, start, end, step)
     })
     return [{ dtype: c.dtype(0), shape: result }]
   },
@@ -360,8 +361,7 @@ const inferences: Readonly<Record<string, Inference>> = {
     axes.forEach((a, i) => {
       const axis = normalizeAxis(a, shape.length, c.where)
       const amount = pads[i]! + pads[i + axes.length]!
-      const dim = shape[axis]!
-      result[axis] = typeof dim === 'number' ? dim + amount : amount === 0 ? dim : `${dim}+${amount}`
+      result[axis] = addDims(shape[axis]!, amount)
     })
     return [{ dtype: c.dtype(0), shape: result }]
   },
@@ -391,9 +391,9 @@ const inferences: Readonly<Record<string, Inference>> = {
   Range: (c) => {
     const [start, limit, delta] = [0, 1, 2].map((i) => c.dims(i)?.[0])
     const count = limit !== undefined && start !== undefined && delta === 1 ? subtractDims(limit, start) : undefined
-    return [{ dtype: c.dtype(0), shape: [count ?? `length_of_range(${c.inputs[1]!.name})`.replaceAll('*', '.')] }]
+    return [{ dtype: c.dtype(0), shape: [count ?? unknownDim('range', c.inputs[1]!.name)] }]
   },
-  NonZero: (c) => [{ dtype: 'int64', shape: [c.shape(0).length, `nonzero_of(${c.inputs[0]!.name})`.replaceAll('*', '.')] }],
+  NonZero: (c) => [{ dtype: 'int64', shape: [c.shape(0).length, unknownDim('nonzero', c.inputs[0]!.name)] }],
   ...moreInferences,
   ...recurrentInferences,
 }

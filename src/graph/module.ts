@@ -12,6 +12,9 @@ const convolutions: ReadonlySet<ModuleKind> = new Set(['Conv1d', 'Conv2d', 'Conv
 
 export const isConvolution = (kind: ModuleKind): boolean => convolutions.has(kind)
 
+/** What the names of values begin with that a lowering made: no constant among them is a weight of the file. */
+export const LOWERED = 'lowered/'
+
 /** What a convolution needs beside its weight. */
 export interface Convolution {
   readonly kernel: readonly number[]

@@ -1,6 +1,7 @@
 /** @file Arithmetic on symbolic shapes: broadcasting, axes, reshaping. */
 import { ShapeError } from '../errors.js'
-import { formatShape, multiplyDims, type Dim, type Shape } from './types.js'
+import { compareDims, divideDims, floorDivideDims, multiplyDims } from './dim/index.js'
+import { formatShape, type Dim, type Shape } from './types.js'
 
 /** Two lengths that must be equal, but at least one is a name: only the run can tell. */
 export class UndecidedDimsError extends ShapeError {
@@ -14,7 +15,7 @@ export class UndecidedDimsError extends ShapeError {
 }
 
 const mismatch = (message: string, a: Dim, b: Dim): ShapeError =>
-  typeof a === 'number' && typeof b === 'number' ? new ShapeError(message) : new UndecidedDimsError(message, a, b)
+  compareDims(a, b) === undefined ? new UndecidedDimsError(message, a, b) : new ShapeError(message)
 
 /** The common length of two dimensions that must be equal. */
 export function equalDims(a: Dim, b: Dim, message: string): Dim {
@@ -61,26 +62,6 @@ export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length 
 
 export const productOfDims = (shape: Shape): Dim => shape.reduce<Dim>(multiplyDims, 1)
 
-/** Quotient of two products of dimensions, or undefined where it is not a product itself. */
-export function divideDims(product: Dim, divisor: Dim): Dim | undefined {
-  if (product === divisor) return 1
-  if (typeof product === 'number' && typeof divisor === 'number')
-    return divisor !== 0 && product % divisor === 0 ? product / divisor : undefined
-  const split = (dim: Dim): [number, string[]] => {
-    const parts = String(dim).split('*')
-    return [parts.filter((p) => /^\d+$/.test(p)).reduce((p, f) => p * Number(f), 1), parts.filter((p) => !/^\d+$/.test(p))]
-  }
-  const [n, symbols] = split(product)
-  const [d, divisorSymbols] = split(divisor)
-  if (d === 0 || n % d !== 0) return undefined
-  for (const symbol of divisorSymbols) {
-    const at = symbols.indexOf(symbol)
-    if (at < 0) return undefined
-    symbols.splice(at, 1)
-  }
-  return symbols.reduce<Dim>(multiplyDims, n / d)
-}
-
 /** Replaces the one `-1` and the `0`s of a Reshape target by the dimensions they stand for. */
 export function resolveReshape(input: Shape, target: readonly Dim[], where: string): Shape {
   const copied = target.map((dim, i) => {
@@ -93,7 +74,9 @@ export function resolveReshape(input: Shape, target: readonly Dim[], where: stri
   const at = copied.indexOf(-1)
   if (at < 0) return copied
   const rest = productOfDims(copied.filter((_, i) => i !== at))
-  const inferred = divideDims(productOfDims(input), rest)
+  const size = productOfDims(input)
+  const inferred =
+    divideDims(size, rest) ?? (typeof size === 'number' && typeof rest === 'number' ? undefined : floorDivideDims(size, rest))
   if (inferred === undefined) throw new ShapeError(`${where}: cannot reshape ${formatShape(input)} to ${formatShape(target)}`)
   return copied.map((dim, i) => (i === at ? inferred : dim))
 }

@@ -19,7 +19,7 @@ export type DType =
   | 'uint4'
   | 'string'
 
-/** A dimension: a number, or a name such as `batch` or a product such as `batch*sequence`. */
+/** A dimension: a number, or text that stands for a length known at the run only, as `graph/dim` writes it: `batch*sequence`. */
 export type Dim = number | string
 export type Shape = readonly Dim[]
 
@@ -120,18 +120,6 @@ export const elementCount = (shape: readonly number[]): number => shape.reduce((
 
 export const isFloat = (dtype: DType): boolean =>
   dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16' || dtype === 'float64'
-
-/** Product of two dimensions; symbols are kept in alphabetical order so that equal products have equal names. */
-export function multiplyDims(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return a * b
-  if (a === 1) return b
-  if (b === 1) return a
-  const factors = [...String(a).split('*'), ...String(b).split('*')]
-  const literal = factors.filter((f) => /^\d+$/.test(f)).reduce((p, f) => p * Number(f), 1)
-  const symbols = factors.filter((f) => !/^\d+$/.test(f)).sort()
-  if (literal === 0) return 0
-  return [...(literal === 1 ? [] : [String(literal)]), ...symbols].join('*')
-}
 
 export const formatShape = (shape: Shape | undefined): string =>
   shape === undefined ? '[unknown rank]' : `[${shape.join(', ')}]`

@@ -1,6 +1,6 @@
 /** @file Geometry of convolutions and pools: kernel, strides, dilations and explicit pads, whatever form a node gives them in. */
 import { ShapeError } from '../errors.js'
-import { addDims, floorDivideDims } from './dims.js'
+import { addDims, floorDivideDims } from './dim/index.js'
 import type { Attributes, Dim, Shape } from './types.js'
 
 /** One spatial axis. */

@@ -1,7 +1,7 @@
 /** @file Fused attention as primitives. */
 import { UnsupportedOpError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
-import { addDims } from '../graph/dims.js'
+import { addDims } from '../graph/dim/index.js'
 import type { Dim, Value } from '../graph/types.js'
 import type { LowerContext, LoweringTable } from './context.js'
 import { angles, asHeads, headShape, joinHeads, positions, rotate, splitHeads } from './rotary.js'

@@ -4,6 +4,7 @@ import { operatorKey } from '../graph/allowed-ops.js'
 import { tensor } from '../graph/constants.js'
 import { DEFAULT_OPSET, type Graph } from '../graph/graph.js'
 import { inferGraph, type InferState, type Replacement } from '../graph/infer-graph.js'
+import { LOWERED } from '../graph/module.js'
 import type { Dim, Node, Value } from '../graph/types.js'
 import { inlineFunction } from '../onnx/inline.js'
 import { functionKey } from '../onnx/functions.js'
@@ -12,6 +13,7 @@ import { LowerContext, type LoweringTable } from './context.js'
 import { attentionLowerings } from './attention.js'
 import { elementwiseLowerings } from './elementwise.js'
 import { convolutionLowerings } from './convolution.js'
+import { withFileDims, type DimOverrides } from './file-dims.js'
 import { inlineIf } from './inline-if.js'
 import { matrixLowerings } from './matrix.js'
 import { movementLowerings } from './movement.js'
@@ -37,6 +39,8 @@ export interface LowerReport {
 export interface LowerOptions {
   /** Inputs of the graph to be constants, for example `use_cache_branch` of a merged decoder: that decides its `If`s. */
   readonly constants?: Readonly<Record<string, number | boolean>>
+  /** Lengths of the inputs by their names in the file: ONNX Runtime's free dimension overrides. */
+  readonly dims?: DimOverrides
   /** Lowerings beside or instead of the built-in ones. */
   readonly lowerings?: LoweringTable
 }
@@ -72,7 +76,7 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   checkKeys(options, lowerOptionKeys, 'lower')
   const table: LoweringTable = { ...builtinLowerings, ...options.lowerings }
   const lowered = new Map<string, number>()
-  const source = withConstants(graph, options.constants ?? {})
+  const source = withConstants(withFileDims(graph, options.dims), options.constants ?? {})
   source.opsets.set('', DEFAULT_OPSET)
   source.opsets.set('com.microsoft', 1)
   const origin = originOf(graph)
@@ -92,9 +96,9 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
     if (node.op === 'If') return inlineIf(node, state, origin?.folder)
     const key = operatorKey(node.op, node.domain)
     const context = new LowerContext(node, state, quantized)
-    const through = state.b.scope(`lowered/${node.name}`, () => throughQuantized(context))
+    const through = state.b.scope(`${LOWERED}${node.name}`, () => throughQuantized(context))
     if (through !== undefined) return { values: through }
-    const emitted = Object.hasOwn(table, key) ? state.b.scope(`lowered/${node.name}`, () => table[key]!(context)) : undefined
+    const emitted = Object.hasOwn(table, key) ? state.b.scope(`${LOWERED}${node.name}`, () => table[key]!(context)) : undefined
     if (emitted === undefined) return node
     lowered.set(key, (lowered.get(key) ?? 0) + 1)
     return { values: Array.isArray(emitted) ? (emitted as readonly (Value | undefined)[]) : [emitted as Value] }

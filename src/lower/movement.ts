@@ -3,7 +3,7 @@ import { iota } from '../autodiff/place.js'
 import { ShapeError, UnsupportedOpError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { numbersOf } from '../graph/constants.js'
-import { floorDivideDims, timesDims } from '../graph/dims.js'
+import { floorDivideDims, multiplyDims, unknownDim } from '../graph/dim/index.js'
 import { normalizeAxis, productOfDims } from '../graph/shapes.js'
 import { int, ints, type Dim, type Shape, type Value } from '../graph/types.js'
 import type { LowerContext, LoweringTable } from './context.js'
@@ -88,7 +88,7 @@ export const movementLowerings: LoweringTable = {
     const byDepth = c.string('mode', 'DCR') === 'DCR'
     const apart = b.reshape(c.input(0), byDepth ? [n, block, block, each, h, w] : [n, each, block, block, h, w])
     const order = byDepth ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3]
-    return b.reshape(b.transpose(apart, order), [n, each, timesDims(h, block), timesDims(w, block)])
+    return b.reshape(b.transpose(apart, order), [n, each, multiplyDims(h, block), multiplyDims(w, block)])
   },
   /** [n, c, block·h, block·w] to [n, block²·c, h, w] */
   SpaceToDepth: (c) => {
@@ -97,7 +97,7 @@ export const movementLowerings: LoweringTable = {
     const [n, channels, height, width] = c.shape(c.input(0)) as unknown as Image
     const [h, w] = [floorDivideDims(height, block), floorDivideDims(width, block)]
     const apart = b.reshape(c.input(0), [n, channels, h, block, w, block])
-    return b.reshape(b.transpose(apart, [0, 3, 5, 1, 2, 4]), [n, timesDims(channels, block ** 2), h, w])
+    return b.reshape(b.transpose(apart, [0, 3, 5, 1, 2, 4]), [n, multiplyDims(channels, block ** 2), h, w])
   },
   /** The places where the condition holds are read; how many is known at the run. */
   Compress: (c) => {
@@ -105,7 +105,7 @@ export const movementLowerings: LoweringTable = {
     const flat = c.node.attributes['axis'] === undefined
     const x = flat ? b.reshape(c.input(0), [productOfDims(c.shape(c.input(0)))]) : c.input(0)
     const axis = flat ? 0 : c.axis(0)
-    const name = `kept(${c.input(1).name})`.replaceAll('*', '.')
+    const name = unknownDim('kept', c.input(1).name)
     const places = b.emit('NonZero', [c.input(1)], {}, { shapes: [[1, name]] })
     return b.gather(x, b.reshape(places, [name]), axis)
   },
@@ -124,7 +124,7 @@ export const movementLowerings: LoweringTable = {
     })
     const [n, width] = c.shape(c.input(0)) as [Dim, Dim]
     const channels = floorDivideDims(width, size)
-    const planes = timesDims(n, channels)
+    const planes = multiplyDims(n, channels)
     const blocks = b.reshape(c.input(0), [planes, size, ...counts])
     const unit = new Float32Array(size * size)
     for (let i = 0; i < size; i++) unit[i * size + i] = 1

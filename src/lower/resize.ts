@@ -1,9 +1,11 @@
 /** @file Resize: along each axis a product with a constant matrix, or for the nearest element a choice of rows. */
 import { ShapeError, UnsupportedOpError } from '../errors.js'
-import { timesDims } from '../graph/dims.js'
+import { multiplyDims, scaleDim, unknownDim } from '../graph/dim/index.js'
 import { normalizeAxis } from '../graph/shapes.js'
-import type { Value } from '../graph/types.js'
+import type { Dim, Value } from '../graph/types.js'
 import type { LowerContext, LoweringTable } from './context.js'
+import { along } from './resize-along.js'
+import { resizeFree } from './resize-free.js'
 
 /** One axis that changes its length. */
 interface Axis {
@@ -21,7 +23,7 @@ function place(c: LowerContext, i: number, { from, to, scale }: Axis): number {
     case 'half_pixel':
       return halfPixel
     case 'half_pixel_symmetric':
-      return f(f(f(from / 2) * f(1 - f(to / f(f(scale) * from)))) + halfPixel)
+      return f(f(f(f(from / 2) * f(1 - f(to / f(f(scale) * from)))) + f(f(i + 0.5) / f(scale))) - 0.5)
     case 'pytorch_half_pixel':
       return to > 1 ? halfPixel : 0
     case 'align_corners':
@@ -98,28 +100,33 @@ function scalesOf(c: LowerContext): (number | undefined)[] | undefined {
   return shape.map((_, axis) => (axes.includes(axis) ? scales[axes.indexOf(axis)] : undefined))
 }
 
-function sizesOf(c: LowerContext): { lengths: (number | undefined)[]; ratio?: number } {
+/** What `sizes` says: new lengths by axis, undefined where nothing changes, and the one factor that keeps the form. */
+interface Sizes {
+  readonly lengths: readonly (Dim | undefined)[]
+  /** Place of an axis in `sizes`. */
+  readonly indices: readonly number[]
+  readonly ratio?: number
+}
+
+function sizesOf(c: LowerContext): Sizes {
   const shape = c.shape(c.input(0))
   const axes = (c.ints('axes') ?? shape.map((_, i) => i)).map((a) => normalizeAxis(a, shape.length, c.where))
-  const sizes = c.optional(3) && c.dimensions(3)
-  if (sizes === undefined) throw new ShapeError(`${c.where}: neither scales nor sizes are constants; export with a fixed size`)
-  const policy = c.string('keep_aspect_ratio_policy', 'stretch')
-  const lengths = axes.map((axis) => shape[axis]!)
-  const wanted = sizes.map((size, i) => (size === lengths[i] ? undefined : size))
-  const numbers = wanted.map((size, i) => {
-    if (size === undefined) return undefined
-    if (typeof size !== 'number' || typeof lengths[i] !== 'number')
-      throw new ShapeError(`${c.where}: axis ${axes[i]} goes from ${lengths[i]} to ${size}; export with a fixed size`)
-    return size
+  const given = c.optional(3)
+  if (given === undefined) throw new ShapeError(`${c.where}: neither scales nor sizes are given`)
+  const indices = shape.map((_, axis) => axes.indexOf(axis))
+  const sizes = c.dimensions(3)
+  const lengths = shape.map((from, axis): Dim | undefined => {
+    const at = indices[axis]!
+    if (at < 0) return undefined
+    const to = sizes?.[at] ?? unknownDim('resized', axis, c.node.name)
+    return to === from ? undefined : to
   })
-  const perAxis = shape.map((_, axis) => axes.indexOf(axis))
-  const ratios = sizes.map((size, i) => (size as number) / (lengths[i] as number))
+  const policy = c.string('keep_aspect_ratio_policy', 'stretch')
+  if (policy === 'stretch') return { lengths, indices }
+  const ratios = axes.map((axis) => Number(lengths[axis] ?? shape[axis]) / Number(shape[axis]))
   const ratio = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
-  if (policy !== 'stretch') {
-    if (!Number.isFinite(ratio)) throw new ShapeError(`${c.where}: keep_aspect_ratio_policy needs a fixed size`)
-    lengths.forEach((length, i) => (numbers[i] = Math.round(ratio * (length as number))))
-  }
-  return { lengths: perAxis.map((i) => (i < 0 ? undefined : numbers[i])), ...(policy !== 'stretch' && { ratio }) }
+  if (!Number.isFinite(ratio)) throw new ShapeError(`${c.where}: keep_aspect_ratio_policy "${policy}" needs a fixed size, but the size is known at the run only`) // prettier-ignore
+  return { lengths: shape.map((from, axis) => (axes.includes(axis) ? Math.round(ratio * Number(from)) : undefined)), indices, ratio } // prettier-ignore
 }
 
 /** An axis of unknown length, a whole number of times as long: each element is repeated. */
@@ -127,7 +134,7 @@ function repeat(c: LowerContext, x: Value, axis: number, times: number): Value {
   const { b } = c
   const shape = x.shape!
   const wide = b.expand(b.unsqueeze(x, [axis + 1]), [...shape.slice(0, axis + 1), times, ...shape.slice(axis + 1)])
-  return b.reshape(wide, shape.map((d, i) => (i === axis ? timesDims(times, d) : d))) // prettier-ignore
+  return b.reshape(wide, shape.map((d, i) => (i === axis ? multiplyDims(times, d) : d))) // prettier-ignore
 }
 
 /** Whether every element of the input is taken `scale` times in a row. */
@@ -137,14 +144,6 @@ const repeats = (c: LowerContext, scale: number): boolean => {
   return Number.isInteger(scale) && scale > 0 && (rounds || (coordinates === 'asymmetric' && mode === 'floor'))
 }
 
-/** x·M along one axis. */
-function along(c: LowerContext, x: Value, axis: number, matrix: Value): Value {
-  const { b } = c
-  const last = x.shape!.length - 1
-  const order = x.shape!.map((_, i) => (i === axis ? last : i === last ? axis : i))
-  return b.transpose(b.matmul(b.transpose(x, order), matrix), order)
-}
-
 export const resizeLowerings: LoweringTable = {
   Resize: (c) => {
     const { b } = c
@@ -152,31 +151,24 @@ export const resizeLowerings: LoweringTable = {
     if (!['nearest', 'linear', 'cubic'].includes(mode))
       throw new UnsupportedOpError(`${c.where}: mode "${mode}" is not supported`)
     const scales = scalesOf(c)
-    const { lengths, ratio } = scales === undefined ? sizesOf(c) : { lengths: [] }
+    const sizes = scales === undefined ? sizesOf(c) : undefined
     let x = c.input(0)
     for (let axis = 0; axis < c.rank(); axis++) {
       const from = x.shape![axis]!
       const given = scales?.[axis]
-      if (scales !== undefined ? given === undefined || given === 1 : lengths[axis] === undefined) continue
-      if (typeof from !== 'number') {
-        if (given === undefined || mode !== 'nearest' || !repeats(c, given))
-          throw new ShapeError(
-            `${c.where}: axis ${axis} has the length "${from}", known at the run only; export with a fixed size`,
-          )
-        x = repeat(c, x, axis, given)
+      const length = sizes?.lengths[axis]
+      if (scales !== undefined ? given === undefined || given === 1 : length === undefined) continue
+      const to = typeof from === 'number' && given !== undefined ? scaleDim(from, given) : length
+      if (typeof from !== 'number' || typeof to !== 'number') {
+        if (given !== undefined && mode === 'nearest' && repeats(c, given)) x = repeat(c, x, axis, given)
+        else x = resizeFree(c, x, { axis, scale: given, size: sizes && { index: sizes.indices[axis]!, dim: length } })
         continue
       }
-      const to = given === undefined ? lengths[axis]! : Math.floor(Math.fround(from * Math.fround(given)))
-      const changed: Axis = { from, to, scale: given ?? ratio ?? to / from }
+      const changed: Axis = { from, to, scale: given ?? sizes?.ratio ?? to / from }
       x =
         mode === 'nearest'
           ? b.gather(x, b.int64s(nearest(c, changed)), axis)
-          : along(
-              c,
-              x,
-              axis,
-              b.constant({ dtype: 'float32', shape: [from, to], data: interpolation(c, changed) }, 'interpolation'),
-            )
+          : along(c, x, axis, b.constant({ dtype: 'float32', shape: [from, to], data: interpolation(c, changed) }))
     }
     return x === c.input(0) ? b.emit('Identity', [x]) : x
   },

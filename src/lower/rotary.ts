@@ -1,7 +1,7 @@
 /** @file Tensors by heads, [batch, heads, sequence, size], and their rotation by position. */
 import { UnsupportedOpError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
-import { timesDims } from '../graph/dims.js'
+import { multiplyDims } from '../graph/dim/index.js'
 import type { Dim, Value } from '../graph/types.js'
 import type { LowerContext, LoweringTable } from './context.js'
 
@@ -16,7 +16,7 @@ export function splitHeads(b: GraphBuilder, x: Value, heads: number): Value {
 /** The way back. */
 export function joinHeads(b: GraphBuilder, x: Value): Value {
   const [batch, heads, sequence, size] = headShape(x)
-  return b.reshape(b.transpose(x, [0, 2, 1, 3]), [batch, sequence, timesDims(heads, size)])
+  return b.reshape(b.transpose(x, [0, 2, 1, 3]), [batch, sequence, multiplyDims(heads, size)])
 }
 
 /** `offset`, `offset` + 1, … as int64 [length]. */

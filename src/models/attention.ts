@@ -1,7 +1,8 @@
 /** @file Causal self-attention with grouped queries, sliding windows, packed rows and a cache. */
 import { InvalidOptionError } from '../errors.js'
 import { planParts, splitParts, type Parts } from '../graph/parts.js'
-import { int, ints, multiplyDims, type Dim, type Value } from '../graph/types.js'
+import { multiplyDims } from '../graph/dim/index.js'
+import { int, ints, type Dim, type Value } from '../graph/types.js'
 import type { ModelBuilder } from './model-builder.js'
 
 /** What every language model reads, int64 [batch, sequence]. */

@@ -1,5 +1,6 @@
 /** @file Bidirectional self-attention of encoders: every token hears every token that is no padding. */
-import { multiplyDims, type Dim, type Value } from '../graph/types.js'
+import { multiplyDims } from '../graph/dim/index.js'
+import type { Dim, Value } from '../graph/types.js'
 import { MASKED } from './attention.js'
 import type { ModelBuilder } from './model-builder.js'
 

@@ -1,6 +1,7 @@
 /** @file What the encoders share: inputs, sizes, the heads of their tasks. */
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
-import { multiplyDims, type Dim, type Value } from '../graph/types.js'
+import { multiplyDims } from '../graph/dim/index.js'
+import type { Dim, Value } from '../graph/types.js'
 import { activationNamed, type Activation } from './activations.js'
 import type { ConfigReader } from './config-reader.js'
 import type { ModelBuilder } from './model-builder.js'

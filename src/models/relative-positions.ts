@@ -1,6 +1,7 @@
 /** @file DeBERTa's relative positions: which row of the table of distances a pair of tokens reads, and how that is looked up. */
 import { InvalidModelError } from '../errors.js'
-import { int, multiplyDims, type Value } from '../graph/types.js'
+import { multiplyDims } from '../graph/dim/index.js'
+import { int, type Value } from '../graph/types.js'
 import type { ConfigReader } from './config-reader.js'
 import type { ModelBuilder } from './model-builder.js'
 

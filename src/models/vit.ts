@@ -1,6 +1,7 @@
 /** @file Vision Transformer (Dosovitskiy et al., 2020). */
 import { InvalidModelError } from '../errors.js'
-import { multiplyDims, type Value } from '../graph/types.js'
+import { multiplyDims } from '../graph/dim/index.js'
+import type { Value } from '../graph/types.js'
 import type { Architecture } from './architecture.js'
 import type { ConfigReader } from './config-reader.js'
 import { EncoderAttention } from './encoder-attention.js'

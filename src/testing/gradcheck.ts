@@ -5,6 +5,7 @@ import { ShapeError } from '../errors.js'
 import { operatorKey } from '../graph/allowed-ops.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { numbersOf, tensor } from '../graph/constants.js'
+import { evaluateDim } from '../graph/dim/index.js'
 import { Graph } from '../graph/graph.js'
 import { elementCount, type Dim, type HostTensor, type Shape, type Value } from '../graph/types.js'
 import type { Runtime, Session } from '../runtime/runtime.js'
@@ -87,14 +88,10 @@ export async function gradcheck(runtime: Runtime, check: GradientCase, options: 
   const random = (): number => generator.uniform()
   const size = (dim: Dim): number => {
     const dims: Readonly<Record<string, number>> = { ...check.dims }
-    if (dims[dim] !== undefined) return dims[dim]
-    return String(dim)
-      .split('*')
-      .reduce((product, factor) => {
-        const n = dims[factor] ?? Number(factor)
-        if (Number.isNaN(n)) throw new ShapeError(`gradcheck "${check.name}": dims has no length for "${factor}"`)
-        return product * n
-      }, 1)
+    const missing = (name: string): never => {
+      throw new ShapeError(`gradcheck "${check.name}": dims has no length for "${name}"`)
+    }
+    return dims[dim] ?? evaluateDim(dim, (name) => dims[name], missing)
   }
   const values = Object.fromEntries(
     specs.map(([name, { shape, values: given, range: [low, high] = [-1, 1] }]) => [

@@ -1,7 +1,7 @@
 /** @file Gradients of convolutions of any rank, with groups, strides, dilations and pads. */
 import { ShapeError, UnsupportedOpError } from '../../errors.js'
 import type { GraphBuilder } from '../../graph/builder.js'
-import { floorDivideDims, timesDims } from '../../graph/dims.js'
+import { floorDivideDims, multiplyDims } from '../../graph/dim/index.js'
 import { int, ints, type Attributes, type Dim, type Shape, type Value } from '../../graph/types.js'
 import { windowsOf, type Window } from '../../graph/windows.js'
 import { rule, type RuleContext } from '../rule.js'
@@ -65,7 +65,7 @@ function swapBatch(b: GraphBuilder, x: Value, groups: number): Value {
   // The rank of an adapter is a name.
   const each = floorDivideDims(channels!, groups)
   const apart = b.reshape(x, [n!, groups, each, ...rest])
-  return b.reshape(b.transpose(apart, [2, 1, 0, ...spatial.map((i) => i + 3)]), [each, timesDims(n!, groups), ...rest])
+  return b.reshape(b.transpose(apart, [2, 1, 0, ...spatial.map((i) => i + 3)]), [each, multiplyDims(n!, groups), ...rest])
 }
 
 /**

@@ -3,7 +3,7 @@ import type { GraphBuilder } from '../../graph/builder.js'
 import { int, type Shape, type Value } from '../../graph/types.js'
 import type { GradientCase } from '../../testing/gradcheck.js'
 
-const dims = { n: 2, m: 3, k: 5, 'k-1': 4, 'n+1': 3, 'n+k+m': 10, 'k[start@0:end@0]': 3 }
+const dims = { n: 2, m: 3, k: 5, 'k-1': 4, 'n+1': 3, 'n+k+m': 10, 'slice_of_k_start@0_end@0_1': 3 }
 const END = 2 ** 31 - 1
 
 interface SliceSpec {
