@@ -1,7 +1,7 @@
 /** @file Recurrences over the steps of a sequence, as the gradients of recurrent layers need them. */
 import type { GraphBuilder } from '../graph/builder.js'
 import { tensor } from '../graph/constants.js'
-import { subtractDims } from '../graph/dims.js'
+import { subtractDims } from '../graph/dim/index.js'
 import { activationAttributes } from '../graph/recurrent.js'
 import { int, string, type Attributes, type Dim, type Shape, type Value } from '../graph/types.js'
 import { iota, placeCuts } from './place.js'

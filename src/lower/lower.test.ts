@@ -303,12 +303,18 @@ const movement: Case[] = [
   { op: 'Trilu', domain: ms, inputs: [[3, 4], tensor('int64', [], [1])], constants: [1], attributes: { upper: int(flag()) } },
 ]
 
+/** Of a symmetric axis of odd length the middle is a whole number, which the last bit of a random factor rounds up or down. */
+const factors = (coordinates: string): number[] => {
+  const random = [uniform(0.4, 3), uniform(0.4, 3)]
+  return coordinates === 'half_pixel_symmetric' ? [1.5, 2.5] : random
+}
+
 const resize: Case[] = [
   ...['half_pixel', 'pytorch_half_pixel', 'align_corners', 'asymmetric', 'half_pixel_symmetric'].flatMap((coordinates) => [
     ...['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'].map((nearest): Case => ({
       op: 'Resize',
       name: `nearest, ${coordinates}, ${nearest}`,
-      inputs: [image(), null, scalesAt(1, 1, uniform(0.4, 3), uniform(0.4, 3))],
+      inputs: [image(), null, scalesAt(1, 1, ...factors(coordinates))],
       constants: [2],
       attributes: { coordinate_transformation_mode: string(coordinates), nearest_mode: string(nearest) },
     })),

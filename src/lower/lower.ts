@@ -45,7 +45,7 @@ export interface LowerOptions {
   readonly lowerings?: LoweringTable
 }
 
-const lowerOptionKeys = { constants: true, lowerings: true } satisfies OptionKeys<LowerOptions>
+const lowerOptionKeys = { constants: true, dims: true, lowerings: true } satisfies OptionKeys<LowerOptions>
 
 export const builtinLowerings: LoweringTable = {
   ...elementwiseLowerings,
