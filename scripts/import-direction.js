@@ -7,6 +7,7 @@ export const rooms = [
     'errors',
     'io',
     'util',
+    'jinja',
     'graph',
     'onnx',
     'runtime',

@@ -123,8 +123,8 @@ describe('a template of a stranger', () => {
 
   it.each([
     ['{{ range(1000000000) }}', 'range(1000000000) is longer than 100000'],
-    ['{{ range(0, 9, 0) }}', 'range(0, 9, 0) is longer than 100000'],
-    ['{% for i in range(999) %}{% for j in range(999) %}{{ j }}{% endfor %}{% endfor %}', 'it takes more than 250000 steps'],
+    ['{{ range(0, 9, 0) }}', 'range() arg 3 must not be zero'],
+    ['{% for i in range(9999) %}{% for j in range(9999) %}{{ j }}{% endfor %}{% endfor %}', 'it takes more than 2000000 steps'],
   ])('is stopped: %s', (source, message) => {
     expect(() => render(source)).toThrow(
       new InvalidDataError(`x/tokenizer_config.json: the chat template refuses the dialogue (${message}).`),

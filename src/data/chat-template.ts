@@ -1,6 +1,6 @@
 /** @file Chat templates: a dialogue to the text a model was taught, and the stretches of it that the assistant wrote. */
-import { Environment, Interpreter, Template } from '@huggingface/jinja'
 import { InvalidDataError } from '../errors.js'
+import { JinjaTemplate } from '../jinja/index.js'
 import type { Message } from './row-shapes.js'
 import { strftime } from '../util/strftime.js'
 
@@ -16,51 +16,15 @@ export interface Rendered {
   readonly spans: readonly Span[]
 }
 
-/** Unicode noncharacters: no text holds them, so they can mark places in a template's output. */
-const OPEN = '\uFDD0'
-const CLOSE = '\uFDD1'
-const MARK = /[\uFDD0\uFDD1]/g
-/** transformers' own tag around what the assistant writes. */
-const GENERATION_TAG = /\{%-?\s*generation\s*-?%\}/
+/** A Unicode noncharacter, which no text holds: put in the place of a content, it shows where that stands. */
+const MARK = '\uFDD0'
 
-/** Longest `range`: the limit of Jinja's own sandbox. */
-const MAX_RANGE = 100_000
-
-/** Statements and expressions that one rendering may evaluate; a dialogue of a thousand turns takes about a hundred thousand. */
-const MAX_STEPS = 250_000
-
-/** An interpreter that gives up on a template without end. */
-function boundedInterpreter(environment: Environment): Interpreter {
-  const interpreter = new Interpreter(environment)
-  const inner = interpreter as unknown as { evaluate: (...args: readonly unknown[]) => unknown }
-  const evaluate = inner.evaluate.bind(interpreter)
-  let steps = 0
-  inner.evaluate = (...args) => {
-    if (++steps > MAX_STEPS) throw new Error(`it takes more than ${MAX_STEPS} steps`)
-    return evaluate(...args)
-  }
-  return interpreter
-}
-
-/** What every template may use. */
-const globals: Readonly<Record<string, unknown>> = {
-  ...{ true: true, True: true, false: false, False: false, none: null, None: null },
-  raise_exception: (message: string) => {
-    throw new Error(message)
-  },
-  range: (...args: readonly number[]): number[] => {
-    const [start = 0, stop, step = 1] = args
-    const [from, to] = stop === undefined ? [0, start] : [start, stop]
-    const length = Math.max(0, Math.ceil((to - from) / step))
-    if (!(length <= MAX_RANGE)) throw new Error(`range(${args.join(', ')}) is longer than ${MAX_RANGE}`)
-    return Array.from({ length }, (_, i) => from + i * step)
-  },
-}
+/** What a template gets beside the dialogue: `tools`, `documents`, and whatever else a row or a caller hands it. */
+export type TemplateVariables = Readonly<Record<string, unknown>>
 
 /** A model's chat template in the environment that transformers gives it: trimmed blocks, `raise_exception`, `strftime_now`, no tools. */
 export class ChatTemplate {
-  private readonly template: Template
-  private readonly marked: Template | undefined
+  private readonly template: JinjaTemplate
 
   /**
    * @param source Jinja
@@ -76,16 +40,33 @@ export class ChatTemplate {
     private readonly clock: () => Date,
   ) {
     try {
-      this.template = new Template(source)
-      this.marked = GENERATION_TAG.test(source) ? new Template(markGenerations(source)) : undefined
+      this.template = new JinjaTemplate(source)
     } catch (cause) {
       throw new InvalidDataError(`${file}: the chat template cannot be parsed (${messageOf(cause)}).`, { cause })
     }
   }
 
-  /** The dialogue as text; with `addGenerationPrompt` also the opening of the assistant's next turn. */
-  render(messages: readonly Message[], addGenerationPrompt: boolean): string {
-    return this.run(this.template, messages, addGenerationPrompt)
+  /**
+   * The dialogue as text; with `addGenerationPrompt` also the opening of the assistant's next turn.
+   * @throws InvalidDataError with what the template objects to
+   */
+  render(messages: readonly Message[], addGenerationPrompt: boolean, variables: TemplateVariables = {}): string {
+    return this.refusing(() => this.template.render(this.values(messages, addGenerationPrompt, variables), this.strftime))
+  }
+
+  /** Whether the template says itself, by `{% generation %}`, what is the assistant's. */
+  get hasGenerations(): boolean {
+    return this.template.hasGenerations
+  }
+
+  /** Names that the template takes from outside. */
+  get names(): ReadonlySet<string> {
+    return this.template.variables
+  }
+
+  /** The dialogue as text, and the stretches in `{% generation %}`. @throws InvalidDataError as `render`, and if a stretch is changed after its tags */
+  renderGenerations(messages: readonly Message[], variables: TemplateVariables = {}): Rendered {
+    return this.refusing(() => this.template.renderWithGenerations(this.values(messages, false, variables), this.strftime))
   }
 
   /**
@@ -96,8 +77,8 @@ export class ChatTemplate {
    * @throws InvalidDataError if a prefix is not, so that no border can be told
    */
   renderAssistant(messages: readonly Message[]): Rendered {
+    if (this.hasGenerations) return this.renderGenerations(messages)
     const text = this.render(messages, false)
-    if (this.marked !== undefined) return { text, spans: this.markedSpans(this.marked, messages, text) }
     const spans: Span[] = []
     messages.forEach((message, index) => {
       if (message.role === 'assistant') spans.push(this.turnSpan(messages, index, text))
@@ -122,9 +103,9 @@ export class ChatTemplate {
     // Some templates write the last turn differently (Qwen3 gives it an empty <think> block). Then the content is
     // found by putting a mark in its place, and the turn's closing by rendering it as the last one.
     const withMark = (list: readonly Message[]): Message[] =>
-      list.map((message, i) => (i === index ? { ...message, content: OPEN } : message))
-    const [head, tail, ...more] = this.render(withMark(messages), false).split(OPEN)
-    const closing = this.render(withMark(messages.slice(0, index + 1)), false).split(OPEN)[1]
+      list.map((message, i) => (i === index ? { ...message, content: MARK } : message))
+    const [head, tail, ...more] = this.render(withMark(messages), false).split(MARK)
+    const closing = this.render(withMark(messages.slice(0, index + 1)), false).split(MARK)[1]
     if (head === undefined || tail === undefined || closing === undefined || more.length > 0) throw this.noBorder(index)
     const contentEnd = text.length - tail.length
     const fits = text.startsWith(head) && text.endsWith(tail) && head.length >= before.length && contentEnd >= head.length
@@ -132,48 +113,16 @@ export class ChatTemplate {
     return { start: before.length, end: contentEnd + closing.length }
   }
 
-  private markedSpans(marked: Template, messages: readonly Message[], text: string): Span[] {
-    const output = this.run(marked, messages, false)
-    if (output.replace(MARK, '') !== text) {
-      throw new InvalidDataError(
-        `${this.file}: the text inside the chat template's generation tags is changed after them, so the assistant's part cannot be told; move the tags to the outside.`,
-      )
-    }
-    const spans: Span[] = []
-    let open = -1
-    let marks = 0
-    for (const match of output.matchAll(MARK)) {
-      const place = match.index - marks++
-      if (match[0] === OPEN) open = place
-      else if (open >= 0) {
-        spans.push({ start: open, end: place })
-        open = -1
-      }
-    }
-    return spans
+  private values(messages: readonly Message[], addGenerationPrompt: boolean, variables: TemplateVariables): TemplateVariables {
+    const given = { tools: null, documents: null, ...this.variables, ...variables }
+    return { ...given, messages, add_generation_prompt: addGenerationPrompt }
   }
 
-  private run(template: Template, messages: readonly Message[], addGenerationPrompt: boolean): string {
-    for (const message of messages) {
-      if (template === this.marked && /[\uFDD0\uFDD1]/.test(message.content))
-        throw new InvalidDataError('A message holds a Unicode noncharacter (U+FDD0 or U+FDD1); remove it.')
-    }
+  private readonly strftime = (format: string): string => strftime(this.clock(), format)
+
+  private refusing<T>(run: () => T): T {
     try {
-      const environment = new Environment()
-      const values = {
-        ...globals,
-        ...this.variables,
-        messages,
-        add_generation_prompt: addGenerationPrompt,
-        tools: null,
-        documents: null,
-      }
-      for (const [name, value] of Object.entries(values)) environment.set(name, value)
-      environment.set('strftime_now', (format: string) => strftime(this.clock(), format))
-      // Not `template.render`, which brings a `strftime_now` of the system's clock and language.
-      const output = boundedInterpreter(environment).run(template.parsed)
-      if (typeof output.value !== 'string') throw new Error('it renders to no text')
-      return output.value
+      return run()
     } catch (cause) {
       throw new InvalidDataError(`${this.file}: the chat template refuses the dialogue (${messageOf(cause)}).`, { cause })
     }
@@ -185,19 +134,6 @@ export class ChatTemplate {
         `assistant's part cannot be told. Put {% generation %} tags around the assistant's text in the template, or give rows of "prompt" and "completion".`,
     )
   }
-}
-
-/**
- * Turns `{% generation %}` and its end into marks in the output. Done as the template engine does it for blocks: blanks
- * before and one newline after a tag that stands alone fall away; a dash eats all whitespace on its side.
- */
-function markGenerations(source: string): string {
-  return source.replace(
-    /(^[ \t]*)?\{%(-?)\s*(end)?generation\s*(-?)%\}(\n?)/gm,
-    (_all, _blanks, left: string, end: string | undefined, right: string) => {
-      return `{{${left} '${end === undefined ? OPEN : CLOSE}' ${right}}}`
-    },
-  )
 }
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -1,0 +1,41 @@
+/** @file Data of JavaScript as values of a template. */
+import { PythonFloat } from '../util/python-json.js'
+import { Dict } from './dict.js'
+import { TemplateError } from './errors.js'
+import type { Value } from './values.js'
+
+/** Deeper data has no template; Python's own JSON reader gives up at about a thousand. */
+const MAX_DATA_DEPTH = 200
+
+/**
+ * A value of JSON, or of a row: whole numbers become ints and others floats, unless a `PythonFloat` says that a whole one is
+ * a float; properties that are undefined are left out.
+ * @throws TemplateError naming the place of what is no data
+ */
+export function toValue(data: unknown, place: string, depth = 0): Value {
+  if (depth > MAX_DATA_DEPTH) throw new TemplateError(`${place.slice(0, 80)}… nests more than ${MAX_DATA_DEPTH} levels deep`)
+  if (data === null || data === undefined) return null
+  switch (typeof data) {
+    case 'boolean':
+    case 'string':
+    case 'bigint':
+      return data
+    case 'number':
+      return Number.isInteger(data) ? BigInt(data) : data
+    case 'object':
+      if (data instanceof PythonFloat) return data.value
+      if (Array.isArray(data)) return data.map((item, index) => toValue(item, `${place}[${index}]`, depth + 1))
+      if (isPlainObject(data)) {
+        const entries = Object.entries(data).filter(([, value]) => value !== undefined)
+        return new Dict(entries.map(([key, value]) => [key, toValue(value, `${place}.${key}`, depth + 1)] as const))
+      }
+  }
+  throw new TemplateError(`${place} is a ${describe(data)}; expected data as JSON has it`)
+}
+
+const isPlainObject = (data: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(data)
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
+}
+
+const describe = (data: unknown): string => (typeof data === 'object' && data !== null ? data.constructor.name : typeof data)

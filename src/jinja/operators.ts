@@ -1,0 +1,141 @@
+/** @file Python's arithmetic, and `+`, `*` and `%` of texts and lists. */
+import { TemplateError, unsupported } from './errors.js'
+import { percentFormat } from './format.js'
+import { escapeHtml } from './html.js'
+import * as numbers from './numbers.js'
+import type { Runtime } from './runtime.js'
+import { intOf, isList, Markup, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
+
+export type Operator = '+' | '-' | '*' | '/' | '//' | '%' | '**'
+
+/** `a operator b`. @throws TemplateError as Python does */
+export function operate(operator: Operator, a: Value, b: Value, runtime: Runtime): Value {
+  const special = operator === '%' && typeof a === 'string' ? percentFormat(a, b, runtime) : sequences(operator, a, b, runtime)
+  if (special !== undefined) return special
+  const [left, right] = [numeric(a), numeric(b)]
+  if (left !== undefined && right !== undefined) {
+    return typeof left === 'bigint' && typeof right === 'bigint'
+      ? ofInts(operator, left, right, runtime)
+      : ofFloats(operator, asFloat(left), asFloat(right))
+  }
+  throw mismatch(operator, a, b)
+}
+
+const numeric = (value: Value): bigint | number | undefined => (typeof value === 'number' ? value : intOf(value))
+const asFloat = (value: bigint | number): number => (typeof value === 'bigint' ? numbers.toFloat(value) : value)
+
+function mismatch(operator: Operator, a: Value, b: Value): TemplateError {
+  for (const value of [a, b]) if (value instanceof Undefined) return value.error()
+  if (operator === '%' && a instanceof Markup) return unsupported('% of Markup')
+  if (operator === '-' && typeName(a).startsWith('dict_')) return unsupported(`- of ${typeName(a)}`)
+  if (operator === '+' && textOf(a) !== undefined)
+    return new TemplateError(`can only concatenate str (not "${typeName(b)}") to str`)
+  return new TemplateError(`unsupported operand type(s) for ${operator}: '${typeName(a)}' and '${typeName(b)}'`)
+}
+
+/** What texts, lists and tuples do; undefined where neither operand is one that matters. */
+function sequences(operator: Operator, a: Value, b: Value, runtime: Runtime): Value | undefined {
+  const { meter } = runtime
+  if (operator === '+') {
+    if (typeof a === 'string' && typeof b === 'string') {
+      meter.text(a.length + b.length)
+      return a + b
+    }
+    if (isList(a) && isList(b)) {
+      meter.items(a.length + b.length)
+      return [...a, ...b]
+    }
+    if (a instanceof Tuple && b instanceof Tuple) {
+      meter.items(a.items.length + b.items.length)
+      return new Tuple([...a.items, ...b.items])
+    }
+    if (a instanceof Markup || b instanceof Markup) {
+      const [left, right] = [escapeText(a), escapeText(b)]
+      return left === undefined || right === undefined ? undefined : new Markup(left + right)
+    }
+    return undefined
+  }
+  if (operator !== '*') return undefined
+  const [sequence, times] = intOf(a) === undefined ? [a, intOf(b)] : [b, intOf(a)]
+  return times === undefined ? undefined : repeat(sequence, times, runtime)
+}
+
+const escapeText = (value: Value): string | undefined =>
+  value instanceof Markup ? value.text : typeof value === 'string' ? escapeHtml(value) : undefined
+
+function repeat(sequence: Value, times: bigint, { meter }: Runtime): Value | undefined {
+  const count = times > 0n ? Number(times) : 0
+  const text = textOf(sequence)
+  if (text !== undefined) {
+    meter.write(text.length * count)
+    return sequence instanceof Markup ? new Markup(text.repeat(count)) : text.repeat(text === '' ? 0 : count)
+  }
+  const items = isList(sequence) ? sequence : sequence instanceof Tuple ? sequence.items : undefined
+  if (items === undefined) return undefined
+  meter.items(items.length * count)
+  const repeated = items.length === 0 ? [] : Array.from({ length: count }, () => items).flat()
+  return isList(sequence) ? repeated : new Tuple(repeated)
+}
+
+const bitLength = (value: bigint): number => value.toString(16).length * 4
+
+function ofInts(operator: Operator, a: bigint, b: bigint, runtime: Runtime): Value {
+  switch (operator) {
+    case '+':
+      return a + b
+    case '-':
+      return a - b
+    case '*':
+      if (a !== 0n && b !== 0n) runtime.meter.bits(bitLength(a) + bitLength(b) - 8)
+      return a * b
+    case '/':
+      return numbers.divideInts(a, b)
+    case '//':
+      return numbers.floorDivide(a, b)
+    case '%':
+      return numbers.modulo(a, b)
+    case '**':
+      if (b < 0n) return ofFloats('**', numbers.toFloat(a), numbers.toFloat(b))
+      if (a !== 0n && a !== 1n && a !== -1n) runtime.meter.bits((bitLength(a) - 4) * Number(b))
+      return a ** b
+  }
+}
+
+function ofFloats(operator: Operator, a: number, b: number): number {
+  switch (operator) {
+    case '+':
+      return a + b
+    case '-':
+      return a - b
+    case '*':
+      return a * b
+    case '/':
+      if (b === 0) throw new TemplateError('float division by zero')
+      return a / b
+    case '//':
+      return numbers.divideFloats(a, b).quotient
+    case '%':
+      return numbers.divideFloats(a, b).rest
+    case '**':
+      return power(a, b)
+  }
+}
+
+function power(a: number, b: number): number {
+  if (a === 1 || b === 0) return 1
+  if (a === 0 && b < 0) throw new TemplateError('0.0 cannot be raised to a negative power')
+  if (a < 0 && Number.isFinite(a) && Number.isFinite(b) && !Number.isInteger(b)) throw unsupported('a complex number')
+  if (a === -1 && !Number.isFinite(b)) return Number.isNaN(b) ? NaN : 1
+  const result = a ** b
+  if (!Number.isFinite(result) && Number.isFinite(a) && Number.isFinite(b))
+    throw new TemplateError('(34, Numerical result out of range)')
+  return result
+}
+
+/** `-x` and `+x`. */
+export function signed(sign: '+' | '-', value: Value): Value {
+  const number = numeric(value)
+  if (number !== undefined) return sign === '+' ? number : -number
+  if (value instanceof Undefined) throw value.error()
+  throw new TemplateError(`bad operand type for unary ${sign}: '${typeName(value)}'`)
+}

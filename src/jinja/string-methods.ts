@@ -1,0 +1,309 @@
+/** @file The methods of Python's str. */
+import { needInt, needText, REQUIRED, type Parameters } from './calls.js'
+import { toList } from './compare.js'
+import { TemplateError, unsupported } from './errors.js'
+import { formatMap } from './format.js'
+import type { Runtime } from './runtime.js'
+import * as unicode from './unicode.js'
+import { isList, Markup, textOf, Tuple, typeName, type Value } from './values.js'
+
+/** A method: its parameters, and what it does. */
+export interface Method<Self> {
+  readonly parameters: Parameters
+  run(self: Self, values: readonly Value[], runtime: Runtime): Value
+}
+
+type TextMethod = (self: string, values: readonly Value[], runtime: Runtime) => Value
+const method = (parameters: Parameters, run: TextMethod): Method<string> => ({ parameters, run })
+const plain = (run: (self: string) => Value): Method<string> => method({}, run)
+
+const stripping = (ends: unicode.Ends): Method<string> =>
+  method({ '/chars': null }, (self, [characters], runtime) => {
+    runtime.meter.read(self.length)
+    return unicode.strip(self, characters === null ? undefined : needText(characters as Value, `${ends} strip argument`), ends)
+  })
+
+/** Bounds as `s.find(x, start, end)` takes them: like a slice's. */
+function window(
+  self: string,
+  start: Value,
+  end: Value,
+): { readonly low: number; readonly high: number; readonly inside: boolean } {
+  const length = unicode.lengthOf(self)
+  const bound = (value: Value, fallback: number): number => {
+    if (value === null) return fallback
+    const given = needInt(value, 'slice indices')
+    return given < 0 ? Math.max(0, given + length) : given
+  }
+  const low = bound(start, 0)
+  const high = Math.min(bound(end, length), length)
+  return { low, high, inside: low <= high }
+}
+
+const SEARCH: Parameters = { '/sub': REQUIRED, '/start': null, '/end': null }
+
+const finding = (name: string, last: boolean, strict: boolean): Method<string> =>
+  method(SEARCH, (self, [sub, start, end], runtime) => {
+    const part = needText(sub as Value, `${name}() argument 1`)
+    runtime.meter.read(self.length)
+    const { low, high, inside } = window(self, start as Value, end as Value)
+    const text = inside ? unicode.sliceText(self, low, high) : ''
+    const at = !inside ? -1 : last ? text.lastIndexOf(part) : text.indexOf(part)
+    if (at >= 0) return BigInt(low + unicode.pointOffset(text, at))
+    if (strict) throw new TemplateError('substring not found')
+    return -1n
+  })
+
+const affix = (name: 'startsWith' | 'endsWith'): Method<string> =>
+  method({ '/prefix': REQUIRED, '/start': null, '/end': null }, (self, [prefix, start, end]) => {
+    const options = prefix instanceof Tuple ? prefix.items : [prefix as Value]
+    const texts = options.map((option) => {
+      const text = textOf(option)
+      if (text === undefined)
+        throw new TemplateError(`${name.toLowerCase()} first arg must be str or a tuple of str, not ${typeName(option)}`)
+      return text
+    })
+    const { low, high, inside } = window(self, start as Value, end as Value)
+    const text = start === null && end === null ? self : inside ? unicode.sliceText(self, low, high) : ''
+    return inside && texts.some((option) => text[name](option))
+  })
+
+function splitting(fromRight: boolean): Method<string> {
+  return method({ sep: null, maxsplit: -1n }, (self, [separator, limit], runtime) => {
+    const most = needInt(limit as Value, 'maxsplit')
+    runtime.meter.read(self.length)
+    const parts =
+      separator === null ? splitWords(self, most, fromRight) : splitAt(self, needText(separator as Value, 'sep'), most, fromRight)
+    runtime.meter.items(parts.length)
+    return parts
+  })
+}
+
+function splitAt(text: string, separator: string, most: number, fromRight: boolean): readonly string[] {
+  if (separator === '') throw new TemplateError('empty separator')
+  if (most < 0) return fromRight ? splitFromRight(text, separator, Infinity) : text.split(separator)
+  if (fromRight) return splitFromRight(text, separator, most)
+  const parts: string[] = []
+  let start = 0
+  for (let at = text.indexOf(separator); at >= 0 && parts.length < most; at = text.indexOf(separator, start)) {
+    parts.push(text.slice(start, at))
+    start = at + separator.length
+  }
+  return [...parts, text.slice(start)]
+}
+
+function splitFromRight(text: string, separator: string, most: number): readonly string[] {
+  const parts: string[] = []
+  let end = text.length
+  for (let at = lastBefore(text, separator, end); at >= 0 && parts.length < most; at = lastBefore(text, separator, end)) {
+    parts.push(text.slice(at + separator.length, end))
+    end = at
+  }
+  return [text.slice(0, end), ...parts.reverse()]
+}
+
+/** Where the last separator begins that ends by `end`. */
+const lastBefore = (text: string, separator: string, end: number): number =>
+  end < separator.length ? -1 : text.lastIndexOf(separator, end - separator.length)
+
+/** Words between white space; once there are `most` of them the rest stays whole, save for the white space at its outer end. */
+function splitWords(text: string, most: number, fromRight: boolean): readonly string[] {
+  const all = unicode.words(text)
+  if (most < 0 || all.length <= most) return all
+  const rest = { start: 0, end: text.length }
+  const taken = fromRight ? all.slice(all.length - most) : all.slice(0, most)
+  for (const word of fromRight ? [...taken].reverse() : taken) {
+    if (fromRight)
+      rest.end = text.lastIndexOf(word, unicode.strip(text.slice(0, rest.end), undefined, 'right').length - word.length)
+    else rest.start = text.indexOf(word, rest.start) + word.length
+  }
+  const remaining = unicode.strip(text.slice(rest.start, rest.end), undefined, fromRight ? 'right' : 'left')
+  return fromRight ? [remaining, ...taken] : [...taken, remaining]
+}
+
+function padding(place: (gap: number, width: number) => readonly [left: number, right: number]): Method<string> {
+  return method({ '/width': REQUIRED, '/fillchar': ' ' }, (self, [width, fill], runtime) => {
+    const size = needInt(width as Value, 'width')
+    const character = needText(fill as Value, 'The fill character')
+    if (unicode.lengthOf(character) !== 1) throw new TemplateError('The fill character must be exactly one character long')
+    const gap = size - unicode.lengthOf(self)
+    if (gap <= 0) return self
+    runtime.meter.write(size * character.length)
+    const [left, right] = place(gap, size)
+    return character.repeat(left) + self + character.repeat(right)
+  })
+}
+
+/** The odd blank of centred text goes left or right as CPython's `pad` puts it. */
+export const centred = (gap: number, width: number): readonly [left: number, right: number] => {
+  const left = Math.floor(gap / 2) + (gap & width & 1)
+  return [left, gap - left]
+}
+
+function partitioning(fromRight: boolean): Method<string> {
+  return method({ '/sep': REQUIRED }, (self, [separator], runtime) => {
+    const sep = needText(separator as Value, 'separator')
+    if (sep === '') throw new TemplateError('empty separator')
+    runtime.meter.read(self.length)
+    const at = fromRight ? self.lastIndexOf(sep) : self.indexOf(sep)
+    if (at >= 0) return new Tuple([self.slice(0, at), sep, self.slice(at + sep.length)])
+    return new Tuple(fromRight ? ['', '', self] : [self, '', ''])
+  })
+}
+
+/** `s.replace(old, new, count)`; a negative count means all. */
+export function replaceText(text: string, old: string, replacement: string, count: number, runtime: Runtime): string {
+  runtime.meter.read(text.length)
+  if (count === 0) return text
+  const between = old === '' ? unicode.points(text) : text.split(old)
+  const places = old === '' ? between.length + 1 : between.length - 1
+  const used = count < 0 ? places : Math.min(count, places)
+  runtime.meter.write(text.length + used * Math.max(0, replacement.length - old.length))
+  if (used === 0) return text
+  if (old === '') {
+    const head = between.slice(0, used).map((point) => replacement + point)
+    return head.join('') + (used > between.length ? replacement : between.slice(used).join(''))
+  }
+  return (
+    between.slice(0, used + 1).join(replacement) +
+    between
+      .slice(used + 1)
+      .map((part) => old + part)
+      .join('')
+  )
+}
+
+function join(self: string, items: Value, runtime: Runtime): string {
+  const texts = toList(items, runtime.meter).map((item, index) => {
+    const text = textOf(item)
+    if (text === undefined) throw new TemplateError(`sequence item ${index}: expected str instance, ${typeName(item)} found`)
+    return text
+  })
+  runtime.meter.write(texts.reduce((sum, text) => sum + text.length + self.length, 0))
+  return texts.join(self)
+}
+
+function expandTabs(self: string, size: number, runtime: Runtime): string {
+  let column = 0
+  let result = ''
+  runtime.meter.read(self.length)
+  for (const point of self) {
+    if (point === '\t') {
+      const gap = size > 0 ? size - (column % size) : 0
+      runtime.meter.write(result.length + gap)
+      result += ' '.repeat(gap)
+      column += gap
+    } else {
+      result += point
+      column = point === '\n' || point === '\r' ? 0 : column + 1
+    }
+  }
+  return result
+}
+
+function zeroFill(self: string, width: number, runtime: Runtime): string {
+  const gap = width - unicode.lengthOf(self)
+  if (gap <= 0) return self
+  runtime.meter.write(width)
+  const sign = /^[+-]/.test(self) ? self.charAt(0) : ''
+  return sign + '0'.repeat(gap) + self.slice(sign.length)
+}
+
+const refused = (name: string): Method<string> => ({
+  parameters: {},
+  run: () => {
+    throw unsupported(`str.${name}`)
+  },
+})
+
+/** Methods by name. */
+export const stringMethods: Readonly<Record<string, Method<string>>> = {
+  strip: stripping('both'),
+  lstrip: stripping('left'),
+  rstrip: stripping('right'),
+  split: splitting(false),
+  rsplit: splitting(true),
+  splitlines: method({ keepends: false }, (self, [keep], runtime) => {
+    runtime.meter.read(self.length)
+    return unicode.splitLines(self, needInt(keep as Value, 'keepends') !== 0)
+  }),
+  partition: partitioning(false),
+  rpartition: partitioning(true),
+  find: finding('find', false, false),
+  rfind: finding('rfind', true, false),
+  index: finding('index', false, true),
+  rindex: finding('rindex', true, true),
+  count: method(SEARCH, (self, [sub, start, end], runtime) => {
+    const part = needText(sub as Value, 'count() argument 1')
+    runtime.meter.read(self.length)
+    const { low, high, inside } = window(self, start as Value, end as Value)
+    if (!inside) return 0n
+    const text = unicode.sliceText(self, low, high)
+    return BigInt(part === '' ? unicode.lengthOf(text) + 1 : text.split(part).length - 1)
+  }),
+  startswith: affix('startsWith'),
+  endswith: affix('endsWith'),
+  removeprefix: method({ '/prefix': REQUIRED }, (self, [prefix]) => {
+    const text = needText(prefix as Value, 'removeprefix() argument')
+    return self.startsWith(text) ? self.slice(text.length) : self
+  }),
+  removesuffix: method({ '/suffix': REQUIRED }, (self, [suffix]) => {
+    const text = needText(suffix as Value, 'removesuffix() argument')
+    return text !== '' && self.endsWith(text) ? self.slice(0, -text.length) : self
+  }),
+  replace: method({ '/old': REQUIRED, '/new': REQUIRED, '/count': -1n }, (self, [old, replacement, count], runtime) =>
+    replaceText(
+      self,
+      needText(old as Value, 'replace() argument 1'),
+      needText(replacement as Value, 'replace() argument 2'),
+      needInt(count as Value),
+      runtime,
+    ),
+  ),
+  join: method({ '/iterable': REQUIRED }, (self, [items], runtime) => join(self, items as Value, runtime)),
+  upper: plain((self) => self.toUpperCase()),
+  lower: plain((self) => self.toLowerCase()),
+  casefold: plain((self) => {
+    if (!unicode.isAscii(self)) throw unsupported('str.casefold of letters outside ASCII')
+    return self.toLowerCase()
+  }),
+  title: plain(unicode.titleWords),
+  capitalize: plain(unicode.capitalize),
+  swapcase: plain(unicode.swapCase),
+  center: padding(centred),
+  ljust: padding((gap) => [0, gap]),
+  rjust: padding((gap) => [gap, 0]),
+  zfill: method({ '/width': REQUIRED }, (self, [width], runtime) => zeroFill(self, needInt(width as Value), runtime)),
+  expandtabs: method({ tabsize: 8n }, (self, [size], runtime) => expandTabs(self, needInt(size as Value), runtime)),
+  isalpha: plain(unicode.isAlpha),
+  isalnum: plain(unicode.isAlnum),
+  isdecimal: plain(unicode.isDecimal),
+  isdigit: plain(unicode.isDigit),
+  isnumeric: plain(unicode.isNumeric),
+  isspace: plain(unicode.isSpace),
+  islower: plain(unicode.isLower),
+  isupper: plain(unicode.isUpper),
+  istitle: plain(unicode.isTitle),
+  isascii: plain(unicode.isAscii),
+  isprintable: plain(unicode.isPrintable),
+  isidentifier: plain(unicode.isIdentifier),
+  format_map: method({ '/mapping': REQUIRED }, (self, [mapping], runtime) => formatMap(self, mapping as Value, runtime)),
+  encode: refused('encode'),
+  translate: refused('translate'),
+  maketrans: refused('maketrans'),
+}
+
+/** Methods that give marked text for marked text, and take no text that would have to be escaped. */
+const MARKED = new Set(
+  'strip lstrip rstrip split rsplit splitlines upper lower casefold title capitalize swapcase zfill expandtabs'.split(' '),
+)
+/** Methods whose answer is no text. */
+const ASKING = /^(find|rfind|index|rindex|count|startswith|endswith|is[a-z]+)$/
+
+/** What a method of marked text gives. @throws TemplateError for those that would have to escape their arguments */
+export function markedMethod(name: string, run: () => Value): Value {
+  if (!MARKED.has(name) && !ASKING.test(name)) throw unsupported(`Markup.${name}`)
+  const result = run()
+  if (typeof result === 'string') return new Markup(result)
+  return isList(result) ? result.map((part) => (typeof part === 'string' ? new Markup(part) : part)) : result
+}

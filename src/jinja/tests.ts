@@ -1,0 +1,82 @@
+/** @file What may stand behind `is`. */
+import { native, REQUIRED, type Parameters } from './calls.js'
+import { compare, contains, equals, tryIterate } from './compare.js'
+import { Dict, requireHash } from './dict.js'
+import { unsupported } from './errors.js'
+import { operate } from './operators.js'
+import { filters } from './filters.js'
+import type { Runtime } from './runtime.js'
+import { str } from './text.js'
+import { isLower, isUpper } from './unicode.js'
+import { isList, Markup, PyObject, Range, textOf, Tuple, typeName, Undefined, type Callable, type Value } from './values.js'
+
+type Test = (value: Value, other: Value, runtime: Runtime) => boolean
+
+const rest = (value: Value, divisor: Value, runtime: Runtime): Value => operate('%', value, divisor, runtime)
+const isSequence = (value: Value): boolean =>
+  textOf(value) !== undefined ||
+  isList(value) ||
+  value instanceof Tuple ||
+  value instanceof Dict ||
+  value instanceof Range ||
+  value instanceof Undefined
+
+/** `a is b`, where Python says the same whatever it keeps in memory. */
+function same(a: Value, b: Value): boolean {
+  if (a === null || b === null || typeof a === 'boolean' || typeof b === 'boolean') return a === b
+  if (a instanceof PyObject && !(a instanceof Tuple || a instanceof Markup)) return a === b
+  if (isList(a)) return a === b
+  if (typeName(a) !== typeName(b) || !equals(a, b)) return false
+  throw unsupported(`sameas of equal ${typeName(a)} values`)
+}
+
+const simple: Readonly<Record<string, Test>> = {
+  defined: (value) => !(value instanceof Undefined),
+  undefined: (value) => value instanceof Undefined,
+  none: (value) => value === null,
+  boolean: (value) => typeof value === 'boolean',
+  true: (value) => value === true,
+  false: (value) => value === false,
+  integer: (value) => typeof value === 'bigint',
+  float: (value) => typeof value === 'number',
+  number: (value) => typeof value === 'bigint' || typeof value === 'number' || typeof value === 'boolean',
+  string: (value) => textOf(value) !== undefined,
+  mapping: (value) => value instanceof Dict,
+  sequence: isSequence,
+  iterable: (value) => tryIterate(value) !== undefined,
+  callable: (value) => value instanceof Undefined || (value instanceof PyObject && value.call !== undefined),
+  escaped: (value) => value instanceof Markup,
+  odd: (value, _other, runtime) => equals(rest(value, 2n, runtime), 1n),
+  even: (value, _other, runtime) => equals(rest(value, 2n, runtime), 0n),
+  lower: (value, _other, runtime) => isLower(str(value, runtime.meter)),
+  upper: (value, _other, runtime) => isUpper(str(value, runtime.meter)),
+  filter: (value) => named(value, filters),
+  test: (value) => named(value, tests),
+}
+
+function named(value: Value, table: ReadonlyMap<string, Callable>): boolean {
+  requireHash(value)
+  return table.has(textOf(value) ?? '')
+}
+
+/** Tests that compare, by all their names. */
+const comparisons: Readonly<Record<string, string>> = {
+  ...{ '==': '==', eq: '==', equalto: '==', '!=': '!=', ne: '!=', '>': '>', gt: '>', greaterthan: '>' },
+  ...{ '>=': '>=', ge: '>=', '<': '<', lt: '<', lessthan: '<', '<=': '<=', le: '<=' },
+}
+
+const entry = (name: string, parameters: Parameters, run: Test): readonly [string, Callable] => [
+  name,
+  native(name, 'function', parameters, ([value, other], runtime) => run(value as Value, other as Value, runtime)),
+]
+
+/** Every test of Jinja by name. */
+export const tests: ReadonlyMap<string, Callable> = new Map([
+  ...Object.entries(simple).map(([name, run]) => entry(name, { [name === 'callable' ? '/value' : 'value']: REQUIRED }, run)),
+  ...Object.entries(comparisons).map(([name, operator]) =>
+    entry(name, { '/a': REQUIRED, '/b': REQUIRED }, (a, b, { meter }) => compare(operator, a, b, meter)),
+  ),
+  entry('divisibleby', { value: REQUIRED, num: REQUIRED }, (value, num, runtime) => equals(rest(value, num, runtime), 0n)),
+  entry('sameas', { value: REQUIRED, other: REQUIRED }, same),
+  entry('in', { value: REQUIRED, seq: REQUIRED }, (value, seq, { meter }) => contains(seq, value, meter)),
+])
