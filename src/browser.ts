@@ -1,6 +1,12 @@
 /** @file lowrank in a browser: the same names as in Node, on WebAssembly or WebGPU. package.json chooses this entry for bundlers. */
 import { browserEnvironment, browserOptionKeys, type BrowserOptions } from './browser-environment.js'
-import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
+import {
+  createLora,
+  loadAdapter as loadAdapterOf,
+  type Adapter,
+  type LoadAdapterOptions,
+  type LoraOptions,
+} from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import type { Environment } from './core/environment.js'
 import { inspect as inspectWith, type Inspection } from './core/inspect.js'
@@ -56,7 +62,10 @@ export const loadModel = (path: string, options: LoadOptions = {}): Promise<Mode
 export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> => createLora(model, options)
 
 /** Loads a PEFT adapter, from a URL or a path in the model's files, onto a model, strictly. */
-export const loadAdapter = (model: Model, path: string): Promise<Adapter> => loadAdapterOf(model, path.replace(/\/+$/, ''))
+export const loadAdapter = (model: Model, path: string, options: LoadAdapterOptions = {}): Promise<Adapter> => {
+  checkKeys(options, { onWarning: true } satisfies OptionKeys<LoadAdapterOptions>, 'loadAdapter')
+  return loadAdapterOf(model, path.replace(/\/+$/, ''), options)
+}
 
 /** Describes what a URL or path holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
 export const inspect = (path: string, options: LoadOptions = {}): Promise<Inspection> =>

@@ -60,7 +60,11 @@ export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapte
 /** Loads a PEFT adapter, from a folder or a hub id, onto a model, strictly. */
 export async function loadAdapter(model: Model, path: string, options: HubOptions = {}): Promise<Adapter> {
   checkKeys(options, hubOptionKeys, 'loadAdapter')
-  return loadAdapterOf(model, (await resolveModel(path, { ...options, kind: 'adapter' })).path)
+  return loadAdapterOf(
+    model,
+    (await resolveModel(path, { ...options, kind: 'adapter' })).path,
+    pickKeys(options, { onWarning: true }),
+  )
 }
 
 /** Describes what a path or hub id holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */

@@ -76,6 +76,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   encodeModel: () => encodeModel(emptyGraph, undefined, wrong()),
   gradcheck: () => gradcheck(environment.runtime, { name: 'f', inputs: {}, build: () => [] }, wrong()),
   'in a browser, loadModel': () => browser.loadModel('nowhere', wrong()),
+  'in a browser, loadAdapter': () => browser.loadAdapter(model, 'nowhere', wrong()),
   'in a browser, inspect': () => browser.inspect('nowhere', wrong({ environment })),
   'in a browser, convert': () => browser.convert('nowhere', 'out', wrong({ environment })),
   'in a browser, browserEnvironment': () => browser.browserEnvironment(wrong()),

@@ -23,8 +23,10 @@ import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } fro
 import type { Model } from './model.js'
 import { Parameters } from './parameters.js'
 import { replicateLayers } from './replicate.js'
-import { companions, isCompanion, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
+import { companions, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { inNamesOf } from './adapter-names.js'
+import { CarriedParts } from './carried-parts.js'
 
 /** Options of a new adapter: PEFT's `LoraConfig` fields in camelCase, `alpha` and `dropout` for short, and a seed. */
 export interface LoraOptions extends Partial<LoraConfig> {
@@ -59,6 +61,8 @@ export class Adapter {
   readonly parameters: Parameters
   /** Everything that the adapter changes, and how. */
   readonly parts: readonly Part[]
+  /** What it holds for modules that are not run here. */
+  readonly carried: CarriedParts | undefined
 
   constructor(
     readonly model: Model,
@@ -70,7 +74,9 @@ export class Adapter {
     /** Beside the configuration: what is not written. */
     extras: AdapterExtras = {},
   ) {
-    this.parts = adapterParts(usedWeights(model, config), config, targets, extras.initial)
+    this.carried = extras.carried
+    const own = extras.carried?.withoutThem(config) ?? config
+    this.parts = adapterParts(usedWeights(model, own), own, targets, extras.initial)
     const specs = this.parts.flatMap(({ tensors }) => tensors)
     const frozen = specs.filter(({ role }) => extras.freezeA === true && role === 'A')
     this.parameters = new Parameters(
@@ -131,6 +137,7 @@ export class Adapter {
     const tensors = plainTensors(this.parts, this.tensors)
     for (const [name, tensor] of await companions(model, this.config, this.parts, this.tensors))
       if (options.saveEmbeddingLayers !== false || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
+    for (const [name, tensor] of this.carried?.tensors ?? []) tensors.set(name, tensor)
     const { files } = model.environment
     const head = headFile(model)
     if (head !== undefined) await files.write(`${folder}/${HEAD_FILE}`, head)
@@ -142,6 +149,7 @@ interface AdapterExtras {
   /** First values that the branches subtract, by module. */
   readonly initial?: ReadonlyMap<string, InitialMatrices>
   readonly freezeA?: boolean
+  readonly carried?: CarriedParts
 }
 
 /** The weights that the graph reads: a checkpoint may hold heads of other tasks too. */
@@ -244,19 +252,26 @@ export async function createLora(loaded: Model, options: LoraOptions = {}): Prom
   return addLora(model, options, await readBaseWeights(model, weightsNeeded(parts, init)))
 }
 
+/** How an adapter is read. */
+export interface LoadAdapterOptions {
+  /** Told what the adapter holds that is not run here, and of names that are not the model's own. */
+  readonly onWarning?: (message: string) => void
+}
+
 /**
- * Reads a PEFT adapter folder and checks it against the model, strictly.
+ * Reads a PEFT adapter folder and checks it against the model, strictly. Names that other versions of transformers gave
+ * the modules are understood; what the adapter holds for modules that are not run here is carried along.
  * @throws InvalidAdapterError naming every missing, unexpected or wrongly shaped tensor, or a config that changes the
  * maths in a way that is not supported
  */
-export async function loadAdapter(loaded: Model, folder: string): Promise<Adapter> {
-  const { config, tensors: stored, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
-  const model = replicateLayers(await headForAdapter(loaded, config, stored, folder), config.layerReplication)
-  const complete = completeLoraConfig(config, model.defaultTargetModules)
-  const targets = matchTargets(model.modules, complete, { anyRank: true })
-  const adapter = new Adapter(model, complete, targets, unknownKeys)
+export async function loadAdapter(loaded: Model, folder: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+  const { config: stored, tensors: given, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
+  const model = replicateLayers(await headForAdapter(loaded, stored, given, folder), stored.layerReplication)
+  const { config, targets, tensors: told, unread } = inNamesOf(model, stored, given)
+  const carried = unread.size > 0 ? new CarriedParts(config, unread, folder) : undefined
+  if (carried !== undefined) options.onWarning?.(`${folder}: ${carried.notice}`)
+  const adapter = new Adapter(model, config, targets, unknownKeys, carried && { carried })
   const own = new Set(adapter.tensors.keys())
-  const told = new Map([...stored].filter(([name]) => own.has(name) || !(config.bias === 'all' && isCompanion(name))))
   const tensors = await withoutBaseCopies(model, told, folder, own)
   checkAdapterTensors(adapter.parts, tensors, folder)
   checkFreshWeights(adapter.model, adapter.parts, folder)

@@ -107,6 +107,11 @@ function check(model: Model, adapters: readonly WeightedAdapter[], options: Comb
 
 /** The branches of an adapter on the unchanged base. */
 function sourcesOf(adapter: Adapter, weight: number, name: string): LayerSource[] {
+  const [unread] = adapter.carried?.modules ?? []
+  if (unread !== undefined)
+    throw new InvalidAdapterError(
+      `${name} also changes ${unread}, which is not run here and would be lost; combine the adapters in Python, or merge them together into the model`,
+    )
   const tensors = plainTensors(adapter.parts, adapter.tensors)
   const values = (key: string): Float32Array => tensors.get(key)!.data as Float32Array
   return plainParts(adapter.parts).map((part) => {

@@ -1,5 +1,5 @@
 /** @file A description of what a path holds: model folder, adapter folder, .safetensors or .onnx. Headers are read, weights are not. */
-import { embeddingBName, LoraPart, loraBName } from '../adapters/lora.js'
+import { LoraPart } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import { isSavedPath } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
@@ -8,12 +8,12 @@ import { InvalidModelError } from '../errors.js'
 import { CONFIG_FILE, readAdapterFolder, tensorsFile } from '../formats/peft.js'
 import { TORCH_FILE } from '../formats/loralib-format.js'
 import { readSafetensorsHeader } from '../formats/safetensors.js'
-import type { Module } from '../graph/module.js'
-import { elementCount, type HostTensor } from '../graph/types.js'
+import { elementCount } from '../graph/types.js'
 import type { Environment } from './environment.js'
 import { inspectGguf } from './inspect-gguf.js'
 import { inspectAdapterFile, inspectTorch, type AdapterFileInspection } from './inspect-torch.js'
 import { Model } from './model.js'
+import { modulesOfTensors } from './tensor-modules.js'
 import { inspectOnnx } from './onnx/inspect.js'
 
 /** A layer that can be adapted. */
@@ -132,27 +132,6 @@ async function inspectModel(path: string, environment: Environment): Promise<Mod
   }
 }
 
-/** The layers that an adapter's own tensors tell of: A is [r, in], with a kernel for a convolution; B is [out, r]. */
-function modulesOf(tensors: ReadonlyMap<string, HostTensor>): Map<string, Module> {
-  const modules = new Map<string, Module>()
-  for (const [key, { shape }] of tensors) {
-    const [, name, embedding] = /^base_model\.model\.(.+)\.lora_(embedding_A|A\.weight)$/.exec(key) ?? []
-    if (name === undefined) continue
-    const isEmbedding = embedding === 'embedding_A'
-    const B = tensors.get(isEmbedding ? embeddingBName(name) : loraBName(name))
-    const [, inFeatures, ...kernel] = shape
-    if (inFeatures === undefined || B === undefined || B.shape.length !== shape.length) continue
-    const kind = isEmbedding ? 'Embedding' : (['Linear', 'Conv1d', 'Conv2d', 'Conv3d'] as const)[kernel.length]
-    if (kind === undefined) continue
-    const none = { weight: '', bias: undefined, input: '', output: '', isOutputHead: false }
-    const convolution = kernel.length > 0 && {
-      convolution: { kernel, groups: (shape[0] ?? 1) / (B.shape[1] ?? 1), attributes: {} },
-    }
-    modules.set(name, { name, kind, inFeatures, outFeatures: B.shape[0]!, ...none, ...convolution })
-  }
-  return modules
-}
-
 /** Whether a tensor stands for one of the base, by its name and what the configuration allows. */
 const isReplacement = (name: string, { bias, modulesToSave, trainableTokenIndices }: LoraConfig): boolean =>
   !/\.lora_/.test(name) &&
@@ -163,7 +142,7 @@ const isReplacement = (name: string, { bias, modulesToSave, trainableTokenIndice
 
 async function inspectAdapter(path: string, { files }: Environment): Promise<AdapterInspection> {
   const { config, tensors } = await readAdapterFolder(files, path)
-  const modules = modulesOf(tensors)
+  const modules = modulesOfTensors(tensors)
   // A folder without target_modules relies on the architecture's defaults; here the tensors themselves say what is adapted.
   const named = {
     ...config,

@@ -2,19 +2,22 @@
 import { LoraPart } from '../adapters/lora.js'
 import type { Part } from '../adapters/part.js'
 import { InvalidOptionError } from '../errors.js'
-import { mergeCheckpoint, type MergeHead, type WeightDelta } from '../formats/merge-checkpoint.js'
+import { mergeCheckpoint, type MergeHead } from '../formats/merge-checkpoint.js'
 import type { Adapter } from './adapter.js'
 import { exportModel } from './export-model.js'
 import { FolderModel } from './folder-model.js'
 import { OnnxModel } from './onnx-model.js'
 import { writeOnnx } from './onnx/write.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { byWeight } from '../export/weights.js'
 
 export interface MergeResult {
   readonly out: string
   readonly mergedModules: number
   /** Largest absolute change of a weight. */
   readonly maxAbsDelta: number
+  /** Modules that are not run here and could not be merged: the written model has no weights of them. */
+  readonly notMerged?: readonly string[]
 }
 
 /** How a merged model is written. */
@@ -46,6 +49,9 @@ function mergeHead(model: FolderModel): MergeHead | undefined {
   return head && { task, config: config.json, weights }
 }
 
+const withoutMerging = (result: MergeResult, modules: readonly string[]): MergeResult =>
+  modules.length === 0 ? result : { ...result, notMerged: [...new Set(modules)] }
+
 /** Merges one adapter, or the sum of several, into its model. */
 export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   const list = Array.isArray(adapters) ? (adapters as readonly Adapter[]) : [adapters as Adapter]
@@ -53,7 +59,7 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   if (first === undefined) throw new InvalidOptionError('merge needs at least one adapter')
   if (list.some((a) => a.model !== first.model))
     throw new InvalidOptionError('adapters can be merged together only on the same model')
-  if (list.length > 1 && list.some(({ parts }) => parts.some(isNotAdditive)))
+  if (list.length > 1 && list.some(({ parts, carried }) => [...parts, ...(carried?.parts ?? [])].some(isNotAdditive)))
     throw new InvalidOptionError(
       'only low-rank adapters can be merged together; those with DoRA, trained biases, saved modules or trained tokens set ' +
         'weights instead of adding to them: merge them one at a time',
@@ -69,26 +75,25 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
         throw new InvalidOptionError(
           `"${first.model.path}" is merged into an .onnx file; the format "${format}" needs a model folder`,
         )
-      const deltas = new Map<string, WeightDelta[]>()
-      for (const [weight, delta] of list.flatMap((adapter) => adapter.deltas()))
-        deltas.set(weight, [...(deltas.get(weight) ?? []), delta])
+      const deltas = byWeight(list.flatMap((adapter) => adapter.deltas()))
       if (first.model instanceof OnnxModel) {
         const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas)
         return { out: path, mergedModules: deltas.size, maxAbsDelta }
       }
       const layerReplication = first.model instanceof FolderModel ? first.model.layerReplication : undefined
+      const carriers = list.flatMap((adapter) => adapter.carried ?? [])
+      if (format === 'onnx') {
+        const { maxAbsDelta } = await exportModel(first.model, out, {}, { deltas })
+        const modules = carriers.flatMap((parts) => parts.modules)
+        return withoutMerging({ out, mergedModules: deltas.size, maxAbsDelta }, modules)
+      }
       const head = first.model instanceof FolderModel ? mergeHead(first.model) : undefined
-      const { maxAbsDelta } =
-        format === 'onnx'
-          ? await exportModel(first.model, out, {}, { deltas })
-          : await mergeCheckpoint(first.model.environment.files, {
-              source: first.model.path,
-              out,
-              deltas,
-              layerReplication,
-              head,
-            })
-      return { out, mergedModules: deltas.size, maxAbsDelta }
+      const carried = byWeight(carriers.flatMap((parts) => parts.deltas()))
+      const { files } = first.model.environment
+      const source = first.model.path
+      const { maxAbsDelta, notMerged } = await mergeCheckpoint(files, { source, out, deltas, carried, layerReplication, head })
+      const lacking = notMerged.flatMap((weight) => carried.get(weight)!.map(({ module }) => module))
+      return withoutMerging({ out, mergedModules: deltas.size + carried.size - notMerged.length, maxAbsDelta }, lacking)
     },
   }
 }

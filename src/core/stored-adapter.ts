@@ -141,6 +141,3 @@ function savedBiases(
     return [{ saved: path.slice(0, length).join('.'), rest: path.slice(length).join('.'), weight, name }]
   })
 }
-
-/** Names that PEFT writes beside the trained tensors and that say nothing new. */
-export const isCompanion = (name: string): boolean => /\.(modules_to_save|original_module)\.(.*\.)?bias$/.test(name)

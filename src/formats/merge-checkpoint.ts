@@ -24,6 +24,8 @@ export interface MergeRequest {
   readonly deltas: ReadonlyMap<string, readonly WeightDelta[]>
   /** Of a model that was given a head: its config and its weights by the names that they shall have, fresh ones in memory. */
   readonly head?: MergeHead | undefined
+  /** The same for tensors that the graph does not read; those that the checkpoint lacks are told, not refused. */
+  readonly carried?: ReadonlyMap<string, readonly WeightDelta[]>
   /** Ranges of the source's layers that the model with these deltas consists of; all of them, in order, unless said. */
   readonly layerReplication?: LayerRanges | undefined
 }
@@ -40,6 +42,8 @@ export interface MergeSummary {
   readonly maxAbsDelta: number
   /** Names of the files written, in the out folder. */
   readonly files: readonly string[]
+  /** Weights of `carried` that the checkpoint does not have. */
+  readonly notMerged: readonly string[]
 }
 
 /** What is merged into: a checkpoint, or one with the layers and the head of the model that was adapted. */
@@ -241,8 +245,12 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   const { checkpoint, config } = await readSource(files, source, ranges, head)
   const reader = new ConfigReader(config, `${source}/config.json`)
   const architecture = findArchitecture(reader)
-  const names = graphNames(architecture, checkpoint.weights.keys(), head?.task ?? readTask(reader, tasksOf(architecture)))
-  const { plans, untied } = plan(checkpoint, names, request)
+  const names = graphNames(architecture, checkpoint.weights.keys(), head?.task ?? readTask(reader, tasksOf(architecture)), true)
+  const known = new Set(names.values())
+  const carried = [...(request.carried ?? [])]
+  const lacking = carried.filter(([weight]) => !known.has(weight))
+  const deltas = new Map([...request.deltas, ...carried.filter(([weight]) => known.has(weight))])
+  const { plans, untied } = plan(checkpoint, names, { ...request, deltas })
   let maxAbsDelta = 0
   const onDelta = (size: number): void => {
     maxAbsDelta = Math.max(maxAbsDelta, size)
@@ -279,5 +287,5 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
       ? await files.read(`${source}/config.json`)
       : `${JSON.stringify({ ...config, ...(isUntied && { tie_word_embeddings: false }) }, null, 2)}\n`
   await files.write(`${out}/config.json`, configText)
-  return { mergedTensors, maxAbsDelta, files: written }
+  return { mergedTensors, maxAbsDelta, files: written, notMerged: lacking.map(([weight]) => weight) }
 }

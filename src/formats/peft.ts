@@ -4,6 +4,7 @@ import type { LoraConfig } from '../adapters/lora-config.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { formatAdapterConfig, parseAdapterConfig, type ParsedAdapterConfig } from './peft-config.js'
+import { plainKeys } from './peft-keys.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader } from './safetensors.js'
 import { readTorchTensors } from './torch/index.js'
 
@@ -14,7 +15,7 @@ export const TORCH_TENSORS_FILE = 'adapter_model.bin'
 
 /** An adapter as its folder holds it; nothing is checked against a model yet. */
 export interface AdapterFolder extends ParsedAdapterConfig {
-  /** By PEFT's keys, `base_model.model.<module>.lora_A.weight`, in the order of the file. */
+  /** By the keys of PEFT's own files, `base_model.model.<module>.lora_A.weight`, in the order of the file. */
   readonly tensors: Map<string, HostTensor>
 }
 
@@ -61,7 +62,7 @@ export async function readAdapterFolder(files: Files, folder: string): Promise<A
   const path = await tensorsFile(files, folder)
   const source = `${folder}/${CONFIG_FILE}`
   const parsed = parseAdapterConfig(await files.readText(source), source)
-  return { ...parsed, tensors: await readTensors(files, path) }
+  return { ...parsed, tensors: plainKeys(await readTensors(files, path), path) }
 }
 
 /** What is written: the configuration with its targets as they shall be stored, and the tensors by PEFT's keys. */

@@ -4,6 +4,7 @@ import type { Value } from '../graph/types.js'
 import type { ConfigReader } from './config-reader.js'
 import type { ModelBuilder } from './model-builder.js'
 import type { Task, TaskName } from './task.js'
+import type { Renamings } from './former-names.js'
 
 /** A model family. One file each in this folder; `registry.ts` lists them. */
 export interface Architecture {
@@ -28,6 +29,10 @@ export interface Architecture {
   prefixFor?(task: Task): string
   /** Tasks that the family has heads for, the usual one first; `causal-lm` alone unless said. */
   readonly tasks?: readonly TaskName[]
+  /** Names that modules had in other versions of transformers, one table for each. Checkpoints may have those of the first. */
+  readonly formerNames?: readonly Renamings[]
+  /** Paths of modules that are never built (what sees, heads of pretraining): adapters of them are carried, not run. */
+  readonly unreadModules?: RegExp
   /** Name of a tensor in our graph for one of a checkpoint, for published names of other versions (`gamma`, `beta`). */
   renameTensor?(name: string): string
   /** Reads what the graph needs from config.json, refusing values that would change the maths unsupported. */

@@ -71,6 +71,7 @@ export const bert: Architecture = {
   tasks: textTasks,
   ignoredTensors: /(^|\.)embeddings\.(position_ids|token_type_ids)$/,
   spareTensors: /^(cls|classifier|qa_outputs|bert\.pooler)\./,
+  unreadModules: /^cls\./,
   renameTensor: modernNormName,
   build(model, givenConfig, task) {
     const config = givenConfig.withDefaults(bertDefaults)

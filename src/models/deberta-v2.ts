@@ -70,6 +70,7 @@ export const debertaV2: Architecture = {
   ignoredTensors: bert.ignoredTensors!,
   // Published v3 checkpoints carry the heads of their pretraining, and positions that nothing reads.
   spareTensors: /^(cls|lm_predictions|mask_predictions|classifier|qa_outputs|pooler|deberta\.embeddings\.position_embeddings)\./,
+  unreadModules: /^(cls|lm_predictions|mask_predictions)\./,
   renameTensor: bert.renameTensor!,
   build(model, givenConfig, task) {
     const { b } = model

@@ -38,6 +38,7 @@ export const distilbert: Architecture = {
   tasks: textTasks,
   ignoredTensors: bert.ignoredTensors!,
   spareTensors: /^(vocab_transform|vocab_layer_norm|vocab_projector|pre_classifier|classifier|qa_outputs)\./,
+  unreadModules: /^vocab_(transform|projector)\b/,
   renameTensor: bert.renameTensor!,
   build(model, givenConfig, task) {
     const { b } = model

@@ -12,6 +12,7 @@ import { gemma2Variant, periodicTypes } from './gemma2.js'
 import type { ModelBuilder } from './model-builder.js'
 import type { Rope } from './rope.js'
 import type { Task } from './task.js'
+import { toToday, type Renamings } from './former-names.js'
 
 /** transformers' `Gemma3TextConfig`: gemma-3-4b names only what differs from it. */
 const defaults: Readonly<Record<string, Json>> = {
@@ -55,6 +56,28 @@ function build(model: ModelBuilder, published: ConfigReader, task: Task, prefix:
   return buildDecoder(model, decoder, decoderHead(model, config, task), prefix)
 }
 
+/** What sees, beside the text: its names in the model that holds both. */
+const unreadModules = /^model\.(vision_tower|multi_modal_projector)\./
+
+/** The model that also sees before transformers 4.52, and still its files. */
+const before452: Renamings = [
+  ['^language_model.model', 'model.language_model'],
+  ['^language_model.lm_head', 'lm_head'],
+  ['^vision_tower.vision_model', 'model.vision_tower'],
+  ['^vision_tower', 'model.vision_tower'],
+  ['^multi_modal_projector', 'model.multi_modal_projector'],
+]
+
+/** From transformers 4.52 on, before 5. */
+const version4: Renamings = [['^model.vision_tower.vision_model', 'model.vision_tower']]
+
+/** The text part by itself, as the class for text alone names it. */
+const textAlone: Renamings = [['^model', 'model.language_model']]
+
+/** Of the text part by itself: the model that also sees. */
+const beforeText: Renamings = [['^language_model.model', 'model'], ...before452.slice(1)]
+const version4Text: Renamings = [['^model.language_model', 'model'], ...version4]
+
 export const gemma3Text: Architecture = {
   modelTypes: ['gemma3_text'],
   classPrefixes: ['Gemma3Text'],
@@ -62,6 +85,8 @@ export const gemma3Text: Architecture = {
   ignoredTensors: /\.rotary_emb(_local)?\.inv_freq$/,
   baseModelPrefix: 'model.',
   tasks: ['causal-lm', 'sequence-classification', 'feature-extraction'],
+  formerNames: [version4Text, beforeText],
+  unreadModules,
   build(model, config, task) {
     return build(model, config, task, prefixOf(this, task))
   },
@@ -76,9 +101,9 @@ export const gemma3: Architecture = {
   ignoredTensors: /^(model\.)?(vision_tower|multi_modal_projector)\.|\.rotary_emb(_local)?\.inv_freq$/,
   baseModelPrefix: 'model.',
   tasks: ['causal-lm', 'sequence-classification', 'feature-extraction'],
-  /** transformers 4 saved `language_model.model.layers…` and `language_model.lm_head`. */
-  renameTensor: (name) =>
-    name.replace(/^language_model\.lm_head\./, 'lm_head.').replace(/^language_model\.model\./, 'model.language_model.'),
+  formerNames: [before452, version4, textAlone],
+  unreadModules,
+  renameTensor: (name) => toToday(version4, toToday(before452, name)),
   build(model, config, task) {
     const text = config.object('text_config')
     if (text === undefined)

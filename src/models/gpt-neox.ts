@@ -6,6 +6,10 @@ import { prefixOf, type Architecture } from './architecture.js'
 import { CausalAttention, languageModelInputs } from './attention.js'
 import { allDecoderTasks, decoderHead } from './decoder-heads.js'
 import { readRope, rereading, RotaryEmbedding } from './rope.js'
+import { toToday, type Renamings } from './former-names.js'
+
+/** transformers 4, and still the files. */
+const version4: Renamings = [['^embed_out', 'lm_head']]
 
 export const gptNeox: Architecture = {
   modelTypes: ['gpt_neox'],
@@ -15,8 +19,8 @@ export const gptNeox: Architecture = {
   ignoredTensors: /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/,
   baseModelPrefix: 'gpt_neox.',
   tasks: allDecoderTasks,
-  /** The head's name in the files; in memory transformers 5 calls it as everywhere. */
-  renameTensor: (name) => name.replace(/^embed_out\./, 'lm_head.'),
+  formerNames: [version4],
+  renameTensor: (name) => toToday(version4, name),
   build(model, published, task) {
     const { b } = model
     const config = published.withDefaults({ rope_theta: published.number('rotary_emb_base', 10_000) })

@@ -61,13 +61,20 @@ export function findArchitecture(config: ConfigReader): Architecture {
  * lack its prefix; the class of another task may have another, or none (feature extraction, the base model alone).
  *
  * @param names all tensors of the checkpoint
+ * @param withUnread also those of modules that are never built, which `ignoredTensors` leaves out
  * @returns graph name by checkpoint name, without the tensors that are no weights
  */
-export function graphNames(architecture: Architecture, names: Iterable<string>, task?: Task): Map<string, string> {
-  const { baseModelPrefix, otherPrefixes = [], ignoredTensors, spareTensors } = architecture
+export function graphNames(
+  architecture: Architecture,
+  names: Iterable<string>,
+  task?: Task,
+  withUnread = false,
+): Map<string, string> {
+  const { baseModelPrefix, otherPrefixes = [], ignoredTensors, spareTensors, unreadModules } = architecture
   const prefixes = [baseModelPrefix, ...otherPrefixes]
+  const isUnread = (name: string): boolean => unreadModules?.test(architecture.renameTensor?.(name) ?? name) === true
   const renamed = [...names]
-    .filter((name) => ignoredTensors?.test(name) !== true)
+    .filter((name) => ignoredTensors?.test(name) !== true || (withUnread && isUnread(name)))
     .map((name) => [name, architecture.renameTensor?.(name) ?? name] as const)
   const bare = !renamed.some(([, name]) => prefixes.some((known) => name.startsWith(known)))
   const isHead = (name: string): boolean => HEADS.test(name) || spareTensors?.test(name) === true

@@ -22,6 +22,7 @@ export const roberta: Architecture = {
   tasks: textTasks,
   ignoredTensors: bert.ignoredTensors!,
   spareTensors: /^(lm_head|classifier|qa_outputs|roberta\.pooler)\./,
+  unreadModules: /^lm_head\./,
   renameTensor: bert.renameTensor!,
   build(model, givenConfig, task) {
     const isFirst = givenConfig.string('model_type') === 'roberta'

@@ -6,6 +6,7 @@ import type { Architecture } from './architecture.js'
 import type { ConfigReader } from './config-reader.js'
 import { EncoderAttention } from './encoder-attention.js'
 import { activationOf, basePath, byRow, classifier, firstToken, refuseLanguageModelOptions, unreadPooler } from './encoder.js'
+import { toToday, type Renamings } from './former-names.js'
 
 const defaults = {
   hidden_size: 768,
@@ -20,15 +21,15 @@ const defaults = {
   qkv_bias: true,
 }
 
-/** Names of transformers 4, in the order they are replaced in. */
-const oldNames: readonly (readonly [RegExp, string])[] = [
-  [/(^|\.)encoder\.layer\./, '$1layers.'],
-  [/\.attention\.attention\.query\./, '.attention.q_proj.'],
-  [/\.attention\.attention\.key\./, '.attention.k_proj.'],
-  [/\.attention\.attention\.value\./, '.attention.v_proj.'],
-  [/\.attention\.output\.dense\./, '.attention.o_proj.'],
-  [/\.intermediate\.dense\./, '.mlp.fc1.'],
-  [/\.output\.dense\./, '.mlp.fc2.'],
+/** Names of transformers 4. */
+const version4: Renamings = [
+  ['encoder.layer', 'layers'],
+  ['attention.attention.query', 'attention.q_proj'],
+  ['attention.attention.key', 'attention.k_proj'],
+  ['attention.attention.value', 'attention.v_proj'],
+  ['attention.output.dense', 'attention.o_proj'],
+  ['intermediate.dense', 'mlp.fc1'],
+  ['output.dense', 'mlp.fc2'],
 ]
 
 /** Height and width, given as two numbers or as one for both. */
@@ -50,7 +51,9 @@ export const vit: Architecture = {
   baseModelPrefix: 'vit.',
   tasks: ['feature-extraction', 'image-classification'],
   spareTensors: /^(classifier|decoder|vit\.pooler)\.|^vit\.embeddings\.mask_token$/,
-  renameTensor: (name) => oldNames.reduce((renamed, [old, now]) => renamed.replace(old, now), name),
+  formerNames: [version4],
+  unreadModules: /^decoder\./,
+  renameTensor: (name) => toToday(version4, name),
   build(model, givenConfig, task) {
     const { b, graph } = model
     const config = givenConfig.withDefaults(defaults)

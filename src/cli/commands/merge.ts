@@ -29,7 +29,8 @@ export const mergeCommand = defineCommand({
     'lowrank merge --model SmolLM2-135M --adapter out --out merged',
     'lowrank merge --model SmolLM2-135M --adapter poet --adapter lawyer --weights 0.7,0.3 --combination ties --density 0.5 --out merged',
   ],
-  prints: '`{"out":…,"mergedModules":N,"maxAbsDelta":…}`; `maxAbsDelta` is the largest change of a weight.',
+  prints:
+    '`{"out":…,"mergedModules":N,"maxAbsDelta":…}`; `maxAbsDelta` is the largest change of a weight; `notMerged` lists modules that the written model lacks, if any.',
   async run(values, { output }) {
     const { merge } = await library()
     const model = await openModel(values, output)
@@ -39,6 +40,12 @@ export const mergeCommand = defineCommand({
       values.out,
       defined({ format: values.format as 'safetensors' | 'onnx' | undefined }),
     )
+    if (result.notMerged !== undefined)
+      output.note(
+        output.color.yellow(
+          `warning: not merged, because the written model has no weights of them: ${result.notMerged.slice(0, 5).join(', ')}${result.notMerged.length > 5 ? ` and ${result.notMerged.length - 5} more` : ''}`,
+        ),
+      )
     if (output.json) output.printJson(result)
     else
       output.print(
