@@ -12,8 +12,8 @@ import { narrow } from '../src/util/half.js'
 import { Random } from '../src/util/rng.js'
 import { TrainingView } from '../src/cli/training-view.js'
 import { terminal } from '../src/cli/terminal.js'
-import { HELD_OUT } from './held-out.js'
-import { generateRows, reformatted, toJsonl } from './rows.js'
+import { HELD_OUT } from '../src/cli/demo/held-out.js'
+import { generateRows, reformatted, toJsonl } from '../src/cli/demo/rows.js'
 import { writeTokenizer } from './tokenizer.js'
 
 const SEED = 1

@@ -2,6 +2,7 @@
 import { LowrankError } from '../errors.js'
 import { combineCommand } from './commands/combine.js'
 import { convertCommand } from './commands/convert.js'
+import { demoCommand } from './commands/demo.js'
 import { evalCommand } from './commands/eval.js'
 import { exportCommand } from './commands/export.js'
 import { extractCommand } from './commands/extract.js'
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   exportCommand,
   convertCommand,
   inspectCommand,
+  demoCommand,
 ]
 
 export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const

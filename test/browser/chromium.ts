@@ -29,16 +29,24 @@ const flags = [
   ...['--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan,WebGPU'],
 ]
 
+/** A server on this machine that waits for what a page posts to `/done`. */
+export interface PageServer {
+  /** Such as `http://localhost:1234`. */
+  readonly origin: string
+  /** What the page posted, from JSON. */
+  readonly done: Promise<unknown>
+  close(): void
+}
+
 /**
- * Opens a page and waits for what it posts.
+ * Serves folders and texts.
  * @param folders local folders by the URL path they are served under
  * @param texts other answers by URL path
  */
-export async function runPage(
-  query: string,
-  folders: Readonly<Record<string, string>>,
-  texts: Readonly<Record<string, string>>,
-): Promise<unknown> {
+export async function servePage(
+  folders: Readonly<Record<string, string>> = {},
+  texts: Readonly<Record<string, string>> = {},
+): Promise<PageServer> {
   let resolve: (value: unknown) => void
   const done = new Promise<unknown>((r) => (resolve = r))
   const server = createServer((request, response) => {
@@ -72,15 +80,24 @@ export async function runPage(
     )
   })
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready))
-  const { port } = server.address() as AddressInfo
+  return {
+    origin: `http://localhost:${(server.address() as AddressInfo).port}`,
+    done,
+    close: () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+/** Opens a page until a promise is settled. @throws Error if the browser ends before */
+export async function browse<T>(url: string, until: Promise<T>): Promise<T> {
   const profile = await mkdtemp(join(tmpdir(), 'lowrank-chromium-'))
-  const browser = spawn(chromium!, [...flags, `--user-data-dir=${profile}`, `http://localhost:${port}/?${query}`], {
-    stdio: 'ignore',
-  })
+  const browser = spawn(chromium!, [...flags, `--user-data-dir=${profile}`, url], { stdio: 'ignore' })
   const exited = new Promise<void>((r) => browser.on('exit', () => r()))
   try {
     return await Promise.race([
-      done,
+      until,
       exited.then(() => {
         throw new Error('the browser ended before the page had reported')
       }),
@@ -88,8 +105,16 @@ export async function runPage(
   } finally {
     browser.kill('SIGKILL')
     await exited
-    server.closeAllConnections()
-    server.close()
     await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** Opens the page `/` of a server of its own and waits for what it posts. */
+export async function runPage(query: string, ...served: Parameters<typeof servePage>): Promise<unknown> {
+  const server = await servePage(...served)
+  try {
+    return await browse(`${server.origin}/?${query}`, server.done)
+  } finally {
+    server.close()
   }
 }

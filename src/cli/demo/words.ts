@@ -1,4 +1,4 @@
-/** @file The words that demo/rows.ts makes its rows of. Plain ASCII; places and people are invented. */
+/** @file The words that rows.ts makes its rows of. Plain ASCII; places and people are invented. */
 
 const split = (text: string): readonly string[] => text.trim().split(/\s+/)
 

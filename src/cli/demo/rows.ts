@@ -7,7 +7,7 @@
  * train, delay, what is on board), so that a held-out row has one right sentence. The names are made of syllables:
  * hundreds of towns and more than ten million rows, so held-out rows are combinations that training never saw.
  */
-import { Random } from '../src/util/rng.js'
+import { Random } from '../../util/rng.js'
 import * as words from './words.js'
 
 export type Domain = 'general' | 'trains'

@@ -1,7 +1,7 @@
 /** @file What the demo measures: loss, facts stated, sentences exactly right, and how far two models' logits lie apart. */
-import type { Model } from '../src/core/model.js'
-import { tensor } from '../src/graph/constants.js'
-import { Adapter, evaluate, generate } from '../src/index.js'
+import type { Model } from '../../core/model.js'
+import { tensor } from '../../graph/constants.js'
+import { Adapter, evaluate, generate } from '../../index.js'
 import { factsStated, type DemoRow } from './rows.js'
 
 export interface Score {
