@@ -9,7 +9,7 @@ import {
 } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import type { Environment } from './core/environment.js'
-import { inspect as inspectWith, type Inspection } from './core/inspect.js'
+import { inspect as inspectWith, inspectOptionKeys, type Inspection } from './core/inspect.js'
 import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { InvalidOptionError } from './errors.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
@@ -69,7 +69,7 @@ export const loadAdapter = (model: Model, path: string, options: LoadAdapterOpti
 
 /** Describes what a URL or path holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
 export const inspect = (path: string, options: LoadOptions = {}): Promise<Inspection> =>
-  Promise.resolve().then(() => inspectWith(path, environmentOf(options, 'inspect')))
+  Promise.resolve().then(() => inspectWith(path, environmentOf(options, 'inspect'), pickKeys(options, inspectOptionKeys)))
 
 const withoutEnvironment = <T extends { environment: Environment }>({ environment: _, ...rest }: T): Omit<T, 'environment'> =>
   rest

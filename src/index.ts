@@ -1,7 +1,7 @@
 /** @file lowrank: LoRA for JavaScript. Everything public of the Node entry, by name. */
 import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
-import { inspect as inspectWith, type Inspection } from './core/inspect.js'
+import { inspect as inspectWith, inspectOptionKeys, type Inspection, type InspectOptions } from './core/inspect.js'
 import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
@@ -68,9 +68,10 @@ export async function loadAdapter(model: Model, path: string, options: HubOption
 }
 
 /** Describes what a path or hub id holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
-export async function inspect(path: string, options: HubOptions = {}): Promise<Inspection> {
-  checkKeys(options, hubOptionKeys, 'inspect')
-  return inspectWith((await resolveModel(path, { ...options, kind: 'any' })).path, nodeEnvironment())
+export async function inspect(path: string, options: InspectOptions & HubOptions = {}): Promise<Inspection> {
+  checkKeys(options, { ...hubOptionKeys, ...inspectOptionKeys }, 'inspect')
+  const { path: found } = await resolveModel(path, { ...pickKeys(options, hubOptionKeys), kind: 'any' })
+  return inspectWith(found, nodeEnvironment(), pickKeys(options, inspectOptionKeys))
 }
 
 /**

@@ -4,6 +4,7 @@ export { Adapter, type LoraOptions, type SaveOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
 export { FolderModel } from './core/folder-model.js'
 export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
+export type { InputConstant, InputConstants } from './lower/input-constants.js'
 export type { ProblemType, Task, TaskName, TaskOption } from './models/task.js'
 export type { HeadOptions } from './models/new-head.js'
 export type { AdapterFileInspection } from './core/inspect-torch.js'
@@ -13,6 +14,7 @@ export type {
   InspectedModule,
   InspectedTarget,
   Inspection,
+  InspectOptions,
   ModelInspection,
 } from './core/inspect.js'
 export { merge, type Merged, type MergeOptions, type MergeResult } from './core/merge.js'

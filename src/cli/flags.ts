@@ -1,7 +1,8 @@
 /** @file Flags as data: parsing, `--help`, the config file and docs/cli.md all come from these tables. */
 
 /** What a flag's text is read as. */
-export type FlagType = 'text' | 'integer' | 'number' | 'switch' | 'texts' | 'names' | 'modules' | 'integers' | 'mapping'
+export type FlagType =
+  'text' | 'integer' | 'number' | 'switch' | 'texts' | 'names' | 'modules' | 'integers' | 'mapping' | 'constants'
 
 /** One flag; its name is the key of the table, in kebab-case, and also its key in a config file. */
 export interface Flag {
@@ -31,6 +32,7 @@ interface ValueTypes {
   modules: readonly string[] | string
   integers: readonly number[]
   mapping: Readonly<Record<string, number>>
+  constants: Readonly<Record<string, number | boolean | readonly (number | boolean)[]>>
 }
 
 /** The values of a table's flags: those with a default or required are always there, switches are false when absent. */

@@ -12,6 +12,7 @@ const placeholders: Readonly<Record<Flag['type'], string>> = {
   modules: 'A,B',
   integers: 'N,N',
   mapping: 'NAME=N,…',
+  constants: 'NAME=VALUE,…',
 }
 
 /** What stands for the value of a flag. */

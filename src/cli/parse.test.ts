@@ -34,7 +34,7 @@ describe('parseFlags', () => {
 })
 
 describe('readValue', () => {
-  const read = (type: 'modules' | 'mapping' | 'integers' | 'names', value: unknown): unknown =>
+  const read = (type: 'modules' | 'mapping' | 'integers' | 'names' | 'constants', value: unknown): unknown =>
     readValue(value, { type, help: '' }, '--x')
 
   it('tells names from all-linear and from a regular expression', () => {
@@ -43,6 +43,19 @@ describe('readValue', () => {
     expect(read('modules', 'all-linear')).toBe('all-linear')
     expect(read('modules', '.*\\.(q|v)_proj')).toBe('.*\\.(q|v)_proj')
     expect(read('modules', ['a'])).toEqual(['a'])
+  })
+
+  it('reads constants as a list, as JSON and from YAML', () => {
+    expect(read('constants', 'sr=16000, flag=true,offsets=[0, 1],x=-0.5')).toEqual({
+      sr: 16000,
+      flag: true,
+      offsets: [0, 1],
+      x: -0.5,
+    })
+    expect(read('constants', '{"sr": 16000, "h": [true]}')).toEqual({ sr: 16000, h: [true] })
+    expect(read('constants', { sr: 16000 })).toEqual({ sr: 16000 })
+    for (const wrong of ['sr', 'sr=', '=1', 'sr=high', 'sr="high"', 'sr=[[1]]', 'sr=[1', '{sr:1}', '[1]', 3])
+      expect(() => read('constants', wrong), String(wrong)).toThrow(UsageError)
   })
 
   it('reads mappings as JSON, as a list and from YAML', () => {

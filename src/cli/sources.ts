@@ -1,6 +1,7 @@
 /** @file Opening the model and the adapter that a command names, with what people want to see meanwhile. */
 import type * as Library from '../index.js'
 import type { Adapter, HubOptions, Model, TaskOption } from '../index.js'
+import type { InputConstants } from '../lower/input-constants.js'
 import type { BaseScheme } from '../quantize/index.js'
 import type { Device } from '../runtime/runtime.js'
 import { defined, type Output } from './flags.js'
@@ -19,6 +20,7 @@ export interface SourceFlags {
   /** Of an .onnx file. */
   readonly task?: string | undefined
   readonly output?: string | undefined
+  readonly constants?: InputConstants | undefined
 }
 
 /** Shows downloads and warnings of the hub. */
@@ -33,14 +35,14 @@ export const hubOptions = (output: Output): HubOptions => ({
 })
 
 export async function openModel(
-  { model, device, threads, base, task, output: read }: SourceFlags,
+  { model, device, threads, base, task, output: read, constants }: SourceFlags,
   output: Output,
 ): Promise<Model> {
   const { loadModel } = await library()
   return loadModel(model, {
     ...hubOptions(output),
     device: device as Device,
-    ...defined({ threads, base: base as BaseScheme | undefined, task: task as TaskOption | undefined, output: read }),
+    ...defined({ threads, base: base as BaseScheme | undefined, task: task as TaskOption | undefined, output: read, constants }),
   })
 }
 

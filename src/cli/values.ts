@@ -64,6 +64,32 @@ function mapping(value: unknown, where: string): Record<string, number> {
   )
 }
 
+const isConstant = (value: unknown): boolean =>
+  typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
+
+/** Numbers, true or false, or lists of them, by name. */
+function constants(value: unknown, where: string): Record<string, unknown> {
+  const expected = 'a list such as sr=16000,flag=true,offsets=[0,1], or JSON such as {"sr":16000}'
+  const parse = (text: string): unknown => {
+    try {
+      return JSON.parse(text)
+    } catch {
+      return fail(where, expected, value)
+    }
+  }
+  const read = (text: string): unknown => {
+    if (text.trim().startsWith('{')) return parse(text)
+    // A comma within brackets belongs to a list.
+    const parts = text.split(/,(?![^[]*\])/)
+    return Object.fromEntries(parts.map((part) => [part.slice(0, Math.max(0, part.indexOf('='))).trim(), parse(part.slice(part.indexOf('=') + 1))])) // prettier-ignore
+  }
+  const entries = typeof value === 'string' ? read(value) : value
+  if (!isMapping(entries)) fail(where, expected, value)
+  for (const [name, given] of Object.entries(entries))
+    if (name === '' || !(isConstant(given) || (isList(given) && given.every(isConstant)))) fail(where, expected, value)
+  return entries
+}
+
 /**
  * Reads one value.
  * @param where how to call the flag in messages: `--lr`, or `lr in run.yaml`
@@ -96,6 +122,8 @@ export function readValue(value: unknown, flag: Flag, where: string): unknown {
         )
       case 'mapping':
         return mapping(value, where)
+      case 'constants':
+        return constants(value, where)
     }
   })()
   if (flag.choices !== undefined && !flag.choices.includes(parsed as string))

@@ -21,6 +21,7 @@ import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weigh
 import { FolderModel } from './folder-model.js'
 import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } from './adapter-head.js'
 import type { Model } from './model.js'
+import { checkConstants, CONSTANTS_KEY, constantsEntry } from './model-constants.js'
 import { Parameters } from './parameters.js'
 import { replicateLayers } from './replicate.js'
 import { companions, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
@@ -141,7 +142,8 @@ export class Adapter {
     const { files } = model.environment
     const head = headFile(model)
     if (head !== undefined) await files.write(`${folder}/${HEAD_FILE}`, head)
-    await writeAdapterFolder(files, folder, { config, tensors, unknownKeys: this.unknownKeys })
+    const unknownKeys = { ...this.unknownKeys, ...constantsEntry(model) }
+    await writeAdapterFolder(files, folder, { config, tensors, unknownKeys })
   }
 }
 
@@ -266,6 +268,7 @@ export interface LoadAdapterOptions {
  */
 export async function loadAdapter(loaded: Model, folder: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
   const { config: stored, tensors: given, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
+  checkConstants(loaded, unknownKeys[CONSTANTS_KEY], folder)
   const model = replicateLayers(await headForAdapter(loaded, stored, given, folder), stored.layerReplication)
   const { config, targets, tensors: told, unread } = inNamesOf(model, stored, given)
   const carried = unread.size > 0 ? new CarriedParts(config, unread, folder) : undefined

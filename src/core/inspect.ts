@@ -4,17 +4,19 @@ import type { LoraConfig } from '../adapters/lora-config.js'
 import { isSavedPath } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets } from '../adapters/targets.js'
-import { InvalidModelError } from '../errors.js'
+import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { CONFIG_FILE, readAdapterFolder, tensorsFile } from '../formats/peft.js'
 import { TORCH_FILE } from '../formats/loralib-format.js'
 import { readSafetensorsHeader } from '../formats/safetensors.js'
 import { elementCount } from '../graph/types.js'
+import type { OptionKeys } from '../util/option-keys.js'
 import type { Environment } from './environment.js'
 import { inspectGguf } from './inspect-gguf.js'
 import { inspectAdapterFile, inspectTorch, type AdapterFileInspection } from './inspect-torch.js'
 import { Model } from './model.js'
 import { modulesOfTensors } from './tensor-modules.js'
 import { inspectOnnx } from './onnx/inspect.js'
+import type { OnnxOptions } from './onnx-model.js'
 
 /** A layer that can be adapted. */
 export interface InspectedModule {
@@ -85,12 +87,20 @@ export interface FileInspection {
 
 export type Inspection = ModelInspection | AdapterInspection | AdapterFileInspection | FileInspection
 
+/** What an `.onnx` file leaves open. */
+export type InspectOptions = Pick<OnnxOptions, 'constants'>
+
+export const inspectOptionKeys = { constants: true } satisfies OptionKeys<InspectOptions>
+
 /**
  * Describes a model or adapter folder, a `.safetensors` or an `.onnx` file.
  * @throws InvalidModelError, InvalidAdapterError if it is damaged or of an unknown kind
+ * @throws InvalidOptionError for constants of anything but an .onnx file, or that do not fit its inputs
  */
-export async function inspect(path: string, environment: Environment): Promise<Inspection> {
+export async function inspect(path: string, environment: Environment, options: InspectOptions = {}): Promise<Inspection> {
   const { files } = environment
+  if (options.constants !== undefined && !path.endsWith('.onnx'))
+    throw new InvalidOptionError(`constants is an option of .onnx files; "${path}" is none`)
   if (await files.isDirectory(path)) {
     const mlx = await inspectAdapterFile(path, environment)
     if (mlx !== undefined) return mlx
@@ -100,7 +110,7 @@ export async function inspect(path: string, environment: Environment): Promise<I
   }
   if (!(await files.exists(path))) throw new InvalidModelError(`"${path}" does not exist`)
   if (path.endsWith('.safetensors')) return (await inspectAdapterFile(path, environment)) ?? inspectSafetensors(path, environment)
-  if (path.endsWith('.onnx')) return inspectOnnx(path, files)
+  if (path.endsWith('.onnx')) return inspectOnnx(path, files, options)
   const adapter = await inspectAdapterFile(path, environment)
   if (adapter !== undefined) return adapter
   if (path.endsWith('.gguf')) return inspectGguf(path, environment)

@@ -3,6 +3,7 @@ import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidOptionError } from '../errors.js'
 import type { HostTensor, Initializer, Value } from '../graph/types.js'
 import type { Module } from '../graph/module.js'
+import type { InputConstants } from '../lower/input-constants.js'
 import type { BuildOptions, ModelGraph } from '../models/architecture.js'
 import type { Task } from '../models/task.js'
 import type { Environment } from './environment.js'
@@ -28,6 +29,8 @@ export interface Model {
    * `token_type_ids`) come from a row's text or tokens; any other is a field of the rows. The first axis counts rows.
    */
   readonly inputs: readonly Value[]
+  /** Inputs of an .onnx file that are constants here: those with which the model is another. */
+  readonly constants?: InputConstants | undefined
   /** Constants by the names of the graph. */
   readonly weights: ReadonlyMap<string, Initializer>
   /** Layers that can be adapted, by module path. */

@@ -8,6 +8,7 @@ import { isConvolution, type Module } from '../graph/module.js'
 import { productOfDims } from '../graph/shapes.js'
 import { elementCount, formatShape, isFloat, type HostTensor, type Initializer, type Value } from '../graph/types.js'
 import type { BuildOptions, ModelGraph } from '../models/architecture.js'
+import type { InputConstants } from '../lower/input-constants.js'
 import type { ConfigReader } from '../models/config-reader.js'
 import { architectures } from '../models/registry.js'
 import type { Task, TaskOption } from '../models/task.js'
@@ -36,10 +37,11 @@ export interface OnnxOptions {
   /** Output that the loss reads, where there are several. */
   readonly output?: string
   /**
-   * Inputs of the graph that shall be constants. Of decoders for generation `use_cache_branch` is false and
+   * Inputs of the graph that shall be constants, such as `{ sr: 16000 }`: one number for all elements, or their list in
+   * row-major order. They decide the `If`s that depend on them. Of decoders for generation `use_cache_branch` is false and
    * `num_logits_to_keep` 0 unless said.
    */
-  readonly constants?: Readonly<Record<string, number | boolean>>
+  readonly constants?: InputConstants
 }
 
 export const onnxOptionKeys = { task: true, output: true, constants: true } satisfies OptionKeys<OnnxOptions>
@@ -54,6 +56,7 @@ interface Contents {
   readonly task: Task
   readonly output: string
   readonly config: ConfigReader | undefined
+  readonly constants: InputConstants | undefined
 }
 
 /** Positions of a model that says nothing of any limit. */
@@ -75,17 +78,20 @@ export class OnnxModel implements Model {
   readonly modules: ReadonlyMap<string, Module>
   /** What the weights are called in the file, where they are not called the same. */
   readonly origins: ReadonlyMap<string, WeightOrigin>
+  /** Inputs that are constants here, as {@link OnnxOptions} gave them; undefined if there are none. */
+  readonly constants: InputConstants | undefined
   readonly vocabularySize: number
   readonly maxPositions: number
   private readonly graph: Graph
   private readonly hidden: Value
   private tokenizerPromise: Promise<Tokenizer | undefined> | undefined
 
-  private constructor({ environment, path, id, graph, origins, task, output, config }: Contents) {
+  private constructor({ environment, path, id, graph, origins, task, output, config, constants }: Contents) {
     this.environment = environment
     this.path = path
     this.id = id
     this.config = config
+    this.constants = constants
     this.task = task
     this.origins = origins
     this.modules = graph.modules
@@ -107,7 +113,8 @@ export class OnnxModel implements Model {
   /**
    * Reads a file and what lies beside it: external data (never loaded), config.json and the tokenizer of its folder, or
    * of the folder above one called `onnx`.
-   * @throws InvalidModelError if the file is damaged or made for texts of one length; UnsupportedOpError naming every node that cannot be trained through
+   * @throws InvalidModelError if the file is damaged or made for texts of one length; UnsupportedOpError naming every node
+   *   that cannot be trained through; InvalidOptionError for a constant that does not fit its input
    */
   static async open(path: string, environment: Environment, options: OnnxOptions = {}, id = path): Promise<OnnxModel> {
     const decoded = await readOnnx(environment.files, path)
@@ -117,7 +124,17 @@ export class OnnxModel implements Model {
     await checkPlaces(environment.files, graph, path, folderOf(path))
     refuseFixedText(graph, path)
     const { task, output } = findTask(graph, options, config, path)
-    return new OnnxModel({ environment, path, id, graph, origins, task, output: output.name, config })
+    return new OnnxModel({
+      environment,
+      path,
+      id,
+      graph,
+      origins,
+      task,
+      output: output.name,
+      config,
+      constants: givenConstants(options),
+    })
   }
 
   build({ mode, packed }: BuildOptions, weights?: ReadonlyMap<string, Initializer>): ModelGraph {
@@ -180,6 +197,12 @@ export class OnnxModel implements Model {
     const deltas = [...weights].map(([name, { data }]) => [name, [{ module: name.replace(/\.[^.]*$/, ''), kind: 'replaced' as const, values: data as Float32Array }]] as const) // prettier-ignore
     await writeOnnx(this, folder, new Map(deltas))
   }
+}
+
+/** A copy, so that what an adapter says of its model stays true; undefined if nothing is constant. */
+const givenConstants = ({ constants = {} }: OnnxOptions): InputConstants | undefined => {
+  const given = Object.entries(constants).map(([name, value]) => [name, typeof value === 'object' ? [...value] : value] as const)
+  return given.length === 0 ? undefined : Object.fromEntries(given)
 }
 
 /** Scales of quantised tensors: numbers of the file that are no weights of a layer. */

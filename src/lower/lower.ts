@@ -1,7 +1,5 @@
 /** @file From an imported graph to one that lowrank can differentiate: opset 21, constants folded, fused operators opened. */
-import { UnsupportedOpError } from '../errors.js'
 import { operatorKey } from '../graph/allowed-ops.js'
-import { tensor } from '../graph/constants.js'
 import { DEFAULT_OPSET, type Graph } from '../graph/graph.js'
 import { inferGraph, type InferState, type Replacement } from '../graph/infer-graph.js'
 import { LOWERED } from '../graph/module.js'
@@ -14,7 +12,8 @@ import { attentionLowerings } from './attention.js'
 import { elementwiseLowerings } from './elementwise.js'
 import { convolutionLowerings } from './convolution.js'
 import { withFileDims, type DimOverrides } from './file-dims.js'
-import { inlineIf } from './inline-if.js'
+import { inlineIf, refuseSubgraph } from './inline-if.js'
+import { fixInputs, type InputConstants } from './input-constants.js'
 import { matrixLowerings } from './matrix.js'
 import { movementLowerings } from './movement.js'
 import { normalizationLowerings } from './normalization.js'
@@ -34,11 +33,13 @@ export interface LowerReport {
   readonly lowered: ReadonlyMap<string, number>
   /** Lengths that were taken to be equal because an operator needs them to be. */
   readonly assumptions: readonly (readonly [string, Dim])[]
+  /** Nodes of branches that are not taken. */
+  readonly left: readonly Node[]
 }
 
 export interface LowerOptions {
   /** Inputs of the graph to be constants, for example `use_cache_branch` of a merged decoder: that decides its `If`s. */
-  readonly constants?: Readonly<Record<string, number | boolean>>
+  readonly constants?: InputConstants
   /** Lengths of the inputs by their names in the file: ONNX Runtime's free dimension overrides. */
   readonly dims?: DimOverrides
   /** Lowerings beside or instead of the built-in ones. */
@@ -76,10 +77,11 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   checkKeys(options, lowerOptionKeys, 'lower')
   const table: LoweringTable = { ...builtinLowerings, ...options.lowerings }
   const lowered = new Map<string, number>()
-  const source = withConstants(withFileDims(graph, options.dims), options.constants ?? {})
+  const source = fixInputs(withFileDims(graph, options.dims), options.constants ?? {}).clone()
   source.opsets.set('', DEFAULT_OPSET)
   source.opsets.set('com.microsoft', 1)
   const origin = originOf(graph)
+  const left = new Set<Node>()
   let quantized = new QuantizedValues()
   let current: InferState | undefined
 
@@ -93,7 +95,8 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
     if (value?.type === 'tensor')
       return { nodes: [], initializers: new Map([[node.outputs[0]!, value.value]]), outputs: [node.outputs[0]!] }
     if (node.op === 'Identity' && node.domain === '') return { nodes: [], outputs: [node.inputs[0]!] }
-    if (node.op === 'If') return inlineIf(node, state, origin?.folder)
+    if (node.op === 'If') return inlineIf(node, state, origin?.folder, (nodes) => nodes.forEach((n) => left.add(n)))
+    refuseSubgraph(node)
     const key = operatorKey(node.op, node.domain)
     const context = new LowerContext(node, state, quantized)
     const through = state.b.scope(`${LOWERED}${node.name}`, () => throughQuantized(context))
@@ -105,32 +108,11 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   }
 
   const { graph: result, assumptions, uninferred } = inferGraph(source, rewrite)
-  const problems = uninferred.map(({ node, reason }) => ({ node, reason: adviceFor(node) ?? reason }))
+  const problems = uninferred.map(({ node, reason }) => ({
+    node,
+    reason: node.op === 'If' ? reason : (adviceFor(node) ?? reason),
+  }))
   if (problems.length > 0) throw refuse(problems, graph.opsets)
   result.inferred = true
-  return { graph: result, report: { lowered, assumptions } }
-}
-
-/** Some inputs turned into initializers. */
-function withConstants(graph: Graph, constants: Readonly<Record<string, number | boolean>>): Graph {
-  const result = graph.clone()
-  for (const [name, value] of Object.entries(constants)) {
-    const input = result.inputs.find((i) => i.name === name)
-    if (input === undefined)
-      throw new UnsupportedOpError(
-        `the graph has no input "${name}" to make constant; it has ${result.inputs.map((i) => i.name).join(', ')}`,
-      )
-    result.inputs = result.inputs.filter((i) => i !== input)
-    result.initializers.set(name, constantTensor(input, Number(value)))
-  }
-  return result
-}
-
-function constantTensor(input: Value, value: number): ReturnType<typeof tensor> {
-  const shape = (input.shape ?? []).map((d) => (typeof d === 'number' ? d : 1))
-  return tensor(
-    input.dtype,
-    shape,
-    Array.from({ length: shape.reduce((p, d) => p * d, 1) }, () => value),
-  )
+  return { graph: result, report: { lowered, assumptions, left: [...left] } }
 }

@@ -8,7 +8,7 @@ const sequence = 'sequences of tensors cannot be differentiated; export the mode
 
 /** Why an operator is refused, by operator key. `docs/ops.md` lists them. */
 export const refusedOps: Readonly<Record<string, string>> = {
-  If: 'its condition is not constant; fix an input with { constants: { use_cache_branch: false } }',
+  If: 'where its condition is not constant; fix the input that decides it with { constants: { use_cache_branch: false } }, --constants use_cache_branch=false',
   ...Object.fromEntries(['Loop', 'Scan'].map((op) => [op, loop])),
   'com.microsoft.DynamicQuantizeLSTM': 'its weights in 8 bits have no lowering; use the file before it was quantised',
   ...Object.fromEntries(

@@ -52,6 +52,7 @@ export async function runFingerprint(
     // A constant rate without relative warm-up does not depend on the length of the run, so it may be prolonged.
     ...(schedule === 'constant' && (warmup >= 1 || warmup === 0) ? {} : { totalSteps }),
     ...(trainee.model.environment.base !== undefined && { base: trainee.model.environment.base }),
+    ...(trainee.model.constants !== undefined && { constants: trainee.model.constants }),
     data: dataset.fingerprint,
     model: await modelFingerprint(trainee.model),
     trained: trainee.fingerprint,

@@ -1,6 +1,7 @@
 /** @file The model card of a training run: `README.md` of the adapter's folder, as the Hugging Face Hub shows it. */
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { Files } from '../io/files.js'
+import type { InputConstants } from '../lower/input-constants.js'
 import type { TaskName } from '../models/task.js'
 import type { DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent } from './events.js'
 
@@ -15,6 +16,8 @@ export interface ModelCard {
   readonly baseModel: string
   readonly task: TaskName
   readonly config: LoraConfig
+  /** Inputs of an .onnx file that were constants. */
+  readonly constants?: InputConstants
   /** Names of the training data's files, without folders. */
   readonly dataFiles: readonly string[]
   /** Rows, sizes and hashes of the data, see `Dataset.fingerprint`. */
@@ -63,14 +66,14 @@ const isEmpty = (value: unknown): boolean =>
   value === null || value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)
 
 /** The fields of the configuration that say how the adapter is built. */
-function adapterRows(config: LoraConfig): [string, string][] {
+function adapterRows(config: LoraConfig, constants: InputConstants | undefined): [string, string][] {
   const { r, loraAlpha, loraDropout, targetModules, excludeModules, rankPattern, alphaPattern, bias } = config
   const { useRslora, useDora, modulesToSave, layersToTransform, initLoraWeights } = config
   const fields: Record<string, unknown> = {
     ...{ r, lora_alpha: loraAlpha, lora_dropout: loraDropout, target_modules: targetModules },
     ...{ exclude_modules: excludeModules, rank_pattern: rankPattern, alpha_pattern: alphaPattern },
     ...{ layers_to_transform: layersToTransform, bias, modules_to_save: modulesToSave },
-    ...{ use_rslora: useRslora, use_dora: useDora, init_lora_weights: initLoraWeights },
+    ...{ use_rslora: useRslora, use_dora: useDora, init_lora_weights: initLoraWeights, onnx_constants: constants },
   }
   return Object.entries(fields)
     .filter(([, value]) => !isEmpty(value))
@@ -123,6 +126,7 @@ export function modelCard(card: ModelCard): string {
   const settings = Object.entries(hyperparameters).filter(([, value]) => !isEmpty(value))
   const results = resultRows(events)
   const base = JSON.stringify(baseModel)
+  const given = card.constants === undefined ? '' : `, { constants: ${JSON.stringify(card.constants)} }`
   const { auto } = tasks[card.task]
   const parts = [
     frontMatter(card),
@@ -132,10 +136,10 @@ export function modelCard(card: ModelCard): string {
       ? 'A LoRA adapter in the format of PEFT.'
       : `A LoRA adapter in the format of PEFT: ${sizes.trainableParameters.toLocaleString('en-US')} trained parameters beside ${(sizes.totalParameters - sizes.trainableParameters).toLocaleString('en-US')} of the base model.`,
     '## Use',
-    `With lowrank:\n\n\`\`\`ts\nimport { loadModel, loadAdapter } from 'lowrank'\n\nconst model = await loadModel(${base})\nconst adapter = await loadAdapter(model, 'path/to/this/folder')\n\`\`\``,
+    `With lowrank:\n\n\`\`\`ts\nimport { loadModel, loadAdapter } from 'lowrank'\n\nconst model = await loadModel(${base}${given})\nconst adapter = await loadAdapter(model, 'path/to/this/folder')\n\`\`\``,
     `In Python:\n\n\`\`\`python\nfrom peft import PeftModel\nfrom transformers import ${auto}\n\nmodel = PeftModel.from_pretrained(${auto}.from_pretrained(${base}), "path/to/this/folder")\n\`\`\``,
     '## Adapter',
-    table(['Field', 'Value'], adapterRows(config)),
+    table(['Field', 'Value'], adapterRows(config, card.constants)),
     '## Training',
     table(
       ['Setting', 'Value'],

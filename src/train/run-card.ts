@@ -36,6 +36,7 @@ export async function writeRunCard(
     dataFiles: paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
     dataFingerprint: dataset.fingerprint,
     ...(evalDataset !== undefined && { evalRows: evalDataset.length }),
+    ...(model.constants !== undefined && { constants: model.constants }),
     // The number of steps goes before that of epochs.
     hyperparameters: Object.fromEntries(
       settings.filter((name) => name !== 'epochs' || options.steps === undefined).map((name) => [name, options[name]]),

@@ -3,6 +3,7 @@ import { combine, combinationFlags } from '../combination.js'
 import { defineCommand } from '../flags.js'
 import { count } from '../format.js'
 import { openAdapter, openModel } from '../sources.js'
+import { onnxFlags } from '../onnx-flags.js'
 
 export const combineCommand = defineCommand({
   name: 'combine',
@@ -11,6 +12,7 @@ export const combineCommand = defineCommand({
     'The result is a plain PEFT adapter with every scale in its matrices. cat is the exact weighted sum, and its ranks add up; the other combinations make adapters smaller or keep them from disturbing each other. Adapters that are more than low-rank changes (DoRA, trained biases, saved modules) are refused.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id that the adapters belong to.' },
+    ...onnxFlags,
     adapter: { type: 'texts', value: 'DIR…', required: true, help: 'Adapter folder (PEFT) or hub id, once for each.' },
     ...combinationFlags,
     out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write the adapter to.' },

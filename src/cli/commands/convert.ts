@@ -1,6 +1,7 @@
 /** @file `lowrank convert`. */
 import { defineCommand, defined } from '../flags.js'
 import { count } from '../format.js'
+import { onnxFlags } from '../onnx-flags.js'
 import { library, openModel } from '../sources.js'
 import { UsageError } from '../usage-error.js'
 
@@ -32,6 +33,7 @@ export const convertCommand = defineCommand({
       value: 'M',
       help: 'Base model, which tells kinds and names of layers that a file lacks; needed for gguf.',
     },
+    ...onnxFlags,
     'enable-lora': { type: 'names', value: 'BOOL,…', help: 'Slices that a MergedLinear of loralib adapts: true,false,true.' },
     'kernel-sizes': { type: 'mapping', value: 'NAME=K,…', help: 'Kernel sizes of the convolutions of a loralib file.' },
     embeddings: { type: 'names', help: 'Embeddings of a loralib file, by the ends of their names.' },
@@ -55,6 +57,8 @@ export const convertCommand = defineCommand({
     '`{"out":…,"from":…,"format":…,"tensors":N,"lossless":true,"notes":[…]}`; `from` and `format` name what was read and written, `notes` say what was assumed, rounded or left out.',
   async run(values, { output }) {
     const { convert } = await library()
+    if (values.constants !== undefined && values.model === undefined)
+      throw new UsageError('--constants is of an .onnx file; name it with --model.')
     const model = values.model === undefined ? undefined : await openModel({ ...values, model: values.model }, output)
     const result = await convert(
       values.from,

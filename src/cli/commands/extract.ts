@@ -2,6 +2,7 @@
 import { defineCommand, defined } from '../flags.js'
 import { count, digits } from '../format.js'
 import { library, openModel } from '../sources.js'
+import { onnxFlags } from '../onnx-flags.js'
 
 export const extractCommand = defineCommand({
   name: 'extract',
@@ -10,6 +11,7 @@ export const extractCommand = defineCommand({
     'For every layer the largest singular values of the difference of its weights, at a rank or holding a share of the change. Layers that do not differ have no branch; what differs elsewhere is listed.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Base model: folder or hub id.' },
+    ...onnxFlags,
     tuned: { type: 'text', value: 'M', required: true, help: 'The model that was fine-tuned from it, with all its weights.' },
     out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write the adapter to.' },
     r: { type: 'integer', value: 'N', min: 1, help: 'Rank of every layer. Give this or --energy.' },

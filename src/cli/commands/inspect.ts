@@ -1,7 +1,8 @@
 /** @file `lowrank inspect`. */
 import type { Inspection } from '../../index.js'
-import { defineCommand } from '../flags.js'
+import { defineCommand, defined } from '../flags.js'
 import { count, digits, megabytes, table } from '../format.js'
+import { onnxFlags } from '../onnx-flags.js'
 import { hubOptions, library } from '../sources.js'
 
 const show = (value: unknown): string =>
@@ -97,13 +98,13 @@ export const inspectCommand = defineCommand({
   description:
     'For a model folder, a .safetensors, an .onnx, a .gguf or a torch file: the modules that can be adapted, with shapes and parameter counts. For an adapter (a PEFT or mlx-lm folder, a loralib checkpoint, an .onnx_adapter, a .gguf of llama.cpp, a file of kohya or diffusers): rank, alpha, targets and size.',
   positional: 'PATH',
-  flags: {},
+  flags: onnxFlags,
   examples: ['lowrank inspect SmolLM2-135M', 'lowrank inspect out --json'],
   prints:
     'one object with `kind` (`model`, `adapter`, `adapter-file` for formats other than PEFT, `safetensors`, `torch`, `gguf` or `onnx`), `parameters`, `modules` and what the kind has beside them.',
-  async run(_values, { output, positional }) {
+  async run({ constants }, { output, positional }) {
     const { inspect } = await library()
-    const found = await inspect(positional, hubOptions(output))
+    const found = await inspect(positional, { ...hubOptions(output), ...defined({ constants }) })
     if (output.json) output.printJson(found)
     else {
       output.print(output.color.bold(`${found.kind} ${found.path}`))

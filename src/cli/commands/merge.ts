@@ -3,6 +3,7 @@ import { defineCommand, defined } from '../flags.js'
 import { count, digits } from '../format.js'
 import { combinationFlags, combined } from '../combination.js'
 import { library, openAdapter, openModel } from '../sources.js'
+import { onnxFlags } from '../onnx-flags.js'
 
 export const mergeCommand = defineCommand({
   name: 'merge',
@@ -11,6 +12,7 @@ export const mergeCommand = defineCommand({
     'The merged model costs nothing extra to run. Shards, names and element types are those of the source, unless it is written as ONNX; W + s·B·A is computed in float32. The source is never changed, and merging into its folder is refused.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
+    ...onnxFlags,
     adapter: { type: 'texts', value: 'DIR…', required: true, help: 'Adapter folder (PEFT) or hub id. Several are added up.' },
     ...combinationFlags,
     out: {

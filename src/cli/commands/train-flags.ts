@@ -1,6 +1,7 @@
 /** @file The flags of `lowrank train`. */
 import type { ObjectiveOptions, TaskOption } from '../../index.js'
 import { defined, type Flags, type Values } from '../flags.js'
+import { onnxFlags } from '../onnx-flags.js'
 
 /** How the frozen weights are held, for the commands that run a model. */
 export const baseFlag = {
@@ -60,6 +61,7 @@ export const objectiveFlags = {
     help: 'What an .onnx file is for; told by config.json or by its inputs and outputs unless said. classification and regression are of rows of any kind.',
   },
   output: { type: 'text', value: 'NAME', help: 'Output of an .onnx file that the loss reads, where it has several.' },
+  ...onnxFlags,
   loss: {
     type: 'text',
     value: 'cosine | contrastive | output:NAME',

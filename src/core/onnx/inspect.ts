@@ -4,7 +4,8 @@ import type { Graph } from '../../graph/graph.js'
 import { isConvolution, type Module } from '../../graph/module.js'
 import { elementCount, formatShape, isFileTensor, type Initializer, type Value } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
-import type { FileInspection, InspectedModule } from '../inspect.js'
+import type { FileInspection, InspectedModule, InspectOptions } from '../inspect.js'
+import { formatConstants } from '../model-constants.js'
 import { findTask } from './task.js'
 import { prepareGraph, readConfigBeside, readOnnx } from './read.js'
 
@@ -65,7 +66,11 @@ const counted = (modules: readonly InspectedModule[]): string => {
  * Describes a file: what can be adapted under PEFT's names, or, where nodes stand in the way, what they are.
  * @throws InvalidModelError if it is damaged
  */
-export async function inspectOnnx(path: string, files: Files): Promise<FileInspection> {
+export async function inspectOnnx(
+  path: string,
+  files: Files,
+  { constants: fixed = {} }: InspectOptions = {},
+): Promise<FileInspection> {
   const graph = await readOnnx(files, path)
   const constants = constantsOf(graph)
   const inside = await files.size(path)
@@ -80,7 +85,7 @@ export async function inspectOnnx(path: string, files: Files): Promise<FileInspe
   }
   try {
     const config = (await readConfigBeside(files, path))?.config
-    const { graph: prepared } = prepareGraph(graph, {}, config)
+    const { graph: prepared } = prepareGraph(graph, fixed, config)
     const { task, output } = findTask(prepared, {}, config, path)
     const modules = [...prepared.modules.values()].map((module) => described(module, prepared))
     const told = task.name === 'custom' ? 'not told: give --task or --loss' : `${task.name}, on ${output.name}`
@@ -88,6 +93,7 @@ export async function inspectOnnx(path: string, files: Files): Promise<FileInspe
       ...Object.fromEntries(opsets),
       inputs: shown(prepared.inputs),
       outputs: shown(prepared.outputs),
+      ...(Object.keys(fixed).length > 0 && { constants: formatConstants(fixed) }),
       task: told,
       layers: counted(modules),
     }

@@ -29,12 +29,13 @@ const LARGEST_HEAD = 1 << 24
  * the model to what they are without it. A product's weight that the file holds as [in, out] keeps its name: it is not
  * what PEFT calls so. Small heads are turned to [out, in].
  * @param basePrefix what the names of the model's body begin with (`transformer.`), which is no wrapper
+ * @param left nodes of branches that are not taken: what they are not a part of is no wrapper either
  */
-export function namedAsInPeft(prepared: Graph, basePrefix?: string): NamedGraph {
+export function namedAsInPeft(prepared: Graph, basePrefix?: string, left: readonly Node[] = []): NamedGraph {
   const graph = prepared.clone()
   const origins = new Map<string, WeightOrigin>()
   const modules = new Map<string, Module>()
-  for (const [name, module] of headNamed(modulesOf(graph, basePrefix)))
+  for (const [name, module] of headNamed(modulesOf(graph, basePrefix, left)))
     modules.set(name, (module.kind === 'MatMul' && HEAD.test(name) ? turn(graph, module, origins) : undefined) ?? module)
   const wanted = new Map<string, string>()
   for (const { name, kind, weight, bias } of modules.values()) {
@@ -52,13 +53,28 @@ export function namedAsInPeft(prepared: Graph, basePrefix?: string): NamedGraph 
 }
 
 /** The layers; where all of them lie in the model's body its prefix stays. */
-function modulesOf(graph: Graph, basePrefix: string | undefined): Map<string, Module> {
+function modulesOf(graph: Graph, basePrefix: string | undefined, left: readonly Node[]): Map<string, Module> {
   const found = findModules(graph)
+  if (left.length > 0 && !isWhole(found, findModules(graph, { root: '' }), left)) return findModules(graph, { root: '' })
   // A wrapper may bear the same name as the body: `model.model.layers`.
   if (basePrefix === undefined || [...found.keys()].some((name) => name.startsWith(basePrefix) || name === 'lm_head'))
     return found
   const full = findModules(graph, { root: '' })
   return [...full.keys()].every((name) => name.startsWith(basePrefix)) ? full : found
+}
+
+const layerOps = new Set(['Conv', 'Gemm', 'MatMul', 'Gather'])
+
+/** Whether layers that are not here have the wrapper too that was taken off the names of those that are. */
+function isWhole(found: ReadonlyMap<string, Module>, full: ReadonlyMap<string, Module>, left: readonly Node[]): boolean {
+  const [short, long] = [[...found.keys()][0] ?? '', [...full.keys()][0] ?? '']
+  const root = long.endsWith(`.${short}`) ? long.slice(0, -short.length) : ''
+  const names = left
+    .filter(({ op }) => layerOps.has(op))
+    .flatMap(({ inputs }) => inputs.filter((name) => /^\w[\w.]*\.weight$/.test(name)))
+  // Only weights that are called as layers are here tell.
+  const called = [...full.values()].some(({ weight }) => weight.startsWith(root))
+  return !called || names.every((name) => name.startsWith(root))
 }
 
 /** A head that has only the name of the table it shares its weight with is called as everywhere: `lm_head`. */

@@ -3,6 +3,7 @@ import { InvalidModelError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
 import { isFloat, type Value } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
+import { fixInputs, type InputConstants } from '../../lower/input-constants.js'
 import { lower } from '../../lower/lower.js'
 import { ConfigReader, type Json } from '../../models/config-reader.js'
 import { architectures } from '../../models/registry.js'
@@ -60,16 +61,12 @@ export const isOnnxFolder = (folder: string): boolean => /(^|[/\\])onnx$/.test(f
  * A decoded graph lowered, in float32, with named layers, fed by rows, its inputs those that it reads.
  * @throws UnsupportedOpError naming every node that cannot be trained through
  */
-export function prepareGraph(
-  decoded: Graph,
-  constants: Readonly<Record<string, number | boolean>>,
-  config?: ConfigReader,
-): NamedGraph {
-  const fed = withRowInputs(decoded)
+export function prepareGraph(decoded: Graph, constants: InputConstants, config?: ConfigReader): NamedGraph {
+  const fed = withRowInputs(fixInputs(decoded, { ...switchesOf(decoded), ...constants }))
   fed.outputs = fed.outputs.filter((output) => !isPresent(output))
-  const { graph: lowered } = lower(fed, { constants: { ...switchesOf(fed), ...constants } })
+  const { graph: lowered, report } = lower(fed)
   lowered.prune()
-  const named = namedAsInPeft(widen(lowered), bodyPrefix(config))
+  const named = namedAsInPeft(widen(lowered), bodyPrefix(config), report.left)
   const { graph } = named
   const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs))
   graph.inputs = graph.inputs.filter(({ name }) => read.has(name) || graph.outputs.some((output) => output.name === name))
