@@ -20,6 +20,7 @@ import { withoutBaseCopies } from './base-copies.js'
 import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weights.js'
 import { FolderModel } from './folder-model.js'
 import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } from './adapter-head.js'
+import { endsFile, readAdapterEnds } from './generation-config.js'
 import type { Model } from './model.js'
 import { checkConstants, CONSTANTS_KEY, constantsEntry } from './model-constants.js'
 import { Parameters } from './parameters.js'
@@ -64,6 +65,7 @@ export class Adapter {
   readonly parts: readonly Part[]
   /** What it holds for modules that are not run here. */
   readonly carried: CarriedParts | undefined
+  private ends: readonly number[] = []
 
   constructor(
     readonly model: Model,
@@ -84,6 +86,16 @@ export class Adapter {
       specs.filter((spec) => !frozen.includes(spec)),
       frozen,
     )
+  }
+
+  /** Tokens that generation ends at with this adapter, beside the model's own: the ends of the turns that it has learned. */
+  get endTokenIds(): readonly number[] {
+    return this.ends
+  }
+
+  /** Adds to {@link endTokenIds}. */
+  addEndTokens(ids: readonly number[]): void {
+    this.ends = [...new Set([...this.ends, ...ids])]
   }
 
   /** All tensors by PEFT's names: views of the current values, not copies. */
@@ -126,7 +138,8 @@ export class Adapter {
   }
 
   /**
-   * Writes a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`. Each file appears whole or not at all.
+   * Writes a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`, and `generation_config.json` where it ends
+   * texts with tokens that the model does not stop at. Each file appears whole or not at all.
    *
    * As PEFT does, an adapter that targets `embed_tokens` or `lm_head` by name stores the base's weights of these as well.
    * Beside them, for a base that got a head for its task, `head_config.json` keeps what PEFT has no place for: the labels.
@@ -143,7 +156,8 @@ export class Adapter {
     const head = headFile(model)
     if (head !== undefined) await files.write(`${folder}/${HEAD_FILE}`, head)
     const unknownKeys = { ...this.unknownKeys, ...constantsEntry(model) }
-    await writeAdapterFolder(files, folder, { config, tensors, unknownKeys })
+    const more = await endsFile(model, this.ends)
+    await writeAdapterFolder(files, folder, { config, tensors, unknownKeys, more })
   }
 }
 
@@ -279,5 +293,6 @@ export async function loadAdapter(loaded: Model, folder: string, options: LoadAd
   checkAdapterTensors(adapter.parts, tensors, folder)
   checkFreshWeights(adapter.model, adapter.parts, folder)
   for (const [name, tensor] of tensors) adapter.parameters.view(name).set(toFloat32(tensor))
+  adapter.addEndTokens(await readAdapterEnds(loaded.environment.files, folder))
   return adapter
 }

@@ -70,7 +70,9 @@ export function combineAdapters(model: Model, adapters: readonly WeightedAdapter
     return own.length === 0 ? [] : [combineLayer(type, own, rule)]
   })
   const { taskType, baseModelNameOrPath, revision, loraDropout } = adapters[0]!.adapter.config
-  return makeAdapter(model, layers, { taskType, baseModelNameOrPath, revision, loraDropout })
+  const combined = makeAdapter(model, layers, { taskType, baseModelNameOrPath, revision, loraDropout })
+  for (const { adapter } of adapters) combined.addEndTokens(adapter.endTokenIds)
+  return combined
 }
 
 /** @returns the density, 1 for the types that have none */

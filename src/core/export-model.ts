@@ -43,6 +43,7 @@ export interface ExportRequest {
   readonly deltas?: Deltas
   /** Parts of adapters whose tensors become inputs. */
   readonly parts?: readonly Part[]
+  /** Further files, by their paths in the folder; they take the place of the source's. */
   readonly more?: ReadonlyMap<string, Uint8Array>
 }
 

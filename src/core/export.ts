@@ -6,6 +6,7 @@ import { encodeOnnxAdapter } from '../formats/onnx-adapter.js'
 import { encodeSafetensors } from '../formats/safetensors.js'
 import { Adapter } from './adapter.js'
 import { checkExportOptions, exportModel, type ExportOptions, type ExportResult } from './export-model.js'
+import { endsFile } from './generation-config.js'
 import type { Model } from './model.js'
 
 /**
@@ -19,7 +20,10 @@ import type { Model } from './model.js'
 export async function exportOnnx(subject: Model | Adapter, out: string, options: ExportOptions = {}): Promise<ExportResult> {
   checkExportOptions(options, 'exportOnnx')
   if (!(subject instanceof Adapter)) return exportModel(subject, out, options)
-  return exportModel(subject.model, out, options, { deltas: byWeight(subject.deltas()) })
+  return exportModel(subject.model, out, options, {
+    deltas: byWeight(subject.deltas()),
+    more: await endsFile(subject.model, subject.endTokenIds),
+  })
 }
 
 const layout = (parts: readonly Part[]): string => JSON.stringify(parts.map(({ module, kind }) => [module, kind]))
@@ -58,6 +62,10 @@ export async function exportWithAdapterInputs(
         `adapter "${name}" adapts other layers than "${entries[0]![0]}", or in another way; one graph serves adapters of the same layers`,
       )
   }
-  const more = new Map(entries.flatMap(([name, adapter]) => inputFiles(name, adapter)))
+  const ends = entries.flatMap(([, { endTokenIds }]) => endTokenIds)
+  const more = new Map([
+    ...entries.flatMap(([name, adapter]) => inputFiles(name, adapter)),
+    ...(await endsFile(first.model, ends)),
+  ])
   return exportModel(first.model, out, options, { parts, more })
 }

@@ -6,6 +6,7 @@ import { mergeCheckpoint, type MergeHead } from '../formats/merge-checkpoint.js'
 import type { Adapter } from './adapter.js'
 import { exportModel } from './export-model.js'
 import { FolderModel } from './folder-model.js'
+import { endsFile } from './generation-config.js'
 import { OnnxModel } from './onnx-model.js'
 import { writeOnnx } from './onnx/write.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
@@ -76,22 +77,26 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
           `"${first.model.path}" is merged into an .onnx file; the format "${format}" needs a model folder`,
         )
       const deltas = byWeight(list.flatMap((adapter) => adapter.deltas()))
+      const more = await endsFile(
+        first.model,
+        list.flatMap(({ endTokenIds }) => endTokenIds),
+      )
       if (first.model instanceof OnnxModel) {
-        const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas)
+        const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas, more)
         return { out: path, mergedModules: deltas.size, maxAbsDelta }
       }
       const layerReplication = first.model instanceof FolderModel ? first.model.layerReplication : undefined
       const carriers = list.flatMap((adapter) => adapter.carried ?? [])
       if (format === 'onnx') {
-        const { maxAbsDelta } = await exportModel(first.model, out, {}, { deltas })
+        const { maxAbsDelta } = await exportModel(first.model, out, {}, { deltas, more })
         const modules = carriers.flatMap((parts) => parts.modules)
         return withoutMerging({ out, mergedModules: deltas.size, maxAbsDelta }, modules)
       }
       const head = first.model instanceof FolderModel ? mergeHead(first.model) : undefined
       const carried = byWeight(carriers.flatMap((parts) => parts.deltas()))
       const { files } = first.model.environment
-      const source = first.model.path
-      const { maxAbsDelta, notMerged } = await mergeCheckpoint(files, { source, out, deltas, carried, layerReplication, head })
+      const request = { source: first.model.path, out, deltas, carried, layerReplication, head, more }
+      const { maxAbsDelta, notMerged } = await mergeCheckpoint(files, request)
       const lacking = notMerged.flatMap((weight) => carried.get(weight)!.map(({ module }) => module))
       return withoutMerging({ out, mergedModules: deltas.size + carried.size - notMerged.length, maxAbsDelta }, lacking)
     },

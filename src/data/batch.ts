@@ -30,7 +30,7 @@ export type TokenFeed =
   | 'input_ids'
   /** 1 on tokens, 0 on padding; in packed rows the number of the example (1, 2, …). */
   | 'attention_mask'
-  /** 0, 1, … from each example's first token. */
+  /** 0, 1, … from each example's first token, unless its row brings its own. */
   | 'position_ids'
   /** Not shifted; -100 is ignored. */
   | 'labels'
@@ -68,7 +68,7 @@ export function makeBatch(rows: readonly PackedRow[], options: PaddingOptions): 
         positions += seen
         inputIds[place + i] = BigInt(id)
         attentionMask[place + i] = BigInt(seen * (number + 1))
-        positionIds[place + i] = BigInt(i)
+        positionIds[place + i] = BigInt(example.positionIds?.[i] ?? i)
         if (i > 0) labels[place + i] = BigInt(example.labels[i] ?? IGNORED_LABEL)
       })
       place += example.inputIds.length

@@ -1,7 +1,7 @@
 /** @file Chat templates: a dialogue to the text a model was taught, and the stretches of it that the assistant wrote. */
 import { InvalidDataError } from '../errors.js'
 import { JinjaTemplate } from '../jinja/index.js'
-import type { Message } from './row-shapes.js'
+import type { Message, TemplateVariables } from './messages.js'
 import { strftime } from '../util/strftime.js'
 
 /** A stretch of text, in UTF-16 units: [start, end). */
@@ -19,9 +19,6 @@ export interface Rendered {
 /** A Unicode noncharacter, which no text holds: put in the place of a content, it shows where that stands. */
 const MARK = '\uFDD0'
 
-/** What a template gets beside the dialogue: `tools`, `documents`, and whatever else a row or a caller hands it. */
-export type TemplateVariables = Readonly<Record<string, unknown>>
-
 /** A model's chat template in the environment that transformers gives it: trimmed blocks, `raise_exception`, `strftime_now`, no tools. */
 export class ChatTemplate {
   private readonly template: JinjaTemplate
@@ -34,7 +31,7 @@ export class ChatTemplate {
    * @throws InvalidDataError if the template cannot be parsed
    */
   constructor(
-    source: string,
+    private readonly source: string,
     private readonly file: string,
     private readonly variables: Readonly<Record<string, string>>,
     private readonly clock: () => Date,
@@ -59,6 +56,11 @@ export class ChatTemplate {
     return this.template.hasGenerations
   }
 
+  /** Whether the template's source mentions a name. */
+  mentions(name: string): boolean {
+    return this.source.includes(name)
+  }
+
   /** Names that the template takes from outside. */
   get names(): ReadonlySet<string> {
     return this.template.variables
@@ -76,36 +78,43 @@ export class ChatTemplate {
    * stands before a turn must be a true prefix of the whole.
    * @throws InvalidDataError if a prefix is not, so that no border can be told
    */
-  renderAssistant(messages: readonly Message[]): Rendered {
-    if (this.hasGenerations) return this.renderGenerations(messages)
-    const text = this.render(messages, false)
+  renderAssistant(
+    messages: readonly Message[],
+    { learned, variables }: { readonly learned?: readonly boolean[]; readonly variables?: TemplateVariables } = {},
+  ): Rendered {
+    if (this.hasGenerations) return this.renderGenerations(messages, variables)
+    const text = this.render(messages, false, variables)
     const spans: Span[] = []
     messages.forEach((message, index) => {
-      if (message.role === 'assistant') spans.push(this.turnSpan(messages, index, text))
+      if (learned?.[index] ?? message.role === 'assistant') spans.push(this.turnSpan(messages, index, text, variables))
     })
     return { text, spans }
   }
 
   /** A prompt and its completion as one text; the stretch is all that the completion adds. */
-  renderCompletion(prompt: readonly Message[], completion: readonly Message[]): Rendered {
-    const text = this.render([...prompt, ...completion], false)
-    const before = this.render(prompt, completion[0]?.role === 'assistant')
+  renderCompletion(
+    prompt: readonly Message[],
+    completion: readonly Message[],
+    { variables }: { readonly variables?: TemplateVariables } = {},
+  ): Rendered {
+    const text = this.render([...prompt, ...completion], false, variables)
+    const before = this.render(prompt, completion[0]?.role === 'assistant', variables)
     if (!text.startsWith(before)) throw this.noBorder(prompt.length)
     return { text, spans: [{ start: before.length, end: text.length }] }
   }
 
-  private turnSpan(messages: readonly Message[], index: number, text: string): Span {
-    const before = this.render(messages.slice(0, index), true)
+  private turnSpan(messages: readonly Message[], index: number, text: string, variables?: TemplateVariables): Span {
+    const before = this.render(messages.slice(0, index), true, variables)
     if (!text.startsWith(before)) throw this.noBorder(index)
-    const through = this.render(messages.slice(0, index + 1), false)
+    const through = this.render(messages.slice(0, index + 1), false, variables)
     if (text.startsWith(through) && through.length > before.length) return { start: before.length, end: through.length }
 
     // Some templates write the last turn differently (Qwen3 gives it an empty <think> block). Then the content is
     // found by putting a mark in its place, and the turn's closing by rendering it as the last one.
     const withMark = (list: readonly Message[]): Message[] =>
       list.map((message, i) => (i === index ? { ...message, content: MARK } : message))
-    const [head, tail, ...more] = this.render(withMark(messages), false).split(MARK)
-    const closing = this.render(withMark(messages.slice(0, index + 1)), false).split(MARK)[1]
+    const [head, tail, ...more] = this.render(withMark(messages), false, variables).split(MARK)
+    const closing = this.render(withMark(messages.slice(0, index + 1)), false, variables).split(MARK)[1]
     if (head === undefined || tail === undefined || closing === undefined || more.length > 0) throw this.noBorder(index)
     const contentEnd = text.length - tail.length
     const fits = text.startsWith(head) && text.endsWith(tail) && head.length >= before.length && contentEnd >= head.length

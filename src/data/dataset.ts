@@ -8,7 +8,7 @@ import type { Batch, PackedRow } from './batch.js'
 import { causalLmEncoding, type AnyExample, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import type { Example } from './examples.js'
 import { bucket, BUCKET_WINDOW, epochOrder, type Position } from './order.js'
-import { at, openRows, type Row, type RowSource } from './rows.js'
+import { at, hasField, openRows, type Row, type RowSource, type RowUse } from './rows.js'
 
 export interface EmptyRowOptions {
   /**
@@ -18,6 +18,16 @@ export interface EmptyRowOptions {
   readonly unlabelled?: 'refuse' | 'skip'
   /** Told each time a row is left out. */
   readonly onSkip?: (row: { readonly file: string; readonly line: number }) => void
+  /** Told of each row that is read, each time. */
+  readonly onRow?: (report: RowReport) => void
+}
+
+/** What is worth knowing of a row that was read. */
+export interface RowReport extends Pick<AnyExample, 'truncated' | 'turnEnd'> {
+  readonly file: string
+  readonly line: number
+  /** Its fields, and parts of fields (`messages[].name`), that nothing has read. */
+  readonly unread: readonly string[]
 }
 
 /** Options of rows that train a language model. */
@@ -117,8 +127,9 @@ export class Dataset<E extends AnyExample = AnyExample> {
    * @throws InvalidDataError naming file, line and field
    */
   async example(index: number): Promise<E | undefined> {
-    const row = await this.row(index)
+    const row = { ...(await this.row(index)), use: { read: new Set<string>(), lost: new Set<string>() } }
     const example = this.encoding.encode(row)
+    this.options.onRow?.(report(row, example))
     if (example.tokens > 0) return example
     if (this.options.unlabelled === 'skip') {
       this.options.onSkip?.({ file: row.file, line: row.line })
@@ -255,6 +266,12 @@ export class Dataset<E extends AnyExample = AnyExample> {
     }
     return examples
   }
+}
+
+function report(row: Row & { readonly use: RowUse }, { truncated, turnEnd }: AnyExample): RowReport {
+  const { file, line, use } = row
+  const unread = [...Object.keys(row.value).filter((field) => hasField(row, field) && !use.read.has(field)), ...use.lost]
+  return { file, line, unread, truncated, ...(turnEnd !== undefined && { turnEnd }) }
 }
 
 const orderOptions = (options: BatchOptions): { shuffle: boolean; seed: number } => ({

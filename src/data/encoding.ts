@@ -1,7 +1,8 @@
 /** @file How a task reads its rows: a row to an example, examples to a batch. */
 import { makeBatch, type Batch, type PackedRow } from './batch.js'
-import { checkExampleOptions, encodeRow, type Example, type ExampleOptions } from './examples.js'
+import { checkExampleOptions, encodeRow, longestRow, type Example, type ExampleOptions } from './examples.js'
 import type { Row } from './rows.js'
+import type { TurnEnd } from './tokenizer.js'
 
 /** What every example tells of itself, whatever its task. */
 export interface AnyExample {
@@ -9,6 +10,8 @@ export interface AnyExample {
   readonly tokens: number
   /** Whether its end was cut off. */
   readonly truncated: boolean
+  /** Of a dialogue: how its last learned turn ends. */
+  readonly turnEnd?: TurnEnd
 }
 
 export interface RowEncoding<E extends AnyExample = AnyExample> {
@@ -43,11 +46,13 @@ export function causalLmEncoding(options: CausalLmEncodingOptions): RowEncoding<
   return {
     encode: (row) => encodeRow(row, options),
     lengthOf: (example) => example.inputIds.length,
-    capacity: options.maxLength ?? options.maxPositions,
+    // Nothing limits some ONNX files: then examples share no row.
+    capacity: Number.isFinite(longestRow(options)) ? longestRow(options) : 0,
     batch: (rows, leftPad) => makeBatch(rows, { padTokenId, leftPad }),
     emptyReason: (example) =>
-      example.truncated
-        ? `all its labels were cut off at ${options.maxLength} tokens; raise maxLength (--max-length) or shorten the prompt`
-        : 'all its labels are masked (nothing to complete, no assistant turn, or a single token)',
+      example.reason ??
+      (example.truncated
+        ? `all its labels were cut off at ${longestRow(options)} tokens; raise maxLength (--max-length) or shorten the prompt`
+        : 'all its labels are masked (nothing to complete, no assistant turn to learn, or a single token)'),
   }
 }

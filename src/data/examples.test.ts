@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { encodeRow, type ExampleOptions } from './examples.js'
+import { causalLmEncoding } from './encoding.js'
 import { byteTokenizer, memoryFiles } from '../../test/support/data.js'
 import { loadTokenizer } from './tokenizer.js'
 
@@ -64,6 +65,54 @@ describe('encodeRow', () => {
     expect(encode({ prompt: 'abcdef', completion: 'g' }, { maxLength: 6 }).tokens).toBe(0)
   })
 
+  it("cuts at the model's positions unless told, and nowhere where there is no limit", () => {
+    expect(encode({ text: 'x'.repeat(80) })).toMatchObject({ truncated: true, tokens: 63 })
+    expect(encode({ input_ids: new Array<number>(70).fill(5) }).inputIds).toHaveLength(64)
+    expect(encode({ text: 'x'.repeat(80) }, { maxPositions: 0 })).toMatchObject({ truncated: false, tokens: 81 })
+  })
+
+  it('obeys the masks and the positions of a tokenised row', () => {
+    const row = { input_ids: [5, 6, 7, 8], attention_mask: [0, 1, 1, 1] }
+    expect(encode({ ...row, completion_mask: [0, 0, 1, 1] }).labels).toEqual([_, _, 7, 8])
+    expect(encode({ ...row, assistant_masks: [1, 1, 0, 1], loss_mask: [1, 1, 1, 0] }).labels).toEqual([_, 6, _, _])
+    expect(encode({ ...row, labels: [_, 1, 2, 3], completion_mask: [0, 0, 0, 1] }).labels).toEqual([_, _, _, 3])
+    expect(() => encode({ ...row, completion_mask: [1] })).toThrow('"completion_mask" holds 1 numbers and "input_ids" 4')
+    // The padding before the tokens counts no positions, as in transformers.
+    expect(encode({ ...row, position_ids: [1, 0, 1, 2] })).toMatchObject({ positionIds: [1, 0, 1, 2], tokens: 3 })
+    expect(encode({ ...row, position_ids: [1, 0, 1, 2] }, { maxLength: 3 }).positionIds).toEqual([1, 0, 1])
+    expect(() => encode({ input_ids: [5, 6, 7], position_ids: [0, 1, 0] })).toThrow(
+      '"position_ids"[2] is 0 after 1: several texts share the row',
+    )
+    expect(() => encode({ input_ids: [5, 6, 7], position_ids: [0, 1, 64] })).toThrow('the model has 64 positions, 0 to 63')
+  })
+
+  it.each([
+    [{ prompt: 'a', completion: 'b', label: false }, '"label" is false, which says that it is not to be learned'],
+    [{ prompt: 'a', completion: 'b', label: 'False' }, '"label" is "False"'],
+    [{ instruction: 'a', output: 'b', weight: 0 }, '"weight" is 0'],
+    [{ text: 'ab', train: false }, '"train" is false'],
+    [{ input_ids: [5, 6], label: 0 }, '"label" is 0'],
+  ])('learns nothing of %j', (value, reason) => {
+    const example = encode(value)
+    expect(example.tokens).toBe(0)
+    expect(causalLmEncoding(options).emptyReason(example)).toContain(reason)
+  })
+
+  it('learns rows that say they are to be learned, or nothing about it', () => {
+    for (const more of [
+      { label: true },
+      { label: 1, weight: 1.0 },
+      { label: 'True' },
+      { label: 'greeting' },
+      { weight: '70 kg' },
+    ])
+      expect(encode({ prompt: 'a', completion: 'b', ...more }).tokens).toBe(2)
+    expect(() => encode({ prompt: 'a', completion: 'b', weight: 0.5 })).toThrow(
+      'd.jsonl, line 3: "weight" is the number 0.5; a row is learned or not: expected true or false, 1 or 0',
+    )
+    expect(() => encode({ prompt: 'a', completion: 'b', label: -1 })).toThrow('"label" is the number -1')
+  })
+
   it.each([
     [
       { text: 'a' },
@@ -72,11 +121,6 @@ describe('encodeRow', () => {
     ],
     [{ input_ids: [1, -1] }, {}, 'token id -1 at position 1'],
     [{ input_ids: [1, 2], labels: [-100, 300] }, {}, 'label 300 at position 1 is neither -100 nor'],
-    [
-      { text: 'x'.repeat(80) },
-      {},
-      'd.jsonl, line 3: 82 tokens, but the model has only 64 positions; set maxLength (--max-length) to at most 64',
-    ],
     [{ messages: [{ role: 'user', content: 'x' }] }, {}, 'd.jsonl, line 3: m: the model has no chat template'],
   ])('refuses %j', (value, changes, message) => {
     expect(() => encode(value, changes)).toThrow(message)

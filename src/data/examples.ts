@@ -8,18 +8,20 @@
  */
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import { isLearningSign, unwanted } from './learning-signs.js'
+import type { Message, TemplateVariables } from './messages.js'
 import { readShape, type RowShape } from './row-shapes.js'
-import { at, type Row } from './rows.js'
-import type { MaskedTokens, Tokenizer } from './tokenizer.js'
+import { at, hasField, type Row, type RowUse } from './rows.js'
+import type { MaskedTokens, Tokenizer, TurnEnd } from './tokenizer.js'
 
 export interface ExampleOptions {
   /** Needed for all rows that are not tokenised yet. */
   readonly tokenizer?: Tokenizer
-  /** Longest example in tokens; longer ones lose their end. Without it, an example longer than the model's positions is an error. */
+  /** Longest example in tokens; longer ones lose their end. The model's positions unless said. */
   readonly maxLength?: number
   /** Number of token ids that the model knows. */
   readonly vocabularySize: number
-  /** Number of positions that the model knows. */
+  /** Number of positions that the model knows; 0 where nothing limits them. */
   readonly maxPositions: number
 }
 
@@ -34,14 +36,24 @@ export interface Example {
   readonly tokens: number
   /** Whether its end was cut off. */
   readonly truncated: boolean
+  /** Positions that the row brings itself; 0, 1, … unless given. */
+  readonly positionIds?: readonly number[]
+  /** Of a dialogue that was not cut: how the last learned turn ends. */
+  readonly turnEnd?: TurnEnd
+  /** Why nothing of it is learned, if the row says so itself. */
+  readonly reason?: string
 }
+
+/** Positions that rows may fill: `maxLength`, or all that the model has. */
+export const longestRow = ({ maxLength, maxPositions }: Pick<ExampleOptions, 'maxLength' | 'maxPositions'>): number =>
+  maxLength ?? (maxPositions > 0 ? maxPositions : Infinity)
 
 /** @throws InvalidOptionError if a length is no whole number, or longer than the model's positions */
 export function checkExampleOptions({ maxLength, maxPositions }: ExampleOptions): void {
   if (maxLength === undefined) return
   if (!Number.isInteger(maxLength) || maxLength < 2)
     throw new InvalidOptionError(`maxLength must be a whole number of at least 2, got ${maxLength}.`)
-  if (maxLength > maxPositions)
+  if (maxPositions > 0 && maxLength > maxPositions)
     throw new InvalidOptionError(
       `maxLength is ${maxLength}, but the model has only ${maxPositions} positions; choose at most ${maxPositions}.`,
     )
@@ -49,11 +61,11 @@ export function checkExampleOptions({ maxLength, maxPositions }: ExampleOptions)
 
 /**
  * Tokenises a row. An example whose labels are all masked comes back with `tokens` 0: the caller decides.
- * @throws InvalidDataError naming file, line and what is wrong: shape, missing tokenizer, unknown token id, too many tokens
+ * @throws InvalidDataError naming file, line and what is wrong: shape, missing tokenizer, unknown token id
  */
 export function encodeRow(row: Row, options: ExampleOptions): Example {
   const whole = encodeShape(readShape(row), row, options)
-  const { vocabularySize, maxPositions, maxLength } = options
+  const { vocabularySize } = options
   whole.inputIds.forEach((id, index) => {
     if (id >= 0 && id < vocabularySize) return
     const source = options.tokenizer === undefined ? 'row' : 'row or its tokenizer'
@@ -67,14 +79,38 @@ export function encodeRow(row: Row, options: ExampleOptions): Example {
       `${at(row)}: label ${label} at position ${index} is neither ${IGNORED_LABEL} nor a token id of the model's vocabulary of ${vocabularySize}.`,
     )
   })
-  const truncated = maxLength !== undefined && whole.inputIds.length > maxLength
-  const example = truncated ? cut(whole, maxLength) : whole
-  if (example.inputIds.length > maxPositions) {
-    throw new InvalidDataError(
-      `${at(row)}: ${example.inputIds.length} tokens, but the model has only ${maxPositions} positions; set maxLength (--max-length) to at most ${maxPositions} to cut longer rows, or shorten the row.`,
-    )
+  checkPositions(row, whole, options)
+  const longest = longestRow(options)
+  const truncated = whole.inputIds.length > longest
+  const { turnEnd, ...example } = truncated ? cut(whole, longest) : whole
+  const reason = unwanted(row)
+  const labels = reason === undefined ? example.labels : example.labels.map(() => IGNORED_LABEL)
+  const tokens = countTargets(labels)
+  return {
+    ...example,
+    labels,
+    tokens,
+    truncated,
+    ...(turnEnd !== undefined && !truncated && tokens > 0 && { turnEnd }),
+    ...(reason !== undefined && { reason }),
   }
-  return { ...example, tokens: countTargets(example.labels), truncated }
+}
+
+/**
+ * Positions of a row must be the model's; where they begin anew, several texts share the row, which would see each other.
+ * @throws InvalidDataError otherwise
+ */
+function checkPositions(row: Row, { positionIds, attentionMask }: Tokens, { maxPositions }: ExampleOptions): void {
+  positionIds?.forEach((position, i) => {
+    if (position < 0 || (maxPositions > 0 && position >= maxPositions))
+      throw new InvalidDataError(
+        `${at(row)}: "position_ids"[${i}] is ${position}; the model has ${maxPositions} positions, 0 to ${maxPositions - 1}.`,
+      )
+    if (i > 0 && attentionMask[i - 1] === 1 && attentionMask[i] === 1 && position <= positionIds[i - 1]!)
+      throw new InvalidDataError(
+        `${at(row)}: "position_ids"[${i}] is ${position} after ${positionIds[i - 1]}: several texts share the row and would see each other; give each a row of its own, and pack them here (packing, --packing).`,
+      )
+  })
 }
 
 /** Number of labels that are predicted from a position before them. */
@@ -84,12 +120,13 @@ export function countTargets(labels: readonly number[]): number {
   return count
 }
 
-type Tokens = Pick<Example, 'inputIds' | 'attentionMask' | 'labels'>
+type Tokens = Pick<Example, 'inputIds' | 'attentionMask' | 'labels' | 'positionIds' | 'turnEnd'>
 
-const cut = ({ inputIds, attentionMask, labels }: Tokens, length: number): Tokens => ({
+const cut = ({ inputIds, attentionMask, labels, positionIds }: Tokens, length: number): Tokens => ({
   inputIds: inputIds.slice(0, length),
   attentionMask: attentionMask.slice(0, length),
   labels: labels.slice(0, length),
+  ...(positionIds && { positionIds: positionIds.slice(0, length) }),
 })
 
 function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): Tokens {
@@ -99,7 +136,8 @@ function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): 
     // Padding that the row already carries at its end teaches nothing and costs time.
     let length = shape.inputIds.length
     while (length > 1 && mask[length - 1] === 0 && labels[length - 1] === IGNORED_LABEL) length--
-    return cut({ inputIds: shape.inputIds, attentionMask: mask, labels }, length)
+    const { inputIds, positionIds } = shape
+    return cut({ inputIds, attentionMask: mask, labels, ...(positionIds && { positionIds }) }, length)
   }
   if (tokenizer === undefined) {
     throw new InvalidDataError(
@@ -118,13 +156,46 @@ function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): 
     }
     case 'chat-completion':
     case 'messages':
+      noteLost(row, shape, tokenizer)
       return located(row, () => {
-        const { ids, learn: spans } =
-          shape.kind === 'messages'
-            ? tokenizer.encodeMessages(shape.messages)
-            : tokenizer.encodeChatCompletion(shape.prompt, shape.completion)
-        return learn(ids, spans)
+        const {
+          ids,
+          learn: spans,
+          turnEnd,
+        } = shape.kind === 'messages'
+          ? tokenizer.encodeMessages(shape.messages, shape)
+          : tokenizer.encodeChatCompletion(shape.prompt, shape.completion, shape)
+        return { ...learn(ids, spans), ...(turnEnd && { turnEnd }) }
       })
+  }
+}
+
+/** Notes what of a dialogue the chat template does not mention: it reaches nothing. */
+function noteLost(row: Row, shape: Extract<RowShape, { kind: 'messages' | 'chat-completion' }>, tokenizer: Tokenizer): void {
+  if (row.use === undefined) return
+  const lists = shape.kind === 'messages' ? { messages: shape.messages } : { prompt: shape.prompt, completion: shape.completion }
+  noteLostFields(row, row.use, lists, shape.variables, tokenizer)
+}
+
+/** See {@link noteLost}. @param lists of messages, by the field that brings them */
+export function noteLostFields(
+  row: Row,
+  use: RowUse,
+  lists: Readonly<Record<string, readonly Message[]>>,
+  variables: TemplateVariables,
+  tokenizer: Tokenizer,
+): void {
+  if (!tokenizer.hasChatTemplate) return
+  const isLost = (name: string): boolean => !tokenizer.templateMentions(name)
+  for (const [field, messages] of Object.entries(lists))
+    for (const message of messages)
+      for (const name of Object.keys(message)) {
+        const { [name]: value } = message
+        if (value !== undefined && value !== null && !isLearningSign(name) && isLost(name)) use.lost.add(`${field}[].${name}`)
+      }
+  for (const name of Object.keys(variables).filter(isLost)) {
+    if (hasField(row, name)) use.read.delete(name)
+    else use.lost.add(`chat_template_kwargs.${name}`)
   }
 }
 

@@ -2,14 +2,15 @@
 import { InvalidDataError } from '../errors.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { ProblemType, Task } from '../models/task.js'
-import { kindOf } from './row-shapes.js'
-import { at, type Row } from './rows.js'
-import { hasField } from './text-fields.js'
+import { at, hasField, kindOf, takeField, type Row } from './rows.js'
 
 /** The name under which a row brings its label. @throws InvalidDataError if it brings none */
 export function labelField(row: Row): string {
   const field = ['label', 'labels'].find((name) => hasField(row, name))
-  if (field !== undefined) return field
+  if (field !== undefined) {
+    takeField(row, field)
+    return field
+  }
   const found = Object.keys(row.value).map((key) => `"${key}"`)
   throw new InvalidDataError(
     `${at(row)}: found the fields ${found.join(', ') || '(none)'}, but no label; expected "label" beside the text.`,
@@ -80,7 +81,7 @@ export function readNumbers(row: Row, { numLabels }: Task): number[] {
 
 /** The number under a field, or its text. @throws InvalidDataError naming file, line and field */
 export function readNumber(row: Row, field: string): number {
-  const value = row.value[field]
+  const value = takeField(row, field)
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
   if (typeof number === 'number' && Number.isFinite(number)) return number
   throw new InvalidDataError(`${at(row)}: "${field}" must be a number, found ${kindOf(value)}.`)

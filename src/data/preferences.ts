@@ -2,17 +2,19 @@
  * @file Rows of preferences: a prompt, the completion that was chosen and the one that was rejected.
  *
  * Prompt and completions are tokenised apart, as in examples.ts; the completions end with the end-of-text token. A pair
- * longer than `maxLength` loses the beginning of its prompt, as much for both completions; a completion that leaves no
+ * longer than `maxLength` (the model's positions unless said) loses the beginning of its prompt, as much for both completions; a completion that leaves no
  * room for one token of the prompt loses its end.
  */
 import { InvalidDataError } from '../errors.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { Batch } from './batch.js'
-import { checkExampleOptions, countTargets, located, withEnd } from './examples.js'
+import { checkExampleOptions, countTargets, located, longestRow, noteLostFields, withEnd } from './examples.js'
 import { paddingToken, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
-import { integersField, messagesField, textField, type Message } from './row-shapes.js'
+import { messagesField, templateVariables, type Message } from './messages.js'
+import { integersField, textField } from './row-shapes.js'
 import { batchOfFields, type FieldsExample, type RowTensor } from './row-tensors.js'
-import { at, type Row } from './rows.js'
+import { learnedTurns, unwanted } from './learning-signs.js'
+import { at, hasField, type Row } from './rows.js'
 import type { Tokenizer } from './tokenizer.js'
 
 /** A pair of completions as two rows, the chosen one first. */
@@ -46,9 +48,8 @@ export function preferenceEncoding(options: CausalLmEncodingOptions, { labels }:
     encode(row) {
       const whole = sidesOf(row, options)
       checkTokens(row, whole, options)
-      const sides = cut(whole, options.maxLength)
-      checkLength(row, sides, options)
-      const reason = nothingToLearn(sides)
+      const sides = cut(whole, longestRow(options))
+      const reason = unwanted(row) ?? nothingToLearn(sides)
       const lengths = sides.map(({ prompt, completion }) => prompt.length + completion.length)
       return {
         rows: sides.map((side, i) => fieldsOf(side, padTokenId, labels === 'all', i === 0)),
@@ -76,7 +77,7 @@ const fieldNames = {
 } as const
 
 function sidesOf(row: Row, { tokenizer }: CausalLmEncodingOptions): [Side, Side] {
-  const has = (field: string): boolean => row.value[field] !== undefined && row.value[field] !== null
+  const has = (field: string): boolean => hasField(row, field)
   const tokenised = Object.values(fieldNames.tokens).some(has)
   const names = fieldNames[tokenised ? 'tokens' : 'text']
   const chat = !tokenised && Array.isArray(row.value[names.chosen]) && Array.isArray(row.value[names.rejected])
@@ -121,16 +122,29 @@ function textSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
 
 function chatSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
   const { prompt, chosen, rejected } = fieldNames.text
-  const dialogues = [messagesField(row, chosen), messagesField(row, rejected)] as const
+  const dialogues = [answersField(row, chosen), answersField(row, rejected)] as const
+  const variables = templateVariables(row)
+  if (row.use !== undefined) noteLostFields(row, row.use, { chosen: dialogues[0], rejected: dialogues[1] }, variables, tokenizer)
   const given = Array.isArray(row.value[prompt])
   const before = given ? messagesField(row, prompt) : sharedTurns(row, dialogues)
   const side = (messages: readonly Message[]): Side =>
     located(row, () => {
-      const { ids, learn } = tokenizer.encodeChatCompletion(before, given ? messages : messages.slice(before.length))
+      const answer = given ? messages : messages.slice(before.length)
+      const { ids, learn } = tokenizer.encodeChatCompletion(before, answer, { variables })
       const start = learn[0]?.start ?? ids.length
       return { prompt: ids.slice(0, start), completion: ids.slice(start) }
     })
   return [side(dialogues[0]), side(dialogues[1])]
+}
+
+/** A dialogue of which all is learned: a turn that shall not be has no place in a preference. */
+function answersField(row: Row, field: string): readonly Message[] {
+  const messages = messagesField(row, field)
+  const left = learnedTurns(row, field, messages).findIndex((learned, i) => messages[i]!.role === 'assistant' && !learned)
+  if (left < 0) return messages
+  throw new InvalidDataError(
+    `${at(row)}: "${field}"[${left}] is marked as not to be learned, but a preference is about whole answers; leave the mark out, or the row.`,
+  )
 }
 
 /** The turns that both dialogues begin with, where they bring their prompt themselves; each has one of its own after them. */
@@ -147,7 +161,7 @@ function sharedTurns(row: Row, [chosen, rejected]: readonly [readonly Message[],
 }
 
 /** Both sides within `maxLength`: see the head of the file. */
-function cut(sides: readonly [Side, Side], maxLength = Infinity): [Side, Side] {
+function cut(sides: readonly [Side, Side], maxLength: number): [Side, Side] {
   const longest = Math.max(...sides.map(({ prompt, completion }) => prompt.length + completion.length))
   const drop = Math.max(0, longest - maxLength)
   const side = ({ prompt, completion }: Side): Side => {
@@ -164,16 +178,6 @@ function checkTokens(row: Row, sides: readonly Side[], { vocabularySize, tokeniz
         throw new InvalidDataError(
           `${at(row)}: token id ${id} is outside the model's vocabulary of ${vocabularySize} (0 to ${vocabularySize - 1}); the ${tokenizer === undefined ? 'row' : 'row or its tokenizer'} belongs to another model.`,
         )
-}
-
-function checkLength(row: Row, sides: readonly Side[], { maxPositions }: CausalLmEncodingOptions): void {
-  sides.forEach(({ prompt, completion }, i) => {
-    const length = prompt.length + completion.length
-    if (length > maxPositions)
-      throw new InvalidDataError(
-        `${at(row)}: prompt and "${i === 0 ? 'chosen' : 'rejected'}" have ${length} tokens, but the model has only ${maxPositions} positions; set maxLength (--max-length) to at most ${maxPositions} to cut longer rows, or shorten the row.`,
-      )
-  })
 }
 
 function nothingToLearn([chosen, rejected]: readonly [Side, Side]): string | undefined {

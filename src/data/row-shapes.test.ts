@@ -8,11 +8,13 @@ describe('readShape', () => {
     expect(shape({ text: 'a', id: 4, prompt: null })).toEqual({ kind: 'text', text: 'a' })
     expect(shape({ prompt: 'a', completion: 'b' })).toEqual({ kind: 'completion', prompt: 'a', completion: 'b' })
     const message = { role: 'user', content: 'hi' }
-    expect(shape({ messages: [message] })).toEqual({ kind: 'messages', messages: [message] })
+    expect(shape({ messages: [message] })).toEqual({ kind: 'messages', messages: [message], learned: [false], variables: {} })
     expect(shape({ prompt: [message], completion: [message] })).toEqual({
       kind: 'chat-completion',
       prompt: [message],
       completion: [message],
+      learned: [true],
+      variables: {},
     })
     expect(shape({ input_ids: [1, 2], attention_mask: [1, 0], labels: [-100, 2] })).toEqual({
       kind: 'tokens',

@@ -1,13 +1,9 @@
 /** @file The shapes of rows that train a language model, told apart by their fields (design.md section 5). */
 import { InvalidDataError } from '../errors.js'
-import { at, type Row } from './rows.js'
-
-/** One turn of a dialogue; further fields (`name`, `tool_calls`, …) reach the chat template untouched. */
-export interface Message {
-  readonly role: string
-  readonly content: string
-  readonly [field: string]: unknown
-}
+import { learnedTurns, tokenMasks } from './learning-signs.js'
+import { messagesField, templateVariables, type Message, type TemplateVariables } from './messages.js'
+import { at, hasField, kindOf, takeField, type Row } from './rows.js'
+import { IGNORED_LABEL } from '../losses/causal-lm.js'
 
 /** What a row asks to learn. */
 export type RowShape =
@@ -16,16 +12,29 @@ export type RowShape =
   /** Loss on the completion alone. */
   | { readonly kind: 'completion'; readonly prompt: string; readonly completion: string }
   /** Prompt and completion as turns of a chat; loss on all that the completion renders to. */
-  | { readonly kind: 'chat-completion'; readonly prompt: readonly Message[]; readonly completion: readonly Message[] }
+  | (Dialogue & {
+      readonly kind: 'chat-completion'
+      readonly prompt: readonly Message[]
+      readonly completion: readonly Message[]
+    })
   /** Loss on the assistant's turns alone. */
-  | { readonly kind: 'messages'; readonly messages: readonly Message[] }
+  | (Dialogue & { readonly kind: 'messages'; readonly messages: readonly Message[] })
   /** Already tokenised. */
   | {
       readonly kind: 'tokens'
       readonly inputIds: readonly number[]
       readonly attentionMask: readonly number[] | undefined
       readonly labels: readonly number[] | undefined
+      readonly positionIds: readonly number[] | undefined
     }
+
+/** Of a dialogue. */
+interface Dialogue {
+  /** For each message (of the completion, where there is one), whether it is to be learned. */
+  readonly learned: readonly boolean[]
+  /** What the chat template is given beside the messages. */
+  readonly variables: TemplateVariables
+}
 
 /** Fields that make a shape: all of `needs`, and what else it may bring. */
 const shapes = [
@@ -39,11 +48,11 @@ const shapes = [
 const known = shapes.map((shape) => shape.describe).join(', ')
 
 /**
- * The shape of a row. Fields of no shape (ids, sources) are ignored; a field that is null counts as absent, as tables write it.
+ * The shape of a row. Fields of no shape (ids, sources) are left unread; a field that is null counts as absent, as tables write it.
  * @throws InvalidDataError naming file, line and fields if no shape or more than one fits, or a field has a wrong type
  */
 export function readShape(row: Row): RowShape {
-  const has = (field: string): boolean => row.value[field] !== undefined && row.value[field] !== null
+  const has = (field: string): boolean => hasField(row, field)
   const found = Object.keys(row.value).map((key) => `"${key}"`)
   const fits = shapes.filter((shape) => shape.needs.every(has))
   if (fits.length > 1) {
@@ -78,14 +87,14 @@ export function readShape(row: Row): RowShape {
         completion: textField(row, 'output'),
       }
     case 'messages':
-      return { kind: 'messages', messages: messagesField(row, 'messages') }
+      return dialogue(row, 'messages')
     case 'completion': {
       const chats = [row.value['prompt'], row.value['completion']].filter(Array.isArray).length
       if (chats === 1)
         throw new InvalidDataError(`${at(row)}: "prompt" and "completion" must both be text or both be lists of messages.`)
       return chats === 0
         ? { kind: 'completion', prompt: textField(row, 'prompt'), completion: textField(row, 'completion') }
-        : { kind: 'chat-completion', prompt: messagesField(row, 'prompt'), completion: messagesField(row, 'completion') }
+        : chatCompletion(row)
     }
     case 'tokens':
       return tokensShape(row)
@@ -102,65 +111,82 @@ export function alpacaPrompt(instruction: string, input = ''): string {
         `### Instruction:\n${instruction}\n\n### Input:\n${input}\n\n### Response:`
 }
 
+function dialogue(row: Row, field: string): Extract<RowShape, { kind: 'messages' }> {
+  const messages = messagesField(row, field)
+  return { kind: 'messages', messages, learned: learnedTurns(row, field, messages), variables: templateVariables(row) }
+}
+
+function chatCompletion(row: Row): Extract<RowShape, { kind: 'chat-completion' }> {
+  const prompt = messagesField(row, 'prompt')
+  learnedTurns(row, 'prompt', prompt, false)
+  const completion = messagesField(row, 'completion')
+  const said = learnedTurns(row, 'completion', completion)
+  // All of a completion is learned, whoever speaks, but for the assistant's turns that say otherwise.
+  const learned = completion.map(({ role }, i) => role !== 'assistant' || said[i]!)
+  return { kind: 'chat-completion', prompt, completion, learned, variables: templateVariables(row) }
+}
+
 /** @param labelled whether the row's labels, one a token, are read too */
 export function tokensShape(row: Row, labelled = true): Extract<RowShape, { kind: 'tokens' }> {
   const inputIds = integersField(row, 'input_ids')
   if (inputIds.length === 0) throw new InvalidDataError(`${at(row)}: "input_ids" is empty; leave the row out.`)
-  const optional = (field: string): readonly number[] | undefined => {
-    if (row.value[field] === undefined || row.value[field] === null) return undefined
-    const values = integersField(row, field)
-    if (values.length !== inputIds.length) {
-      throw new InvalidDataError(
-        `${at(row)}: "${field}" holds ${values.length} numbers and "input_ids" ${inputIds.length}; they must be as many.`,
-      )
-    }
-    return values
-  }
+  const optional = (field: string): readonly number[] | undefined =>
+    hasField(row, field) ? perToken(row, field, inputIds) : undefined
   const attentionMask = optional('attention_mask')
-  const bad = attentionMask?.findIndex((value) => value !== 0 && value !== 1) ?? -1
-  if (bad >= 0) throw new InvalidDataError(`${at(row)}: "attention_mask"[${bad}] is ${attentionMask?.[bad]}; expected 0 or 1.`)
-  return { kind: 'tokens', inputIds, attentionMask, labels: labelled ? optional('labels') : undefined }
+  if (attentionMask !== undefined) checkMask(row, 'attention_mask', attentionMask)
+  return {
+    kind: 'tokens',
+    inputIds,
+    attentionMask,
+    labels: labelled ? maskedLabels(row, inputIds, attentionMask, optional('labels')) : undefined,
+    positionIds: optional('position_ids'),
+  }
+}
+
+/** A field with a number for each token. @throws InvalidDataError if they are not as many */
+export function perToken(row: Row, field: string, inputIds: readonly number[]): readonly number[] {
+  const values = integersField(row, field)
+  if (values.length === inputIds.length) return values
+  throw new InvalidDataError(
+    `${at(row)}: "${field}" holds ${values.length} numbers and "input_ids" ${inputIds.length}; they must be as many.`,
+  )
+}
+
+function checkMask(row: Row, field: string, mask: readonly number[]): void {
+  const bad = mask.findIndex((value) => value !== 0 && value !== 1)
+  if (bad >= 0) throw new InvalidDataError(`${at(row)}: "${field}"[${bad}] is ${mask[bad]}; expected 0 or 1.`)
+}
+
+/** Labels without the tokens that a mask of the row leaves out; undefined if it brings neither labels nor masks. */
+function maskedLabels(
+  row: Row,
+  inputIds: readonly number[],
+  attentionMask: readonly number[] | undefined,
+  labels: readonly number[] | undefined,
+): readonly number[] | undefined {
+  let masked = labels
+  for (const field of tokenMasks) {
+    if (!hasField(row, field)) continue
+    const mask = perToken(row, field, inputIds)
+    checkMask(row, field, mask)
+    masked = (masked ?? inputIds.map((id, i) => (attentionMask?.[i] === 0 ? IGNORED_LABEL : id))).map((label, i) =>
+      mask[i] === 1 ? label : IGNORED_LABEL,
+    )
+  }
+  return masked
 }
 
 export function textField(row: Row, field: string): string {
-  const value = row.value[field]
+  const value = takeField(row, field)
   if (typeof value !== 'string') throw new InvalidDataError(`${at(row)}: "${field}" must be text, found ${kindOf(value)}.`)
   return value
 }
 
 export function integersField(row: Row, field: string): readonly number[] {
-  const value = row.value[field]
+  const value = takeField(row, field)
   if (!Array.isArray(value))
     throw new InvalidDataError(`${at(row)}: "${field}" must be a list of integers, found ${kindOf(value)}.`)
   const bad = value.findIndex((entry) => !Number.isSafeInteger(entry))
   if (bad >= 0) throw new InvalidDataError(`${at(row)}: "${field}"[${bad}] must be an integer, found ${kindOf(value[bad])}.`)
   return value as number[]
-}
-
-export function messagesField(row: Row, field: string): readonly Message[] {
-  const value = row.value[field]
-  if (!Array.isArray(value))
-    throw new InvalidDataError(`${at(row)}: "${field}" must be a list of messages, found ${kindOf(value)}.`)
-  if (value.length === 0) throw new InvalidDataError(`${at(row)}: "${field}" is an empty list; expected at least one message.`)
-  value.forEach((message: unknown, index) => {
-    if (typeof message !== 'object' || message === null || Array.isArray(message)) {
-      throw new InvalidDataError(
-        `${at(row)}: "${field}"[${index}] must be a message {"role", "content"}, found ${kindOf(message)}.`,
-      )
-    }
-    for (const part of ['role', 'content']) {
-      const text = (message as Record<string, unknown>)[part]
-      if (typeof text !== 'string')
-        throw new InvalidDataError(`${at(row)}: "${field}"[${index}].${part} must be text, found ${kindOf(text)}.`)
-    }
-  })
-  return value as Message[]
-}
-
-export function kindOf(value: unknown): string {
-  if (value === undefined) return 'nothing'
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return 'a list'
-  if (typeof value === 'number') return `the number ${value}`
-  return typeof value === 'string' ? 'text' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }

@@ -3,7 +3,7 @@ import { InvalidDataError } from '../errors.js'
 import { elementCount, type DType, type HostTensor, type Shape } from '../graph/types.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { Batch } from './batch.js'
-import { at, type Row } from './rows.js'
+import { at, takeField, type Row } from './rows.js'
 
 /** One row of an input, without the axis that counts rows. */
 export interface RowTensor {
@@ -97,7 +97,7 @@ export function lengthOfRow(row: Readonly<Record<string, RowTensor>>): number {
  * @throws InvalidDataError naming file, line, field and what does not fit
  */
 export function fieldTensor(row: Row, field: string, dtype: DType, shape: Shape, positions?: string): RowTensor {
-  const value = row.value[field]
+  const value = takeField(row, field)
   const expected = `a ${shape.length === 0 ? 'number' : `list of numbers of shape [${shape.join(', ')}]`}`
   if (value === undefined || value === null)
     throw new InvalidDataError(`${at(row)}: the model's input "${field}" is missing; expected ${expected}.`)

@@ -11,6 +11,18 @@ export interface Row {
   readonly file: string
   /** Line in the file, counted from 1; for Parquet the row's number, counted from 1. */
   readonly line: number
+  /** The JSON that the row was written as, where it was: it tells 1.0 from 1, see parse-python-json.ts. */
+  readonly json?: string
+  /** Where given, it notes what is read of the row. */
+  readonly use?: RowUse
+}
+
+/** What of a row was read. */
+export interface RowUse {
+  /** Names of fields. */
+  readonly read: Set<string>
+  /** Parts of fields that reach nothing though the field is read, such as `messages[].name`. */
+  readonly lost: Set<string>
 }
 
 /** A data file opened for random access. In memory: the place of each row, never the rows. */
@@ -25,6 +37,24 @@ export interface RowSource {
    * @throws InvalidDataError naming file, line and field
    */
   row(index: number): Promise<Row>
+}
+
+/** Whether a row brings a field; null counts as absent, as tables write it. */
+export const hasField = (row: Row, field: string): boolean => row.value[field] !== undefined && row.value[field] !== null
+
+/** The value of a field, which counts as read from here on. */
+export function takeField(row: Row, field: string): unknown {
+  row.use?.read.add(field)
+  return row.value[field]
+}
+
+/** What a value is, for messages. */
+export function kindOf(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'number') return `the number ${value}`
+  return typeof value === 'string' ? 'text' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
 /** Where a row stands, the start of every message about it. */

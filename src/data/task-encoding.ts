@@ -31,16 +31,16 @@ export const scalarLabel = (value: number): RowTensor => ({ dtype: 'int64', shap
 export const floatLabels = (values: readonly number[]): RowTensor => ({ dtype: 'float32', shape: [values.length], values })
 
 /** Tokens as the inputs of a graph. */
-function tokenFields({ inputIds, attentionMask, tokenTypeIds }: TextTokens, padTokenId: number): Record<string, RowTensor> {
+function tokenFields(
+  { inputIds, attentionMask, tokenTypeIds, positionIds }: TextTokens,
+  padTokenId: number,
+): Record<string, RowTensor> {
   const field = (values: readonly number[], pad: number): RowTensor => ({ dtype: 'int64', shape: [values.length], values, pad })
   return {
     input_ids: field(inputIds, padTokenId),
     attention_mask: field(attentionMask, 0),
     token_type_ids: field(tokenTypeIds, 0),
-    position_ids: field(
-      inputIds.map((_, i) => i),
-      0,
-    ),
+    position_ids: field(positionIds ?? inputIds.map((_, i) => i), 0), // prettier-ignore
   }
 }
 
@@ -69,10 +69,13 @@ export function taskEncoding(
     encode(row) {
       const tokens = readsText ? readTokens(row, options, keepPadding) : undefined
       const labels = readLabels(row, tokens)
-      const fields: Record<string, RowTensor> = {
-        ...(tokens !== undefined && tokenFields(tokens, padTokenId)),
+      const own = {
         ...Object.fromEntries(others.map((input) => [input.name, inputTensor(row, input, positions)])),
         ...labels.fields,
+      }
+      const fields: Record<string, RowTensor> = {
+        ...(tokens !== undefined && tokenFields(tokens, padTokenId)),
+        ...(tokens === undefined ? own : cutWithTokens(row, own, tokens)),
       }
       checkLengths(row, fields)
       return {
@@ -150,6 +153,23 @@ export function inputTensor(row: Row, { name, dtype, shape }: Value, positions: 
       `${at(row)}: the model's input "${name}" (${dtype}) cannot be filled from rows; its first axis must count rows and its type be one of ${feedableTypes.join(', ')}.`,
     )
   return fieldTensor(row, name, dtype, shape.slice(1), positions)
+}
+
+/** What a tokenised row brings for each of its tokens loses what its tokens lost: padding at the end, and what was too long. */
+function cutWithTokens(
+  row: Row,
+  fields: Readonly<Record<string, RowTensor>>,
+  { inputIds }: TextTokens,
+): Readonly<Record<string, RowTensor>> {
+  const whole = row.value['input_ids']
+  if (!Array.isArray(whole) || whole.length === inputIds.length) return fields
+  const cut = (tensor: RowTensor): RowTensor => {
+    const { shape, values, pad } = tensor
+    if (pad === undefined || shape[0] !== whole.length) return tensor
+    const kept = [inputIds.length, ...shape.slice(1)]
+    return { ...tensor, shape: kept, values: Array.from(values).slice(0, elementCount(kept)) }
+  }
+  return Object.fromEntries(Object.entries(fields).map(([name, tensor]) => [name, cut(tensor)]))
 }
 
 /** Everything with an axis of positions has as many. */

@@ -1,13 +1,14 @@
 /** @file The text of a row for a model with a head, under whichever names it comes, as tokens. */
 import { InvalidDataError } from '../errors.js'
-import { integersField, kindOf, textField, tokensShape } from './row-shapes.js'
-import { at, type Row } from './rows.js'
+import { perToken, textField, tokensShape } from './row-shapes.js'
+import { longestRow } from './examples.js'
+import { at, hasField, kindOf, takeField, type Row } from './rows.js'
 import type { EncodedText } from './text-pairs.js'
 import type { Tokenizer } from './tokenizer.js'
 
 export interface TextOptions {
   readonly tokenizer?: Tokenizer
-  /** Longest row in tokens; longer ones are cut. Without it a row longer than the model's positions is an error. */
+  /** Longest row in tokens; longer ones are cut. The model's positions unless said. */
   readonly maxLength?: number
   readonly vocabularySize: number
   readonly maxPositions: number
@@ -18,6 +19,8 @@ export interface TextTokens {
   readonly inputIds: readonly number[]
   readonly attentionMask: readonly number[]
   readonly tokenTypeIds: readonly number[]
+  /** Positions that the row brings itself; 0, 1, … unless given. */
+  readonly positionIds?: readonly number[]
   /** Of rows of words: the number of each token's word, -1 for special tokens. */
   readonly words?: readonly number[]
   readonly truncated: boolean
@@ -35,8 +38,6 @@ const double = [
 ] as const
 
 const shapes = '{"text"}, {"text", "text_pair"}, {"sentence1", "sentence2"} or {"input_ids"}'
-
-export const hasField = (row: Row, field: string): boolean => row.value[field] !== undefined && row.value[field] !== null
 
 /**
  * The one or two texts of a row.
@@ -57,31 +58,24 @@ export function readTexts(row: Row): readonly [string] | readonly [string, strin
  * @throws InvalidDataError naming file, line and field
  */
 export function readTokens(row: Row, options: TextOptions, keepPadding = false): TextTokens {
-  const { maxLength, maxPositions } = options
+  const longest = longestRow(options)
   const whole = hasField(row, 'input_ids') ? tokenisedRow(row, keepPadding) : encodedRow(row, options)
-  const tokens = maxLength !== undefined && whole.inputIds.length > maxLength ? cutTokens(whole, maxLength) : whole
+  const tokens = whole.inputIds.length > longest ? cutTokens(whole, longest) : whole
   checkIds(row, tokens, options)
-  if (tokens.inputIds.length > maxPositions && maxPositions > 0)
-    throw new InvalidDataError(
-      `${at(row)}: ${tokens.inputIds.length} tokens, but the model has only ${maxPositions} positions; set maxLength (--max-length) to at most ${maxPositions} to cut longer rows, or shorten the row.`,
-    )
   return tokens
 }
 
 /** The tokens of one text on its own. */
 export function encodeText(row: Row, text: string, options: TextOptions): TextTokens {
-  const { ids, typeIds, truncated } = tokenizerFor(row, options.tokenizer).encodeTexts([text], options.maxLength)
+  const { ids, typeIds, truncated } = tokenizerFor(row, options.tokenizer).encodeTexts([text], longestRow(options))
   const tokens = { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, truncated }
   checkIds(row, tokens, options)
-  if (ids.length > options.maxPositions && options.maxPositions > 0)
-    throw new InvalidDataError(
-      `${at(row)}: ${ids.length} tokens, but the model has only ${options.maxPositions} positions; set maxLength (--max-length) to at most ${options.maxPositions}.`,
-    )
   return tokens
 }
 
-function encodedRow(row: Row, { tokenizer, maxLength }: TextOptions): TextTokens {
-  const known = tokenizerFor(row, tokenizer)
+function encodedRow(row: Row, options: TextOptions): TextTokens {
+  const known = tokenizerFor(row, options.tokenizer)
+  const maxLength = longestRow(options)
   const list = ['tokens', 'words'].find((name) => hasField(row, name))
   const encoded: EncodedText & { readonly words?: readonly number[] } =
     list === undefined ? known.encodeTexts(readTexts(row), maxLength) : known.encodeWords(wordsField(row, list), maxLength)
@@ -97,32 +91,29 @@ function tokenizerFor(row: Row, tokenizer: Tokenizer | undefined): Tokenizer {
 }
 
 function wordsField(row: Row, field: string): readonly string[] {
-  const value = row.value[field]
+  const value = takeField(row, field)
   if (!Array.isArray(value) || value.length === 0 || !value.every((word) => typeof word === 'string'))
     throw new InvalidDataError(`${at(row)}: "${field}" must be a list of words, found ${kindOf(value)}.`)
   return value as string[]
 }
 
 function tokenisedRow(row: Row, keepPadding: boolean): TextTokens {
-  const { inputIds, attentionMask } = tokensShape(row, false)
+  const { inputIds, attentionMask, positionIds } = tokensShape(row, false)
   const mask = attentionMask ?? inputIds.map(() => 1)
-  const types = hasField(row, 'token_type_ids') ? integersField(row, 'token_type_ids') : inputIds.map(() => 0)
-  if (types.length !== inputIds.length)
-    throw new InvalidDataError(
-      `${at(row)}: "token_type_ids" holds ${types.length} numbers and "input_ids" ${inputIds.length}; they must be as many.`,
-    )
-  const tokens = { inputIds, attentionMask: mask, tokenTypeIds: types, truncated: false }
+  const types = hasField(row, 'token_type_ids') ? perToken(row, 'token_type_ids', inputIds) : inputIds.map(() => 0)
+  const tokens = { inputIds, attentionMask: mask, tokenTypeIds: types, ...(positionIds && { positionIds }), truncated: false }
   // Padding that the row already carries at its end teaches nothing and costs time.
   let length = inputIds.length
   while (!keepPadding && length > 1 && mask[length - 1] === 0) length--
   return length === inputIds.length ? tokens : { ...cutTokens(tokens, length), truncated: false }
 }
 
-const cutTokens = ({ inputIds, attentionMask, tokenTypeIds, words }: TextTokens, length: number): TextTokens => ({
-  inputIds: inputIds.slice(0, length),
-  attentionMask: attentionMask.slice(0, length),
-  tokenTypeIds: tokenTypeIds.slice(0, length),
-  ...(words && { words: words.slice(0, length) }),
+const cutTokens = (tokens: TextTokens, length: number): TextTokens => ({
+  inputIds: tokens.inputIds.slice(0, length),
+  attentionMask: tokens.attentionMask.slice(0, length),
+  tokenTypeIds: tokens.tokenTypeIds.slice(0, length),
+  ...(tokens.positionIds && { positionIds: tokens.positionIds.slice(0, length) }),
+  ...(tokens.words && { words: tokens.words.slice(0, length) }),
   truncated: true,
 })
 

@@ -22,8 +22,10 @@ export interface SpecialTokens {
   readonly eos: number | undefined
   readonly pad: number | undefined
   readonly unk: number | undefined
-  /** Every token that ends generation. */
+  /** Every token that ends generation: the tokenizer's own and the model's. */
   readonly ends: readonly number[]
+  /** Those that the model's configs name, which transformers stops at. */
+  readonly modelEnds: readonly number[]
   /** Texts by the names that chat templates use. */
   readonly names: Readonly<Record<string, string>>
 }
@@ -105,6 +107,7 @@ export function readSpecialTokens(folder: TokenizerFolder, idOf: (token: string)
     pad: own('pad') ?? ofModel('pad')[0],
     unk: own('unk'),
     ends: [...new Set([...(eos === undefined ? [] : [eos]), ...modelEnds])],
+    modelEnds,
     names,
   }
 }

@@ -3,7 +3,7 @@ import { Tokenizer as UntypedTokenizer } from '@huggingface/tokenizers'
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { ChatTemplate, type Rendered } from './chat-template.js'
-import type { Message } from './row-shapes.js'
+import type { Message, TemplateVariables } from './messages.js'
 import { readSurroundings, surround, type EncodedText, type Surroundings } from './text-pairs.js'
 import { readSpecialTokens, readTokenizerFolder, type TokenizerFolder } from './tokenizer-folder.js'
 
@@ -25,7 +25,31 @@ const HubTokenizer = UntypedTokenizer as unknown as new (tokenizer: object, conf
 export interface MaskedTokens {
   readonly ids: readonly number[]
   /** Stretches of `ids`: [start, end). */
-  readonly learn: readonly { readonly start: number; readonly end: number }[]
+  readonly learn: readonly TokenSpan[]
+  /** How the last stretch ends, where it is the end of the dialogue. */
+  readonly turnEnd?: TurnEnd
+}
+
+interface TokenSpan {
+  readonly start: number
+  readonly end: number
+}
+
+/** How a learned turn ends: its closing is the run of special tokens and white space at its end. */
+export interface TurnEnd {
+  /** The first special token of the closing, with which the model says that it is done; undefined where there is none. */
+  readonly token: number | undefined
+  /** The closing as text, or the last characters of a turn that has none. */
+  readonly text: string
+  /** Whether transformers' generation stops at one of the closing's tokens: its `eos_token_id` of generation_config.json. */
+  readonly stops: boolean
+}
+
+/** What of a dialogue is learned, and what its chat template is given beside it. */
+export interface DialogueOptions {
+  /** For each message whether it is learned; those of the assistant unless said. Of a completion: for each of its messages. */
+  readonly learned?: readonly boolean[]
+  readonly variables?: TemplateVariables
 }
 
 export class Tokenizer {
@@ -37,6 +61,8 @@ export class Tokenizer {
   readonly eosTokenId: number | undefined
   /** Every token that ends generation: the tokenizer's own and the model's. */
   readonly eosTokenIds: readonly number[]
+  /** Those of generation_config.json, or else config.json: the ones that transformers stops at. */
+  readonly modelEosTokenIds: readonly number[]
   /** Fills the ends of batches; masked, so any token will do where the tokenizer names none. */
   readonly padTokenId: number
   readonly unkTokenId: number | undefined
@@ -46,6 +72,7 @@ export class Tokenizer {
   /** Whether the model is told the texts of a pair apart. */
   private readonly hasTypes: boolean
   private pairSurroundings: Surroundings | undefined
+  private readonly specialIds: ReadonlySet<number>
 
   private constructor(
     private readonly inner: HubTokenizer,
@@ -58,6 +85,8 @@ export class Tokenizer {
     this.bosTokenId = special.bos
     this.eosTokenId = special.eos
     this.eosTokenIds = special.ends
+    this.modelEosTokenIds = special.modelEnds
+    this.specialIds = specialTokenIds(contents)
     this.unkTokenId = special.unk
     this.padTokenId = special.pad ?? special.eos ?? 0
     const { prefix, suffix } = this.surroundings(contents)
@@ -162,24 +191,33 @@ export class Tokenizer {
    * encode it with `addSpecialTokens: false`.
    * @throws InvalidDataError if the model has no chat template, or the template refuses the dialogue
    */
-  applyChatTemplate(messages: readonly Message[], options: { readonly addGenerationPrompt?: boolean } = {}): string {
-    return this.chat().render(messages, options.addGenerationPrompt ?? false)
+  applyChatTemplate(
+    messages: readonly Message[],
+    options: { readonly addGenerationPrompt?: boolean; readonly variables?: TemplateVariables } = {},
+  ): string {
+    return this.chat().render(messages, options.addGenerationPrompt ?? false, options.variables)
+  }
+
+  /** Whether the chat template mentions a name, of a variable or of a message's field; false where there is no template. */
+  templateMentions(name: string): boolean {
+    return this.template?.mentions(name) ?? false
   }
 
   /** Tokens of a dialogue; the assistant's turns are to be learned. */
-  encodeMessages(messages: readonly Message[]): MaskedTokens {
-    return this.mask(this.chat().renderAssistant(messages))
+  encodeMessages(messages: readonly Message[], options: DialogueOptions = {}): MaskedTokens {
+    return this.mask(this.chat().renderAssistant(messages, options))
   }
 
   /** Tokens of a prompt and its completion, both turns of a chat; the completion is to be learned. */
-  encodeChatCompletion(prompt: readonly Message[], completion: readonly Message[]): MaskedTokens {
-    return this.mask(this.chat().renderCompletion(prompt, completion))
+  encodeChatCompletion(prompt: readonly Message[], completion: readonly Message[], options: DialogueOptions = {}): MaskedTokens {
+    return this.mask(this.chat().renderCompletion(prompt, completion, options))
   }
 
   /**
    * The whole text is tokenised once, as the model will meet it, and each border of a stretch is found by tokenising
    * what stands before it: the tokens that both have in common lie before the border. A token that straddles a border
-   * counts as learned.
+   * counts as learned. So does an end token of the model right behind a stretch that has none (GLM's turns end where
+   * the next begins, with `<|user|>`): generation stops there, so the model must have learned to write it.
    */
   private mask(rendered: Rendered): MaskedTokens {
     const ids = this.encode(rendered.text, { addSpecialTokens: false })
@@ -194,7 +232,29 @@ export class Tokenizer {
       const last = border(end)
       return { start: border(start).tokens, end: last.exact ? last.tokens : Math.min(ids.length, last.tokens + 1) }
     })
-    return { ids, learn }
+    const stretches = learn.map((span) => this.withEndToken(ids, span))
+    const last = stretches.at(-1)
+    if (last === undefined || last.end < ids.length || last.end === last.start) return { ids, learn: stretches }
+    return { ids, learn: stretches, turnEnd: this.turnEnd(ids.slice(last.start, last.end)) }
+  }
+
+  private withEndToken(ids: readonly number[], { start, end }: TokenSpan): TokenSpan {
+    const next = ids[end]
+    const isOpen = next !== undefined && end > start && this.modelEosTokenIds.includes(next) && this.specialIds.has(next)
+    return isOpen && !this.turnEnd(ids.slice(start, end)).stops ? { start, end: end + 1 } : { start, end }
+  }
+
+  private turnEnd(ids: readonly number[]): TurnEnd {
+    let start = ids.length
+    const isWhite = (id: number): boolean => this.decode([id]).trim() === ''
+    while (start > 0 && (this.specialIds.has(ids[start - 1]!) || isWhite(ids[start - 1]!))) start--
+    const closing = ids.slice(start)
+    const token = closing.find((id) => this.specialIds.has(id))
+    return {
+      token,
+      text: token === undefined ? this.decode(ids.slice(-8)) : this.decode(closing).trimEnd(),
+      stops: closing.some((id) => this.modelEosTokenIds.includes(id)),
+    }
   }
 
   private chat(): ChatTemplate {
@@ -226,6 +286,13 @@ export class Tokenizer {
     }
     return { prefix, suffix }
   }
+}
+
+/** Ids of the added tokens that are marked as special. */
+function specialTokenIds({ tokenizer }: TokenizerFolder): ReadonlySet<number> {
+  const added = tokenizer['added_tokens']
+  const tokens = (Array.isArray(added) ? added : []) as { readonly id?: unknown; readonly special?: unknown }[]
+  return new Set(tokens.flatMap(({ id, special }) => (typeof id === 'number' && special === true ? [id] : [])))
 }
 
 /** Whether a tokenizer tells the texts of a pair apart; RoBERTa's does not, and says so by its processor or its inputs. */

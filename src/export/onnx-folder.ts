@@ -21,7 +21,7 @@ export interface OnnxFolder extends OnnxFileOptions {
   readonly maxPositions?: number
   /** Texts begin with the tokenizer's own first token. */
   readonly addsBos?: boolean
-  /** Further files, by their paths in the folder. */
+  /** Further files, by their paths in the folder; they take the place of the source's. */
   readonly more?: ReadonlyMap<string, Uint8Array>
 }
 
@@ -41,8 +41,8 @@ export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise
   await prepareOutput(files, source, out, [...new Set(['onnx', ...top, ...extra])])
   const name = `model${suffixes[dtype]}.onnx`
   const written = await writeOnnxFile(files, graph, `${out}/onnx/${name}`, folder)
-  for (const [path, bytes] of more) await files.write(`${out}/${path}`, bytes)
   await copySmallFiles(files, source, out)
+  for (const [path, bytes] of more) await files.write(`${out}/${path}`, bytes)
   if (tokenizerConfig !== undefined) await files.write(`${out}/tokenizer_config.json`, tokenizerConfig)
   await files.write(`${out}/config.json`, `${JSON.stringify(exportedConfig(folder, name, written), null, 2)}\n`)
   return { ...written, files: written.files.map((file) => `onnx/${file}`) }

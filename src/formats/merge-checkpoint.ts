@@ -28,6 +28,8 @@ export interface MergeRequest {
   readonly carried?: ReadonlyMap<string, readonly WeightDelta[]>
   /** Ranges of the source's layers that the model with these deltas consists of; all of them, in order, unless said. */
   readonly layerReplication?: LayerRanges | undefined
+  /** Further files of the folder, by name; they take the place of the source's. */
+  readonly more?: ReadonlyMap<string, Uint8Array>
 }
 
 export interface MergeHead {
@@ -266,7 +268,8 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   for (const [name, { file }] of added) shardOf.set(name, file)
 
   const weightFiles = [...checkpoint.shards.map(({ file }) => file), ...(checkpoint.index === undefined ? [] : [INDEX_FILE])]
-  const written = await prepareOutput(files, source, out, weightFiles)
+  const { more = new Map<string, Uint8Array>() } = request
+  const written = await prepareOutput(files, source, out, [...weightFiles, ...more.keys()])
   for (const { file, metadata } of checkpoint.shards) {
     const lazy = [...plans.values()]
       .filter(({ name }) => shardOf.get(name) === file)
@@ -281,6 +284,7 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   const mergedTensors = [...plans.values()].filter(({ deltas }) => deltas.length > 0).length
   if (checkpoint.index !== undefined) await files.write(`${out}/${INDEX_FILE}`, extendIndex(checkpoint.index, checkpoint, added))
   await copySmallFiles(files, source, out)
+  for (const [name, bytes] of more) await files.write(`${out}/${name}`, bytes)
   const isUntied = untied.size > 0 || headLeavesEmbedding(plans, names, config)
   const configText =
     !isUntied && ranges === undefined && head === undefined

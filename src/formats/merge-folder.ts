@@ -66,7 +66,7 @@ export async function prepareOutput(
     // config.json first: from here on until the end the folder is no model.
     for (const name of ['config.json', ...earlier]) await files.remove(`${out}/${name}`)
   }
-  const names = ['config.json', ...weightFiles, ...(await smallFiles(files, source))].sort()
+  const names = [...new Set(['config.json', ...weightFiles, ...(await smallFiles(files, source))])].sort()
   await files.makeFolder(out)
   await files.write(`${out}/${MARKER}`, `${JSON.stringify({ written_by: 'lowrank merge', files: names }, null, 2)}\n`)
   return [...names, MARKER]

@@ -70,6 +70,8 @@ export interface AdapterToWrite {
   readonly config: LoraConfig
   readonly tensors: ReadonlyMap<string, HostTensor>
   readonly unknownKeys?: Readonly<Record<string, unknown>>
+  /** Further files of the folder, by name. */
+  readonly more?: ReadonlyMap<string, Uint8Array>
 }
 
 /**
@@ -79,5 +81,6 @@ export interface AdapterToWrite {
 export async function writeAdapterFolder(files: Files, folder: string, adapter: AdapterToWrite): Promise<void> {
   await files.makeFolder(folder)
   await files.write(`${folder}/${TENSORS_FILE}`, encodeSafetensors(adapter.tensors))
+  for (const [name, bytes] of adapter.more ?? []) await files.write(`${folder}/${name}`, bytes)
   await files.write(`${folder}/${CONFIG_FILE}`, formatAdapterConfig(adapter))
 }

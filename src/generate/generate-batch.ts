@@ -1,6 +1,7 @@
 /** @file Several prompts continued together, each with an adapter of its own if it names one. */
 import type { Adapter } from '../core/adapter.js'
 import { AdapterSet, modelOf, servingOf } from '../core/adapter-set.js'
+import { endTokensOf } from '../core/end-tokens.js'
 import type { Model } from '../core/model.js'
 import { InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
@@ -10,7 +11,6 @@ import { rowsOf } from './continue-beams.js'
 import { DecodeSession } from './decode-session.js'
 import { generateBeams } from './generate-beams.js'
 import {
-  modelEnds,
   promptIds,
   sharedOptionKeys,
   stopStrings,
@@ -52,7 +52,7 @@ class Row {
     seed: number,
     readonly text: TextStream,
     private readonly options: BatchOptions,
-    private readonly ends: ReadonlySet<number>,
+    readonly ends: ReadonlySet<number>,
     private readonly stops: ReadonlySet<number>,
   ) {
     this.seen = new Set(prompt)
@@ -102,7 +102,9 @@ export async function generateBatch(
     throw new InvalidOptionError('prompts can name adapters only with an AdapterSet; put the adapters into one')
   const tokenizer = await model.tokenizer()
   const stops = stopStrings(model, tokenizer, options)
-  const ends = new Set([...(tokenizer?.eosTokenIds ?? (await modelEnds(model))), ...(options.eosTokenIds ?? [])])
+  const endsOf = async ({ adapter = null }: BatchPrompt): Promise<ReadonlySet<number>> =>
+    new Set([...(await endTokensOf(subject, mixed ? adapter : undefined)), ...(options.eosTokenIds ?? [])])
+  const ends = await Promise.all(prompts.map(endsOf))
   const rows = prompts.map((given, i) => {
     const prompt = promptIds(model, tokenizer, given)
     const room = model.maxPositions - prompt.length
@@ -112,10 +114,10 @@ export async function generateBatch(
       )
     const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
     const limit = Math.min(maxNewTokens, room)
-    return new Row(prompt, given.adapter ?? null, limit, given.seed ?? seed, text, options, ends, stops.tokens)
+    return new Row(prompt, given.adapter ?? null, limit, given.seed ?? seed, text, options, ends[i]!, stops.tokens)
   })
   const serving = mixed ? (subject as AdapterSet).servingRows(rows.map(({ adapter }) => adapter)) : servingOf(subject)
-  if ((options.beams ?? 1) > 1) return generateBeams(model, serving, rows, { tokenizer, ends, stops }, options)
+  if ((options.beams ?? 1) > 1) return generateBeams(model, serving, rows, { tokenizer, stops }, options)
   const { parts, tensors } = serving
   const longest = Math.max(...rows.map(({ prompt, limit }) => prompt.length + limit))
   const session = await DecodeSession.for(model, parts, longest)

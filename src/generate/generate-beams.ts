@@ -11,8 +11,6 @@ import { TextStream } from './text-stream.js'
 /** What ends texts, and how tokens become text. */
 export interface Endings {
   readonly tokenizer: Tokenizer | undefined
-  /** Tokens that end a text. */
-  readonly ends: ReadonlySet<number>
   /** Strings and special tokens that stop it. */
   readonly stops: { readonly texts: readonly string[]; readonly tokens: ReadonlySet<number> }
 }
@@ -21,6 +19,8 @@ export interface Endings {
 export interface BeamPrompt {
   readonly prompt: readonly number[]
   readonly limit: number
+  /** Tokens that end its text. */
+  readonly ends: ReadonlySet<number>
 }
 
 /**
@@ -31,11 +31,11 @@ export async function generateBeams(
   model: Model,
   { parts, tensors }: Serving,
   prompts: readonly BeamPrompt[],
-  { tokenizer, ends, stops }: Endings,
+  { tokenizer, stops }: Endings,
   options: Omit<GenerateOptions, 'prompt'>,
 ): Promise<Generation[]> {
   const stream = (prompt: readonly number[]): TextStream => new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
-  const searches = prompts.map(({ prompt, limit }) => {
+  const searches = prompts.map(({ prompt, limit, ends }) => {
     const text = stops.texts.length === 0 ? undefined : stream(prompt)
     return { prompt, limit, beams: new BeamSearch({ ...options, prompt, limit, ends, stops: stops.tokens, text }) }
   })

@@ -1,11 +1,11 @@
 /** @file Text generation on a model, with or without an adapter. */
 import type { Adapter } from '../core/adapter.js'
 import { modelOf, servingOf, type AdapterSet } from '../core/adapter-set.js'
-import { FolderModel } from '../core/folder-model.js'
+import { endTokensOf } from '../core/end-tokens.js'
 import type { Model } from '../core/model.js'
-import type { Message } from '../data/row-shapes.js'
+import type { Message } from '../data/messages.js'
 import type { Tokenizer } from '../data/tokenizer.js'
-import { InvalidDataError, InvalidModelError, InvalidOptionError } from '../errors.js'
+import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
 import { beamOptionKeys, checkBeams, type BeamOptions } from './beam-options.js'
 import { DecodeSession } from './decode-session.js'
@@ -114,10 +114,10 @@ export async function* generateStream(
   const limit = Math.min(maxNewTokens, room)
 
   const stops = stopStrings(model, tokenizer, options)
-  const ends = new Set([...(tokenizer?.eosTokenIds ?? (await modelEnds(model))), ...(options.eosTokenIds ?? [])])
+  const ends = new Set([...(await endTokensOf(subject)), ...(options.eosTokenIds ?? [])])
 
   if ((options.beams ?? 1) > 1) {
-    const [best] = await generateBeams(model, servingOf(subject), [{ prompt, limit }], { tokenizer, ends, stops }, options)
+    const [best] = await generateBeams(model, servingOf(subject), [{ prompt, limit, ends }], { tokenizer, stops }, options)
     const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
     for (const id of best!.ids) yield { id, text: text.push(id) }
     const rest = text.finish()
@@ -208,22 +208,4 @@ export function promptIds(model: Model, tokenizer: Tokenizer | undefined, option
   if (wrong !== undefined)
     throw new InvalidDataError(`token id ${wrong} of the prompt is not in the model's vocabulary of ${model.vocabularySize}`)
   return ids
-}
-
-/** End tokens that generation_config.json or else config.json names, for models without a tokenizer. */
-export async function modelEnds(model: Model): Promise<number[]> {
-  const { path, environment } = model
-  const { files } = environment
-  const file = `${path}/generation_config.json`
-  let value: unknown
-  if (await files.exists(file)) {
-    try {
-      value = (JSON.parse(await files.readText(file)) as { eos_token_id?: unknown } | null)?.eos_token_id
-    } catch (cause) {
-      if (!(cause instanceof SyntaxError)) throw cause
-      throw new InvalidModelError(`${file}: not valid JSON (${cause.message}); fetch the file again`, { cause })
-    }
-  }
-  if (model instanceof FolderModel) value ??= model.config.json['eos_token_id']
-  return (Array.isArray(value) ? value : [value]).filter((v): v is number => Number.isInteger(v))
 }

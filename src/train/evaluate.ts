@@ -12,6 +12,7 @@ import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { sumOfShards } from './distributed.js'
 import type { Objective } from './objective.js'
 import { objectiveFor, objectiveOptionKeys, type ObjectiveOptions } from './objectives/index.js'
+import { RowNotes } from './row-notes.js'
 import { lossOptions, LossSession } from './session.js'
 import { batchShard } from './shard.js'
 import { SharedScores } from './shared-scores.js'
@@ -22,15 +23,17 @@ export interface EvaluateOptions extends ObjectiveOptions {
   readonly data: string | readonly string[]
   /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
   readonly batchSize?: number
-  /** Longest row in tokens; longer ones are cut. Without it a row longer than the model's positions is an error. */
+  /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
   readonly maxLength?: number
   /** A row without a token to learn: `refuse` it with an error, or `skip` it. */
   readonly unlabelled?: 'refuse' | 'skip'
+  /** Told what is worth knowing of the rows: left out, cut at the model's positions, with fields that nothing reads. */
+  readonly onWarning?: (message: string) => void
 }
 
 const evaluateOptionKeys = {
   ...objectiveOptionKeys,
-  ...{ data: true, batchSize: true, maxLength: true, unlabelled: true },
+  ...{ data: true, batchSize: true, maxLength: true, unlabelled: true, onWarning: true },
 } satisfies OptionKeys<EvaluateOptions>
 
 /** The mean loss of a data set, and beside it what the model's task is measured by. */
@@ -114,10 +117,15 @@ export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, 
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new InvalidOptionError(`batchSize must be a whole number of at least 1, got ${batchSize}`)
   const objective = await chooseObjective(model, options.data, options)
-  const dataset = await openTaskDataset(model, objective, options.data, options)
+  const { maxLength, onWarning } = options
+  const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
+  const rows = { ...options, onSkip: notes.onSkip, onRow: notes.onRow }
+  const dataset = await openTaskDataset(model, objective, options.data, rows)
   const session = await LossSession.create(trainee, lossOptions(model, batchSize, options.maxLength, false, objective))
   try {
-    return await evaluateDataset(session, dataset, batchSize)
+    const result = await evaluateDataset(session, dataset, batchSize)
+    if (onWarning !== undefined) notes.take().forEach(onWarning)
+    return result
   } finally {
     await session.release()
   }
@@ -143,7 +151,7 @@ async function firstRow(model: Model, paths: readonly string[]): Promise<Row | u
   return undefined
 }
 
-type ModelDataOptions = { [K in 'maxLength' | 'unlabelled' | 'onSkip']?: DatasetOptions[K] | undefined }
+type ModelDataOptions = { [K in 'maxLength' | 'unlabelled' | 'onSkip' | 'onRow']?: DatasetOptions[K] | undefined }
 
 /** What the rows of a model must fit: its tokenizer, its vocabulary, its positions. */
 async function rowOptions(model: Model, { maxLength }: ModelDataOptions) {
@@ -158,9 +166,10 @@ async function rowOptions(model: Model, { maxLength }: ModelDataOptions) {
   }
 }
 
-const emptyRowOptions = ({ unlabelled, onSkip }: ModelDataOptions) => ({
+const emptyRowOptions = ({ unlabelled, onSkip, onRow }: ModelDataOptions) => ({
   ...(unlabelled !== undefined && { unlabelled }),
   ...(onSkip !== undefined && { onSkip }),
+  ...(onRow !== undefined && { onRow }),
 })
 
 /** Opens rows of text for a language model. */

@@ -33,7 +33,7 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly beta1?: number
   readonly beta2?: number
   readonly epsilon?: number
-  /** Longest row in tokens; longer ones are cut. Without it a row longer than the model's positions is an error. */
+  /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
   readonly maxLength?: number
   readonly shuffle?: boolean
   readonly seed?: number

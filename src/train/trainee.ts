@@ -1,6 +1,7 @@
 /** @file What can be trained: an adapter, or every weight of a model. The trainer knows neither. */
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { Adapter } from '../core/adapter.js'
+import { endsFile } from '../core/generation-config.js'
 import type { Model } from '../core/model.js'
 import { Parameters } from '../core/parameters.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
@@ -26,6 +27,8 @@ export interface Trainee {
   build(options: BuildOptions & { readonly training: boolean }): TraineeGraph
   /** Writes the result: a PEFT folder, or a model. */
   save(folder: string): Promise<void>
+  /** Tells of tokens that learned turns end with and that the model does not stop at: generation does from here on. */
+  addEndTokens?(ids: readonly number[]): void
   /** Tells runs apart that must not resume each other. */
   readonly fingerprint: string
   /** Of an adapter, for its model card. */
@@ -45,6 +48,9 @@ export function adapterTrainee(adapter: Adapter): Trainee {
       return { graph: attached.graph, hidden: built.hidden, parameters: attached.parameters }
     },
     save: (folder) => adapter.save(folder),
+    addEndTokens: (ids) => {
+      adapter.addEndTokens(ids)
+    },
     config,
     fingerprint: JSON.stringify(targets.map((t) => [t.module.name, t.r, t.scale])) + `dropout=${config.loraDropout}`,
   }
@@ -58,6 +64,7 @@ export async function fullTrainee(model: Model): Promise<Trainee> {
   const names = [...model.build({ mode: 'full', positions: 1 }).graph.initializers.keys()].filter((name) =>
     model.weights.has(name),
   )
+  const ends = new Set<number>()
   const parameters = new Parameters(names.map((name) => ({ name, shape: model.weights.get(name)!.shape })))
   for (const name of names) {
     const weight = model.weights.get(name)!
@@ -76,7 +83,14 @@ export async function fullTrainee(model: Model): Promise<Trainee> {
         parameters: names.map((name) => built.graph.promoteToInput(name)),
       }
     },
-    save: (folder) => model.saveWeights(folder, parameters.tensors),
+    async save(folder) {
+      for (const [name, bytes] of await endsFile(model, [...ends]))
+        await model.environment.files.write(`${folder}/${name}`, bytes)
+      await model.saveWeights(folder, parameters.tensors)
+    },
+    addEndTokens(ids) {
+      for (const id of ids) ends.add(id)
+    },
     fingerprint: JSON.stringify(parameters.specs),
   }
 }

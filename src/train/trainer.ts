@@ -1,6 +1,6 @@
 /** @file The training loop: an async generator of events. */
 import { Adapter } from '../core/adapter.js'
-import type { BatchOptions, Dataset, PositionedBatch } from '../data/dataset.js'
+import type { BatchOptions, Dataset, PositionedBatch, RowReport } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
 import { anyOf } from '../distributed/communicator.js'
 import { TrainingError } from '../errors.js'
@@ -22,10 +22,10 @@ import type { DoneEvent, EvalEvent, TrainEvent, WarningEvent } from './events.js
 import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
 import { MAX_SKIPPED_IN_A_ROW, resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from './options.js'
+import { RowNotes, TurnEnds } from './row-notes.js'
 import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
 import { dropoutSeedOf, GradientSession, lossOptions, LossSession, UpdateSession } from './session.js'
-import { SkippedRows } from './skipped-rows.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 
 /**
@@ -83,7 +83,8 @@ class Run {
     private readonly options: ResolvedTrainOptions,
     readonly dataset: Dataset,
     readonly evalDataset: Dataset | undefined,
-    private readonly skipped: SkippedRows,
+    private readonly notes: RowNotes,
+    private readonly ends: TurnEnds,
     private readonly extent: Extent,
     private readonly sessions: Sessions,
     readonly log: RunLog,
@@ -94,13 +95,17 @@ class Run {
     const { model, parameters } = trainee
     const { files } = model.environment
     const { out, batchSize, evalBatchSize, maxLength, packing, communicator } = options
-    const skipped = new SkippedRows()
-    const rows = { maxLength, unlabelled: options.unlabelled, onSkip: skipped.add }
+    const ends = new TurnEnds()
+    const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions, ends })
+    const { onSkip, onRow } = notes
+    const rows = { maxLength, unlabelled: options.unlabelled, onSkip, onRow }
     const objective = await chooseObjective(model, options.data, options)
     checkDivisible(communicator, objective)
-    const rowsOf = (data: string | readonly string[]): Promise<Dataset> => openTaskDataset(model, objective, data, rows)
-    const dataset = await rowsOf(options.data)
-    const evalDataset = options.evalData === undefined ? undefined : await rowsOf(options.evalData)
+    const dataset = await openTaskDataset(model, objective, options.data, rows)
+    // How the turns of evaluation rows end is not learned.
+    const evalRows = { ...rows, onRow: ({ turnEnd: _, ...report }: RowReport) => onRow(report) }
+    const { evalData } = options
+    const evalDataset = evalData === undefined ? undefined : await openTaskDataset(model, objective, evalData, evalRows)
     const extent = await extentOf(dataset, options)
     const fingerprint = await runFingerprint(trainee, options, objective, dataset, extent.totalSteps)
     await checkSameRun(communicator, fingerprint, options, extent.totalSteps, evalDataset)
@@ -142,7 +147,7 @@ class Run {
         gradients: shareGradients(communicator, gradients),
         evaluation,
       }
-      return new Run(trainee, options, dataset, evalDataset, skipped, extent, sessions, log, state)
+      return new Run(trainee, options, dataset, evalDataset, notes, ends, extent, sessions, log, state)
     } catch (error) {
       await Promise.all(open.map((session) => session.release()))
       throw error
@@ -204,6 +209,7 @@ class Run {
     const interrupted = this.aborted && !this.finished && !this.stoppedEarly
     if (sessions.evaluation !== undefined && this.state.lastEvalStep !== this.state.step && !interrupted)
       yield await this.evaluate()
+    yield* this.rowNotes()
     const wanted = options.out !== undefined && (interrupted || options.checkpointEvery > 0)
     if (wanted && savedAt !== this.state.step) yield await this.checkpoint()
     if (options.out !== undefined && !interrupted) {
@@ -261,7 +267,7 @@ class Run {
       if (gradient === undefined) gradient = result.gradient
       else for (let i = 0; i < gradient.length; i++) gradient[i]! += result.gradient[i]!
     }
-    yield* this.skippedRows()
+    yield* this.rowNotes()
     if (gradient === undefined) {
       this.dataEnded = true
       return
@@ -323,9 +329,9 @@ class Run {
     return { event: 'warning', step, message: `${what}: the update was skipped` }
   }
 
-  private *skippedRows(): Generator<WarningEvent> {
-    const message = this.skipped.take()
-    if (message !== undefined) yield { event: 'warning', step: this.state.step + 1, message }
+  private *rowNotes(): Generator<WarningEvent> {
+    this.trainee.addEndTokens?.(this.ends.tokens)
+    for (const message of this.notes.take()) yield { event: 'warning', step: this.state.step + 1, message }
   }
 
   private async evaluate(): Promise<EvalEvent> {

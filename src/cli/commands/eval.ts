@@ -35,6 +35,9 @@ export const evalCommand = defineCommand({
       data: values.data,
       batchSize: values['batch-size'],
       unlabelled: values.unlabelled as 'refuse',
+      onWarning: (message) => {
+        output.note(output.color.yellow(`warning: ${message}`))
+      },
       ...objectiveOptions(values),
       ...defined({ maxLength: values['max-length'] }),
     })

@@ -71,6 +71,7 @@ export async function writeOnnx(
   model: PatchedModel & { readonly environment: Environment },
   out: string,
   deltas: ReadonlyMap<string, readonly WeightDelta[]>,
+  more: ReadonlyMap<string, Uint8Array> = new Map(),
 ): Promise<WrittenOnnx> {
   const { files } = model.environment
   const target = await targetOf(files, model, out)
@@ -107,6 +108,7 @@ export async function writeOnnx(
   if (target.describing !== undefined) {
     const { folder } = (await readConfigBeside(files, model.path))!
     await copySmallFiles(files, folder, target.describing)
+    for (const [name, content] of more) await files.write(`${target.describing}/${name}`, content)
     await files.write(`${target.describing}/config.json`, await files.read(`${folder}/config.json`))
   }
   // Last, so that a model has its data.

@@ -4,7 +4,7 @@ import { floatLabels, scalarLabel, taskEncoding, type LabelReader } from '../../
 import { InvalidDataError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
 import type { Value } from '../../graph/types.js'
-import { at } from '../../data/rows.js'
+import { at, takeField } from '../../data/rows.js'
 import { IGNORED_LABEL } from '../../losses/causal-lm.js'
 import type { SummedLoss } from '../../losses/attach.js'
 import { summedCrossEntropy } from '../../losses/cross-entropy.js'
@@ -78,7 +78,7 @@ export function sequenceClassification(task: Task, type: ProblemType): Objective
 export function tokenClassification(task: Task): Objective {
   const readLabels: LabelReader = (row, tokens) => {
     const field = row.value['ner_tags'] === undefined || row.value['ner_tags'] === null ? labelField(row) : 'ner_tags'
-    const value = row.value[field]
+    const value = takeField(row, field)
     if (!Array.isArray(value)) throw new InvalidDataError(`${at(row)}: "${field}" must be a list with a label for each token.`)
     const given = value.map((entry: unknown, i) => classNumber(row, field, entry, task, `[${i}]`))
     // Columns of a picture have no text: each place of the output has its label.

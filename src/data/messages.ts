@@ -1,0 +1,137 @@
+/** @file The dialogue of a row: its messages, and what else of the row the chat template is given. */
+import { InvalidDataError } from '../errors.js'
+import { hasPythonNumbers, parsePythonJson } from '../util/parse-python-json.js'
+import { at, hasField, kindOf, takeField, type Row } from './rows.js'
+
+/**
+ * One turn of a dialogue; further fields (`name`, `tool_calls`, `reasoning_content`, …) reach the chat template untouched.
+ *
+ * The content may be absent where an assistant's turn is a call of tools or thinking alone, and a list of parts
+ * (`{"type": "text", "text"}`) for templates that take one.
+ */
+export interface Message {
+  readonly role: string
+  readonly content?: string | null | readonly Readonly<Record<string, unknown>>[]
+  readonly [field: string]: unknown
+}
+
+/** What a template is given beside the messages, by name: `tools`, `documents`, and whatever a row brings for it. */
+export type TemplateVariables = Readonly<Record<string, unknown>>
+
+/** The fields of a row that reach its chat template, beside the dialogue itself. */
+export const templateFields = ['tools', 'documents', 'chat_template_kwargs'] as const
+
+/** What `apply_chat_template` takes for itself, so that no template is ever given it under this name. */
+const reserved = new Set([
+  ...['messages', 'conversation', 'conversations', 'add_generation_prompt', 'continue_final_message', 'tokenize'],
+  ...['return_dict', 'return_tensors', 'return_assistant_tokens_mask', 'padding', 'truncation', 'max_length'],
+  'tokenizer_kwargs',
+])
+
+/** Kinds of content that a language model of text does not read. */
+const media = /image|video|audio|file/
+
+/** Fields that an assistant's turn may consist of without any content. */
+const insteadOfContent = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning', 'thinking']
+
+const parsed = new WeakMap<Row, Readonly<Record<string, unknown>>>()
+
+/**
+ * The value of a field as Python reads it from the row's JSON (see parse-python-json.ts): for what a chat template prints.
+ * @throws InvalidDataError if it is nested too deeply
+ */
+function pythonField(row: Row, field: string): unknown {
+  const plain = takeField(row, field)
+  if (row.json === undefined || !hasPythonNumbers(row.json)) return plain
+  let value = parsed.get(row)
+  if (value === undefined) parsed.set(row, (value = parseJson(row, 'the row', row.json) as Record<string, unknown>))
+  return value[field]
+}
+
+function parseJson(row: Row, what: string, json: string): unknown {
+  try {
+    return parsePythonJson(json)
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new InvalidDataError(`${at(row)}: ${what} is not valid JSON (${cause.message}).`, { cause })
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** @throws InvalidDataError naming file, line, field and message if the field is no dialogue */
+export function messagesField(row: Row, field: string): readonly Message[] {
+  const value = pythonField(row, field)
+  if (!Array.isArray(value))
+    throw new InvalidDataError(`${at(row)}: "${field}" must be a list of messages, found ${kindOf(value)}.`)
+  if (value.length === 0) throw new InvalidDataError(`${at(row)}: "${field}" is an empty list; expected at least one message.`)
+  value.forEach((message: unknown, index) => {
+    const place = `"${field}"[${index}]`
+    if (!isObject(message))
+      throw new InvalidDataError(`${at(row)}: ${place} must be a message {"role", "content"}, found ${kindOf(message)}.`)
+    if (typeof message['role'] !== 'string')
+      throw new InvalidDataError(`${at(row)}: ${place}.role must be text, found ${kindOf(message['role'])}.`)
+    checkContent(row, place, message)
+  })
+  return value as Message[]
+}
+
+function checkContent(row: Row, place: string, message: Readonly<Record<string, unknown>>): void {
+  const { content } = message
+  if (typeof content === 'string') return
+  if (content === undefined || content === null) {
+    const has = (name: string): boolean => {
+      const value = message[name]
+      return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== null
+    }
+    if (message['role'] === 'assistant' && insteadOfContent.some(has)) return
+    throw new InvalidDataError(
+      `${at(row)}: ${place}.content must be text, found ${kindOf(content)}; only an assistant's turn with ${insteadOfContent.slice(0, 2).join(' or ')} may lack it.`,
+    )
+  }
+  if (!Array.isArray(content))
+    throw new InvalidDataError(`${at(row)}: ${place}.content must be text or a list of parts, found ${kindOf(content)}.`)
+  content.forEach((part: unknown, i) => {
+    if (!isObject(part))
+      throw new InvalidDataError(
+        `${at(row)}: ${place}.content[${i}] must be a part {"type": "text", "text"}, found ${kindOf(part)}.`,
+      )
+    const { type } = part
+    if (typeof type === 'string' && media.test(type))
+      throw new InvalidDataError(
+        `${at(row)}: ${place}.content[${i}] is of type "${type}"; only text can be learned from here: leave the row out, or the part.`,
+      )
+  })
+}
+
+/**
+ * What a row gives its chat template beside the dialogue: `tools` and `documents`, and the entries of
+ * `chat_template_kwargs`, which go first as in TRL. Tools and documents may be JSON in a text, as tables hold them.
+ * @throws InvalidDataError if a field has a wrong type, or would change what is rendered rather than how
+ */
+export function templateVariables(row: Row): TemplateVariables {
+  const variables: Record<string, unknown> = {}
+  for (const field of ['tools', 'documents'] as const) {
+    if (!hasField(row, field)) continue
+    const given = pythonField(row, field)
+    const value = typeof given === 'string' ? parseJson(row, `"${field}"`, given) : given
+    if (value === null) continue
+    if (!Array.isArray(value) || !value.every(isObject))
+      throw new InvalidDataError(
+        `${at(row)}: "${field}" must be a list of objects, or such a list as JSON text; found ${Array.isArray(value) ? 'a list with other entries' : kindOf(value)}.`,
+      )
+    // An empty list is none: Llama's template would announce tools that are not there.
+    if (value.length > 0) variables[field] = value
+  }
+  if (!hasField(row, 'chat_template_kwargs')) return variables
+  const given = pythonField(row, 'chat_template_kwargs')
+  const more = typeof given === 'string' ? parseJson(row, '"chat_template_kwargs"', given) : given
+  if (!isObject(more)) throw new InvalidDataError(`${at(row)}: "chat_template_kwargs" must be an object, found ${kindOf(more)}.`)
+  const wrong = Object.keys(more).find((name) => reserved.has(name))
+  if (wrong !== undefined)
+    throw new InvalidDataError(
+      `${at(row)}: "chat_template_kwargs".${wrong} says what is rendered, which the row's shape does; leave it out.`,
+    )
+  return { ...variables, ...more }
+}

@@ -1,0 +1,85 @@
+/** What is worth knowing of the rows is said once: fields that nothing reads, rows that were cut. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { addLora, evaluate, loadModel } from '../../src/index.js'
+import type { WarningEvent } from '../../src/train/events.js'
+import { CHATML, writeChatModel } from '../support/chat-model.js'
+import { runTraining, temporaryFolder, writeRows } from '../support/training.js'
+
+const work = temporaryFolder()
+mkdirSync(join(work, 'm'))
+const withTools = `{% if tools %}{{ tools | length }}{% endif %}${CHATML}`
+const model = await loadModel(writeChatModel(join(work, 'm'), withTools), { threads: 1 })
+const user = { role: 'user', content: 'a' }
+const assistant = { role: 'assistant', content: 'b' }
+
+async function said(rows: readonly unknown[], options: object = {}): Promise<string[]> {
+  const messages: string[] = []
+  const data = writeRows(join(work, 'rows.jsonl'), rows)
+  await evaluate(model, { data, batchSize: 2, onWarning: (message) => messages.push(message), ...options })
+  return messages
+}
+
+describe('fields that nothing reads', () => {
+  it('are told once, all in one line', async () => {
+    const rows = [
+      { id: 1, source: 'web', prompt: 'a', completion: 'b', empty: null },
+      { id: 2, text: 'c' },
+      { id: 3, input_ids: [5, 6], token_type_ids: [0, 0], label: true },
+    ]
+    expect(await said(rows)).toEqual(['nothing reads these fields of the rows: "id", "source", "token_type_ids"'])
+  })
+
+  it('are those of messages and of the template too, where the template mentions them nowhere', async () => {
+    const rows = [
+      {
+        messages: [
+          { ...user, name: 'n' },
+          { ...assistant, weight: 1, reasoning_content: 'r' },
+        ],
+        tools: [{ a: 1 }],
+      },
+      { messages: [user, assistant], documents: [{ text: 't' }], chat_template_kwargs: { enable_thinking: true } },
+    ]
+    expect(await said(rows)).toEqual([
+      'nothing reads these fields of the rows: "messages[].name", "messages[].reasoning_content", "documents", "chat_template_kwargs.enable_thinking"',
+    ])
+    expect(await said([{ messages: [user, assistant], tools: [{ a: 1 }] }])).toEqual([])
+  })
+
+  it('are told of preferences, and at most twelve', async () => {
+    const more = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [`f${i}`, i]))
+    const row = { prompt: 'a', chosen: 'b', rejected: 'c', ...more }
+    const adapter = await addLora(model, { r: 2 })
+    const messages: string[] = []
+    const data = writeRows(join(work, 'pairs.jsonl'), [row])
+    await evaluate(adapter, { data, objective: 'dpo', onWarning: (message) => messages.push(message) })
+    expect(messages).toEqual([expect.stringMatching(/^nothing reads these fields of the rows: "f0", .*"f11", and 2 more$/)])
+  })
+
+  it('are events of a run, of its evaluation rows too', async () => {
+    const data = writeRows(join(work, 'train.jsonl'), [{ id: 1, text: 'a b' }])
+    const evalData = writeRows(join(work, 'eval.jsonl'), [{ id: 1, split: 'test', text: 'a b' }])
+    const { events } = await runTraining(await addLora(model, { r: 2 }), { data, evalData, steps: 2 })
+    const warnings = events.filter((e): e is WarningEvent => e.event === 'warning')
+    expect(warnings.map(({ message }) => message)).toEqual([
+      'nothing reads these fields of the rows: "id"',
+      'nothing reads these fields of the rows: "split"',
+    ])
+  })
+})
+
+describe("rows that are longer than the model's positions", () => {
+  const long = { text: 'a b '.repeat(300) }
+
+  it('are cut there, which is said', async () => {
+    expect(await said([{ text: 'a' }, long])).toEqual([
+      expect.stringMatching(/^1 row is longer than the model's 256 positions and was cut: .*rows\.jsonl, line 2$/),
+    ])
+  })
+
+  it('are cut at maxLength without a word', async () => {
+    expect(await said([long], { maxLength: 100 })).toEqual([])
+  })
+})
