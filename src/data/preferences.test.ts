@@ -46,6 +46,23 @@ describe('preferences', () => {
     expect(shown(encode({ prompt: 'hi', chosen: [user, good], rejected: [user, bad] }))).toEqual(expected)
   })
 
+  it("is cut at the model's positions unless told", () => {
+    const row = { prompt: 'abcd', chosen: 'x', rejected: 'xyz' }
+    expect(shown(encode(row, { maxPositions: 7 }))).toEqual(shown(encode(row, { maxLength: 7 })))
+    expect(encode(row, { maxPositions: 7 }).truncated).toBe(true)
+  })
+
+  it('gives tools to the template, and refuses turns that are marked as not to be learned', () => {
+    const user = turn('user', 'hi')
+    const [good, bad] = [turn('assistant', 'yo'), { ...turn('assistant', 'no'), weight: 0 }]
+    expect(() => encode({ prompt: [user], chosen: [good], rejected: [bad] })).toThrow(
+      'p.jsonl, line 3: "rejected"[0] is marked as not to be learned',
+    )
+    const example = encode({ prompt: 'a', chosen: 'x', rejected: 'y', label: false })
+    expect(example.tokens).toBe(0)
+    expect(encodingOf().emptyReason(example)).toContain('"label" is false')
+  })
+
   it('of tokens, needing no tokenizer', () => {
     const tokens = { prompt_ids: [65], chosen_ids: [66, 67], rejected_ids: [68] }
     expect(shown(encode(tokens, { tokenizer: undefined }))).toEqual(['A[B][C]', 'A[D]'])

@@ -10,14 +10,7 @@ import { checkBeams } from './beam-options.js'
 import { rowsOf } from './continue-beams.js'
 import { DecodeSession } from './decode-session.js'
 import { generateBeams } from './generate-beams.js'
-import {
-  promptIds,
-  sharedOptionKeys,
-  stopStrings,
-  type FinishReason,
-  type GenerateOptions,
-  type Generation,
-} from './generate.js'
+import { promptIds, sharedOptionKeys, stopStrings, type FinishReason, type GenerateOptions, type Generation } from './generate.js'
 import { checkSampling, nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'

@@ -223,7 +223,6 @@ describe('rows that do not fit', () => {
       '"token_type_ids" holds 1 numbers and "input_ids" 3; they must be as many.',
     ],
     [single, { text: 'a', label: 1 }, "the row is text, but the model's folder has no tokenizer.json"],
-    [single, { input_ids: new Array<number>(25).fill(1), label: 1 }, '25 tokens, but the model has only 24 positions'],
     [single, { input_ids, label: -100 }, 'the row has no token to learn: all its labels are masked (-100, or outside the row)'],
     [
       several,

@@ -66,8 +66,8 @@ describe('turns that end where the base does not stop', () => {
     const mixed = await generateBatch(
       set,
       [
-        { ...question, adapter: 'chat' },
-        { ...question, adapter: null },
+        { messages: question.messages, adapter: 'chat' },
+        { messages: question.messages, adapter: null },
       ],
       { maxNewTokens: 40 },
     )
