@@ -29,6 +29,7 @@ import { companions, plainConfig, plainParts, plainTensors } from './stored-adap
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { inNamesOf } from './adapter-names.js'
 import { CarriedParts } from './carried-parts.js'
+import { checkIsPeftFolder } from './wrong-place.js'
 
 /** Options of a new adapter: PEFT's `LoraConfig` fields in camelCase, `alpha` and `dropout` for short, and a seed. */
 export interface LoraOptions extends Partial<LoraConfig> {
@@ -281,6 +282,7 @@ export interface LoadAdapterOptions {
  * maths in a way that is not supported
  */
 export async function loadAdapter(loaded: Model, folder: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+  await checkIsPeftFolder(loaded.environment.files, folder)
   const { config: stored, tensors: given, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
   checkConstants(loaded, unknownKeys[CONSTANTS_KEY], folder)
   const model = replicateLayers(await headForAdapter(loaded, stored, given, folder), stored.layerReplication)

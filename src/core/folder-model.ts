@@ -14,6 +14,8 @@ import { readTask, type Task } from '../models/task.js'
 import { checkKeys } from '../util/option-keys.js'
 import type { Environment } from './environment.js'
 import type { Model } from './model.js'
+import { refuseQuantizedConfig, refuseQuantizedTensors } from '../models/quantized-checkpoint.js'
+import { notAModel } from './wrong-place.js'
 
 /** What a folder gives beside its graph. */
 interface Contents {
@@ -101,11 +103,7 @@ export class FolderModel implements Model {
   static async open(path: string, environment: Environment, id = path, head: HeadOptions = {}): Promise<FolderModel> {
     const { files } = environment
     const configPath = `${path}/config.json`
-    if (!(await files.isDirectory(path))) throw new InvalidModelError(`model folder "${path}" does not exist`)
-    if (!(await files.exists(configPath)))
-      throw new InvalidModelError(
-        `"${path}" holds no config.json; expected a Hugging Face model folder (config.json and model.safetensors)`,
-      )
+    if (!(await files.exists(configPath))) throw await notAModel(files, path)
     let json: unknown
     try {
       json = JSON.parse(await files.readText(configPath))
@@ -115,8 +113,10 @@ export class FolderModel implements Model {
     if (typeof json !== 'object' || json === null || Array.isArray(json))
       throw new InvalidModelError(`${configPath} must hold a JSON object`)
     const config = new ConfigReader(json as Record<string, Json>, configPath)
+    refuseQuantizedConfig(config)
     const architecture = findArchitecture(config)
     const { weights: tensors } = await openCheckpoint(files, path)
+    refuseQuantizedTensors(tensors.keys(), path)
     const origin = { config, tensors }
     const asked = isAsked(head) ? head : impliedHead(config, architecture, tensors)
     if (asked !== undefined) return FolderModel.forTask({ environment, path, id, architecture, origin }, asked)
