@@ -4,10 +4,19 @@
  * Every message says what is wrong, where, what was expected, what was found and what to do.
  */
 
+/**
+ * A text in which control characters, and those that turn the direction of writing, stand as codes (`\u001b`): names in
+ * files of strangers must not steer a terminal. Line breaks and tabs stay.
+ */
+export const printable = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (character) =>
+    character === '\n' || character === '\t' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
 /** Base class: a mistake in the input or the environment that the user can mend. */
 export class LowrankError extends Error {
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(printable(message), options)
     this.name = new.target.name
   }
 }

@@ -23,7 +23,7 @@ function nameMatcher(targets: readonly string[] | string): Matcher {
 }
 
 /** Whether the layer index in a module's name is asked for; true for every name where no index is. */
-function layerMatcher(config: LoraConfig): Matcher {
+export function layerMatcher(config: Pick<LoraConfig, 'layersToTransform' | 'layersPattern'>): Matcher {
   const { layersToTransform, layersPattern } = config
   if (layersToTransform === null || (Array.isArray(layersToTransform) && layersToTransform.length === 0)) return () => true
   const wanted = new Set(typeof layersToTransform === 'number' ? [layersToTransform] : layersToTransform)

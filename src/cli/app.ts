@@ -1,5 +1,5 @@
 /** @file From arguments to an exit code. */
-import { LowrankError } from '../errors.js'
+import { LowrankError, printable } from '../errors.js'
 import { combineCommand } from './commands/combine.js'
 import { convertCommand } from './commands/convert.js'
 import { demoCommand } from './commands/demo.js'
@@ -10,6 +10,7 @@ import { generateCommand } from './commands/generate.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
 import { trainCommand } from './commands/train.js'
+import { inFlags } from './flag-names.js'
 import type { Command } from './flags.js'
 import { commandHelp, overview } from './help.js'
 import { parseFlags } from './parse.js'
@@ -73,16 +74,19 @@ function say(stdout: Stream, text: string): number {
 function report(error: unknown, args: readonly string[], { stderr, env, version }: Surroundings): number {
   if (error instanceof UsageError) {
     const command = commands.find((c) => c.name === args[0])
-    stderr.write(`${error.message}\nSee lowrank ${command === undefined ? '' : `${command.name} `}--help.\n`)
+    stderr.write(`${printable(error.message)}\nSee lowrank ${command === undefined ? '' : `${command.name} `}--help.\n`)
     return ExitCode.usage
   }
   const debug = (env['LOWRANK_DEBUG'] ?? '') !== '' && env['LOWRANK_DEBUG'] !== '0'
-  if (error instanceof LowrankError) stderr.write(`error: ${debug ? (error.stack ?? error.message) : error.message}\n`)
-  else {
+  if (error instanceof LowrankError) {
+    const command = commands.find(({ name }) => name === args[0])
+    const message = command === undefined ? error.message : inFlags(error.message, command)
+    stderr.write(`error: ${debug ? (error.stack ?? error.message) : message}\n`)
+  } else {
     const text = error instanceof Error ? error.message : String(error)
     const stack =
       debug && error instanceof Error ? `\n${error.stack}` : '\nThis is a bug in lowrank; set LOWRANK_DEBUG=1 to see where.'
-    stderr.write(`unexpected error (lowrank ${version}, node ${process.version}): ${text}${stack}\n`)
+    stderr.write(printable(`unexpected error (lowrank ${version}, node ${process.version}): ${text}${stack}\n`))
   }
   return ExitCode.failed
 }

@@ -1,6 +1,18 @@
 /** @file stdout and stderr as the commands see them. */
 import pc from 'picocolors'
+import { printable } from '../errors.js'
 import type { Output } from './flags.js'
+
+const ESCAPE = '\u001b'
+/** The codes that picocolors writes for bold, dim, green, yellow and cyan, and their ends. */
+const OWN_COLORS = new RegExp(`(${ESCAPE}\\[(?:1|2|22|32|33|36|39)m)`)
+
+/** A line without control characters but those of our own colours. */
+const safe = (line: string): string =>
+  line
+    .split(OWN_COLORS)
+    .map((part, i) => (i % 2 === 1 ? part : printable(part)))
+    .join('')
 
 /** The parts of a process's streams that are used. */
 export interface Stream {
@@ -35,15 +47,16 @@ export function terminal(
     color,
     live,
     columns: stderr.columns ?? 80,
-    write: (text) => void stdout.write(text),
-    print: (line) => beside(() => stdout.write(`${line}\n`)),
+    // What a model writes goes to files and pipes as it is.
+    write: (text) => void stdout.write(stdout.isTTY === true ? printable(text) : text),
+    print: (line) => beside(() => stdout.write(`${safe(line)}\n`)),
     printJson: (value) => beside(() => stdout.write(`${JSON.stringify(value)}\n`)),
-    note: (line) => beside(() => stderr.write(`${line}\n`)),
+    note: (line) => beside(() => stderr.write(`${safe(line)}\n`)),
     status: (line) => {
       if (!live) return
       clear()
-      shown = line
-      if (line !== undefined) stderr.write(line)
+      shown = line === undefined ? undefined : safe(line)
+      if (shown !== undefined) stderr.write(shown)
     },
   }
 }

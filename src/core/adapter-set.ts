@@ -25,6 +25,7 @@ import { loadAdapter, type Adapter } from './adapter.js'
 import type { Model } from './model.js'
 import { baseOf, serveAdapter, type ServedAdapter } from './served-adapter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { checkTargetNames } from '../adapters/unmatched.js'
 
 export interface AdapterSetOptions {
   /**
@@ -84,6 +85,7 @@ export class AdapterSet {
     checkKeys(options, adapterSetOptionKeys, 'AdapterSet')
     const { targetModules } = options
     if (targetModules === undefined) return
+    checkTargetNames(targetModules, model.modules)
     const targets = Array.isArray(targetModules) ? [...(targetModules as readonly string[])] : targetModules
     for (const { module } of matchTargets(model.modules, completeLoraConfig({ r: 1, targetModules: targets }, []), {
       anyRank: true,

@@ -30,6 +30,7 @@ import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { inNamesOf } from './adapter-names.js'
 import { CarriedParts } from './carried-parts.js'
 import { checkIsPeftFolder } from './wrong-place.js'
+import { checkEveryName, checkTargetNames } from '../adapters/unmatched.js'
 
 /** Options of a new adapter: PEFT's `LoraConfig` fields in camelCase, `alpha` and `dropout` for short, and a seed. */
 export interface LoraOptions extends Partial<LoraConfig> {
@@ -203,11 +204,20 @@ function configOf(model: Model, options: LoraOptions): LoraConfig {
   )
 }
 
+/** The layers of a new adapter. @throws InvalidOptionError for whatever names nothing, see {@link checkEveryName} */
+function newTargets(model: Model, config: LoraConfig, options: LoraOptions): LoraTarget[] {
+  const targets = matchTargets(model.modules, config)
+  checkTargetNames(options.targetModules, model.modules)
+  checkEveryName(options, usedWeights(model, config), targets)
+  return targets
+}
+
 /**
  * A new adapter on a model; it changes nothing until it is trained. With `layerReplication` it belongs to a model of its own,
  * `adapter.model`, whose layers are those of the one given.
  * @param base weights of the base that the first values come from; those in memory unless given, see {@link createLora}
- * @throws InvalidOptionError if a target matches no layer, or a rank is 0 or larger than the matrix
+ * @throws InvalidOptionError if a name (of a target, an excluded or saved module, a pattern, a layer) matches nothing, or a
+ * rank is 0 or larger than the matrix
  */
 export function addLora(loaded: Model, options: LoraOptions = {}, base?: BaseWeights): Adapter {
   checkKeys(options, loraOptionKeys, 'addLora')
@@ -216,7 +226,7 @@ export function addLora(loaded: Model, options: LoraOptions = {}, base?: BaseWei
   const config = configOf(model, options)
   checkInitialization(config.initLoraWeights)
   const { seed = 0, freezeA } = options
-  const targets = matchTargets(model.modules, config)
+  const targets = newTargets(model, config, options)
   const extras = freezeA === undefined ? {} : { freezeA }
   const adapter = new Adapter(model, config, targets, {}, extras)
   const weight = (name: string): Float32Array => {
@@ -264,7 +274,7 @@ export async function createLora(loaded: Model, options: LoraOptions = {}): Prom
   checkKeys(options, loraOptionKeys, 'addLora')
   const model = replicateLayers(loaded, options.layerReplication ?? null)
   const config = configOf(model, options)
-  const { parts } = new Adapter(model, config, matchTargets(model.modules, config))
+  const { parts } = new Adapter(model, config, newTargets(model, config, options))
   const init = options.initLoraWeights ?? config.initLoraWeights
   return addLora(model, options, await readBaseWeights(model, weightsNeeded(parts, init)))
 }

@@ -12,6 +12,7 @@ import { readBaseWeights } from './base-weights.js'
 import { makeAdapter, type MadeLayer } from './made-adapter.js'
 import type { Model } from './model.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { checkTargetNames } from '../adapters/unmatched.js'
 
 export interface ExtractOptions {
   /** Rank of every branch. */
@@ -54,6 +55,7 @@ export async function extractLora(base: Model, tuned: Model, options: ExtractOpt
   if (energy !== undefined && !(energy > 0 && energy <= 1))
     throw new InvalidOptionError(`energy must be above 0 and at most 1, got ${energy}`)
   const targets = matchTargets(base.modules, completeLoraConfig({ r: 1, targetModules }, []), { anyRank: true })
+  checkTargetNames(targetModules, base.modules)
   const layers: (MadeLayer & ExtractedLayerEnergy)[] = []
   const seen = new Set<string>()
   for (const { module } of targets) {

@@ -91,3 +91,13 @@ describe('the model card', () => {
     expect(VERSION).toBe(json.version)
   })
 })
+
+describe('names of strangers in a card', () => {
+  it('stand without control characters, and cannot leave their code', () => {
+    const evil = '``` \u001b[2J\r\u202e`x'
+    const text = modelCard({ ...card, baseModel: `a/${evil}`, dataFiles: [evil] })
+    expect(text).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/)
+    expect(text).toContain('# LoRA adapter for ```` a/``` \\u001b[2J ')
+    expect((frontMatter(text)['base_model'] as string).startsWith('a/``` \u001b[2J')).toBe(true)
+  })
+})

@@ -4,6 +4,7 @@ import type { Files } from '../io/files.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { TaskName } from '../models/task.js'
 import type { DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent } from './events.js'
+import { printable } from '../errors.js'
 
 export const CARD_FILE = 'README.md'
 
@@ -50,10 +51,11 @@ const yaml = (text: string): string =>
 
 const number = (value: number): string => String(Number(value.toPrecision(6)))
 
-/** Code in a table cell; a bar would end the cell, and a backtick the code. */
+/** Code in a table cell; a bar would end the cell, and as many backticks as begin it the code. */
 const code = (value: unknown): string => {
   const text = (typeof value === 'string' ? value : JSON.stringify(value)).replace(/\s+/g, ' ').replaceAll('|', '\\|')
-  return text.includes('`') ? `\`\` ${text} \`\`` : `\`${text}\``
+  const fence = '`'.repeat(1 + Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length)))
+  return fence.length > 1 ? `${fence} ${text} ${fence}` : `\`${text}\``
 }
 
 const table = (head: readonly [string, string], rows: readonly (readonly [string, string])[]): string =>
@@ -158,7 +160,8 @@ export function modelCard(card: ModelCard): string {
     ),
     `## Versions\n\nlowrank ${version}; the adapter's files are those of PEFT 0.21.`,
   ]
-  return `${parts.join('\n\n')}\n`
+  // Names of strangers: of the base, of files, of modules.
+  return printable(`${parts.join('\n\n')}\n`)
 }
 
 /**
