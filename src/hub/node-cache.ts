@@ -2,7 +2,7 @@
  * @file The hub's cache on disk, in the layout that Python's huggingface_hub uses and shares:
  * `models--owner--name/{refs/REVISION, blobs/ETAG, snapshots/COMMIT/FILE -> ../../blobs/ETAG}`.
  */
-import { mkdir, readFile, rename, stat, symlink, copyFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, stat, symlink, copyFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { FileError } from '../errors.js'
 import { configFile, requiredFiles, weightFiles, type RepositoryKind } from './repository-files.js'
@@ -10,6 +10,9 @@ import { configFile, requiredFiles, weightFiles, type RepositoryKind } from './r
 const COMMIT = /^[0-9a-f]{40}$/
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
+
+/** Makes the names of temporary files differ within this process. */
+let counter = 0
 
 async function exists(path: string): Promise<boolean> {
   try {
@@ -46,8 +49,10 @@ export class RepositoryCache {
     return exists(join(this.snapshot(commit), file))
   }
 
-  hasBlob(etag: string): Promise<boolean> {
-    return exists(this.blob(etag))
+  /** Whether the blob is there, whole. */
+  async hasBlob(etag: string, size: number): Promise<boolean> {
+    const path = this.blob(etag)
+    return (await exists(path)) && (await stat(path)).size === size
   }
 
   /** The commit that a revision had when it was last looked up. */
@@ -62,7 +67,7 @@ export class RepositoryCache {
     await this.writing(async () => {
       const path = join(this.folder, 'refs', revision)
       await mkdir(dirname(path), { recursive: true })
-      const temporary = `${path}.${process.pid}.tmp`
+      const temporary = `${path}.${process.pid}-${++counter}.tmp`
       await writeFile(temporary, commit)
       await rename(temporary, path)
     })
@@ -73,14 +78,15 @@ export class RepositoryCache {
     await this.writing(async () => {
       const path = join(this.snapshot(commit), file)
       await mkdir(dirname(path), { recursive: true })
-      await rm(path, { force: true })
+      // Made beside and renamed, so that no other process ever finds the file gone.
+      const temporary = `${path}.${process.pid}-${++counter}.tmp`
       try {
-        await symlink(relative(dirname(path), this.blob(etag)), path)
+        await symlink(relative(dirname(path), this.blob(etag)), temporary)
       } catch (error) {
-        if (codeOf(error) === 'EEXIST') return // another process was quicker
         if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EINVAL'].includes(codeOf(error))) throw error
-        await copyFile(this.blob(etag), path)
+        await copyFile(this.blob(etag), temporary)
       }
+      await rename(temporary, path)
     })
   }
 

@@ -10,6 +10,7 @@ import { explainRefusal } from './hub-error.js'
 import { hubSettings, parseHubId, type EnvironmentVariables, type HubId, type HubSettings } from './hub-id.js'
 import { RepositoryCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
+import { bounded, fetchWithin, MAX_ANSWERS, MAX_FILES, unstalled } from './node-limits.js'
 import { selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
 
 export interface ResolveOptions {
@@ -28,6 +29,8 @@ export interface ResolveOptions {
   readonly onProgress?: (progress: DownloadProgress) => void
   /** Told when the hub cannot be reached and the cached copy is used. */
   readonly onWarning?: (message: string) => void
+  /** Milliseconds without a byte after which a connection counts as broken; a minute unless said. */
+  readonly stall?: number
   /** Waits before attempt 1, 2, … after a failure; half a second, doubled each time, unless said. */
   readonly wait?: (attempt: number) => Promise<void>
 }
@@ -91,6 +94,9 @@ class Unreachable extends Error {}
 /** Requests to one repository. */
 class Hub {
   private readonly fetch: typeof fetch
+  private readonly stall: number | undefined
+  /** How many descriptions were asked for. */
+  private answers = 0
 
   constructor(
     readonly id: HubId,
@@ -101,12 +107,13 @@ class Hub {
     const origin = new URL(settings.endpoint).origin
     // The token is added here and not by the library, which accepts only huggingface.co's own kind; it goes to the
     // endpoint alone (fetch drops it when a redirect leads elsewhere).
+    const stall = (this.stall = options.stall)
     this.fetch = async (input, init) => {
       const url = input instanceof Request ? input.url : String(input)
       const headers = new Headers(init?.headers)
       if (settings.token !== undefined && new URL(url).origin === origin) headers.set('Authorization', `Bearer ${settings.token}`)
       try {
-        return await base(input, { ...init, headers })
+        return await fetchWithin(base, input, { ...init, headers }, stall)
       } catch (cause) {
         throw new Unreachable(reasonOf(cause), { cause })
       }
@@ -130,8 +137,21 @@ class Hub {
     }
   }
 
+  /** Requests whose answers are descriptions, not files. */
   private get request(): { hubUrl: string; fetch: typeof fetch } {
-    return { hubUrl: this.settings.endpoint, fetch: this.fetch }
+    const { endpoint } = this.settings
+    const asked: typeof fetch = async (input, init) => {
+      if (++this.answers > MAX_ANSWERS)
+        throw new HubError(`${endpoint} lists "${this.id.name}" in more than ${MAX_ANSWERS} pages`)
+      const response = await this.fetch(input, init)
+      try {
+        return await bounded(response, endpoint, this.stall)
+      } catch (cause) {
+        if (cause instanceof LowrankError) throw cause
+        throw new Unreachable(reasonOf(cause), { cause })
+      }
+    }
+    return { hubUrl: endpoint, fetch: asked }
   }
 
   async commit(): Promise<string> {
@@ -148,6 +168,7 @@ class Hub {
       for await (const { type, path, size, oid, lfs } of listFiles({ ...this.request, repo: this.id.name, revision: commit })) {
         const etag = lfs?.oid ?? oid
         // The hash becomes a file name in the cache.
+        if (files.size >= MAX_FILES) throw new HubError(`repository "${this.id.name}" has more than ${MAX_FILES} files`)
         if (type === 'file' && etag !== undefined && /^[0-9a-f]{40,64}$/.test(etag))
           files.set(path, { path, size: lfs?.size ?? size, etag, large: lfs !== undefined })
       }
@@ -161,12 +182,14 @@ class Hub {
     const headers = { 'Accept-Encoding': 'identity', ...(offset > 0 && { Range: `bytes=${offset}-` }) }
     const response = await this.fetch(url, { headers })
     if (!response.ok || response.body === null) {
-      const body: unknown = await response.json().catch(() => undefined)
+      const body: unknown = await bounded(response, this.settings.endpoint, this.stall)
+        .then((read) => read.json())
+        .catch(() => undefined)
       throw this.refused(response.status, said(body))
     }
     const start = /^bytes (\d+)-/.exec(response.headers.get('Content-Range') ?? '')?.[1]
     return {
-      body: response.body as unknown as AsyncIterable<Uint8Array>,
+      body: unstalled(response.body, this.stall),
       offset: response.status === 206 ? Number(start ?? offset) : 0,
     }
   }
@@ -191,7 +214,7 @@ async function fetchAll(
     const file = listed.get(path)
     if (file === undefined) throw new HubError(`repository "${id.name}" lacks the shard ${path} that its index names`)
     if (await cache.has(commit, path)) return
-    if (!(await cache.hasBlob(file.etag)))
+    if (!(await cache.hasBlob(file.etag, file.size)))
       await cache.writing(() =>
         downloadBlob(file, cache.blob(file.etag), {
           open: (offset) => hub.open(commit, path, offset),

@@ -16,6 +16,8 @@ export interface Fake {
   /** A status for the files alone, as a gated repository gives. */
   gated: boolean
   ignoreRange: boolean
+  /** Answers a path in a way of its own, before anything else; true where it did. */
+  answer: ((path: string, response: ServerResponse) => boolean) | undefined
   /** Answers this status to everything. */
   down: number | undefined
   close(): Promise<void>
@@ -32,6 +34,7 @@ export async function fakeHub(name: string, files: Record<string, Buffer>): Prom
     token: undefined as string | undefined,
     gated: false,
     ignoreRange: false,
+    answer: undefined as Fake['answer'],
     down: undefined as number | undefined,
   }
   const json = (response: ServerResponse, status: number, body: unknown): void => {
@@ -57,6 +60,7 @@ export async function fakeHub(name: string, files: Record<string, Buffer>): Prom
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost')
     state.requests.push(`${request.method} ${url.pathname} ${request.headers.range ?? ''}`.trim())
+    if (state.answer?.(url.pathname, response) === true) return
     if (state.down !== undefined) return json(response, state.down, { error: 'Service unavailable' })
     const authorization = request.headers.authorization
     if (state.token !== undefined && authorization !== `Bearer ${state.token}`)

@@ -1,7 +1,9 @@
+import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, readlinkSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { link, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FileError, HubError } from '../../src/errors.js'
 import { resolveModel, type ResolveOptions } from '../../src/hub/node-resolve.js'
@@ -28,6 +30,8 @@ const options = (more: ResolveOptions = {}): ResolveOptions => ({
   wait: async () => undefined,
   ...more,
 })
+const blobs = (): string => join(cacheDir, 'models--someone--tiny', 'blobs')
+const incompletes = async (): Promise<string[]> => (await readdir(blobs())).filter((file) => file.endsWith('.incomplete'))
 const downloads = (): string[] => hub.requests.filter((line) => line.includes('/resolve/'))
 
 beforeEach(async () => {
@@ -187,12 +191,128 @@ describe('interrupted downloads', () => {
   })
 
   it('starts over when what an earlier run left is damaged', async () => {
-    const blobs = join(cacheDir, 'models--someone--tiny', 'blobs')
-    await mkdir(blobs, { recursive: true })
-    await writeFile(join(blobs, `${sha256(weights)}.incomplete`), Buffer.alloc(5000, 1))
+    await mkdir(blobs(), { recursive: true })
+    await writeFile(join(blobs(), `${sha256(weights)}.kept.incomplete`), Buffer.alloc(5000, 1))
     const { path } = await resolveModel(name, options())
     expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
-    expect(await readdir(blobs)).not.toContain(`${sha256(weights)}.incomplete`)
+    expect(await incompletes()).toEqual([])
+  })
+
+  it('takes over what a killed process left, the longest, and not what a living one writes', async () => {
+    const { pid } = spawnSync(process.execPath, ['-e', ''])
+    const host = hostname().replace(/[^\w]/g, '').slice(0, 40)
+    await mkdir(blobs(), { recursive: true })
+    const left = (owner: string, bytes: number): Promise<void> =>
+      writeFile(join(blobs(), `${sha256(weights)}.${owner}.incomplete`), weights.subarray(0, bytes))
+    await left(`${host}-${pid}-1`, 7000)
+    await left(`${host}-${pid}-2`, 9000)
+    await left(`${host}-${process.ppid}-1`, 20_000)
+    await left(`another-${pid}-1`, 30_000)
+    // Python's own name: it may be writing there.
+    await writeFile(join(blobs(), `${sha256(weights)}.incomplete`), weights.subarray(0, 50_000))
+    await resolveModel(name, options())
+    expect(downloads().find((line) => line.includes('safetensors'))).toContain('bytes=9000-')
+    expect(await readFile(join(blobs(), sha256(weights)))).toEqual(weights)
+    expect((await incompletes()).map((file) => file.replace(sha256(weights), '')).sort()).toEqual(
+      ['.incomplete', `.another-${pid}-1.incomplete`, `.${host}-${process.ppid}-1.incomplete`].sort(),
+    )
+  })
+
+  it('follows no link in place of what an earlier run left', async () => {
+    await mkdir(blobs(), { recursive: true })
+    const precious = join(cacheDir, 'precious')
+    await writeFile(precious, 'precious')
+    await symlink(precious, join(blobs(), `${sha256(weights)}.kept.incomplete`))
+    await link(
+      precious,
+      join(blobs(), `${sha256(weights)}.${hostname().replace(/[^\w]/g, '').slice(0, 40)}-999999999-1.incomplete`),
+    )
+    await resolveModel(name, options())
+    expect(await readFile(precious, 'utf8')).toBe('precious')
+    expect(await readFile(join(blobs(), sha256(weights)))).toEqual(weights)
+  })
+
+  it('publishes right bytes from several processes at once, whatever is cut', async () => {
+    hub.cuts.set('model.safetensors', [1000, 250_000, 30_000, 0, 90_000, 299_999])
+    const script = `import { resolveModel } from ${JSON.stringify(join(process.cwd(), 'src/hub/node-resolve.ts'))}
+      const [endpoint, cacheDir] = process.argv.slice(1)
+      await resolveModel('${name}', { endpoint, cacheDir, env: {}, wait: async () => undefined })`
+    const child = () => promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, hub.endpoint, cacheDir]) // prettier-ignore
+    await Promise.all([child(), child(), child(), resolveModel(name, options()), resolveModel(name, options())])
+    expect(await readFile(join(blobs(), sha256(weights)))).toEqual(weights)
+    expect(await incompletes()).toEqual([])
+  })
+
+  it('fetches a blob again that is not whole', async () => {
+    const { path } = await resolveModel(name, options())
+    await writeFile(join(blobs(), sha256(weights)), 'torn')
+    await rm(join(path, 'model.safetensors'))
+    await resolveModel(name, options())
+    expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
+  })
+})
+
+describe('a server that sends too much, too often or too slowly', () => {
+  it.each([
+    [
+      'a description without end',
+      '/api/models/someone/tiny/revision/main',
+      200,
+      /more than 32 MiB where a list or a description/,
+    ],
+    ['an error without end', '/api/models/someone/tiny/revision/main', 404, /no repository|has no/],
+    ['a list without end', `/api/models/someone/tiny/tree/${COMMIT}`, 200, /more than 32 MiB/],
+  ])('%s', async (_, where, status, message) => {
+    let sent = 0
+    hub.answer = (path, response) => {
+      if (path !== where) return false
+      response.writeHead(status, { 'Content-Type': 'application/json' })
+      const chunk = Buffer.alloc(2 ** 20, 0x20)
+      const more = (): void => {
+        if (response.destroyed) return
+        sent += chunk.length
+        response.write(chunk, () => setImmediate(more))
+      }
+      more()
+      return true
+    }
+    await expect(resolveModel(name, options())).rejects.toThrow(message)
+    expect(sent).toBeLessThan(80 * 2 ** 20)
+  })
+
+  it('pages without end', async () => {
+    hub.answer = (path, response) => {
+      if (!path.includes('/tree/')) return false
+      response.writeHead(200, { 'Content-Type': 'application/json', Link: `<${hub.endpoint}${path}?cursor=1>; rel="next"` })
+      response.end('[]')
+      return true
+    }
+    await expect(resolveModel(name, options())).rejects.toThrow('lists "someone/tiny" in more than 500 pages')
+  })
+
+  it.each([
+    ['no answer', false],
+    ['half an answer', true],
+  ])('%s', async (_, begins) => {
+    hub.answer = (path, response) => {
+      if (!path.includes('/tree/')) return false
+      if (begins) response.writeHead(200, { 'Content-Type': 'application/json' }).write('[')
+      return true
+    }
+    await expect(resolveModel(name, options({ stall: 200 }))).rejects.toThrow(/could not be reached: .*nothing for 0.2 seconds/)
+  })
+
+  it('a file that stops half-way is asked for again from there', async () => {
+    let first = true
+    hub.answer = (path, response) => {
+      if (!path.endsWith('/model.safetensors') || !first) return false
+      first = false
+      response.writeHead(200, { 'Content-Length': weights.length }).write(weights.subarray(0, 1000))
+      return true
+    }
+    const { path } = await resolveModel(name, options({ stall: 300 }))
+    expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
+    expect(downloads().at(-1)).toContain('bytes=1000-')
   })
 })
 
