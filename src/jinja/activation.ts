@@ -21,7 +21,8 @@ export class Activation {
 
   /** The value of a variable: undefined in Jinja's sense where it has none. */
   read(variable: Variable): Value {
-    return this.find(variable.level, variable.slot) ?? new Undefined(`'${variable.name}' is undefined`)
+    const value = this.find(variable.level, variable.slot)
+    return value === undefined ? new Undefined(`'${variable.name}' is undefined`) : value
   }
 
   write(variable: Variable, value: Value): void {

@@ -26,7 +26,7 @@ const INTERNAL = new Set(
 /** `getattr(x, name)`; undefined where there is no such attribute. */
 export function pythonAttribute(value: Value, name: string): Value | undefined {
   const own = value instanceof PyObject ? value.attribute(name) : undefined
-  const found = own ?? methodOf(value, name)
+  const found = own === undefined ? methodOf(value, name) : own
   const type = typeName(value)
   const hidden = found !== undefined ? name.startsWith('_') : INTERNAL.has(name) || CHANGING[type]?.has(name) === true
   return hidden ? new Undefined(`access to attribute '${name}' of '${type}' object is unsafe.`) : found
@@ -35,16 +35,18 @@ export function pythonAttribute(value: Value, name: string): Value | undefined {
 /** `x.name`: an attribute, else an item. */
 export function getAttribute(value: Value, name: string, runtime: Runtime): Value {
   if (value instanceof Undefined) throw value.error()
-  const found = pythonAttribute(value, name) ?? (value instanceof Dict ? value.get(name) : undefined)
-  return found ?? missing(value, name, runtime)
+  const attribute = pythonAttribute(value, name)
+  const found = attribute === undefined && value instanceof Dict ? value.get(name) : attribute
+  return found === undefined ? missing(value, name, runtime) : found
 }
 
 /** `x[key]`: an item, else an attribute where the key is text. */
 export function getItem(value: Value, key: Value, runtime: Runtime): Value {
   if (value instanceof Undefined) throw value.error()
   const name = textOf(key)
-  const found = item(value, key) ?? (name === undefined ? undefined : pythonAttribute(value, name))
-  return found ?? missing(value, key, runtime)
+  const part = item(value, key)
+  const found = part === undefined && name !== undefined ? pythonAttribute(value, name) : part
+  return found === undefined ? missing(value, key, runtime) : found
 }
 
 function item(value: Value, key: Value): Value | undefined {

@@ -47,7 +47,8 @@ export class Dict extends PyObject {
   put(key: Value, value: Value): void {
     const identity = this.identity(key)
     // Python keeps the key that came first, and its place.
-    this.map.set(identity, [this.map.get(identity)?.[0] ?? key, value])
+    const known = this.map.get(identity)
+    this.map.set(identity, [known === undefined ? key : known[0], value])
   }
 
   /** What JavaScript's Map tells equal keys by. */

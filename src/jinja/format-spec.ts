@@ -76,6 +76,15 @@ function formatText(text: string, spec: Spec): string {
 const unknownCode = (code: string, type: string): TemplateError =>
   new TemplateError(`Unknown format code '${code}' for object of type '${type}'`)
 
+function formatCharacter(value: bigint, spec: Spec): string {
+  if (spec.sign !== '-') throw new TemplateError("Sign not allowed with integer format specifier 'c'")
+  if (spec.alternate) throw new TemplateError("Alternate form (#) not allowed with integer format specifier 'c'")
+  if (spec.group !== '') throw new TemplateError(`Cannot specify '${spec.group}' with 'c'.`)
+  if (value < 0n || value > 0x10ffffn) throw new TemplateError('%c arg not in range(0x110000)')
+  if (value >= 0xd800n && value <= 0xdfffn) throw unsupported('half of a character')
+  return pad(String.fromCodePoint(Number(value)), '', { ...spec, align: spec.align ?? '>' })
+}
+
 const BASES: Readonly<Record<string, readonly [radix: number, prefix: string]>> = {
   b: [2, '0b'],
   o: [8, '0o'],
@@ -87,7 +96,7 @@ function formatInt(value: bigint, spec: Spec, type: string): string {
   if (/^[eEfFgG%]$/.test(spec.type)) return formatFloat(toFloat(value), spec)
   if (spec.precision !== undefined) throw new TemplateError('Precision not allowed in integer format specifier')
   const magnitude = value < 0n ? -value : value
-  if (spec.type === 'c') throw unsupported('the format code c')
+  if (spec.type === 'c') return formatCharacter(value, spec)
   const base = BASES[spec.type]
   if (base !== undefined) {
     if (spec.group === ',') throw new TemplateError(`Cannot specify ',' with '${spec.type}'.`)

@@ -85,6 +85,7 @@ class Lexer {
   }
 
   private comment(): void {
+    if (this.at >= this.source.length) return
     COMMENT_END.lastIndex = this.at
     const match = COMMENT_END.exec(this.source)
     if (match === null) throw this.error('Missing end of comment tag')
@@ -93,6 +94,8 @@ class Lexer {
   }
 
   private raw(): void {
+    // As Jinja, which looks for the end only where something follows.
+    if (this.at >= this.source.length) return
     RAW_END.lastIndex = this.at
     const match = RAW_END.exec(this.source)
     if (match === null) throw this.error('Missing end of raw directive')

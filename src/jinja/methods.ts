@@ -7,7 +7,7 @@ import { TemplateError, unsupported } from './errors.js'
 import { formatFields } from './format.js'
 import { truncate } from './numbers.js'
 import type { Runtime } from './runtime.js'
-import { markedMethod, stringMethods, type Method } from './string-methods.js'
+import { markedMethod, refusedStringMethods, stringMethods, type Method } from './string-methods.js'
 
 const METHOD = 'builtin_function_or_method'
 
@@ -36,6 +36,7 @@ function textMethod(value: Value, text: string, name: string): Value | undefined
       if (value instanceof Markup) throw unsupported('Markup.format')
       return formatFields(text, args, runtime)
     }, METHOD)
+  if (refusedStringMethods.has(name)) return refused(`str.${name}`)
   const found = Object.hasOwn(stringMethods, name) ? stringMethods[name] : undefined
   if (found === undefined) return undefined
   if (!(value instanceof Markup)) return bound(text, name, stringMethods)
@@ -96,7 +97,10 @@ const rangeMethods: Readonly<Record<string, Method<Range>>> = {
 }
 
 const dictMethods: Readonly<Record<string, Method<Dict>>> = {
-  get: method({ '/key': REQUIRED, '/default': null }, (self, [key, fallback]) => self.get(key as Value) ?? (fallback as Value)),
+  get: method({ '/key': REQUIRED, '/default': null }, (self, [key, fallback]) => {
+    const found = self.get(key as Value)
+    return found === undefined ? (fallback as Value) : found
+  }),
   keys: method({}, (self) => new DictView(self, 'keys')),
   values: method({}, (self) => new DictView(self, 'values')),
   items: method({}, (self) => new DictView(self, 'items')),

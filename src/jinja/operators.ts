@@ -77,7 +77,11 @@ function repeat(sequence: Value, times: bigint, { meter }: Runtime): Value | und
   return isList(sequence) ? repeated : new Tuple(repeated)
 }
 
-const bitLength = (value: bigint): number => value.toString(16).length * 4
+/** Bits of |value|. */
+function bitLength(value: bigint): number {
+  const digits = (value < 0n ? -value : value).toString(16)
+  return digits.length * 4 - Math.clz32(Number.parseInt(digits.charAt(0), 16)) + 28
+}
 
 function ofInts(operator: Operator, a: bigint, b: bigint, runtime: Runtime): Value {
   switch (operator) {
@@ -86,7 +90,7 @@ function ofInts(operator: Operator, a: bigint, b: bigint, runtime: Runtime): Val
     case '-':
       return a - b
     case '*':
-      if (a !== 0n && b !== 0n) runtime.meter.bits(bitLength(a) + bitLength(b) - 8)
+      if (a !== 0n && b !== 0n) runtime.meter.bits(bitLength(a) + bitLength(b) - 1)
       return a * b
     case '/':
       return numbers.divideInts(a, b)
@@ -96,7 +100,7 @@ function ofInts(operator: Operator, a: bigint, b: bigint, runtime: Runtime): Val
       return numbers.modulo(a, b)
     case '**':
       if (b < 0n) return ofFloats('**', numbers.toFloat(a), numbers.toFloat(b))
-      if (a !== 0n && a !== 1n && a !== -1n) runtime.meter.bits((bitLength(a) - 4) * Number(b))
+      if (a !== 0n && a !== 1n && a !== -1n) runtime.meter.bits((bitLength(a) - 1) * Number(b))
       return a ** b
   }
 }

@@ -15,23 +15,25 @@ export const parseExpression = (stream: TokenStream, withIf = true): Expression 
 
 function parseIf(stream: TokenStream): Expression {
   let value = parseOr(stream)
-  while (stream.skipName('if')) {
+  for (let length = 0; stream.skipName('if'); length++) {
     const test = parseOr(stream)
     const otherwise = stream.skipName('else') ? stream.nested(() => parseIf(stream)) : undefined
-    value = { kind: 'if', test, then: value, otherwise }
+    value = { kind: 'if', test, then: stream.chained(value, length), otherwise }
   }
   return value
 }
 
 function parseOr(stream: TokenStream): Expression {
   let left = parseAnd(stream)
-  while (stream.skipName('or')) left = { kind: 'or', left, right: parseAnd(stream) }
+  for (let length = 0; stream.skipName('or'); length++)
+    left = { kind: 'or', left: stream.chained(left, length), right: parseAnd(stream) }
   return left
 }
 
 function parseAnd(stream: TokenStream): Expression {
   let left = parseNot(stream)
-  while (stream.skipName('and')) left = { kind: 'and', left, right: parseNot(stream) }
+  for (let length = 0; stream.skipName('and'); length++)
+    left = { kind: 'and', left: stream.chained(left, length), right: parseNot(stream) }
   return left
 }
 
@@ -61,8 +63,10 @@ function parseBinary(
   operand: (stream: TokenStream) => Expression,
 ): Expression {
   let left = operand(stream)
-  while (stream.isOperator(...operators))
-    left = { kind: 'binary', operator: stream.next().value as Operator, left, right: operand(stream) }
+  for (let length = 0; stream.isOperator(...operators); length++) {
+    const operator = stream.next().value as Operator
+    left = { kind: 'binary', operator, left: stream.chained(left, length), right: operand(stream) }
+  }
   return left
 }
 
@@ -205,7 +209,7 @@ function parseDict(stream: TokenStream): Expression {
 function parsePostfix(stream: TokenStream, start: Expression): Expression {
   let value = start
   for (let length = 0; ; length++) {
-    if (length > 200) throw stream.error('too many subscripts in a row')
+    stream.chained(value, length)
     if (stream.isOperator('.', '[')) value = parseSubscript(stream, value)
     else if (stream.isOperator('(')) value = { kind: 'call', callee: value, args: parseArguments(stream) }
     else return value
@@ -215,7 +219,7 @@ function parsePostfix(stream: TokenStream, start: Expression): Expression {
 function parseFiltersAndTests(stream: TokenStream, start: Expression): Expression {
   let value = start
   for (let length = 0; ; length++) {
-    if (length > 200) throw stream.error('too many filters in a row')
+    stream.chained(value, length)
     if (stream.isOperator('|')) value = parseFilter(stream, value) as Expression
     else if (stream.isName('is')) value = parseTest(stream, value)
     else if (stream.isOperator('(')) value = { kind: 'call', callee: value, args: parseArguments(stream) }
@@ -302,8 +306,9 @@ export function parseArguments(stream: TokenStream): CallArguments {
 /** `| filter | filter`; `inline` is the filter of a block, whose first has no bar. */
 export function parseFilter(stream: TokenStream, start: Expression | undefined, inline = false): FilterExpression | undefined {
   let value = start
-  for (let first = inline; first || stream.isOperator('|'); first = false) {
-    if (!first) stream.next()
+  for (let length = 0; (inline && length === 0) || stream.isOperator('|'); length++) {
+    stream.chained(value, length)
+    if (!inline || length > 0) stream.next()
     const { line } = stream.current
     const name = dottedName(stream)
     const args = stream.isOperator('(') ? parseArguments(stream) : noArguments

@@ -209,12 +209,8 @@ function zeroFill(self: string, width: number, runtime: Runtime): string {
   return sign + '0'.repeat(gap) + self.slice(sign.length)
 }
 
-const refused = (name: string): Method<string> => ({
-  parameters: {},
-  run: () => {
-    throw unsupported(`str.${name}`)
-  },
-})
+/** Methods that Python has, and whose bytes and tables nobody prints. */
+export const refusedStringMethods: ReadonlySet<string> = new Set(['encode', 'translate', 'maketrans'])
 
 /** Methods by name. */
 export const stringMethods: Readonly<Record<string, Method<string>>> = {
@@ -288,9 +284,6 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
   isprintable: plain(unicode.isPrintable),
   isidentifier: plain(unicode.isIdentifier),
   format_map: method({ '/mapping': REQUIRED }, (self, [mapping], runtime) => formatMap(self, mapping as Value, runtime)),
-  encode: refused('encode'),
-  translate: refused('translate'),
-  maketrans: refused('maketrans'),
 }
 
 /** Methods that give marked text for marked text, and take no text that would have to be escaped. */

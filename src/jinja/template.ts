@@ -1,6 +1,6 @@
 /** @file A template: parsed once, rendered as often as wanted. */
 import { Activation } from './activation.js'
-import { toValue } from './convert.js'
+import { valueAt } from './convert.js'
 import { TemplateError } from './errors.js'
 import { Executor } from './execute.js'
 import { globals } from './globals.js'
@@ -68,7 +68,12 @@ export class JinjaTemplate {
     return guarded(() => {
       const runtime = new Runtime(strftime)
       const context = new Map<string, Value>(globals)
-      for (const [name, data] of Object.entries(variables)) if (data !== undefined) context.set(name, toValue(data, name))
+      for (const [name, data] of Object.entries(variables))
+        if (data !== undefined)
+          context.set(
+            name,
+            valueAt(variables, name, data, () => name),
+          )
       const scope = new Activation(context, 0, undefined)
       const out = new Output(runtime.meter, true)
       scope.enter(this.resolved.scope)

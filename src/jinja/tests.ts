@@ -27,6 +27,8 @@ function same(a: Value, b: Value): boolean {
   if (a instanceof PyObject && !(a instanceof Tuple || a instanceof Markup)) return a === b
   if (isList(a)) return a === b
   if (typeName(a) !== typeName(b) || !equals(a, b)) return false
+  // CPython keeps one object for each small integer.
+  if (typeof a === 'bigint' && a >= -5n && a <= 256n) return true
   throw unsupported(`sameas of equal ${typeName(a)} values`)
 }
 

@@ -70,6 +70,12 @@ export class TokenStream {
     return new TemplateError(`line ${line}: ${message}`)
   }
 
+  /** A part of a chain of so many operators, each of which nests all that stand before it. @throws TemplateError where there are too many */
+  chained<T>(part: T, length: number): T {
+    if (length > MAX_NESTING) throw this.error(`it nests more than ${MAX_NESTING} levels deep`)
+    return part
+  }
+
   /** Parses what stands within something. @throws TemplateError where that is too deep */
   nested<T>(parse: () => T): T {
     if (++this.depth > MAX_NESTING) throw this.error(`it nests more than ${MAX_NESTING} levels deep`)
