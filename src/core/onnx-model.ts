@@ -8,6 +8,7 @@ import { isConvolution, type Module } from '../graph/module.js'
 import { productOfDims } from '../graph/shapes.js'
 import { elementCount, formatShape, isFloat, type HostTensor, type Initializer, type Value } from '../graph/types.js'
 import type { BuildOptions, ModelGraph } from '../models/architecture.js'
+import type { BranchPlace } from '../lower/inline-if.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { ConfigReader } from '../models/config-reader.js'
 import { architectures } from '../models/registry.js'
@@ -53,6 +54,7 @@ interface Contents {
   readonly id: string
   readonly graph: Graph
   readonly origins: ReadonlyMap<string, WeightOrigin>
+  readonly branches: ReadonlyMap<string, BranchPlace>
   readonly task: Task
   readonly output: string
   readonly config: ConfigReader | undefined
@@ -78,6 +80,8 @@ export class OnnxModel implements Model {
   readonly modules: ReadonlyMap<string, Module>
   /** What the weights are called in the file, where they are not called the same. */
   readonly origins: ReadonlyMap<string, WeightOrigin>
+  /** Where in the file those are that its branches hold. */
+  readonly branches: ReadonlyMap<string, BranchPlace>
   /** Inputs that are constants here, as {@link OnnxOptions} gave them; undefined if there are none. */
   readonly constants: InputConstants | undefined
   readonly vocabularySize: number
@@ -86,7 +90,7 @@ export class OnnxModel implements Model {
   private readonly hidden: Value
   private tokenizerPromise: Promise<Tokenizer | undefined> | undefined
 
-  private constructor({ environment, path, id, graph, origins, task, output, config, constants }: Contents) {
+  private constructor({ environment, path, id, graph, origins, branches, task, output, config, constants }: Contents) {
     this.environment = environment
     this.path = path
     this.id = id
@@ -94,6 +98,7 @@ export class OnnxModel implements Model {
     this.constants = constants
     this.task = task
     this.origins = origins
+    this.branches = branches
     this.modules = graph.modules
     this.inputs = graph.inputs
     const scales = scalesOf(graph)
@@ -119,7 +124,7 @@ export class OnnxModel implements Model {
   static async open(path: string, environment: Environment, options: OnnxOptions = {}, id = path): Promise<OnnxModel> {
     const decoded = await readOnnx(environment.files, path)
     const config = (await readConfigBeside(environment.files, path))?.config
-    const { graph, origins } = prepareGraph(decoded, options.constants ?? {}, config)
+    const { graph, origins, branches } = prepareGraph(decoded, options.constants ?? {}, config)
     // Functions and branches that were put in place bring weights of their own.
     await checkPlaces(environment.files, graph, path, folderOf(path))
     refuseFixedText(graph, path)
@@ -130,6 +135,7 @@ export class OnnxModel implements Model {
       id,
       graph,
       origins,
+      branches,
       task,
       output: output.name,
       config,

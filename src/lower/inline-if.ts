@@ -2,7 +2,7 @@
 import { UnsupportedOpError } from '../errors.js'
 import type { InferState, Replacement } from '../graph/infer-graph.js'
 import { formatShape, type Node, type Value } from '../graph/types.js'
-import { inlineSubgraph } from '../onnx/inline.js'
+import { inlineSubgraph, type Inlined } from '../onnx/inline.js'
 import { adviceFor } from './refused.js'
 
 /** Operators that read no elements of what they are given, only its lengths. */
@@ -10,21 +10,64 @@ const readsLengths = new Set(['Shape', 'Size'])
 
 /**
  * The nodes of the branch that is taken.
- * @param leave is told the nodes of the branch that is not
+ * @param branches is told what is taken and what is not
  * @throws UnsupportedOpError naming the inputs that decide, where the condition is not constant
  */
-export function inlineIf(
-  node: Node,
-  state: InferState,
-  folder: string | undefined,
-  leave: (nodes: readonly Node[]) => void,
-): Replacement | undefined {
+export function inlineIf(node: Node, state: InferState, folder: string | undefined, branches: Branches): Replacement | undefined {
   const condition = state.numbers(node.inputs[0])?.[0]
   if (condition === undefined) throw new UnsupportedOpError(undecided(node, state))
   const [taken, left] = condition === 1 ? ['then_branch', 'else_branch'] : ['else_branch', 'then_branch']
   const [attribute, other] = [node.attributes[taken!], node.attributes[left!]]
-  if (other?.type === 'opaque') leave(inlineSubgraph(other.value, node, folder).nodes)
-  return attribute?.type === 'opaque' ? inlineSubgraph(attribute.value, node, folder) : undefined
+  if (other?.type === 'opaque') branches.leave(inlineSubgraph(other.value, node, folder).nodes)
+  if (attribute?.type !== 'opaque') return undefined
+  const isFree = (name: string): boolean => !state.graph.values.has(name) && !state.graph.reserved.has(name)
+  const inlined = inlineSubgraph(attribute.value, node, folder, isFree)
+  branches.take(node, taken!, inlined)
+  return inlined
+}
+
+/** One step into a sub-graph: a node, by an output in the file's graph and by its place within a branch, and its attribute. */
+export interface BranchStep {
+  readonly node: string | number
+  readonly attribute: string
+}
+
+/** Where a constant of a branch stands in the file. */
+export interface BranchPlace {
+  readonly path: readonly BranchStep[]
+  /** Among the branch's initializers, or in a `Constant` node of it. */
+  readonly kind: 'initializer' | 'node'
+  readonly index: number
+}
+
+/** An output that a node has; by it a node is known. */
+export const firstOf = (outputs: readonly string[]): string => outputs.find((name) => name !== '') ?? ''
+
+/** What became of the branches of a graph. */
+export class Branches {
+  /** Places of constants by their names in the lowered graph. */
+  readonly constants = new Map<string, BranchPlace>()
+  /** Nodes of branches that are not taken. */
+  readonly left: Node[] = []
+  /** Ways to nodes within branches, by their first outputs in the lowered graph. */
+  private readonly ways = new Map<string, readonly BranchStep[]>()
+
+  leave(nodes: readonly Node[]): void {
+    this.left.push(...nodes)
+  }
+
+  take(node: Node, attribute: string, { nodes, initializers }: Inlined): void {
+    const output = firstOf(node.outputs)
+    const around = this.ways.get(output)
+    const path = around === undefined ? [{ node: output, attribute }] : [...around.slice(0, -1), { node: around.at(-1)!.node, attribute }] // prettier-ignore
+    let index = 0
+    for (const name of initializers.keys()) this.constants.set(name, { path, kind: 'initializer', index: index++ })
+    nodes.forEach(({ op, outputs }, i) => {
+      const name = firstOf(outputs)
+      if (op === 'Constant') this.constants.set(name, { path, kind: 'node', index: i })
+      if (op === 'If') this.ways.set(name, [...path, { node: i, attribute: '' }])
+    })
+  }
 }
 
 /** What a sub-graph reads of the graph around it is seen by no pass, so such a node cannot stay, whatever its outputs are. */

@@ -12,7 +12,7 @@ import { attentionLowerings } from './attention.js'
 import { elementwiseLowerings } from './elementwise.js'
 import { convolutionLowerings } from './convolution.js'
 import { withFileDims, type DimOverrides } from './file-dims.js'
-import { inlineIf, refuseSubgraph } from './inline-if.js'
+import { Branches, inlineIf, refuseSubgraph } from './inline-if.js'
 import { fixInputs, type InputConstants } from './input-constants.js'
 import { matrixLowerings } from './matrix.js'
 import { movementLowerings } from './movement.js'
@@ -33,8 +33,8 @@ export interface LowerReport {
   readonly lowered: ReadonlyMap<string, number>
   /** Lengths that were taken to be equal because an operator needs them to be. */
   readonly assumptions: readonly (readonly [string, Dim])[]
-  /** Nodes of branches that are not taken. */
-  readonly left: readonly Node[]
+  /** What became of the branches of `If`s. */
+  readonly branches: Pick<Branches, 'constants' | 'left'>
 }
 
 export interface LowerOptions {
@@ -81,13 +81,13 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   source.opsets.set('', DEFAULT_OPSET)
   source.opsets.set('com.microsoft', 1)
   const origin = originOf(graph)
-  const left = new Set<Node>()
+  let branches = new Branches()
   let quantized = new QuantizedValues()
   let current: InferState | undefined
 
   const rewrite = (original: Node, state: InferState): Replacement | Node | undefined => {
     // Inference starts over when it finds two names for one length; what was known of values then is gone.
-    if (current !== state) [current, quantized] = [state, new QuantizedValues(source)]
+    if (current !== state) [current, quantized, branches] = [state, new QuantizedValues(source), new Branches()]
     const definition = origin?.functions.get(functionKey(original.domain, original.op, original.overload))
     if (definition !== undefined) return inlineFunction(definition, original, origin?.folder)
     const node = upgradeNode(original, original.opset ?? opset, state) ?? original
@@ -95,7 +95,7 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
     if (value?.type === 'tensor')
       return { nodes: [], initializers: new Map([[node.outputs[0]!, value.value]]), outputs: [node.outputs[0]!] }
     if (node.op === 'Identity' && node.domain === '') return { nodes: [], outputs: [node.inputs[0]!] }
-    if (node.op === 'If') return inlineIf(node, state, origin?.folder, (nodes) => nodes.forEach((n) => left.add(n)))
+    if (node.op === 'If') return inlineIf(node, state, origin?.folder, branches)
     refuseSubgraph(node)
     const key = operatorKey(node.op, node.domain)
     const context = new LowerContext(node, state, quantized)
@@ -114,5 +114,5 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   }))
   if (problems.length > 0) throw refuse(problems, graph.opsets)
   result.inferred = true
-  return { graph: result, report: { lowered, assumptions, left: [...left] } }
+  return { graph: result, report: { lowered, assumptions, branches } }
 }

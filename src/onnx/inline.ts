@@ -5,7 +5,7 @@ import type { Attribute, Initializer, Node } from '../graph/types.js'
 import { decodeAttribute, decodeNode, normalDomain } from './decode.js'
 import { decodeTensor } from './decode-tensor.js'
 
-/** Nodes that take the place of one; they may read values of the graph around them. */
+/** Nodes that take the place of one; they may read values of the graph around them. Nodes and constants are in the body's order. */
 export interface Inlined {
   readonly nodes: readonly Node[]
   readonly initializers: ReadonlyMap<string, Initializer>
@@ -62,26 +62,44 @@ function place(node: Node, scope: Scope, path: string): Node {
 /** Values have unique names, nodes need not: what is inlined is called after the first value of its node. */
 const prefixOf = (node: Node): string => node.outputs.find((name) => name !== '') ?? node.name
 
+/** Weights and biases of layers, whose names say what layers are called. */
+const NAMED = /^\w[\w.]*\.(weight|bias)$/
+
 /**
  * The nodes of a sub-graph, such as the branch that an `If` takes.
  * @param attribute the opaque attribute that `decodeModel` carried through
+ * @param isFree whether a weight may keep its name; other values get names of their own, since branches may share them
  * @throws InvalidModelError if it is no sub-graph
  */
-export function inlineSubgraph(attribute: unknown, node: Node, folder: string | undefined): Inlined {
+export function inlineSubgraph(
+  attribute: unknown,
+  node: Node,
+  folder: string | undefined,
+  isFree: (name: string) => boolean = () => false,
+): Inlined {
   const [proto, around] =
     attribute instanceof ScopedGraph ? [attribute.attribute.g, attribute.scope] : [(attribute as AttributeProto).g, outermost]
   if (proto === undefined) throw new InvalidModelError(`"${node.name}" has no sub-graph; the file is damaged`)
-  return body(proto, node, folder, around)
+  return body(proto, node, folder, around, isFree)
 }
 
-function body(proto: GraphProto, node: Node, folder: string | undefined, around: Scope): Inlined {
+function body(
+  proto: GraphProto,
+  node: Node,
+  folder: string | undefined,
+  around: Scope,
+  isFree: (name: string) => boolean,
+): Inlined {
   const decoded = proto.node.map((n) => decodeNode(n, folder, node.name))
   const initializers = proto.initializer.map((t) => [t.name, decodeTensor(t, `"${node.name}": initializer "${t.name}"`, folder)] as const) // prettier-ignore
   const own = new Set([...initializers.map(([name]) => name), ...decoded.flatMap((n) => n.outputs)])
   const prefix = prefixOf(node)
+  const constants = [...initializers.map(([name]) => name), ...decoded.flatMap((n) => (n.op === 'Constant' ? n.outputs : []))]
+  const kept = new Set(constants.filter((name) => NAMED.test(name) && isFree(name)))
   const scope = {
     ...around,
-    rename: (name: string): string => (name === '' ? '' : own.has(name) ? `${prefix}/${name}` : around.rename(name)),
+    rename: (name: string): string =>
+      name === '' || kept.has(name) ? name : own.has(name) ? `${prefix}/${name}` : around.rename(name),
   }
   return {
     nodes: decoded.map((n) => place(n, scope, '')),

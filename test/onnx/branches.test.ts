@@ -1,6 +1,6 @@
 /** @file Decoders whose cache is a branch, and 4-bit products in float16. */
 import { create } from '@bufbuild/protobuf'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AttributeProto_AttributeType as AttributeType, AttributeProtoSchema } from 'onnx-buf'
@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { Graph } from '../../src/graph/graph.js'
 import { float32, tensor } from '../../src/graph/constants.js'
 import { int, type Attributes } from '../../src/graph/types.js'
-import { addLora, evaluate, loadModel, merge, train } from '../../src/index.js'
+import { addLora, evaluate, loadModel, merge, train, type InputConstants } from '../../src/index.js'
 import { encodeModel } from '../../src/onnx/encode.js'
 
 const temporary = mkdtempSync(join(tmpdir(), 'lowrank-branches-'))
@@ -98,5 +98,108 @@ describe('imported decoders', () => {
     const rows = Array.from({ length: 6 }, (_, row) => ({ x: Array.from({ length: 32 }, (_, i) => Math.cos(row * i)), label: row % 3 })) // prettier-ignore
     const { adapter } = await learns(path, 'classification', rows, 'fc')
     await expect(merge(adapter).save(join(temporary, 'q4.onnx'))).rejects.toThrow(/stored as uint8[^]*Keep the adapter unmerged/)
+  })
+})
+
+describe('weights that branches hold', () => {
+  /** A tensor as its message, in the file or beside it. */
+  const held = (name: string, shape: readonly number[], size: number, external?: { location: string; offset: number }) => {
+    const { data } = wave(shape, size)
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    const place = external && Object.entries({ location: external.location, offset: String(external.offset), length: String(bytes.length) }) // prettier-ignore
+    return {
+      bytes,
+      message: {
+        name,
+        dataType: 1,
+        dims: shape.map(BigInt),
+        ...(place ? { dataLocation: 1, externalData: place.map(([key, value]) => ({ key, value })) } : { rawData: bytes }),
+      },
+    }
+  }
+
+  /** x·W₁ and, within, ·W₂ or ·W₃: an initializer of a branch, a Constant of a branch in it, and one in a file beside. */
+  function write(folder: string): string {
+    const [w1, w2] = [held('enc.weight', [4, 3], 0.5), held('dec.weight', [3, 2], 0.7)]
+    const w3 = held('far.weight', [3, 2], 0.9, { location: 'model.data', offset: 8 })
+    const subgraph = (name: string, node: object[], initializer: object[], output: string) =>
+      create(AttributeProtoSchema, {
+        name,
+        type: AttributeType.GRAPH,
+        g: { name, node, initializer, output: [{ name: output }] } as never,
+      })
+    const inner = {
+      opType: 'If',
+      name: 'deep',
+      input: ['deep'],
+      output: ['deep_y'],
+      attribute: [
+        subgraph(
+          'then_branch',
+          [
+            {
+              opType: 'Constant',
+              output: ['dec.weight'],
+              attribute: [{ name: 'value', type: AttributeType.TENSOR, t: w2.message }],
+            },
+            { opType: 'MatMul', name: '/dec/MatMul', input: ['h', 'dec.weight'], output: ['a'] },
+          ],
+          [],
+          'a',
+        ),
+        subgraph('else_branch', [{ opType: 'MatMul', name: '/far/MatMul', input: ['h', 'far.weight'], output: ['a'] }], [w3.message], 'a'), // prettier-ignore
+      ],
+    }
+    const graph = new Graph('branches')
+    graph.addInput('x', 'float32', ['rows', 4])
+    graph.addInput('sr', 'int64', [])
+    graph.addInput('deep', 'bool', [])
+    graph.addInitializer('rate', tensor('int64', [], [16000]))
+    add(graph, 'Equal', ['sr', 'rate'], 'wide')
+    add(graph, 'If', ['wide'], 'logits', {
+      then_branch: {
+        type: 'opaque',
+        value: subgraph('then_branch', [{ opType: 'MatMul', name: '/enc/MatMul', input: ['x', 'enc.weight'], output: ['h'] }, inner], [w1.message], 'deep_y'), // prettier-ignore
+      },
+      else_branch: {
+        type: 'opaque',
+        value: subgraph('else_branch', [{ opType: 'MatMul', name: '/other/MatMul', input: ['x', 'enc.weight'], output: ['h'] }], [held('enc.weight', [4, 2], 0.3).message], 'h'), // prettier-ignore
+      },
+    })
+    graph.outputs = [{ name: 'logits', dtype: 'float32', shape: ['rows', 2] }]
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'model.onnx'), encodeModel(graph))
+    writeFileSync(join(folder, 'model.data'), Buffer.concat([Buffer.alloc(8), w3.bytes]))
+    return join(folder, 'model.onnx')
+  }
+
+  it.each([
+    ['in a Constant', true, ['enc', 'dec']],
+    ['in a file', false, ['enc', 'far']],
+  ] as const)('are merged in their places: %s', async (name, deep, layers) => {
+    const folder = join(temporary, name.replaceAll(' ', '-'))
+    const path = write(folder)
+    const data = `${folder}.jsonl`
+    writeFileSync(data, Array.from({ length: 4 }, (_, i) => JSON.stringify({ x: [i, 1 - i, 0.5, -1], labels: i % 2 })).join('\n'))
+    const open = (from: string, constants: InputConstants) => loadModel(from, { threads: 1, task: 'classification', constants })
+    const model = await open(path, { sr: 16000, deep })
+    expect([...model.modules.keys()]).toEqual(layers)
+    const adapter = await addLora(model, { r: 2, targetModules: [...layers] })
+    for await (const _ of train(adapter, { data, steps: 10, batchSize: 4, learningRate: 3e-2 })) continue
+    const { loss } = await evaluate(adapter, { data })
+    const before = (await evaluate(model, { data })).loss
+    expect(loss).toBeLessThan(before)
+
+    const { out } = await merge(adapter).save(join(temporary, `${name.replaceAll(' ', '-')}-merged/model.onnx`))
+    expect((await evaluate(await open(out, { sr: 16000, deep }), { data })).loss).toBeCloseTo(loss, 5)
+    // Other branches are what they were, whatever their values are called.
+    for (const others of [
+      { sr: 8000, deep },
+      { sr: 8000, deep: !deep },
+    ])
+      expect((await evaluate(await open(out, others), { data })).loss).toBe(
+        (await evaluate(await open(path, others), { data })).loss,
+      )
+    expect((await evaluate(await open(path, { sr: 16000, deep }), { data })).loss).toBe(before)
   })
 })

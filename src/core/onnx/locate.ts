@@ -1,6 +1,7 @@
 /** @file Where the file has a weight: among its initializers, in a Constant node, or behind nodes that only turn it. */
 import type { Graph } from '../../graph/graph.js'
 import { isFloat, type Initializer, type Node } from '../../graph/types.js'
+import type { BranchPlace } from '../../lower/inline-if.js'
 
 /** A constant of the file. */
 export interface StoredWeight {
@@ -11,6 +12,8 @@ export interface StoredWeight {
   readonly transposed: boolean
   /** The node, where it is no initializer. */
   readonly constant: Node | undefined
+  /** The branch that holds it, if one does. */
+  readonly place?: BranchPlace
 }
 
 const passing = new Set(['Identity', 'Cast'])

@@ -9,8 +9,10 @@ import type { Graph } from '../../graph/graph.js'
 import type { Module } from '../../graph/module.js'
 import { formatShape, isFileTensor, type HostTensor, type Initializer, type Node } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
+import type { BranchPlace } from '../../lower/inline-if.js'
 import { changed, messageOf, remember } from '../../onnx/origin.js'
 import { narrow } from '../../util/half.js'
+import { branchWeight, replaceInBranch } from './branch-weights.js'
 import { isMergeable, WeightLocator, type StoredWeight } from './locate.js'
 import type { WeightOrigin } from './names.js'
 import { transposeHost } from './transpose.js'
@@ -20,6 +22,7 @@ export interface PatchedModel {
   readonly path: string
   readonly modules: ReadonlyMap<string, Module>
   readonly origins: ReadonlyMap<string, WeightOrigin>
+  readonly branches?: ReadonlyMap<string, BranchPlace>
 }
 
 /** A weight to be written, read and computed when its turn comes. */
@@ -43,10 +46,11 @@ export function planPatches(
   for (const { name, weight } of model.modules.values()) sharers.set(weight, (sharers.get(weight) ?? new Set()).add(name))
   return [...deltas].flatMap(([weight, list]) => {
     const origin = model.origins.get(weight) ?? { name: weight, transposed: false }
-    const stored = locator.find(origin.name)
+    const place = model.branches?.get(origin.name)
+    const stored = place === undefined ? locator.find(origin.name) : branchWeight(graph, origin.name, place)
     if (stored === undefined)
       throw new InvalidAdapterError(
-        `weight "${weight}" is computed inside ${model.path} (in a function or a branch, or from other values), so nothing can be merged into it; keep the adapter unmerged, or export the model with its functions inlined`,
+        `weight "${weight}" is computed inside ${model.path} (in a function, or from other values), so nothing can be merged into it; keep the adapter unmerged, or export the model with its functions inlined`,
       )
     if (!isMergeable(stored))
       throw new InvalidAdapterError(
@@ -108,7 +112,7 @@ async function merged(
 }
 
 /** Puts a tensor in place of one, under its name. */
-export function replaceStored(graph: Graph, { name, constant, tensor: before }: StoredWeight, tensor: HostTensor): void {
+export function replaceStored(graph: Graph, { name, constant, place, tensor: before }: StoredWeight, tensor: HostTensor): void {
   const read = messageOf<TensorProto>(before)
   const proto = (message: TensorProto): TensorProto =>
     changed(message, {
@@ -119,6 +123,7 @@ export function replaceStored(graph: Graph, { name, constant, tensor: before }: 
       dataLocation: 0,
     })
   const message = read === undefined ? undefined : proto(read)
+  if (place !== undefined) return replaceInBranch(graph, place, message!)
   const held = message === undefined ? tensor : remember({ ...tensor }, message)
   if (constant === undefined) {
     graph.initializers.set(name, held)

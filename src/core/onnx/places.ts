@@ -3,6 +3,7 @@ import { InvalidModelError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
 import { isFileTensor, type Initializer } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
+import { branchFiles } from './branch-weights.js'
 
 const parentOf = (path: string): string => path.replace(/[/\\][^/\\]*$/, '')
 
@@ -12,13 +13,13 @@ function contains(folder: string, path: string): boolean {
   return path.startsWith(bare) && (bare === '' || /^[/\\]/.test(path.slice(bare.length)))
 }
 
-/** Paths of external data, of initializers and of constants in nodes. */
+/** Paths of external data, of initializers and of constants in nodes and their sub-graphs. */
 function externalPaths(graph: Graph): Set<string> {
   const paths = new Set<string>()
   const note = (tensor: Initializer): void => {
     if (isFileTensor(tensor)) paths.add(tensor.file.path)
   }
-  for (const tensor of graph.initializers.values()) note(tensor)
+  for (const tensor of [...graph.initializers.values(), ...branchFiles(graph)]) note(tensor)
   for (const { attributes } of graph.nodes)
     for (const attribute of Object.values(attributes)) if (attribute.type === 'tensor') note(attribute.value)
   return paths

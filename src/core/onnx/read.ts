@@ -3,6 +3,7 @@ import { InvalidModelError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
 import { isFloat, type Value } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
+import type { BranchPlace } from '../../lower/inline-if.js'
 import { fixInputs, type InputConstants } from '../../lower/input-constants.js'
 import { lower } from '../../lower/lower.js'
 import { ConfigReader, type Json } from '../../models/config-reader.js'
@@ -57,21 +58,27 @@ export async function readConfigBeside(
 /** A folder above describes the model only if this one is a part of it. */
 export const isOnnxFolder = (folder: string): boolean => /(^|[/\\])onnx$/.test(folder)
 
+/** A graph for adapters, and where in the file its weights are. */
+export interface PreparedGraph extends NamedGraph {
+  /** Places of constants in branches, by their names in the lowered graph. */
+  readonly branches: ReadonlyMap<string, BranchPlace>
+}
+
 /**
  * A decoded graph lowered, in float32, with named layers, fed by rows, its inputs those that it reads.
  * @throws UnsupportedOpError naming every node that cannot be trained through
  */
-export function prepareGraph(decoded: Graph, constants: InputConstants, config?: ConfigReader): NamedGraph {
+export function prepareGraph(decoded: Graph, constants: InputConstants, config?: ConfigReader): PreparedGraph {
   const fed = withRowInputs(fixInputs(decoded, { ...switchesOf(decoded), ...constants }))
   fed.outputs = fed.outputs.filter((output) => !isPresent(output))
   const { graph: lowered, report } = lower(fed)
   lowered.prune()
-  const named = namedAsInPeft(widen(lowered), bodyPrefix(config), report.left)
+  const named = namedAsInPeft(widen(lowered), bodyPrefix(config), report.branches.left)
   const { graph } = named
   const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs))
   graph.inputs = graph.inputs.filter(({ name }) => read.has(name) || graph.outputs.some((output) => output.name === name))
   graph.origin = undefined
-  return named
+  return { ...named, branches: report.branches.constants }
 }
 
 /** What PEFT's names of a model with a head begin with; nothing for the bare body. */

@@ -8,6 +8,7 @@ import { isFileTensor, type FileTensor, type Initializer } from '../../graph/typ
 import type { Files } from '../../io/files.js'
 import { encodeModel } from '../../onnx/encode.js'
 import type { Environment } from '../environment.js'
+import { branchFiles } from './branch-weights.js'
 import { planPatches, replaceStored, untie, type Patch, type PatchedModel } from './patch.js'
 import { folderOf, isOnnxFolder, readConfigBeside, readOnnx } from './read.js'
 
@@ -56,7 +57,7 @@ function fileTensors(graph: Graph): FileTensor[] {
   const held: Initializer[] = [...graph.initializers.values()]
   for (const { attributes } of graph.nodes)
     for (const attribute of Object.values(attributes)) if (attribute.type === 'tensor') held.push(attribute.value)
-  return held.filter(isFileTensor)
+  return [...held.filter(isFileTensor), ...branchFiles(graph)]
 }
 
 /**
@@ -89,7 +90,7 @@ export async function writeOnnx(
   for (const patch of patches.filter(({ only }) => only !== undefined)) untie(graph, model, patch, await tensorOf(patch))
   for (const patch of patches.filter(({ only }) => only === undefined)) {
     const { tensor } = patch.stored
-    if (isFileTensor(tensor) && !overlaps(tensor, external))
+    if (patch.stored.place === undefined && isFileTensor(tensor) && !overlaps(tensor, external))
       inFiles.set(tensor.file.path, [...(inFiles.get(tensor.file.path) ?? []), patch]) // prettier-ignore
     else replaceStored(graph, patch.stored, await tensorOf(patch))
   }
