@@ -239,7 +239,10 @@ export class AdapterSet {
   private async put(name: string, adapter: Adapter, keepLayout: boolean): Promise<void> {
     if (adapter.model !== this.model)
       throw new InvalidOptionError(
-        `the adapter "${name}" belongs to another model (${adapter.model.path}) than the set (${this.model.path})`,
+        `the adapter "${name}" belongs to another model (${adapter.model.path}) than the set (${this.model.path})` +
+          (adapter.model.path === this.model.path
+            ? ': it has base weights, a head or an order of layers of its own; make the set on adapter.model'
+            : ''),
       )
     const served = await serveAdapter(adapter)
     if (keepLayout) this.checkLayout(name, served)

@@ -16,7 +16,7 @@ import { toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
-import { withoutBaseCopies } from './base-copies.js'
+import { takeBroughtWeights } from './brought-weights.js'
 import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weights.js'
 import { FolderModel } from './folder-model.js'
 import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } from './adapter-head.js'
@@ -295,13 +295,14 @@ export async function loadAdapter(loaded: Model, folder: string, options: LoadAd
   await checkIsPeftFolder(loaded.environment.files, folder)
   const { config: stored, tensors: given, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
   checkConstants(loaded, unknownKeys[CONSTANTS_KEY], folder)
-  const model = replicateLayers(await headForAdapter(loaded, stored, given, folder), stored.layerReplication)
-  const { config, targets, tensors: told, unread } = inNamesOf(model, stored, given)
+  const loadedModel = replicateLayers(await headForAdapter(loaded, stored, given, folder), stored.layerReplication)
+  const { config, targets: matched, tensors: told, unread } = inNamesOf(loadedModel, stored, given)
+  const { model, tensors, notice } = await takeBroughtWeights(loadedModel, config, told, folder)
+  if (notice !== undefined) options.onWarning?.(`${folder}: ${notice}`)
+  const targets = matched.map((target) => ({ ...target, module: model.modules.get(target.module.name)! }))
   const carried = unread.size > 0 ? new CarriedParts(config, unread, folder) : undefined
   if (carried !== undefined) options.onWarning?.(`${folder}: ${carried.notice}`)
   const adapter = new Adapter(model, config, targets, unknownKeys, carried && { carried })
-  const own = new Set(adapter.tensors.keys())
-  const tensors = await withoutBaseCopies(model, told, folder, own)
   checkAdapterTensors(adapter.parts, tensors, folder)
   checkFreshWeights(adapter.model, adapter.parts, folder)
   for (const [name, tensor] of tensors) adapter.parameters.view(name).set(toFloat32(tensor))

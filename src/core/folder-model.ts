@@ -16,6 +16,7 @@ import type { Environment } from './environment.js'
 import type { Model } from './model.js'
 import { refuseQuantizedConfig, refuseQuantizedTensors } from '../models/quantized-checkpoint.js'
 import { notAModel } from './wrong-place.js'
+import { fingerprintArray } from '../util/fingerprint.js'
 
 /** What a folder gives beside its graph. */
 interface Contents {
@@ -30,6 +31,7 @@ interface Contents {
   readonly replicatedFrom?: FolderModel
   readonly head?: FolderHead | undefined
   readonly origin?: Origin | undefined
+  readonly brought?: ReadonlyMap<string, HostTensor> | undefined
 }
 
 /** The head of a model for another task than its folder says. */
@@ -66,6 +68,9 @@ export class FolderModel implements Model {
   readonly replicatedFrom: FolderModel | undefined
   /** Set where the task, or its labels, were asked for and are not the folder's own. */
   readonly head: FolderHead | undefined
+  /** Weights of the base that an adapter brought in place of the folder's own, by the graph's names. */
+  readonly brought: ReadonlyMap<string, HostTensor> | undefined
+  private readonly based = new Map<string, FolderModel>()
   private readonly origin: Origin
   private readonly headed = new Map<string, FolderModel>()
   readonly modules: ReadonlyMap<string, Module>
@@ -85,6 +90,7 @@ export class FolderModel implements Model {
     this.layerReplication = contents.layerReplication
     this.replicatedFrom = contents.replicatedFrom
     this.head = contents.head
+    this.brought = contents.brought
     this.origin = contents.origin ?? { config: contents.config, tensors: contents.weights }
     const built = this.build({ mode: 'full', positions: 1 })
     this.modules = built.graph.modules
@@ -191,6 +197,36 @@ export class FolderModel implements Model {
     return model
   }
 
+  /**
+   * The model with other weights in place of some; the same object for the same weights.
+   * @param weights by the graph's names
+   * @param larger how many tokens the vocabulary has by now, and a folder whose tokenizer, if there is one, knows them
+   */
+  withBaseWeights(
+    weights: ReadonlyMap<string, HostTensor>,
+    larger: { readonly vocabulary?: number; readonly tokenizer?: string } = {},
+  ): FolderModel {
+    const key = JSON.stringify([
+      larger,
+      ...[...weights].map(([name, { dtype, shape, data }]) => [name, dtype, shape, fingerprintArray(data)]),
+    ])
+    const known = this.based.get(key)
+    if (known !== undefined) return known
+    const { environment, path, id, architecture, task, head, origin, layerReplication, replicatedFrom } = this
+    const config = larger.vocabulary === undefined ? this.config : withVocabulary(this.config, larger.vocabulary)
+    const contents = { environment, path, id, architecture, task, head, origin, layerReplication, config, brought: weights }
+    const model = new FolderModel({
+      ...contents,
+      weights: new Map([...this.weights, ...weights]),
+      ...(replicatedFrom && { replicatedFrom }),
+    })
+    const own = this.tokenizer()
+    model.tokenizerPromise =
+      larger.tokenizer === undefined ? own : loadTokenizer(environment.files, larger.tokenizer).then((theirs) => theirs ?? own)
+    this.based.set(key, model)
+    return model
+  }
+
   get defaultTargetModules(): readonly string[] {
     return this.architecture.defaultTargetModules
   }
@@ -249,4 +285,12 @@ function inGraph(
   task: Task,
 ): ReadonlyMap<string, Initializer> {
   return new Map([...graphNames(architecture, tensors.keys(), task)].map(([from, to]) => [to, tensors.get(from)!]))
+}
+
+/** config.json with another number of tokens, wherever it says it. */
+function withVocabulary({ json, source }: ConfigReader, tokens: number): ConfigReader {
+  const text = json['text_config']
+  if (json['vocab_size'] === undefined && typeof text === 'object' && text !== null && !Array.isArray(text))
+    return new ConfigReader({ ...json, text_config: { ...text, vocab_size: tokens } }, source)
+  return new ConfigReader({ ...json, vocab_size: tokens }, source)
 }

@@ -44,10 +44,10 @@ export interface Merged {
 /** Whether a part sets a weight or rescales it, instead of adding to it. */
 const isNotAdditive = (part: Part): boolean => !(part instanceof LoraPart) || part.magnitude !== undefined
 
-/** What a model that was given a head writes in place of its folder's. */
+/** What a model that was given a head, or weights that an adapter brought, writes in place of its folder's. */
 function mergeHead(model: FolderModel): MergeHead | undefined {
-  const { head, task, config, weights } = model.replicatedFrom ?? model
-  return head && { task, config: config.json, weights }
+  const { head, brought, task, config, weights } = model.replicatedFrom ?? model
+  return (head ?? brought) && { task, config: config.json, weights }
 }
 
 const withoutMerging = (result: MergeResult, modules: readonly string[]): MergeResult =>

@@ -10,6 +10,7 @@ import type { HostTensor } from '../graph/types.js'
 import type { LoraTarget } from '../adapters/lora.js'
 import { readBaseWeights } from './base-weights.js'
 import type { Model } from './model.js'
+import { FolderModel } from './folder-model.js'
 
 /** [A; A₀] by rows and [B, −B₀] by columns: a plain branch of twice the rank. */
 function doubled(part: LoraPart, values: TensorValues): [HostTensor, HostTensor] {
@@ -107,6 +108,13 @@ export async function companions(
       const values = (await readBaseWeights(model, [name]))(name)
       if (values !== undefined) result.set(`base_model.model.${module.name}.base_layer.weight`, float32(model.weights.get(name)!.shape, values)) // prettier-ignore
     }
+  }
+  // What the adapter brought, where nothing else stores it: a table for a larger vocabulary.
+  for (const [weight, tensor] of model instanceof FolderModel ? (model.brought ?? []) : []) {
+    const module = weight.slice(0, -'.weight'.length)
+    const stored = [`base_model.model.${module}.weight`, `base_model.model.${module}.base_layer.weight`]
+    if (!stored.some((name) => tensors.has(name) || result.has(name)))
+      result.set(parts.some((part) => part instanceof LoraPart && part.module === module) ? stored[1]! : stored[0]!, tensor)
   }
   if (config.bias !== 'all') return result
   for (const { saved, rest, weight, name } of savedBiases(config, parts)) {

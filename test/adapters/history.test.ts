@@ -191,6 +191,55 @@ describe('names of other versions of transformers', () => {
   })
 })
 
+describe('weights of the base that an adapter brings', () => {
+  it.each([
+    ['rounded-untied-bfloat16', /brings lm_head\.weight and model\.embed_tokens\.weight .*rounded to 16 bits/],
+    ['grown-tied-copies', /for a vocabulary of 98 tokens, where the base has 96/],
+    ['grown-untied-saved', /for a vocabulary of 98 tokens, where the base has 96/],
+  ])('%s: logits of PEFT, also once saved and once merged', async (name, notice) => {
+    const model = await loadModel(join(fixtures, name, 'model'))
+    const expected = json(join(fixtures, name, 'expected.json')) as unknown as Expected
+    const warnings: string[] = []
+    const adapter = await loadAdapter(model, join(fixtures, name, 'adapter'), { onWarning: (text) => warnings.push(text) })
+    expect(warnings).toEqual([expect.stringMatching(notice)])
+    expect(await difference(adapter, expected)).toBeLessThan(1e-4)
+    const again = place()
+    await adapter.save(again)
+    expect(await difference(await loadAdapter(model, again), expected)).toBeLessThan(1e-4)
+    const out = join(folder, `merged-${name}`)
+    await merge(adapter).save(out)
+    const merged = await loadModel(out)
+    expect(merged.vocabularySize).toBe(name.startsWith('grown') ? 98 : 96)
+    expect(await difference(merged, expected)).toBeLessThan(1e-4)
+  })
+
+  it('the same weights make the same model', async () => {
+    const model = await loadModel(join(fixtures, 'grown-tied-copies/model'))
+    const load = (): Promise<Adapter> => loadAdapter(model, join(fixtures, 'grown-tied-copies/adapter'))
+    expect((await load()).model).toBe((await load()).model)
+  })
+
+  it('a vocabulary that was made smaller is refused with what to do', async () => {
+    const small = tinyModel({ ...llamaConfig, vocab_size: 15 }, testEnvironment())
+    const path = await renamed(filled(await addLora(small, { r: 2, targetModules: ['q_proj', 'lm_head'] })), (key) => key)
+    await expect(loadAdapter(tinyModel(llamaConfig, testEnvironment()), path)).rejects.toThrow(
+      /its vocabulary was made smaller where it was trained\. Resize the base's as well/,
+    )
+  })
+
+  it('a table without its head is refused with what to do', async () => {
+    const path = place()
+    cpSync(join(fixtures, 'grown-untied-saved/adapter'), path, { recursive: true })
+    const file = join(path, 'adapter_model.safetensors')
+    const tensors = await tensorsOf(file)
+    for (const key of [...tensors.keys()]) if (key.includes('lm_head')) tensors.delete(key)
+    writeFileSync(file, encodeSafetensors(tensors))
+    await expect(loadAdapter(await loadModel(join(fixtures, 'grown-untied-saved/model')), path)).rejects.toThrow(
+      /its vocabulary has 98 tokens, the base's 96, and the adapter does not bring "lm_head\.weight" of that size/,
+    )
+  })
+})
+
 describe('parts that are not run', () => {
   const at = join(fixtures, 'gemma3-vision-lora')
   const seen = 'base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_B.weight'
