@@ -7,6 +7,7 @@ import { weightName } from '../adapters/lora.js'
 import { isSavedPath } from '../adapters/parts.js'
 import { InvalidAdapterError } from '../errors.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
+import { float32 } from '../graph/constants.js'
 import type { Module } from '../graph/module.js'
 import { formatShape, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 import { narrow, widen } from '../util/half.js'
@@ -96,7 +97,8 @@ export async function takeBroughtWeights(
     const other = brought.get(name)
     if (!saved && other !== undefined && firstDifference(toFloat32(other), toFloat32(copy)) >= 0)
       throw new InvalidAdapterError(`${source}: "${key}" is one weight with the embedding in this base, but holds other numbers`)
-    if (other === undefined) brought.set(name, copy)
+    // What is merged into a weight is stored in its element type: a rounded copy must not round that too.
+    if (other === undefined) brought.set(name, copy.dtype === base.dtype ? copy : float32(copy.shape, toFloat32(copy)))
     if (rows > baseRows) grown = Math.max(grown, rows)
   }
   if (brought.size === 0) return { model, tensors: own }
