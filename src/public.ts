@@ -50,7 +50,7 @@ export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/cus
 export type { ObjectiveOptions } from './train/objectives/index.js'
 export type { PreferenceLossType } from './losses/preference.js'
 export type { SimilarityLossName } from './train/objectives/similarity.js'
-export type { Pooling } from './losses/similarity.js'
+export type { Pooling } from './losses/embedding.js'
 export {
   FileError,
   HubError,

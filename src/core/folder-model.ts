@@ -2,7 +2,9 @@
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.js'
 import { openCheckpoint } from '../formats/checkpoint.js'
+import { moduleFolders, readSentenceSettings, type SentenceSettings } from '../formats/sentence-folder.js'
 import { encodeSafetensors } from '../formats/safetensors.js'
+import type { Files } from '../io/files.js'
 import { elementCount, type HostTensor, type Initializer, type Value } from '../graph/types.js'
 import type { Module } from '../graph/module.js'
 import type { Architecture, BuildOptions, ModelGraph } from '../models/architecture.js'
@@ -51,6 +53,7 @@ interface Origin {
   readonly config: ConfigReader
   /** By their names in the files. */
   readonly tensors: ReadonlyMap<string, Initializer>
+  readonly sentence?: SentenceSettings | undefined
 }
 
 /** A model that config.json describes. Its weights stay on disk, untouched. */
@@ -71,6 +74,7 @@ export class FolderModel implements Model {
   /** Weights of the base that an adapter brought in place of the folder's own, by the graph's names. */
   readonly brought: ReadonlyMap<string, HostTensor> | undefined
   private readonly based = new Map<string, FolderModel>()
+  readonly sentence: SentenceSettings | undefined
   private readonly origin: Origin
   private readonly headed = new Map<string, FolderModel>()
   readonly modules: ReadonlyMap<string, Module>
@@ -92,6 +96,7 @@ export class FolderModel implements Model {
     this.head = contents.head
     this.brought = contents.brought
     this.origin = contents.origin ?? { config: contents.config, tensors: contents.weights }
+    this.sentence = this.task.name === 'feature-extraction' ? this.origin.sentence : undefined
     const built = this.build({ mode: 'full', positions: 1 })
     this.modules = built.graph.modules
     this.inputs = built.graph.inputs
@@ -109,7 +114,10 @@ export class FolderModel implements Model {
   static async open(path: string, environment: Environment, id = path, head: HeadOptions = {}): Promise<FolderModel> {
     const { files } = environment
     const configPath = `${path}/config.json`
-    if (!(await files.exists(configPath))) throw await notAModel(files, path)
+    if (!(await files.exists(configPath))) {
+      await refuseOlderLayout(files, path)
+      throw await notAModel(files, path)
+    }
     let json: unknown
     try {
       json = JSON.parse(await files.readText(configPath))
@@ -123,8 +131,9 @@ export class FolderModel implements Model {
     const architecture = findArchitecture(config)
     const { weights: tensors } = await openCheckpoint(files, path)
     refuseQuantizedTensors(tensors.keys(), path)
-    const origin = { config, tensors }
-    const asked = isAsked(head) ? head : impliedHead(config, architecture, tensors)
+    const sentence = await readSentenceSettings(files, path)
+    const origin = { config, tensors, sentence }
+    const asked = isAsked(head) ? head : impliedHead(origin, architecture)
     if (asked !== undefined) return FolderModel.forTask({ environment, path, id, architecture, origin }, asked)
     const task = readTask(config, tasksOf(architecture))
     const weights = inGraph(architecture, tensors, task)
@@ -161,7 +170,6 @@ export class FolderModel implements Model {
     if (known !== undefined) return known
     const { environment, path, id, architecture, origin } = this
     const model = FolderModel.forTask({ environment, path, id, architecture, origin }, options)
-    model.tokenizerPromise = this.tokenizer()
     this.headed.set(key, model)
     return model
   }
@@ -245,7 +253,8 @@ export class FolderModel implements Model {
   }
 
   tokenizer(): Promise<Tokenizer | undefined> {
-    this.tokenizerPromise ??= loadTokenizer(this.environment.files, this.path)
+    const { lowercase = false } = this.sentence ?? {}
+    this.tokenizerPromise ??= loadTokenizer(this.environment.files, this.path, { lowercase })
     return this.tokenizerPromise
   }
 
@@ -262,17 +271,15 @@ export class FolderModel implements Model {
 const isAsked = ({ seed: _, ...options }: HeadOptions): boolean => Object.values(options).some((value) => value !== undefined)
 
 /**
- * The task of a decoder that was saved by the class of its body: without a head of its own or a shared one it has no
- * other use than its states.
+ * The task that a decoder's folder means without saying so in its config: embeddings where sentence-transformers pools its
+ * states, and where it was saved by the class of its body, without a head of its own or a shared one.
  */
-function impliedHead(
-  config: ConfigReader,
-  architecture: Architecture,
-  tensors: ReadonlyMap<string, Initializer>,
-): HeadOptions | undefined {
+function impliedHead({ config, tensors, sentence }: Origin, architecture: Architecture): HeadOptions | undefined {
   const tasks = tasksOf(architecture)
   const [className] = config.strings('architectures') ?? []
-  if (tasks[0] !== 'causal-lm' || !tasks.includes('feature-extraction') || className?.endsWith('Model') !== true) return undefined
+  if (tasks[0] !== 'causal-lm' || !tasks.includes('feature-extraction')) return undefined
+  if (sentence !== undefined) return { task: 'feature-extraction' }
+  if (className?.endsWith('Model') !== true) return undefined
   if (/LMHeadModel$|DoubleHeadsModel$/.test(className) || config.json['tie_word_embeddings'] !== false) return undefined
   const hasHead = [...tensors.keys()].some((name) => /(^|\.)(lm_head|embed_out)\./.test(name))
   return hasHead ? undefined : { task: 'feature-extraction' }
@@ -293,4 +300,14 @@ function withVocabulary({ json, source }: ConfigReader, tokens: number): ConfigR
   if (json['vocab_size'] === undefined && typeof text === 'object' && text !== null && !Array.isArray(text))
     return new ConfigReader({ ...json, text_config: { ...text, vocab_size: tokens } }, source)
   return new ConfigReader({ ...json, vocab_size: tokens }, source)
+}
+
+/** Before version 0.4 sentence-transformers kept the transformer itself in a folder. */
+async function refuseOlderLayout(files: Files, path: string): Promise<void> {
+  const [first] = (await files.exists(`${path}/modules.json`)) ? await moduleFolders(files, path) : []
+  if (first === undefined || !(await files.exists(`${path}/${first}/config.json`))) return
+  throw new InvalidModelError(
+    `"${path}" keeps its transformer in "${first}", as sentence-transformers did before version 0.4; save it anew in Python (SentenceTransformer("${path}").save("new folder")), ` +
+      `or give "${path}/${first}" and say the pooling (--pooling)`,
+  )
 }

@@ -1,6 +1,7 @@
 /** @file A model as training, evaluation and adapters see it, whatever it was read from. */
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidOptionError } from '../errors.js'
+import type { SentenceSettings } from '../formats/sentence-folder.js'
 import type { HostTensor, Initializer, Value } from '../graph/types.js'
 import type { Module } from '../graph/module.js'
 import type { InputConstants } from '../lower/input-constants.js'
@@ -43,6 +44,8 @@ export interface Model {
   readonly vocabularySize: number
   /** Most positions of a row; 0 where no tokens are read. */
   readonly maxPositions: number
+  /** How its folder says that embeddings are made, where it is one of sentence-transformers. */
+  readonly sentence?: SentenceSettings | undefined
   /** Fills the ends of rows, where the model names one. */
   readonly padTokenId: number | undefined
 

@@ -1,4 +1,6 @@
 /** @file A model from any .onnx file. */
+import { readSentenceSettings, type SentenceSettings } from '../formats/sentence-folder.js'
+import type { Files } from '../io/files.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { loadTokenizer } from '../data/tokenizer.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
@@ -59,6 +61,7 @@ interface Contents {
   readonly output: string
   readonly config: ConfigReader | undefined
   readonly constants: InputConstants | undefined
+  readonly sentence: SentenceSettings | undefined
 }
 
 /** Positions of a model that says nothing of any limit. */
@@ -86,11 +89,13 @@ export class OnnxModel implements Model {
   readonly constants: InputConstants | undefined
   readonly vocabularySize: number
   readonly maxPositions: number
+  /** What sentence-transformers keeps beside the file; undefined where the graph itself gives one vector a text. */
+  readonly sentence: SentenceSettings | undefined
   private readonly graph: Graph
   private readonly hidden: Value
   private tokenizerPromise: Promise<Tokenizer | undefined> | undefined
 
-  private constructor({ environment, path, id, graph, origins, branches, task, output, config, constants }: Contents) {
+  private constructor({ environment, path, id, graph, origins, branches, task, output, config, constants, sentence }: Contents) {
     this.environment = environment
     this.path = path
     this.id = id
@@ -108,6 +113,7 @@ export class OnnxModel implements Model {
       ),
     )
     const first = graph.value(output)
+    this.sentence = task.name === 'feature-extraction' && first.shape?.length === 3 ? sentence : undefined
     this.vocabularySize = vocabularyOf(this, first)
     this.maxPositions = positionsOf(this)
     const { graph: finished, hidden } = withTaskOutput(graph, first, task)
@@ -140,6 +146,7 @@ export class OnnxModel implements Model {
       output: output.name,
       config,
       constants: givenConstants(options),
+      sentence: await settingsBeside(environment.files, path),
     })
   }
 
@@ -196,7 +203,11 @@ export class OnnxModel implements Model {
   private async findTokenizer(): Promise<Tokenizer | undefined> {
     const { files } = this.environment
     const [own, above] = describingFolders(this.path)
-    return (await loadTokenizer(files, own)) ?? (isOnnxFolder(own) ? loadTokenizer(files, above) : undefined)
+    const { lowercase = false } = this.sentence ?? {}
+    return (
+      (await loadTokenizer(files, own, { lowercase })) ??
+      (isOnnxFolder(own) ? loadTokenizer(files, above, { lowercase }) : undefined)
+    )
   }
 
   async saveWeights(folder: string, weights: ReadonlyMap<string, HostTensor>): Promise<void> {
@@ -291,4 +302,9 @@ function withTaskOutput(given: Graph, output: Value, task: Task): { graph: Graph
   const scores = task.problemType === 'regression' || task.name === 'feature-extraction' ? output : beforeSoftmax(graph, output)
   graph.outputs = [scores, ...(scores === output ? [] : [output]), ...others]
   return { graph, hidden: scores }
+}
+
+async function settingsBeside(files: Files, path: string): Promise<SentenceSettings | undefined> {
+  const [own, above] = describingFolders(path)
+  return (await readSentenceSettings(files, own)) ?? (isOnnxFolder(own) ? readSentenceSettings(files, above) : undefined)
 }

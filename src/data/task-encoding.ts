@@ -103,12 +103,33 @@ function ofFixedSize(batch: Batch, inputs: readonly Value[]): Batch {
   )
 }
 
+/** Input of a graph that pools without the tokens of a row's prompt: how many they are, int64 [batch]. */
+export const PROMPT_LENGTH = 'prompt_length'
+
+/** What is put before the texts of a pair. */
+export interface PairPrompts {
+  readonly prompts: readonly [string, string]
+  /** Whether rows say how many tokens their prompt has. */
+  readonly excludePrompt: boolean
+}
+
+/** Tokens that a prompt has at the beginning of a text: those that stand before the text among them, those behind it not. */
+function promptLength(text: string, { tokenizer, maxLength }: TaskEncodingOptions): number {
+  if (tokenizer === undefined || text === '') return 0
+  return tokenizer.encodeTexts([text], maxLength).ids.length - (tokenizer.suffix.length > 0 ? 1 : 0)
+}
+
 /**
  * Pairs of texts, each a row of its own in the batch, one behind the other.
  * @param readLabels the pair's label, fed once
  */
-export function pairEncoding(options: TaskEncodingOptions, readLabels: (row: Row) => RowLabels): RowEncoding<FieldsExample> {
+export function pairEncoding(
+  options: TaskEncodingOptions,
+  readLabels: (row: Row) => RowLabels,
+  { prompts, excludePrompt }: PairPrompts = { prompts: ['', ''], excludePrompt: false },
+): RowEncoding<FieldsExample> {
   checkExampleOptions(options)
+  const lengths = excludePrompt ? prompts.map((text) => scalarLabel(promptLength(text, options))) : []
   const padTokenId = paddingToken(options)
   return {
     encode(row) {
@@ -117,10 +138,13 @@ export function pairEncoding(options: TaskEncodingOptions, readLabels: (row: Row
         throw new InvalidDataError(
           `${at(row)}: the row holds one text, but embeddings learn from two; expected {"text", "text_pair"}.`,
         )
-      const tokens = texts.map((text) => encodeText(row, text, options))
+      const tokens = texts.map((text, i) => encodeText(row, prompts[i]! + text, options))
       const labels = readLabels(row)
       return {
-        rows: tokens.map((of) => tokenFields(of, padTokenId)),
+        rows: tokens.map((of, i) => ({
+          ...tokenFields(of, padTokenId),
+          ...(excludePrompt && { [PROMPT_LENGTH]: lengths[i]! }),
+        })),
         once: labels.fields,
         length: Math.max(...tokens.map(({ inputIds }) => inputIds.length)),
         positions: tokens.reduce((sum, of) => sum + seen(of), 0),

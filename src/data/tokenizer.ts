@@ -317,8 +317,18 @@ function componentTypes(component: unknown, list: string): unknown[] {
 export async function loadTokenizer(
   files: Files,
   folder: string,
-  options: { readonly clock?: () => Date } = {},
+  options: { readonly clock?: () => Date; readonly lowercase?: boolean } = {},
 ): Promise<Tokenizer | undefined> {
   const contents = await readTokenizerFolder(files, folder)
-  return contents === undefined ? undefined : Tokenizer.create(contents, folder, options.clock ?? (() => new Date()))
+  if (contents === undefined) return undefined
+  const own = options.lowercase === true ? lowercased(contents) : contents
+  return Tokenizer.create(own, folder, options.clock ?? (() => new Date()))
+}
+
+/** Text in lower case before all else, as sentence-transformers asks for by `do_lower_case`. */
+function lowercased(contents: TokenizerFolder): TokenizerFolder {
+  const given = contents.tokenizer['normalizer'] as { type?: string; normalizers?: readonly object[] } | null
+  const after = given === null ? [] : given.type === 'Sequence' ? (given.normalizers ?? []) : [given]
+  const normalizer = { type: 'Sequence', normalizers: [{ type: 'Lowercase' }, ...after] }
+  return { ...contents, tokenizer: { ...contents.tokenizer, normalizer } }
 }

@@ -1,6 +1,8 @@
 /** @file The folder of a merged model: which folder may be written, and which files of the source come along. */
-import { InvalidOptionError } from '../errors.js'
+import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { contains, homesOf } from '../io/places.js'
+import { moduleFolders } from './sentence-folder.js'
 
 /** Says that a folder was written by a merge, and may be written again. */
 export const MARKER = 'lowrank_merge.json'
@@ -25,19 +27,60 @@ const readMarker = async (files: Files, out: string): Promise<string[] | undefin
   }
 }
 
-/** Names of the files in `source` that describe the model without being weights, config.json apart. */
-async function smallFiles(files: Files, source: string): Promise<string[]> {
-  const names: string[] = []
-  for (const name of await files.list(source)) {
-    if (name === 'config.json' || name === MARKER || name.startsWith('.') || WEIGHTS.test(name)) continue
-    const path = `${source}/${name}`
-    if (!(await files.isDirectory(path)) && (await files.size(path)) <= LARGEST_COPY) names.push(name)
-  }
-  return names
+/** What an adapter or a training run left in the folder of its base: none of it is true of another model. */
+const OF_A_RUN =
+  /^(adapter_(config|model)\b.*|head_config\.json|training_state\.json|trainer_state\.json|log\.jsonl|report\.html|lowrank\.lock|.*\.(tmp|lock|incomplete))$/
+
+/** A file or a folder to copy, with the files in it. */
+interface Entry {
+  readonly name: string
+  /** Paths in the source; one equal to the name where the entry is a file. */
+  readonly paths: readonly string[]
 }
 
+/**
+ * What in `source` describes the model without being its weights, config.json apart: small files, and the folders of
+ * sentence-transformers' modules, with weights where they have some.
+ * @throws InvalidModelError naming a file that is a link to somewhere else, whose content is no part of the model
+ */
+async function smallFiles(files: Files, source: string): Promise<Entry[]> {
+  const homes = await homesOf(files, source, `${source}/config.json`)
+  const modules = new Set(await moduleFolders(files, source))
+  const isSmall = async (path: string): Promise<boolean> => {
+    const place = `${source}/${path}`
+    const real = await files.realPath(place)
+    if (!homes.some((home) => contains(home, real)))
+      throw new InvalidModelError(
+        `"${place}" is a link to "${real}", outside the model's folder, and would be copied into the new model; remove the link, or put the file itself in its place`,
+      )
+    return !(await files.isDirectory(place)) && (await files.size(place)) <= LARGEST_COPY
+  }
+  const entries: Entry[] = []
+  for (const name of await files.list(source)) {
+    if (name === 'config.json' || name === MARKER || name.startsWith('.')) continue
+    if (modules.has(name) && (await files.isDirectory(`${source}/${name}`))) {
+      const paths: string[] = []
+      for (const inner of await files.list(`${source}/${name}`))
+        if (!inner.startsWith('.') && (await isSmall(`${name}/${inner}`))) paths.push(`${name}/${inner}`)
+      entries.push({ name, paths })
+    } else if (
+      !WEIGHTS.test(name) &&
+      !OF_A_RUN.test(name) &&
+      !(await files.isDirectory(`${source}/${name}`)) &&
+      (await isSmall(name))
+    )
+      entries.push({ name, paths: [name] })
+  }
+  return entries
+}
+
+/** @throws InvalidModelError naming a file that is a link to somewhere else */
 export async function copySmallFiles(files: Files, source: string, out: string): Promise<void> {
-  for (const name of await smallFiles(files, source)) await files.write(`${out}/${name}`, await files.read(`${source}/${name}`))
+  for (const { name, paths } of await smallFiles(files, source)) {
+    // sentence-transformers looks for the folder of a module even where it is empty.
+    if (paths.length !== 1 || paths[0] !== name) await files.makeFolder(`${out}/${name}`)
+    for (const path of paths) await files.write(`${out}/${path}`, await files.read(`${source}/${path}`))
+  }
 }
 
 /**
@@ -54,6 +97,8 @@ export async function prepareOutput(
 ): Promise<string[]> {
   if ((await files.exists(out)) && !(await files.isDirectory(out)))
     throw new InvalidOptionError(`"${out}" is a file; choose a folder to merge into`)
+  // Found to be fit to copy before anything is removed.
+  const copies = (await smallFiles(files, source)).map(({ name }) => name)
   const present = (await files.isDirectory(out)) ? await files.list(out) : []
   if (present.length > 0) {
     const earlier = await readMarker(files, out)
@@ -66,7 +111,7 @@ export async function prepareOutput(
     // config.json first: from here on until the end the folder is no model.
     for (const name of ['config.json', ...earlier]) await files.remove(`${out}/${name}`)
   }
-  const names = [...new Set(['config.json', ...weightFiles, ...(await smallFiles(files, source))])].sort()
+  const names = [...new Set(['config.json', ...weightFiles, ...copies])].sort()
   await files.makeFolder(out)
   await files.write(`${out}/${MARKER}`, `${JSON.stringify({ written_by: 'lowrank merge', files: names }, null, 2)}\n`)
   return [...names, MARKER]

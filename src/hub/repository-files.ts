@@ -28,8 +28,21 @@ const SMALL: Readonly<Record<Holding, readonly string[]>> = {
     'vocab.json',
     'merges.txt',
     'tokenizer.model',
+    ...['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json'],
   ],
-  adapter: ['adapter_config.json'],
+  adapter: ['adapter_config.json', 'head_config.json'],
+}
+
+/** Files of sentence-transformers' modules: `1_Pooling/config.json`, `2_Dense/model.safetensors`. */
+const MODULE_FILE = /^(\d+_[A-Za-z]\w*)\/(config\.json|model\.safetensors|pytorch_model\.bin)$/
+
+/** Those of a listing; of a module's weights one kind. */
+function moduleFiles(listed: ReadonlySet<string>): string[] {
+  if (!listed.has('modules.json')) return []
+  return [...listed].filter((path) => {
+    const [, folder, file] = MODULE_FILE.exec(path) ?? []
+    return folder !== undefined && !(file === 'pytorch_model.bin' && listed.has(`${folder}/model.safetensors`))
+  })
 }
 
 const isIndex = (file: string): boolean => (INDEXES as readonly string[]).includes(file)
@@ -70,7 +83,7 @@ export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, 
   }
   const weights = WEIGHTS.find((file) => listed.has(file))
   if (weights === undefined) throw new HubError(`repository "${repository}" has none of ${WEIGHTS.join(', ')}${instead}`)
-  return { files: [...small, weights], ...(isIndex(weights) && { index: weights }) }
+  return { files: [...small, ...moduleFiles(listed), weights], ...(isIndex(weights) && { index: weights }) }
 }
 
 /**

@@ -11,7 +11,8 @@ import type { HostTensor, Value } from '../graph/types.js'
 import type { SummedLoss } from './attach.js'
 import { summedCrossEntropy } from './cross-entropy.js'
 import { binaryCrossEntropy, squaredError } from './element-wise.js'
-import { contrastiveLoss, cosineScoreLoss, type Pooling } from './similarity.js'
+import type { Pooling } from './embedding.js'
+import { contrastiveLoss, cosineScoreLoss } from './similarity.js'
 import { spanLoss } from './span.js'
 
 interface Case {

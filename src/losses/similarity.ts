@@ -1,51 +1,28 @@
 /** @file Losses of sentence embeddings: pooled hidden states of pairs of texts, compared by their cosine. */
-import { ShapeError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
-import { formatShape, int, type Value } from '../graph/types.js'
+import { int, type Value } from '../graph/types.js'
 import { attachLoss, type SummedLoss } from './attach.js'
+import { embeddings, unitLength, type EmbeddingOutput } from './embedding.js'
 
-/** How the states of a text become one vector: their mean over its tokens, or the first of them. */
-export type Pooling = 'mean' | 'cls'
-
-/** Norms below it are taken for it, as PyTorch's `cosine_similarity` does. */
-const EPSILON = 1e-8
 /** Name of half the rows of a batch: text, other text, text, other text, … */
 const PAIRS = 'pairs'
-
-/** What the similarity losses read. */
-export interface EmbeddingOutput {
-  /** [batch, sequence, hidden]; the rows are the two texts of the first pair, those of the second, … */
-  readonly states: Value
-  /** int64 [batch, sequence], 0 on padding. */
-  readonly attentionMask: Value
-  readonly pooling: Pooling
-}
 
 export interface SimilarityLoss extends SummedLoss {
   /** Cosine of each pair, [pairs]. */
   readonly cosines: Value
 }
 
-/** Vectors of unit length for both texts of every pair, [pairs, hidden] each. */
-function embed(b: GraphBuilder, { states, attentionMask, pooling }: EmbeddingOutput): [Value, Value] {
-  if (states.shape?.length !== 3)
-    throw new ShapeError(
-      `the embeddings "${states.name}" must be [batch, sequence, hidden], they are ${formatShape(states.shape)}`,
-    )
-  const pooled = pooling === 'cls' ? b.gather(states, b.scalar(0, 'int64'), 1) : meanPool(b, states, attentionMask)
-  const norm = b.sqrt(b.max(b.reduceSum(b.mul(pooled, pooled), [1]), EPSILON * EPSILON))
-  const unit = b.div(pooled, norm)
-  const end = b.squeeze(b.dim(states.shape[0]!), [0])
+/**
+ * Vectors of unit length for both texts of every pair, [pairs, width] each. The rows are the two texts of the first pair, those
+ * of the second, …
+ */
+function embed(b: GraphBuilder, output: EmbeddingOutput): [Value, Value] {
+  const unit = unitLength(b, embeddings(b, output))
+  const end = b.squeeze(b.dim(output.states.shape![0]!), [0])
   const every = (first: number): Value =>
     b.emit('Range', [b.scalar(first, 'int64'), end, b.scalar(2, 'int64')], {}, { shapes: [[PAIRS]] })
   return [b.gather(unit, every(0)), b.gather(unit, every(1))]
-}
-
-/** Σ states·mask / Σ mask over the positions. */
-function meanPool(b: GraphBuilder, states: Value, attentionMask: Value): Value {
-  const mask = b.unsqueeze(b.cast(attentionMask, 'float32'), [2])
-  return b.div(b.reduceSum(b.mul(states, mask), [1], false), b.max(b.reduceSum(mask, [1], false), 1e-9))
 }
 
 /**

@@ -55,14 +55,21 @@ const classEndings: readonly (readonly [RegExp, TaskName])[] = [
 /**
  * The task of a model: from `architectures` of config.json, else the first that its family supports.
  * @param supported tasks of the family, the usual one first
+ * @param body what a class without a head is for: of a decoder what the family is for
  * @throws InvalidModelError for a class that stands for another task (`BertForMaskedLM`)
  */
-export function readTask(config: ConfigReader, supported: readonly TaskName[]): Task {
+export function readTask(
+  config: ConfigReader,
+  supported: readonly TaskName[],
+  body: TaskName = supported[0] === 'causal-lm' || !supported.includes('feature-extraction')
+    ? supported[0]!
+    : 'feature-extraction',
+): Task {
   const classes = config.json['architectures']
   const className = Array.isArray(classes) && typeof classes[0] === 'string' ? classes[0] : undefined
   let name = className === undefined ? supported[0]! : classEndings.find(([ending]) => ending.test(className))?.[1]
   // Decoders are also published by the class of their body (`GPT2Model`); what is missing for the head is then found out.
-  if (name === 'feature-extraction' && supported[0] === 'causal-lm') name = supported[0]
+  if (name === 'feature-extraction') name = body
   if (name === undefined || !supported.includes(name))
     throw new InvalidModelError(
       `${config.source}: "architectures" names ${className}, which is not supported for model type "${config.string('model_type')}"; supported are ${supported.join(', ')}`,

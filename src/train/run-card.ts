@@ -11,7 +11,7 @@ const settings = [
   ...(['learningRate', 'schedule', 'warmup', 'epochs', 'steps', 'batchSize', 'gradAccum', 'maxLength'] as const),
   ...(['weightDecay', 'maxGradNorm', 'beta1', 'beta2', 'epsilon', 'loraPlusLrRatio', 'loraPlusLrEmbedding'] as const),
   ...(['shuffle', 'seed', 'groupByLength', 'packing', 'unlabelled', 'earlyStopping'] as const),
-  ...(['loss', 'pooling', 'problemType'] as const),
+  ...(['loss', 'pooling', 'promptName', 'problemType'] as const),
 ] satisfies readonly (keyof ResolvedTrainOptions)[]
 
 interface RunData {

@@ -179,7 +179,7 @@ describe('files that say little', () => {
     await expect(loadModel('test/fixtures/onnx/cnn.onnx', { output: 'nothing' })).rejects.toThrow(
       /has no output "nothing"; it has/,
     )
-    await expect(loadModel(`${golden}/llama/model`, { task: 'causal-lm' })).rejects.toThrow(/task is an option of \.onnx files/)
+    await expect(loadModel(`${golden}/llama/model`, { output: 'logits' })).rejects.toThrow(/output is an option of \.onnx files/)
     await expect(loadModel(join(temporary, 'rows.onnx'))).rejects.toThrow(/does not exist/)
   })
 

@@ -3,15 +3,8 @@ import { InvalidModelError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
 import { isFileTensor, type Initializer } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
+import { contains, homesOf } from '../../io/places.js'
 import { branchFiles } from './branch-weights.js'
-
-const parentOf = (path: string): string => path.replace(/[/\\][^/\\]*$/, '')
-
-/** Whether a path lies in a folder; both are real ones. The folder without a name is the root. */
-function contains(folder: string, path: string): boolean {
-  const bare = folder.replace(/[/\\]$/, '')
-  return path.startsWith(bare) && (bare === '' || /^[/\\]/.test(path.slice(bare.length)))
-}
 
 /** Paths of external data, of initializers and of constants in nodes and their sub-graphs. */
 function externalPaths(graph: Graph): Set<string> {
@@ -27,16 +20,13 @@ function externalPaths(graph: Graph): Set<string> {
 
 /**
  * Checks that no external data leads out of the model's folder by a symbolic link; names that do are refused on decoding.
- *
- * The caches of the Hugging Face Hub link the model and its data to files side by side elsewhere, so the folder of the
- * model file itself, its own link followed, counts as well.
  * @param path of the model file
  * @throws InvalidModelError naming the file and where it leads
  */
 export async function checkPlaces(files: Files, graph: Graph, path: string, folder: string): Promise<void> {
   const paths = externalPaths(graph)
   if (paths.size === 0) return
-  const homes = [await files.realPath(folder), parentOf(await files.realPath(path))]
+  const homes = await homesOf(files, folder, path)
   for (const place of paths) {
     const real = await files.realPath(place)
     const isInside = homes.some((home) => contains(home, real))

@@ -52,7 +52,7 @@ export function findTask(graph: Graph, request: TaskRequest, config: ConfigReade
 }
 
 function toldByConfig(config: ConfigReader | undefined): TaskName | undefined {
-  return config?.has('architectures') === true ? readTask(config, taskNames).name : undefined
+  return config?.has('architectures') === true ? readTask(config, taskNames, 'feature-extraction').name : undefined
 }
 
 function toldByNames(graph: Graph, outputs: readonly Value[]): TaskName {

@@ -4,11 +4,11 @@ import { OnnxModel } from '../../core/onnx-model.js'
 import { inferProblemType } from '../../data/labels.js'
 import { hasField, type Row } from '../../data/rows.js'
 import { InvalidOptionError } from '../../errors.js'
-import type { Pooling } from '../../losses/similarity.js'
 import type { ProblemType } from '../../models/task.js'
 import type { Objective } from '../objective.js'
 import { causalLmObjective } from './causal-lm.js'
 import { sequenceClassification, singleLabel, tokenClassification } from './classification.js'
+import { embeddingSettings, type EmbeddingOptions } from './embedding-settings.js'
 import { customLoss, outputLoss, type LossFunction } from './custom.js'
 import {
   preferenceObjective,
@@ -21,22 +21,20 @@ import { similarity, type SimilarityLossName } from './similarity.js'
 import type { OptionKeys } from '../../util/option-keys.js'
 
 /** What the user may say of the loss. */
-export interface ObjectiveOptions extends PreferenceObjectiveOptions {
+export interface ObjectiveOptions extends PreferenceObjectiveOptions, EmbeddingOptions {
   /**
    * - `cosine`, `contrastive`: of embedding models. `cosine` where rows have a score, else `contrastive`, unless said.
    * - `output:NAME`: an output of the model itself, a scalar mean or one number a row.
    * - a function that builds it.
    */
   readonly loss?: SimilarityLossName | `output:${string}` | LossFunction
-  /** How an embedding model's states become one vector, `mean` unless said. */
-  readonly pooling?: Pooling
   /** What the labels of a sequence classifier are; the model's `problem_type`, else told by the first row. */
   readonly problemType?: ProblemType
 }
 
 export const objectiveOptionKeys = {
   ...preferenceOptionKeys,
-  ...{ loss: true, pooling: true, problemType: true },
+  ...{ loss: true, pooling: true, promptName: true, problemType: true },
 } satisfies OptionKeys<ObjectiveOptions>
 
 /**
@@ -45,7 +43,7 @@ export const objectiveOptionKeys = {
  */
 export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row | undefined): Objective {
   const { task } = model
-  const { loss, pooling, problemType } = options
+  const { loss, problemType } = options
   const refuse = (name: string, of: string): never => {
     throw new InvalidOptionError(`${name} is for ${of}, but the model is for ${task.name}`)
   }
@@ -61,11 +59,10 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
   if (loss?.startsWith('output:')) return outputLoss(model, loss.slice('output:'.length))
   if (loss !== undefined && loss !== 'cosine' && loss !== 'contrastive')
     throw new InvalidOptionError(`loss must be "cosine", "contrastive", "output:NAME" or a function, got "${String(loss)}"`)
-  if (pooling !== undefined && pooling !== 'mean' && pooling !== 'cls')
-    throw new InvalidOptionError(`pooling must be "mean" or "cls", got "${String(pooling)}"`)
   if (task.name !== 'feature-extraction') {
     if (loss !== undefined) refuse(`loss "${loss}"`, 'embedding models (feature-extraction)')
-    if (pooling !== undefined) refuse('pooling', 'embedding models (feature-extraction)')
+    for (const name of ['pooling', 'promptName'] as const)
+      if (options[name] !== undefined) refuse(name, 'embedding models (feature-extraction)')
   }
   if (task.name !== 'sequence-classification' && problemType !== undefined) refuse('problemType', 'sequence classifiers')
   switch (task.name) {
@@ -87,7 +84,7 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
       return questionAnswering
     case 'feature-extraction': {
       const scored = first !== undefined && ['score', 'label', 'labels'].some((name) => hasField(first, name))
-      return similarity(loss ?? (scored ? 'cosine' : 'contrastive'), pooling ?? 'mean')
+      return similarity(loss ?? (scored ? 'cosine' : 'contrastive'), embeddingSettings(model, options))
     }
   }
 }

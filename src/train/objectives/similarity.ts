@@ -1,29 +1,40 @@
 /** @file Embeddings of texts, learned from pairs. */
 import { readNumber } from '../../data/labels.js'
-import { floatLabels, pairEncoding } from '../../data/task-encoding.js'
+import { floatLabels, pairEncoding, PROMPT_LENGTH } from '../../data/task-encoding.js'
 import { InvalidModelError } from '../../errors.js'
-import { contrastiveLoss, cosineScoreLoss, type Pooling } from '../../losses/similarity.js'
+import { GraphBuilder } from '../../graph/builder.js'
+import type { Graph } from '../../graph/graph.js'
+import type { Value } from '../../graph/types.js'
+import { contrastiveLoss, cosineScoreLoss } from '../../losses/similarity.js'
 import type { Objective } from '../objective.js'
+import type { EmbeddingSettings } from './embedding-settings.js'
 import { similarityScores } from './scores.js'
 
 /** `cosine`: the cosine of a pair shall be its score; `contrastive`: nearer to its own second text than to any other's. */
 export type SimilarityLossName = 'cosine' | 'contrastive'
 
 /** Pairs of texts by the cosine of their pooled states. Their rows belong together, so a batch is one run. */
-export const similarity = (loss: SimilarityLossName, pooling: Pooling): Objective => ({
-  name: `${loss}, ${pooling} pooling`,
+export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings): Objective => ({
+  name: `${loss}, ${settings.pooling.join(' and ')} pooling${promptsOf(settings)}`,
   divisible: false,
   causal: false,
   encoding: (options) =>
-    pairEncoding(options, (row) => ({
-      fields: loss === 'cosine' ? { score: { ...floatLabels([readNumber(row, scoreField(row.value))]), shape: [] } } : {},
-      tokens: 1,
-    })),
-  attach({ graph }) {
+    pairEncoding(
+      { ...(settings.maxLength !== undefined && { maxLength: Math.min(settings.maxLength, options.maxPositions) }), ...options },
+      (row) => ({
+        fields: loss === 'cosine' ? { score: { ...floatLabels([readNumber(row, scoreField(row.value))]), shape: [] } } : {},
+        tokens: 1,
+      }),
+      settings,
+    ),
+  attach({ graph: given }) {
+    const graph = given.clone()
     const attentionMask = graph.inputs.find(({ name }) => name === 'attention_mask')
     if (attentionMask === undefined)
       throw new InvalidModelError('embeddings need a model with the inputs "input_ids" and "attention_mask"')
-    const output = { states: graph.outputs[0]!, attentionMask, pooling }
+    const pooled = settings.excludePrompt ? withoutPrompt(graph, attentionMask) : attentionMask
+    const { pooling, layers } = settings
+    const output = { states: graph.outputs[0]!, attentionMask: pooled, pooling, layers }
     const built = loss === 'cosine' ? cosineScoreLoss(graph, output) : contrastiveLoss(graph, output)
     return { graph: built.graph, loss: built.loss, outputs: [built.cosines] }
   },
@@ -33,3 +44,16 @@ export const similarity = (loss: SimilarityLossName, pooling: Pooling): Objectiv
 /** The name under which a pair brings its score. */
 export const scoreField = (value: Readonly<Record<string, unknown>>): string =>
   ['score', 'label', 'labels'].find((name) => value[name] !== undefined && value[name] !== null) ?? 'score'
+
+const promptsOf = ({ prompts }: EmbeddingSettings): string =>
+  prompts.every((text) => text === '') ? '' : `, prompts ${JSON.stringify(prompts)}`
+
+/** The mask without the tokens of each row's prompt: 0 before position `prompt_length`. */
+function withoutPrompt(graph: Graph, attentionMask: Value): Value {
+  const b = new GraphBuilder(graph)
+  const [batch, sequence] = attentionMask.shape!
+  const lengths = b.unsqueeze(graph.addInput(PROMPT_LENGTH, 'int64', [batch!]), [1])
+  const ends = [b.scalar(0, 'int64'), b.squeeze(b.dim(sequence!), [0]), b.scalar(1, 'int64')]
+  const places = b.emit('Range', ends, {}, { shapes: [[sequence!]] })
+  return b.where(b.less(places, lengths), b.scalar(0, 'int64'), attentionMask)
+}
