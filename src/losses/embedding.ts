@@ -1,7 +1,8 @@
 /** @file From the states of a text to its one vector, as sentence-transformers computes it: pooling, and layers behind it. */
 import { ShapeError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
-import { formatShape, int, multiplyDims, type HostTensor, type Value } from '../graph/types.js'
+import { multiplyDims } from '../graph/dim/index.js'
+import { formatShape, int, type HostTensor, type Value } from '../graph/types.js'
 import { activationNamed } from '../models/activations.js'
 
 /** How the states of a text become one vector; the names are sentence-transformers'. */
