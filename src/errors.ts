@@ -42,6 +42,9 @@ export class ShapeError extends LowrankError {}
 /** Training had to stop: NaN or infinity in the loss or the gradients. */
 export class TrainingError extends LowrankError {}
 
+/** This process did nothing wrong, but another of its job did, which says what. */
+export class PeerError extends TrainingError {}
+
 /** The runtime refused a graph or a run. */
 export class RuntimeError extends LowrankError {}
 

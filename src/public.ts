@@ -42,7 +42,18 @@ export { combineAdapters, type CombineOptions, type WeightedAdapter } from './co
 export { combinationTypes, type CombinationType } from './adapters/combine/combine-layer.js'
 export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions } from './core/extract.js'
 export type { TrainOptions } from './train/options.js'
-export type { CheckpointEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from './train/events.js'
+export type {
+  CheckingEvent,
+  CheckpointEvent,
+  DoneEvent,
+  EndReason,
+  ErrorEvent,
+  EvalEvent,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+  WarningEvent,
+} from './train/events.js'
 export { fullTrainee, type Trainee } from './train/trainee.js'
 export { initializeEva, type EvaOptions } from './train/initialize-eva.js'
 export { evaluate, type EvaluateOptions, type Evaluation } from './train/evaluate.js'

@@ -83,6 +83,11 @@ export class LoraPart implements Part {
     this.kind = ['lora', useDora && 'dora', loraBias && 'bias', options.initial && 'initial'].filter(Boolean).join('+')
   }
 
+  /** The first values that are subtracted, where the base is to be whole again with them. */
+  get initial(): InitialMatrices | undefined {
+    return this.options.initial
+  }
+
   attach(at: Attachment): void {
     const { b } = at
     const module = at.module(this.target.module)

@@ -1,8 +1,13 @@
 /** @file `lowrank train` as one process of an MPI job. */
 import { availableParallelism } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
+import { PeerError } from '../errors.js'
 import { localProcesses, nodeMpi, underMpi } from '../distributed/node-mpi.js'
 import type { Context, Output } from './flags.js'
+
+/** What a process of the job that fails is given to say so before the others end. */
+const PATIENCE_MS = 2000
 
 /**
  * Runs a command in the job that this process is one of: as `mpirun` and `srun` tell, or because it is said to be.
@@ -22,6 +27,11 @@ export async function inJob(
     await communicator.finalize()
     return code
   } catch (error) {
+    if (error instanceof PeerError) {
+      // Who failed says why, and ends the job with its own end.
+      await sleep(PATIENCE_MS)
+      return 1
+    }
     // Who has not left the job properly ends it when the process does, after its message.
     if (size > 1) output.note(`process ${rank} of ${size} fails and ends the job:`)
     throw error

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { terminal } from './terminal.js'
 import { TrainingView } from './training-view.js'
-import type { TrainEvent } from '../index.js'
+import type { DoneEvent, TrainEvent } from '../index.js'
 
 /** What a stream was given. */
 function recorder(isTTY: boolean): { isTTY: boolean; text: string; write(text: string): void } {
@@ -87,8 +87,9 @@ describe('TrainingView', () => {
   it('tells an interrupted run from a finished one', () => {
     const out = recorder(false)
     const view = new TrainingView(terminal(out, recorder(false), {}, false), () => 0)
-    const done: TrainEvent = {
+    const done: DoneEvent = {
       event: 'done',
+      reason: 'aborted',
       steps: 150,
       loss: 1.5,
       trainableParameters: 5,
@@ -100,14 +101,17 @@ describe('TrainingView', () => {
     }
     view.show({ ...start, resumedAt: 0 })
     view.show(done)
-    view.show({ ...done, stoppedEarly: true })
-    view.show({ ...done, steps: 200 })
+    view.show({ ...done, reason: 'stoppedEarly', stoppedEarly: true, saved: 'out', bestStep: 100, bestEvalLoss: 1.25 })
+    view.show({ ...done, reason: 'finished', steps: 200, saved: 'out' })
     expect(out.text.split('\n').filter((line) => !line.startsWith('adapter'))).toEqual([
       'interrupted: 150 steps in 1:01, loss 1.5, peak memory 200 MB',
       'stopped early: 150 steps in 1:01, loss 1.5, peak memory 200 MB',
       'done: 200 steps in 1:01, loss 1.5, peak memory 200 MB',
       '',
     ])
-    expect(out.text.match(/^adapter in out/gm)).toHaveLength(2)
+    expect(out.text.match(/^adapter in out.*/gm)).toEqual([
+      'adapter in out (the best: step 100, evaluation loss 1.2500), report in out/report.html',
+      'adapter in out, report in out/report.html',
+    ])
   })
 })

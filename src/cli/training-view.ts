@@ -1,7 +1,7 @@
 /** @file A training run for people: a bar on a terminal, now and then a line elsewhere. */
-import type { DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent } from '../index.js'
+import type { CheckingEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent } from '../index.js'
 import type { Output } from './flags.js'
-import { bar, clock, count, digits, megabytes, percent } from './format.js'
+import { bar, clock, count, counted, digits, megabytes, percent } from './format.js'
 
 /** Lines that a log without a terminal gets, about. */
 const LINES = 20
@@ -11,6 +11,7 @@ export class TrainingView {
   private first = 0
   private started = 0
   private speed = 0
+  private toldOfCheck = false
 
   constructor(
     private readonly output: Output,
@@ -20,6 +21,11 @@ export class TrainingView {
 
   show(event: TrainEvent): void {
     switch (event.event) {
+      case 'checking':
+        return this.checking(event)
+      // The error itself is said where the command ends.
+      case 'error':
+        return this.close()
       case 'start':
         return this.start(event)
       case 'step':
@@ -35,6 +41,15 @@ export class TrainingView {
     }
   }
 
+  /** How far the check of the rows is. */
+  checking({ data, rows, of }: CheckingEvent): void {
+    const what = `checking rows${data === 'evalData' ? ' for evaluation' : ''}`
+    if (this.output.live)
+      this.output.status(rows < of ? `${this.output.color.cyan(bar(rows / of))} ${what} ${count(rows)}/${count(of)}` : undefined) // prettier-ignore
+    else if (!this.toldOfCheck) this.output.note(`${what}: ${count(of)}`)
+    this.toldOfCheck = true
+  }
+
   /** Leaves the terminal clean. */
   close(): void {
     this.output.status(undefined)
@@ -47,7 +62,7 @@ export class TrainingView {
     const from = resumedAt > 0 ? `, resumed after step ${count(resumedAt)}` : ''
     const together = processes === undefined ? '' : `${processes} processes, `
     this.output.note(
-      `${together}${count(rows)} rows, ${count(steps)} steps${from}; training ${count(trained)} of ${count(total)} parameters (${percent(trained / total)})`,
+      `${together}${counted(rows, 'row')}, ${counted(steps, 'step')}${from}; training ${count(trained)} of ${count(total)} parameters (${percent(trained / total)})`,
     )
   }
 
@@ -73,16 +88,20 @@ export class TrainingView {
     )
   }
 
-  private done({ steps, loss, evalLoss, seconds, peakMemoryBytes, stoppedEarly, out }: DoneEvent): void {
+  private done({ reason, steps, loss, evalLoss, seconds, peakMemoryBytes, bestStep, bestEvalLoss, saved }: DoneEvent): void {
     const { color } = this.output
     this.output.status(undefined)
-    const state =
-      steps < this.steps ? (stoppedEarly ? color.yellow('stopped early') : color.yellow('interrupted')) : color.green('done')
+    const states = {
+      finished: color.green('done'),
+      stoppedEarly: color.yellow('stopped early'),
+      aborted: color.yellow('interrupted'),
+    }
     const evaluated = evalLoss === undefined ? '' : `, evaluation loss ${evalLoss.toFixed(4)}`
     this.output.print(
-      `${state}: ${count(steps)} steps in ${clock(seconds)}, loss ${digits(loss)}${evaluated}, peak memory ${megabytes(peakMemoryBytes)}`,
+      `${states[reason]}: ${counted(steps, 'step')} in ${clock(seconds)}, loss ${digits(loss)}${evaluated}, peak memory ${megabytes(peakMemoryBytes)}`,
     )
-    if (out !== undefined && (stoppedEarly || steps >= this.steps))
-      this.output.print(`adapter in ${out}, report in ${out}/report.html`)
+    if (saved === undefined) return
+    const best = bestStep === undefined ? '' : ` (the best: step ${bestStep}, evaluation loss ${bestEvalLoss!.toFixed(4)})`
+    this.output.print(`adapter in ${saved}${best}, report in ${saved}/report.html`)
   }
 }

@@ -30,6 +30,11 @@ export interface RowReport extends Pick<AnyExample, 'truncated' | 'turnEnd'> {
   readonly unread: readonly string[]
 }
 
+export interface OpenOptions extends EmptyRowOptions {
+  /** Where the hashes of large files are remembered. */
+  readonly cacheFolder?: string | undefined
+}
+
 /** Options of rows that train a language model. */
 export interface DatasetOptions extends CausalLmEncodingOptions, EmptyRowOptions {}
 
@@ -75,7 +80,7 @@ export async function openEncodedDataset<E extends AnyExample>(
   files: Files,
   paths: readonly string[],
   encoding: RowEncoding<E>,
-  options: EmptyRowOptions = {},
+  options: OpenOptions = {},
 ): Promise<Dataset<E>> {
   if (paths.length === 0) throw new InvalidOptionError('no data file was given; name at least one.')
   const sources: RowSource[] = []
@@ -83,7 +88,7 @@ export async function openEncodedDataset<E extends AnyExample>(
   for (const path of paths) {
     const source = await openRows(files, path)
     sources.push(source)
-    prints.push(`${source.length}:${await fingerprintFile(files, path)}`)
+    prints.push(`${source.length}:${await fingerprintFile(files, path, options.cacheFolder)}`)
   }
   if (sources.every((source) => source.length === 0))
     throw new InvalidDataError(`no row in ${paths.join(', ')}: the data set is empty.`)
@@ -96,20 +101,51 @@ interface Packs {
   readonly starts: Uint32Array
 }
 
+/** Rows that are checked between two words about it. */
+const CHECKED_AT_ONCE = 32
+
+/** Sees to it that rows which may share a batch have fields of one size. */
+class EqualSizes<E extends AnyExample> {
+  private known: { readonly size: string; readonly row: Row } | undefined
+
+  constructor(
+    private readonly encoding: RowEncoding<E>,
+    private readonly options: BatchOptions,
+  ) {}
+
+  /** @throws InvalidDataError naming both rows */
+  add(example: E, count: number, row: Row): void {
+    const { shuffle, batchSize } = this.options
+    const size = this.encoding.sizeOf?.(example)
+    if (size === undefined || batchSize === 1) return
+    // In file order only neighbours meet.
+    if (this.known === undefined || (shuffle !== true && count % batchSize === 0)) this.known = { size, row }
+    else if (this.known.size !== size)
+      throw new InvalidDataError(
+        `${at(row)}: its fields have the sizes ${size}, those of line ${this.known.row.line} ${this.known.size}; rows of a batch must be of one size: make them so, or choose a batch size of 1.`,
+      )
+  }
+}
+
 export class Dataset<E extends AnyExample = AnyExample> {
   /** Number of rows. */
   readonly length: number
+  /** Bytes of the files. */
+  readonly size: number
+  /** Positions of each row, where they were found already; 0 of one that is left out. */
+  private lengths: Uint32Array | undefined
   private packing: { readonly key: string; readonly packs: Promise<Packs> } | undefined
 
   /** @internal use `openDataset` */
   constructor(
     private readonly sources: readonly RowSource[],
-    /** Tells whether two data sets are the same: rows, sizes, first and last bytes of the files, in order. */
+    /** Tells whether two data sets are the same: rows, sizes and every byte of the files, in order. */
     readonly fingerprint: string,
     private readonly encoding: RowEncoding<E>,
     private readonly options: EmptyRowOptions,
   ) {
     this.length = sources.reduce((sum, source) => sum + source.length, 0)
+    this.size = sources.reduce((sum, source) => sum + source.size, 0)
   }
 
   /** The row at `index` over all files, as read. @throws InvalidDataError naming file and line */
@@ -127,7 +163,11 @@ export class Dataset<E extends AnyExample = AnyExample> {
    * @throws InvalidDataError naming file, line and field
    */
   async example(index: number): Promise<E | undefined> {
-    const row = { ...(await this.row(index)), use: { read: new Set<string>(), lost: new Set<string>() } }
+    return this.encode(await this.row(index))
+  }
+
+  private encode(read: Row): E | undefined {
+    const row = { ...read, use: { read: new Set<string>(), lost: new Set<string>() } }
     const example = this.encoding.encode(row)
     this.options.onRow?.(report(row, example))
     if (example.tokens > 0) return example
@@ -137,6 +177,73 @@ export class Dataset<E extends AnyExample = AnyExample> {
     }
     const reason = this.encoding.emptyReason(example)
     throw new InvalidDataError(`${at(row)}: the row has no token to learn: ${reason}; or leave the row out.`)
+  }
+
+  /**
+   * The rows that the first batches of an epoch read, in file order; with bucketing those of whole windows, with packing all.
+   * @param batches counted from the beginning of epoch 0
+   */
+  rowsOfBatches(batches: number, options: BatchOptions): Uint32Array {
+    const all = options.packing === true || batches * options.batchSize >= this.length
+    const { shuffle, seed } = orderOptions(options)
+    const order = epochOrder(this.length, { shuffle: shuffle && !all, seed, epoch: 0 })
+    if (all) return order
+    const unit = options.bucket === true ? BUCKET_WINDOW : 1
+    return order.slice(0, Math.ceil(batches / unit) * unit * options.batchSize).sort()
+  }
+
+  /**
+   * Reads and tokenises rows once, so that none is found bad when hours of work depend on it, and yields how many it has
+   * seen, now and then. What it finds is added to `problems`, one for each bad row; it ends when there are `most`.
+   *
+   * @param options how the rows become batches: those that share one must be of one size
+   * @param lastBatch whether the run comes to the end of an epoch, whose last batch may have fewer rows
+   */
+  async *check(
+    rows: Uint32Array,
+    options: BatchOptions,
+    { problems, most, lastBatch }: { readonly problems: InvalidDataError[]; readonly most: number; readonly lastBatch: boolean },
+  ): AsyncGenerator<number> {
+    const whole = rows.length === this.length
+    const lengths = options.packing === true && whole ? new Uint32Array(this.length) : undefined
+    const sizes = new EqualSizes(this.encoding, options)
+    const first: E[] = []
+    let seen = 0
+    let usable = 0
+    for (const index of rows) {
+      try {
+        const row = await this.row(index)
+        const example = this.encode(row)
+        if (example !== undefined) {
+          usable++
+          if (lengths !== undefined) lengths[index] = this.encoding.lengthOf(example)
+          if (first.length < options.batchSize) first.push(example)
+          sizes.add(example, seen, row)
+        }
+      } catch (error) {
+        if (!(error instanceof InvalidDataError)) throw error
+        // A damaged part of a file is damaged for every row in it.
+        if (!problems.some(({ message }) => message === error.message)) problems.push(error)
+        if (problems.length >= most) return
+      }
+      if (++seen % CHECKED_AT_ONCE === 0) yield seen
+    }
+    yield seen
+    if (problems.length > 0) return
+    if (usable === 0) throw this.nothingToLearn()
+    this.lengths = lengths
+    if (options.packing === true || usable < rows.length) return
+    // A graph may take batches of one size alone.
+    const rest = this.length % options.batchSize
+    if (first.length === options.batchSize) this.encoding.batch(first.map((example) => [example]), false) // prettier-ignore
+    if (rest > 0 && lastBatch) this.encoding.batch(first.slice(0, rest).map((example) => [example]), false) // prettier-ignore
+  }
+
+  private nothingToLearn(): InvalidDataError {
+    const names = this.sources.map((source) => source.file).join(', ')
+    return new InvalidDataError(
+      `no row of ${names} has a token to learn: all labels are masked. Check the shape of the rows and maxLength.`,
+    )
   }
 
   /** Number of batches of an epoch. With packing all rows are tokenised once to know it. */
@@ -168,12 +275,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
         any = true
         yield { ...this.encoding.batch(rows, options.leftPad ?? false), next: { epoch, batch: index } }
       }
-      if (!any) {
-        const names = this.sources.map((source) => source.file).join(', ')
-        throw new InvalidDataError(
-          `no row of ${names} has a token to learn: all labels are masked. Check the shape of the rows and maxLength.`,
-        )
-      }
+      if (!any) throw this.nothingToLearn()
     }
   }
 
@@ -241,8 +343,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
     const starts: number[] = []
     let used = Infinity
     for (const [place, index] of order.entries()) {
-      const example = await this.example(index)
-      const length = example === undefined ? 0 : this.encoding.lengthOf(example)
+      const length = this.lengths?.[index] ?? (await this.lengthOf(index))
       if (length > 0 && used + length > capacity) {
         starts.push(place)
         used = 0
@@ -250,6 +351,11 @@ export class Dataset<E extends AnyExample = AnyExample> {
       used += length
     }
     return { order, starts: Uint32Array.from([...starts, order.length]) }
+  }
+
+  private async lengthOf(index: number): Promise<number> {
+    const example = await this.example(index)
+    return example === undefined ? 0 : this.encoding.lengthOf(example)
   }
 
   private checkBatchOptions(options: IterationOptions): void {

@@ -19,6 +19,8 @@ export interface RowEncoding<E extends AnyExample = AnyExample> {
   encode(row: Row): E
   /** Positions of an example: rows of similar length share a batch, and short ones a row. */
   lengthOf(example: E): number
+  /** The sizes of what cannot be padded, for messages; examples of one batch must have the same. */
+  sizeOf?(example: E): string
   /** Most positions that examples may share a row of; undefined where each needs a row of its own. */
   readonly capacity: number | undefined
   /** @param leftPad padding before the tokens, for generation */

@@ -13,7 +13,7 @@ export async function openJsonl(files: Files, path: string): Promise<RowSource> 
     length: records.length,
     size: records.size,
     async row(index) {
-      const text = await records.text(index)
+      const text = (await records.text(index)).trimEnd()
       const line = records.line(index)
       let value: unknown
       try {

@@ -2,10 +2,13 @@
 import { parquetMetadataAsync, parquetReadObjects, type AsyncBuffer, type FileMetaData } from 'hyparquet'
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { MAX_ROW_BYTES, tooLong } from './record-file.js'
 import type { Row, RowSource } from './rows.js'
 
 /** Decoded row groups kept at once, in bytes before compression; at least the last one stays. */
 const CACHE_BYTES = 256 << 20
+/** A row group is decoded as a whole. */
+const MAX_GROUP_BYTES = 2 ** 31
 /** Codecs that the reader decodes by itself. */
 const CODECS: readonly string[] = ['UNCOMPRESSED', 'SNAPPY']
 
@@ -36,6 +39,12 @@ export async function openParquet(files: Files, path: string): Promise<RowSource
   if (codec !== undefined)
     throw new InvalidDataError(
       `${path}: compressed with ${codec}; expected ${CODECS.join(' or ')}. Write the file again with snappy compression.`,
+    )
+
+  const large = metadata.row_groups.findIndex((group) => Number(group.total_byte_size) > MAX_GROUP_BYTES)
+  if (large >= 0)
+    throw new InvalidDataError(
+      `${path}, row group ${large}: it holds ${Number(metadata.row_groups[large]!.total_byte_size)} bytes, and ${MAX_GROUP_BYTES} are the most that is decoded at once; write the file with smaller row groups.`,
     )
 
   const groups = metadata.row_groups.map((group) => ({ rows: Number(group.num_rows), bytes: Number(group.total_byte_size) }))
@@ -77,9 +86,21 @@ export async function openParquet(files: Files, path: string): Promise<RowSource
         )
       }
       if (value === undefined) throw new RangeError(`row ${index} of ${length}`)
+      const bytes = sizeOf(value)
+      if (bytes > MAX_ROW_BYTES) throw tooLong(path, index + 1, bytes)
       return { value: plain(value) as Record<string, unknown>, file: path, line: index + 1 }
     },
   }
+}
+
+/** About as many bytes as a value takes as text. */
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  if (ArrayBuffer.isView(value)) return value.byteLength
+  if (typeof value !== 'object' || value === null) return 8
+  let sum = 0
+  for (const entry of Array.isArray(value) ? (value as unknown[]) : Object.values(value)) sum += sizeOf(entry)
+  return sum
 }
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -15,6 +15,18 @@ const READ_AHEAD_BYTES = 1 << 20
 /** Files up to this size are fetched once, whatever the order of reading. */
 const SMALL_FILE_BYTES = 4 << 20
 
+/**
+ * Bytes of the longest row. A picture as numbers takes some MB; what is longer is several rows in one, a quote that was
+ * never closed, or a whole book, and reading it would take many times its size in memory.
+ */
+export const MAX_ROW_BYTES = 32 << 20
+
+/** @param bytes of the row, or at least as many */
+export const tooLong = (file: string, line: number, bytes: number): InvalidDataError =>
+  new InvalidDataError(
+    `${file}, line ${line}: the row has ${bytes} bytes, and ${MAX_ROW_BYTES} are the most; cut it into several rows.`,
+  )
+
 export class RecordFile {
   private window: { readonly start: number; readonly bytes: Uint8Array } | undefined
   private lastRead = -1
@@ -61,6 +73,7 @@ export class RecordFile {
     const start = this.starts[index]
     if (start === undefined) throw new RangeError(`record ${index} of ${this.length}`)
     const end = this.starts[index + 1] ?? this.size
+    if (end - start > MAX_ROW_BYTES) throw tooLong(this.file, this.line(index), end - start)
     const bytes = await this.bytes(start, end, index === this.lastRead + 1)
     this.lastRead = index
     try {

@@ -32,6 +32,11 @@ export interface FieldsExample {
 function stack(tensors: readonly RowTensor[], width: number): HostTensor {
   const { dtype, shape, pad } = tensors[0]!
   const full = pad === undefined ? shape : [width, ...shape.slice(1)]
+  const other = tensors.find((tensor) => tensor.shape.slice(pad === undefined ? 0 : 1).join() !== shape.slice(pad === undefined ? 0 : 1).join()) // prettier-ignore
+  if (other !== undefined)
+    throw new InvalidDataError(
+      `rows of one batch bring fields of shapes [${shape.join(', ')}] and [${other.shape.join(', ')}]; make them of one size, or choose a batch size of 1.`,
+    )
   const size = elementCount(full)
   const total = tensors.length * size
   if (dtype === 'int64') {

@@ -88,11 +88,18 @@ export function taskEncoding(
       }
     },
     lengthOf: (example) => example.length,
+    sizeOf: ({ rows }) => sizesOf(rows[0]!),
     capacity: undefined,
     batch: (rows) => ofFixedSize(batchOfFields(rows.flat()), inputs),
     emptyReason,
   }
 }
+
+/** What cannot be padded, by name. */
+const sizesOf = (fields: Readonly<Record<string, RowTensor>>): string =>
+  Object.entries(fields)
+    .map(([name, { shape, pad }]) => `${name} [${(pad === undefined ? shape : shape.slice(1)).join(', ')}]`)
+    .join(', ')
 
 /** A graph that was made for a number of rows takes just so many. */
 function ofFixedSize(batch: Batch, inputs: readonly Value[]): Batch {

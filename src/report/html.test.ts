@@ -27,6 +27,7 @@ describe('renderReport', () => {
       { event: 'eval', step: 2, loss: 1.4, perplexity: 4.055, tokens: 50, best: true },
       {
         event: 'done',
+        reason: 'finished',
         steps: 2,
         loss: 1.5,
         trainableParameters: 10,

@@ -1,5 +1,5 @@
 /** @file A training run as one HTML file: curves, hyperparameters, results. It needs no network. */
-import type { DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from '../train/events.js'
+import type { DoneEvent, ErrorEvent, EvalEvent, StartEvent, StepEvent, TrainEvent, WarningEvent } from '../train/events.js'
 import { pageScript, pageStyle } from './page.js'
 
 /** What the report says of the run beside its events. */
@@ -67,17 +67,12 @@ function facts(
   evals: readonly EvalEvent[],
   start?: StartEvent,
   done?: DoneEvent,
+  failure?: ErrorEvent,
 ): [string, string][] {
   const best = evals.reduce<EvalEvent | undefined>((low, e) => (low === undefined || e.loss < low.loss ? e : low), undefined)
   const tokens = steps.reduce((sum, step) => sum + step.tokens, 0)
-  const state =
-    done === undefined
-      ? 'unfinished'
-      : done.stoppedEarly
-        ? 'stopped early'
-        : start !== undefined && done.steps < start.steps
-          ? 'interrupted'
-          : 'finished'
+  const states = { finished: 'finished', stoppedEarly: 'stopped early', aborted: 'interrupted' } as const
+  const state = done !== undefined ? states[done.reason] : failure !== undefined ? 'ended by an error' : 'unfinished'
   return [
     ['State', state],
     ['Steps', `${number(steps.at(-1)?.step ?? 0)}${start === undefined ? '' : ` of ${number(start.steps)}`}`],
@@ -90,6 +85,10 @@ function facts(
             `${number(best.loss)} (${[...metricsOf(best).map(([name, value]) => `${name} ${number(value, 3)}`), `step ${best.step}`].join(', ')})`,
           ],
         ] as [string, string][])),
+    ...(failure === undefined ? [] : ([['Error', failure.message]] as [string, string][])),
+    ...(done?.checkpoint === undefined && failure?.checkpoint === undefined
+      ? []
+      : ([['Checkpoint', done?.checkpoint ?? failure!.checkpoint!]] as [string, string][])),
     ['Tokens', number(tokens, 0)],
     ...(start === undefined
       ? []
@@ -139,6 +138,8 @@ export function renderReport(events: readonly TrainEvent[], info: RunInfo, asset
   const evals = lastOfEachStep(ofKind<EvalEvent>(events, 'eval'))
   const start = ofKind<StartEvent>(events, 'start').at(-1)
   const done = ofKind<DoneEvent>(events, 'done').at(-1)
+  // An earlier part of a run that was resumed may have ended in an error.
+  const failure = done === undefined ? ofKind<ErrorEvent>(events, 'error').at(-1) : undefined
   const warnings = ofKind<WarningEvent>(events, 'warning')
   const loss = steps.map((s) => round(s.loss))
   const data = {
@@ -171,7 +172,7 @@ export function renderReport(events: readonly TrainEvent[], info: RunInfo, asset
 <body>
 <header><h1>${escape(info.title)}</h1><p>${escape(info.model)}</p></header>
 <main>
-<dl class="facts">${facts(steps, evals, start, done)
+<dl class="facts">${facts(steps, evals, start, done, failure)
     .map(([name, value]) => `<div><dt>${escape(name)}</dt><dd>${escape(value)}</dd></div>`)
     .join('')}</dl>
 <div class="charts">${charts.map(([id, title]) => `<section><h2>${title}</h2><div class="chart" id="${id}"></div></section>`).join('')}</div>

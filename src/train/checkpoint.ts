@@ -9,7 +9,7 @@ import { fingerprintDifference } from './fingerprint.js'
 import { initialState, type RunState } from './run-state.js'
 import type { OptimizerState } from './session.js'
 
-const FORMAT = 1
+const FORMAT = 2
 const STATE_FILE = 'training_state.json'
 const TENSOR_FILE = 'training_state.safetensors'
 const NAME = /^checkpoint-(\d+)$/
@@ -25,24 +25,26 @@ export async function listCheckpoints(files: Files, out: string): Promise<number
   return steps.sort((a, b) => a - b)
 }
 
-/**
- * A fresh run must not mix its checkpoints with those of an earlier one: rotation would remove the wrong ones, and a
- * later resume would continue the wrong run.
- * @throws InvalidOptionError if the folder holds checkpoints
- */
-export async function refuseCheckpoints(files: Files, out: string): Promise<void> {
-  const steps = await listCheckpoints(files, out)
-  if (steps.length === 0) return
-  throw new InvalidOptionError(
-    `"${out}" holds checkpoints of an earlier run (${steps.map(folderName).join(', ')}). ` +
-      'Continue it with resume (--resume), remove them, or choose another output folder.',
-  )
+export const checkpointNames = async (files: Files, out: string): Promise<string[]> =>
+  (await listCheckpoints(files, out)).map(folderName)
+
+/** Removes the checkpoints of an earlier run, newest first, so that what a kill leaves is an earlier state of it. */
+export async function removeCheckpoints(files: Files, out: string): Promise<void> {
+  for (const step of (await listCheckpoints(files, out)).reverse()) await discard(files, out, step)
 }
 
 /** Removes what a killed process left half written or half removed. */
 export async function removeLeftovers(files: Files, out: string): Promise<void> {
   if (!(await files.isDirectory(out))) return
   for (const name of await files.list(out)) if (LEFTOVER.test(name)) await files.remove(`${out}/${name}`)
+}
+
+export interface CheckpointOptions {
+  readonly saveModel: (folder: string) => Promise<void>
+  /** Number of checkpoints to keep. */
+  readonly keep: number
+  /** Parameters of the best evaluation, where the run keeps them; the checkpoint of that step is not removed. */
+  readonly best?: Float32Array | undefined
 }
 
 /**
@@ -59,7 +61,7 @@ export async function writeCheckpoint(
   state: RunState,
   parameters: Parameters,
   optimizer: OptimizerState,
-  options: { saveModel: (folder: string) => Promise<void>; keep: number },
+  options: CheckpointOptions,
 ): Promise<string> {
   const path = `${out}/${folderName(state.step)}`
   const partial = `${out}/.${folderName(state.step)}.partial`
@@ -68,6 +70,7 @@ export async function writeCheckpoint(
     ['moment1', float32(n, optimizer.moment1)],
     ['moment2', float32(n, optimizer.moment2)],
     ['parameters', float32(n, parameters.data)],
+    ...(options.best === undefined ? [] : [['best', float32(n, options.best)] as const]),
   ])
   try {
     await files.remove(partial)
@@ -83,7 +86,11 @@ export async function writeCheckpoint(
     throw error
   }
   const all = await listCheckpoints(files, out)
-  for (const step of all.slice(0, Math.max(0, all.length - options.keep))) await discard(files, out, step)
+  // The best one counts as one of those that are kept, unless only the newest may stay.
+  const spared = options.best !== undefined && options.keep > 1 && all.includes(state.bestStep ?? 0) ? state.bestStep : undefined
+  const others = all.filter((step) => step !== spared)
+  const keep = spared === undefined ? options.keep : options.keep - 1
+  for (const step of others.slice(0, Math.max(0, others.length - keep))) await discard(files, out, step)
   return path
 }
 
@@ -98,6 +105,8 @@ async function discard(files: Files, out: string, step: number): Promise<void> {
 export interface LoadedCheckpoint {
   readonly path: string
   readonly state: RunState
+  /** Parameters of the best evaluation, if the run kept them. */
+  readonly best: Float32Array | undefined
 }
 
 /**
@@ -137,9 +146,10 @@ export async function loadCheckpoint(
     return toFloat32(await loadTensor(files, tensor)).slice()
   }
   const [values, moment1, moment2] = [await read('parameters'), await read('moment1'), await read('moment2')]
+  const best = tensors.has('best') ? await read('best') : undefined
   parameters.data.set(values)
   Object.assign(optimizer, { moment1, moment2, updates: state.updates })
-  return { path, state }
+  return { path, state, best }
 }
 
 function parseState(text: string, path: string): RunState {

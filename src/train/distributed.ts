@@ -3,9 +3,9 @@ import { mix32 } from '../adapters/dropout.js'
 import type { Parameters } from '../core/parameters.js'
 import type { Batch } from '../data/batch.js'
 import type { Dataset } from '../data/dataset.js'
-import { broadcastText, gatherTexts, sumOver, type Communicator } from '../distributed/communicator.js'
-import { InvalidOptionError } from '../errors.js'
-import { fingerprintDifference } from './fingerprint.js'
+import { anyOf, broadcastText, gatherTexts, sumOver, type Communicator } from '../distributed/communicator.js'
+import { InvalidOptionError, PeerError } from '../errors.js'
+import { fingerprintDifference, START } from './fingerprint.js'
 import type { Objective } from './objective.js'
 import type { ResolvedTrainOptions } from './options.js'
 import type { RunState } from './run-state.js'
@@ -24,11 +24,33 @@ export function checkDivisible({ size }: Communicator, { divisible, name }: Obje
   )
 }
 
-/** The options of a process: only process 0 touches the output folder, and it reads what a run resumes from. */
-export function optionsOfRank(options: ResolvedTrainOptions): ResolvedTrainOptions {
-  if (options.communicator.rank === 0) return options
-  const { out: _, ...rest } = options
-  return { ...rest, checkpointEvery: 0, resume: false }
+/** Errors that every process of the job knows of. */
+const agreed = new WeakSet<object>()
+
+/** Whether all processes end for this error, each with its own word for it, so that they can still meet. */
+export const isAgreed = (error: unknown): boolean => typeof error === 'object' && error !== null && agreed.has(error)
+
+/**
+ * Does something in each process that may fail in some of them: then it fails in all, and none waits for one that has left.
+ * @throws the error of the first process that failed, there; PeerError with its message in all others
+ */
+export async function together<T>(communicator: Communicator, task: () => Promise<T>): Promise<T> {
+  const { rank, size } = communicator
+  if (size === 1) return task()
+  let outcome: { readonly result: T } | { readonly error: unknown }
+  try {
+    outcome = { result: await task() }
+  } catch (error) {
+    outcome = { error }
+  }
+  if (!(await anyOf(communicator, 'error' in outcome))) return (outcome as { readonly result: T }).result
+  const message =
+    'error' in outcome ? (outcome.error instanceof Error ? outcome.error.message : String(outcome.error)) : undefined
+  const texts = await gatherTexts(communicator, message === undefined ? '' : `:${message}`)
+  const first = texts.findIndex((text) => text !== '')
+  const error = 'error' in outcome && rank === first ? outcome.error : new PeerError(`process ${first} of ${size} failed: ${texts[first]!.slice(1)}`) // prettier-ignore
+  if (typeof error === 'object' && error !== null) agreed.add(error)
+  throw error
 }
 
 /**
@@ -38,12 +60,16 @@ export function optionsOfRank(options: ResolvedTrainOptions): ResolvedTrainOptio
 export async function checkSameRun(
   communicator: Communicator,
   fingerprint: string,
-  { evalEvery, evalBatchSize, earlyStopping, onNan }: ResolvedTrainOptions,
+  { evalEvery, evalBatchSize, earlyStopping, onNan, checkpointEvery, out }: ResolvedTrainOptions,
   totalSteps: number,
   evalDataset: Dataset | undefined,
 ): Promise<void> {
+  if (communicator.size === 1) return
   const course = { totalSteps, evalEvery, evalBatchSize, earlyStopping, onNan, evalData: evalDataset?.fingerprint }
-  const all = await gatherTexts(communicator, JSON.stringify({ ...(JSON.parse(fingerprint) as object), ...course }))
+  const saving = { checkpointEvery, saves: out !== undefined }
+  // What process 0 begins with counts.
+  const { [START]: _, ...same } = JSON.parse(fingerprint) as Record<string, unknown>
+  const all = await gatherTexts(communicator, JSON.stringify({ ...same, ...course, ...saving }))
   const other = all.findIndex((text) => text !== all[0])
   if (other < 0) return
   const difference = fingerprintDifference(all[0]!, all[other]!, ['in process 0', `in process ${other}`])
@@ -52,11 +78,21 @@ export async function checkSameRun(
   )
 }
 
+/** Where a run begins: its place, and the parameters of the best evaluation so far where it keeps them. */
+export interface Start {
+  readonly state: RunState
+  readonly best: Float32Array | undefined
+}
+
 /** Gives all processes the parameters of process 0, frozen ones included, and its place in the run. */
-export async function shareStart(communicator: Communicator, state: RunState, parameters: Parameters): Promise<RunState> {
-  if (communicator.size === 1) return state
+export async function shareStart(communicator: Communicator, start: Start, parameters: Parameters): Promise<Start> {
+  if (communicator.size === 1) return start
   await communicator.broadcast(new Float32Array(parameters.data.buffer), 0)
-  return JSON.parse(await broadcastText(communicator, JSON.stringify(state), 0)) as RunState
+  const place = JSON.stringify({ state: start.state, hasBest: start.best !== undefined })
+  const { state, hasBest } = JSON.parse(await broadcastText(communicator, place, 0)) as { state: RunState; hasBest: boolean }
+  const best = hasBest ? (start.best ?? new Float32Array(parameters.count)) : undefined
+  if (best !== undefined) await communicator.broadcast(best, 0)
+  return { state, best }
 }
 
 /** Adds up what the processes have found, each for its shard. */
@@ -83,7 +119,7 @@ class DistributedGradients implements Gradients {
   async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
     const { communicator } = this
     const seed = mix32(dropoutSeed ^ Math.imul(communicator.rank, 0x9e3779b1))
-    const { gradient, ...here } = await this.session.run(batchShard(batch, communicator), seed)
+    const { gradient, ...here } = await together(communicator, () => this.session.run(batchShard(batch, communicator), seed))
     await communicator.allReduceSum(gradient)
     return { ...(await sumOfShards(here, communicator)), gradient }
   }
@@ -112,10 +148,11 @@ class DistributedUpdate implements Update {
   async run(gradient: Float32Array, scale: number, learningRate: number): Promise<UpdateResult> {
     const { communicator } = this
     const verdict = new Float64Array(2)
-    if (communicator.rank === 0) {
+    await together(communicator, async () => {
+      if (communicator.rank !== 0) return
       const { norm, applied } = await this.session.run(gradient, scale, learningRate)
       verdict.set([norm, Number(applied)])
-    }
+    })
     await communicator.broadcast(verdict, 0)
     const [norm, applied] = [verdict[0]!, verdict[1] === 1]
     if (applied) await communicator.broadcast(this.parameters.data, 0)

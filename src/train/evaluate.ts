@@ -9,7 +9,7 @@ import type { Example } from '../data/examples.js'
 import { openRows, type Row } from '../data/rows.js'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
-import { sumOfShards } from './distributed.js'
+import { sumOfShards, together } from './distributed.js'
 import type { Objective } from './objective.js'
 import { objectiveFor, objectiveOptionKeys, type ObjectiveOptions } from './objectives/index.js'
 import { RowNotes } from './row-notes.js'
@@ -190,7 +190,8 @@ export async function openTaskDataset(
   options: ModelDataOptions = {},
 ): Promise<Dataset> {
   const encoding = objective.encoding(await rowOptions(model, options))
-  return openEncodedDataset(model.environment.files, pathsOf(data), encoding, emptyRowOptions(options))
+  const { files, cacheFolder } = model.environment
+  return openEncodedDataset(files, pathsOf(data), encoding, { ...emptyRowOptions(options), cacheFolder })
 }
 
 /**
@@ -208,13 +209,15 @@ export async function evaluateDataset(
   const shared = communicator.size > 1 ? new SharedScores() : undefined
   let examples = 0
   const here = { loss: 0, count: 0, sums: {} as Record<string, number> }
-  for await (const batch of dataset.batches({ batchSize: batchSize * communicator.size, shuffle: false, seed: 0, epochs: 1 })) {
-    const result = await session.run(batchShard(batch, communicator), shared ?? scores)
-    here.loss += result.loss
-    here.count += result.count
-    examples += batch.examples
-    for (const [name, value] of Object.entries(result.sums)) here.sums[name] = (here.sums[name] ?? 0) + value
-  }
+  await together(communicator, async () => {
+    for await (const batch of dataset.batches({ batchSize: batchSize * communicator.size, shuffle: false, seed: 0, epochs: 1 })) {
+      const result = await session.run(batchShard(batch, communicator), shared ?? scores)
+      here.loss += result.loss
+      here.count += result.count
+      examples += batch.examples
+      for (const [name, value] of Object.entries(result.sums)) here.sums[name] = (here.sums[name] ?? 0) + value
+    }
+  })
   const { loss: sum, count, sums } = await sumOfShards(here, communicator)
   await shared?.tell(scores, communicator)
   if (count === 0) throw new InvalidDataError('the evaluation data has no labelled token')

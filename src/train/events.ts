@@ -1,6 +1,19 @@
 /** @file What a training run reports. The command line, the HTML report and a web page only render these. */
 import type { Evaluation } from './evaluate.js'
 
+/**
+ * Rows are checked before the first step: each is read and tokenised once. Told about once a second, so that short checks
+ * are silent; before `start`, and not in the log.
+ */
+export interface CheckingEvent {
+  readonly event: 'checking'
+  /** Which rows: those to train on, or to evaluate on. */
+  readonly data: 'data' | 'evalData'
+  /** Rows checked so far. */
+  readonly rows: number
+  readonly of: number
+}
+
 export interface StartEvent {
   readonly event: 'start'
   readonly steps: number
@@ -52,8 +65,26 @@ export interface WarningEvent {
   readonly message: string
 }
 
+/** The run ends with an error, which is thrown after this event. */
+export interface ErrorEvent {
+  readonly event: 'error'
+  /** Steps done. */
+  readonly step: number
+  readonly message: string
+  /** Newest checkpoint of the run, with which it can be resumed. */
+  readonly checkpoint?: string
+}
+
+/**
+ * Why a run ended: all its steps are done, evaluations became no better (`earlyStopping`), or it was asked to stop by
+ * `signal` or by leaving its loop.
+ */
+export type EndReason = 'finished' | 'stoppedEarly' | 'aborted'
+
 export interface DoneEvent {
   readonly event: 'done'
+  readonly reason: EndReason
+  /** Steps done, those before a resume included. */
   readonly steps: number
   /** Loss of the last step. */
   readonly loss: number
@@ -62,8 +93,17 @@ export interface DoneEvent {
   readonly totalParameters: number
   readonly peakMemoryBytes: number
   readonly seconds: number
+  /** Whether `reason` is `stoppedEarly`. */
   readonly stoppedEarly: boolean
+  /** With `earlyStopping`: the step whose evaluation was best. The result is what was learned until then. */
+  readonly bestStep?: number
+  readonly bestEvalLoss?: number
   readonly out?: string
+  /** Folder that holds the result, a whole adapter (or model); absent where the run was aborted or has no `out`. */
+  readonly saved?: string
+  /** Newest checkpoint of the run, with which it can be resumed; absent where there is none. */
+  readonly checkpoint?: string
 }
 
-export type TrainEvent = StartEvent | StepEvent | EvalEvent | CheckpointEvent | WarningEvent | DoneEvent
+export type TrainEvent =
+  CheckingEvent | ErrorEvent | StartEvent | StepEvent | EvalEvent | CheckpointEvent | WarningEvent | DoneEvent

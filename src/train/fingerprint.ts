@@ -1,45 +1,127 @@
 /** @file What must be equal for a continuation to be the same run. */
 import { FolderModel } from '../core/folder-model.js'
 import type { Model } from '../core/model.js'
+import { OnnxModel } from '../core/onnx-model.js'
+import { describingFolders, isOnnxFolder } from '../core/onnx/read.js'
 import type { Dataset } from '../data/dataset.js'
 import { isFileTensor } from '../graph/types.js'
-import { fingerprintFile } from '../util/fingerprint.js'
+import { ContentHash, fingerprintArray, fingerprintFile, fingerprintText } from '../util/fingerprint.js'
 import type { Objective } from './objective.js'
 import type { ResolvedTrainOptions } from './options.js'
 import type { Trainee } from './trainee.js'
+
+/** The key of what only the process that begins a run knows: the tensors that are never trained. */
+export const START = 'frozen'
 
 /** Names for the entries whose values tell a reader nothing. */
 const OPAQUE: Readonly<Record<string, string>> = {
   data: 'the data files',
   evalData: 'the evaluation data',
-  model: 'the base model',
-  trained: 'what is trained (layers, ranks, scales or dropout)',
+  weights: 'the weights of the base model',
+  config: "the base model's config.json",
+  graph: "the base model's graph",
+  tokenizer: 'the tokenizer or its chat template',
+  trained: 'what is trained (layers, ranks, scales, dropout or initialisation)',
+  [START]: 'the tensors of the adapter that stay as they begin',
+  lossFunction: 'the loss function',
 }
 
-/** Sizes and samples of the files that hold the weights; weights in memory are told apart by name and shape. */
-async function modelFingerprint({ weights, environment }: Model): Promise<string> {
-  const paths = new Set<string>()
-  const inMemory: string[] = []
-  for (const [name, tensor] of weights)
-    if (isFileTensor(tensor)) paths.add(tensor.file.path)
-    else inMemory.push(`${name}[${tensor.shape.join(',')}]`)
+/** Fields of config.json that say who wrote it, and nothing of the model. */
+const NOTES: readonly string[] = ['transformers_version', '_name_or_path', '_commit_hash']
+
+/** Files beside a model that decide what its rows become. */
+const TOKENIZER_FILES = [
+  ...['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'],
+  ...['vocab.json', 'vocab.txt', 'merges.txt', 'tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'],
+  ...['chat_template.jinja', 'chat_template.json', 'preprocessor_config.json'],
+  ...['modules.json', 'sentence_bert_config.json', '1_Pooling/config.json', '2_Normalize/config.json'],
+]
+
+/** The same text for objects that differ in the order of their keys alone. */
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_, entry: unknown) =>
+    typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+      ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : entry,
+  )
+
+/** Every byte of the weights, and which tensor lies where. */
+async function weightsFingerprint({ weights, environment }: Model): Promise<string> {
+  const { files, cacheFolder } = environment
+  const prints = new Map<string, string>()
+  const hash = new ContentHash()
+  const utf8 = new TextEncoder()
+  for (const [name, tensor] of weights) {
+    let content: string
+    if (isFileTensor(tensor)) {
+      const { path, offset, length } = tensor.file
+      if (!prints.has(path)) prints.set(path, await fingerprintFile(files, path, cacheFolder))
+      content = `${prints.get(path)} ${offset}+${length}`
+    } else content = fingerprintArray(tensor.data)
+    hash.update(utf8.encode(`${name} ${tensor.dtype}[${tensor.shape.join(',')}] ${content}\n`))
+  }
+  return hash.digest()
+}
+
+/** config.json, without the notes of who wrote it. */
+function configFingerprint(model: Model): string | undefined {
+  if (!(model instanceof FolderModel || model instanceof OnnxModel) || model.config === undefined) return undefined
+  return fingerprintText(canonical(Object.fromEntries(Object.entries(model.config.json).filter(([key]) => !NOTES.includes(key)))))
+}
+
+/** What an .onnx file computes with the options that it was opened with; of a folder, config.json says it. */
+function graphFingerprint(model: Model): string | undefined {
+  if (!(model instanceof OnnxModel)) return undefined
+  const { graph } = model.build({ mode: 'full' })
+  const plain = (value: unknown): unknown =>
+    typeof value === 'bigint'
+      ? String(value)
+      : ArrayBuffer.isView(value)
+        ? fingerprintArray(value)
+        : value instanceof Map
+          ? Object.fromEntries(value)
+          : value
+  const nodes = graph.nodes.map(({ op, inputs, outputs, attributes }) => [op, inputs, outputs, attributes]) // prettier-ignore
+  return fingerprintText(
+    JSON.stringify([graph.inputs, graph.outputs, [...graph.initializers.keys()], nodes], (_, v: unknown) => plain(v)),
+  )
+}
+
+async function tokenizerFingerprint(model: Model): Promise<string> {
+  const { files } = model.environment
+  const [own, above] = model instanceof OnnxModel ? describingFolders(model.path) : [model.path, undefined]
+  const folders = above !== undefined && isOnnxFolder(own) ? [own, above] : [own]
   const prints: string[] = []
-  for (const path of [...paths].sort()) prints.push(await fingerprintFile(environment.files, path))
-  return [...prints, ...inMemory].join(';')
+  for (const folder of folders)
+    for (const name of TOKENIZER_FILES)
+      if (await files.exists(`${folder}/${name}`))
+        prints.push(`${name} ${fingerprintArray(await files.read(`${folder}/${name}`))}`)
+  return prints.length === 0 ? 'none' : fingerprintText(prints.join('\n'))
 }
 
-/** A JSON object as text. Output, evaluation and, where it changes nothing, the length of the run may differ. */
+/** The tensors that are fed with those that are trained, and that no checkpoint holds. */
+function frozenFingerprint({ parameters }: Trainee): string | undefined {
+  if (parameters.frozen.length === 0) return undefined
+  return fingerprintText(parameters.frozen.map(({ name }) => `${name} ${fingerprintArray(parameters.view(name))}`).join('\n'))
+}
+
+/**
+ * A JSON object as text: everything that changes the numbers of a run. Output, evaluation (unless it decides when to stop)
+ * and, where it changes nothing, the length of the run may differ.
+ */
 export async function runFingerprint(
   trainee: Trainee,
   options: ResolvedTrainOptions,
   objective: Objective,
   dataset: Dataset,
+  evalDataset: Dataset | undefined,
   totalSteps: number,
 ): Promise<string> {
+  const { model } = trainee
   // Two processes with four rows each make the same steps as one with eight.
   const batchSize = options.batchSize * options.communicator.size
   const { gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon } = options
-  const { maxLength, shuffle, seed, groupByLength, packing, unlabelled } = options
+  const { maxLength, shuffle, seed, groupByLength, packing, unlabelled, loss } = options
   return JSON.stringify({
     ...{ batchSize, gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon },
     ...{ maxLength, shuffle, seed, groupByLength, packing, unlabelled },
@@ -48,14 +130,20 @@ export async function runFingerprint(
     }),
     ...(objective.name !== 'causal-lm' && { objective: objective.name }),
     // The head that a folder lacks has its labels in an order that only the run knows.
-    ...(trainee.model instanceof FolderModel && trainee.model.head !== undefined && { labels: trainee.model.task.labels }),
+    ...(model instanceof FolderModel && model.head !== undefined && { labels: model.task.labels }),
+    ...(model.constants !== undefined && { constants: model.constants }),
+    ...(typeof loss === 'function' && { lossFunction: fingerprintText(loss.toString()) }),
     // A constant rate without relative warm-up does not depend on the length of the run, so it may be prolonged.
     ...(schedule === 'constant' && (warmup >= 1 || warmup === 0) ? {} : { totalSteps }),
-    ...(trainee.model.environment.base !== undefined && { base: trainee.model.environment.base }),
-    ...(trainee.model.constants !== undefined && { constants: trainee.model.constants }),
+    ...(model.environment.base !== undefined && { base: model.environment.base }),
     data: dataset.fingerprint,
-    model: await modelFingerprint(trainee.model),
+    ...(options.earlyStopping !== undefined && { evalData: evalDataset?.fingerprint }),
+    weights: await weightsFingerprint(model),
+    config: configFingerprint(model),
+    graph: graphFingerprint(model),
+    tokenizer: await tokenizerFingerprint(model),
     trained: trainee.fingerprint,
+    [START]: frozenFingerprint(trainee),
   })
 }
 

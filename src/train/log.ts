@@ -1,6 +1,6 @@
 /** @file The run's log: every event as a line of JSON in `log.jsonl`. */
 import type { Files } from '../io/files.js'
-import type { DoneEvent, TrainEvent } from './events.js'
+import type { TrainEvent } from './events.js'
 
 export const LOG_FILE = 'log.jsonl'
 
@@ -25,25 +25,19 @@ export class RunLog {
 
   /** What was recorded, of earlier parts of a resumed run too. */
   async events(): Promise<TrainEvent[]> {
-    if (this.path === undefined) return []
-    const lines = (await this.files.readText(this.path)).split('\n').filter((line) => line !== '')
-    return lines.map((line) => JSON.parse(line) as TrainEvent)
+    return this.path === undefined ? [] : parseEvents(await this.files.readText(this.path))
   }
 
-  /** Passes events on, recording each before the caller sees it. */
-  async *recording(events: AsyncGenerator<TrainEvent, DoneEvent>): AsyncGenerator<TrainEvent, DoneEvent> {
-    try {
-      for (;;) {
-        const next = await events.next()
-        if (next.done === true) return next.value
-        if (this.path !== undefined) await this.files.append(this.path, `${JSON.stringify(next.value)}\n`)
-        yield next.value
-      }
-    } finally {
-      // A caller that leaves its loop early ends the run too.
-      await events.return(undefined as never)
-    }
+  /** @throws FileError if the disk is full */
+  async append(event: TrainEvent): Promise<void> {
+    if (this.path !== undefined) await this.files.append(this.path, `${JSON.stringify(event)}\n`)
   }
+}
+
+/** The events of a log. JSON has no NaN: the loss of a step that was skipped stands there as null. */
+export function parseEvents(text: string): TrainEvent[] {
+  const lines = text.split('\n').filter((line) => line !== '')
+  return lines.map((line) => JSON.parse(line, (_, value: unknown) => (value === null ? Number.NaN : value)) as TrainEvent)
 }
 
 /** Lines up to a step; a last line cut off by a kill is dropped. */
@@ -51,7 +45,7 @@ function keepUntil(text: string, step: number): string {
   const lines = text.split('\n').filter((line) => {
     try {
       const event = JSON.parse(line) as TrainEvent
-      return event.event !== 'done' && (!('step' in event) || event.step <= step)
+      return event.event !== 'done' && event.event !== 'error' && (!('step' in event) || event.step <= step)
     } catch {
       return false
     }

@@ -9,8 +9,16 @@ export interface TrainOptions extends ObjectiveOptions {
   /** Files of rows: JSONL, CSV, TSV or Parquet. */
   readonly data: string | readonly string[]
   readonly evalData?: string | readonly string[]
-  /** Folder for checkpoints, log and the trained adapter; nothing is written without it. */
+  /**
+   * Folder for checkpoints, log and the trained adapter; nothing is written without it. One run at a time writes there. A
+   * folder that holds a finished adapter, checkpoints or a model is refused, see `resume` and `overwrite`.
+   */
   readonly out?: string
+  /**
+   * Write into `out` even if it holds the result of an earlier run, whose adapter, checkpoints and log are removed before
+   * the first step, or a model. The folder of the base model itself is refused all the same.
+   */
+  readonly overwrite?: boolean
   /** Passes over the data, 1 unless said; parts of a pass are fine. */
   readonly epochs?: number
   /** Number of updates, however many passes that takes; goes before `epochs`. */
@@ -51,7 +59,10 @@ export interface TrainOptions extends ObjectiveOptions {
   /** Steps between evaluations; at the end of each epoch unless said, and always after the last step. */
   readonly evalEvery?: number
   readonly evalBatchSize?: number
-  /** Stop after this many evaluations without a lower loss. */
+  /**
+   * Stop after this many evaluations without a lower loss. What the best evaluation was of is kept: it lies in `out` at the
+   * end, and the adapter holds it.
+   */
   readonly earlyStopping?: number
   /** Steps between checkpoints, with one more at the end; 0 writes none. */
   readonly checkpointEvery?: number
@@ -65,7 +76,7 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly modelCard?: boolean
   /** What the model card says of the licence: an identifier of the hub's list, `apache-2.0`. */
   readonly license?: string
-  /** Ends the run after the current step, with a checkpoint if there is `out`. */
+  /** Ends the run after the current step, with a checkpoint if there is `out`; `done` says so and what was saved. */
   readonly signal?: AbortSignal
   /**
    * The processes that train together (`nodeMpi`), all with the same options: each works on its share of a batch of
@@ -97,7 +108,7 @@ const trainOptionKeys = {
   ...{ data: true, evalData: true, out: true, epochs: true, steps: true, batchSize: true, gradAccum: true, learningRate: true },
   ...{ schedule: true, warmup: true, weightDecay: true, maxGradNorm: true, beta1: true, beta2: true, epsilon: true },
   ...{ maxLength: true, shuffle: true, seed: true, groupByLength: true, packing: true, unlabelled: true, evalEvery: true },
-  ...{ recompute: true, loraPlusLrRatio: true, loraPlusLrEmbedding: true },
+  ...{ overwrite: true, recompute: true, loraPlusLrRatio: true, loraPlusLrEmbedding: true },
   ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
   ...{ modelCard: true, license: true },
   ...{ signal: true, communicator: true },
@@ -130,6 +141,7 @@ export function resolveTrainOptions(options: TrainOptions, where = 'train'): Res
     checkpointEvery: 0,
     saveTotalLimit: 2,
     resume: false,
+    overwrite: false,
     onNan: 'stop',
     modelCard: true,
     communicator: soloCommunicator,
@@ -179,6 +191,8 @@ export function resolveTrainOptions(options: TrainOptions, where = 'train'): Res
     throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
   if (resolved.earlyStopping !== undefined && resolved.evalData === undefined)
     throw new InvalidOptionError('earlyStopping needs evalData')
+  if (resolved.overwrite && resolved.out === undefined)
+    throw new InvalidOptionError('overwrite is about the output folder: give out')
   if ((resolved.resume || resolved.checkpointEvery > 0) && resolved.out === undefined)
     throw new InvalidOptionError('checkpoints and resume need an output folder: give out')
   return resolved

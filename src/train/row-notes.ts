@@ -1,8 +1,9 @@
 /** @file What a run says once of the rows that it reads: fields that nothing reads, rows that were cut, ends that nothing stops at. */
 import type { RowReport } from '../data/dataset.js'
-import { SkippedRows } from './skipped-rows.js'
+import { RowPlaces } from './row-places.js'
 
 const SHOWN = 12
+const MOST_FIELDS = 1000
 
 export interface RowNotesOptions {
   /** The length that was asked for; rows that are cut without one are worth a word. */
@@ -51,40 +52,30 @@ export class TurnEnds {
 }
 
 export class RowNotes {
-  private readonly skipped = new SkippedRows()
+  private readonly skipped = new RowPlaces()
   private readonly unread = new Set<string>()
   private freshUnread: string[] = []
-  private readonly cut = new Set<string>()
-  private freshCut: string[] = []
+  private readonly cut = new RowPlaces()
 
   constructor(private readonly options: RowNotesOptions) {}
 
   readonly onSkip = this.skipped.add
 
   readonly onRow = (report: RowReport): void => {
-    const { file, line, unread, truncated } = report
+    const { unread, truncated } = report
     for (const field of unread)
-      if (!this.unread.has(field)) {
+      // Names that every row makes up anew are no list to keep.
+      if (!this.unread.has(field) && this.unread.size < MOST_FIELDS) {
         this.unread.add(field)
         this.freshUnread.push(field)
       }
-    const place = `${file}, line ${line}`
-    if (truncated && this.options.maxLength === undefined && !this.cut.has(place)) {
-      this.cut.add(place)
-      this.freshCut.push(place)
-    }
+    if (truncated && this.options.maxLength === undefined) this.cut.add(report)
     this.options.ends?.add(report)
   }
 
   /** Messages about the rows since the last call. */
   take(): string[] {
-    const skipped = this.skipped.take()
-    return [
-      ...(skipped === undefined ? [] : [skipped]),
-      ...this.takeUnread(),
-      ...this.takeCut(),
-      ...(this.options.ends?.take() ?? []),
-    ]
+    return [...this.takeSkipped(), ...this.takeUnread(), ...this.takeCut(), ...(this.options.ends?.take() ?? [])]
   }
 
   private takeUnread(): string[] {
@@ -95,12 +86,15 @@ export class RowNotes {
     return [`nothing reads these fields of the rows: ${names}${fresh.length > SHOWN ? `, and ${fresh.length - SHOWN} more` : ''}`]
   }
 
+  private takeSkipped(): string[] {
+    const { count, places } = this.skipped.take()
+    return count === 0 ? [] : [`left out ${count} ${count === 1 ? 'row' : 'rows'} without a token to learn: ${places}`]
+  }
+
   private takeCut(): string[] {
-    const { freshCut: fresh } = this
-    if (fresh.length === 0) return []
-    this.freshCut = []
-    return [
-      `${fresh.length} ${fresh.length === 1 ? 'row is' : 'rows are'} longer than the model's ${this.options.maxPositions} positions and ${fresh.length === 1 ? 'was' : 'were'} cut: ${fresh.slice(0, 3).join('; ')}${fresh.length > 3 ? '; …' : ''}`,
-    ]
+    const { count, places } = this.cut.take()
+    if (count === 0) return []
+    const [are, were] = count === 1 ? ['row is', 'was'] : ['rows are', 'were']
+    return [`${count} ${are} longer than the model's ${this.options.maxPositions} positions and ${were} cut: ${places}`]
   }
 }

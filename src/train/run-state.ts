@@ -11,6 +11,8 @@ export interface RunState {
   /** Micro-batches seen, the seed of dropout. */
   readonly microBatches: number
   readonly bestEvalLoss: number | null
+  /** Step after which `bestEvalLoss` was found. */
+  readonly bestStep: number | null
   readonly evaluationsSinceBest: number
   readonly skippedInARow: number
   /** Loss of the last step that was finite. */
@@ -18,6 +20,10 @@ export interface RunState {
   readonly lastEvalLoss: number | null
   /** Step after which `lastEvalLoss` was found. */
   readonly lastEvalStep: number | null
+  /** Whether the last step is one after which the run evaluates, and that is yet to be done. */
+  readonly evaluationDue: boolean
+  /** Tokens that learned turns end with and that the model does not stop at. */
+  readonly endTokens: readonly number[]
   /** Options, data and model that must be the same for a continuation to be the same run. */
   readonly fingerprint: string
 }
@@ -29,10 +35,13 @@ export const initialState = (fingerprint: string): RunState => ({
   position: { epoch: 0, batch: 0 },
   microBatches: 0,
   bestEvalLoss: null,
+  bestStep: null,
   evaluationsSinceBest: 0,
   skippedInARow: 0,
   lastLoss: null,
   lastEvalLoss: null,
   lastEvalStep: null,
+  evaluationDue: false,
+  endTokens: [],
   fingerprint,
 })

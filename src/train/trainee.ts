@@ -1,4 +1,5 @@
 /** @file What can be trained: an adapter, or every weight of a model. The trainer knows neither. */
+import { LoraPart } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { Adapter } from '../core/adapter.js'
 import { endsFile } from '../core/generation-config.js'
@@ -8,6 +9,7 @@ import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import type { Graph } from '../graph/graph.js'
 import { isFileTensor, type Value } from '../graph/types.js'
 import type { BuildOptions } from '../models/architecture.js'
+import { fingerprintArray, fingerprintText } from '../util/fingerprint.js'
 
 /** A model with inputs for everything that is trained. `graph.outputs` are the model's own, the task's first. */
 export interface TraineeGraph {
@@ -37,7 +39,7 @@ export interface Trainee {
 
 /** Trains the A and B of an adapter. */
 export function adapterTrainee(adapter: Adapter): Trainee {
-  const { model, parameters, targets, config } = adapter
+  const { model, parameters, config } = adapter
   return {
     model,
     parameters,
@@ -52,8 +54,23 @@ export function adapterTrainee(adapter: Adapter): Trainee {
       adapter.addEndTokens(ids)
     },
     config,
-    fingerprint: JSON.stringify(targets.map((t) => [t.module.name, t.r, t.scale])) + `dropout=${config.loraDropout}`,
+    fingerprint: adapterFingerprint(adapter),
   }
+}
+
+/** Layers, ranks and scales, every tensor that is trained, and where the branches begin. */
+function adapterFingerprint({ targets, parameters, parts, config }: Adapter): string {
+  const begins = parts.flatMap((part) => {
+    const initial = part instanceof LoraPart ? part.initial : undefined
+    return initial === undefined ? [] : [fingerprintArray(initial.A), fingerprintArray(initial.B)]
+  })
+  return JSON.stringify({
+    targets: targets.map((t) => [t.module.name, t.r, t.scale]),
+    tensors: parameters.specs.map(({ name, shape }) => [name, ...shape]),
+    dropout: config.loraDropout,
+    init: config.initLoraWeights,
+    ...(begins.length > 0 && { begins: fingerprintText(begins.join()) }),
+  })
 }
 
 /**

@@ -1,32 +1,42 @@
 /** @file The training loop: an async generator of events. */
 import { Adapter } from '../core/adapter.js'
-import type { BatchOptions, Dataset, PositionedBatch, RowReport } from '../data/dataset.js'
+import type { Parameters } from '../core/parameters.js'
+import type { Dataset, PositionedBatch } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
 import { anyOf } from '../distributed/communicator.js'
-import { TrainingError } from '../errors.js'
+import { InvalidOptionError, TrainingError } from '../errors.js'
+import type { AdamWOptions } from '../optim/adamw.js'
 import { loraPlusRates } from '../optim/lora-plus.js'
 import { learningRateAt } from '../optim/schedule.js'
-import { loadCheckpoint, refuseCheckpoints, removeLeftovers, writeCheckpoint } from './checkpoint.js'
+import { checkData } from './check-data.js'
+import { loadCheckpoint, writeCheckpoint } from './checkpoint.js'
 import {
   checkDivisible,
   checkSameRun,
-  optionsOfRank,
+  isAgreed,
   shareGradients,
   shareStart,
   shareUpdate,
+  together,
   type Gradients,
+  type Start,
   type Update,
 } from './distributed.js'
-import { chooseObjective, evaluateDataset, openTaskDataset } from './evaluate.js'
-import type { DoneEvent, EvalEvent, TrainEvent, WarningEvent } from './events.js'
+import { evaluateDataset } from './evaluate.js'
+import type { CheckpointEvent, DoneEvent, EndReason, EvalEvent, StepEvent, TrainEvent, WarningEvent } from './events.js'
 import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
 import { MAX_SKIPPED_IN_A_ROW, resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from './options.js'
+import { Output } from './output.js'
 import { RowNotes, TurnEnds } from './row-notes.js'
+import { batchOptions, dataToCheck, openData } from './run-data.js'
 import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
 import { dropoutSeedOf, GradientSession, lossOptions, LossSession, UpdateSession } from './session.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
+
+/** What is being trained at this moment: its values change under whoever else would. */
+const trained = new WeakSet<Parameters>()
 
 /**
  * Trains an adapter (or all weights, see `fullTrainee`) and yields an event for each step, evaluation and checkpoint.
@@ -35,19 +45,40 @@ import { adapterTrainee, type Trainee } from './trainee.js'
  * everything random is a function of the seed and the step. A step whose loss, gradient or result is not finite never
  * reaches the parameters.
  *
- * @throws InvalidOptionError, InvalidDataError before the first step; InvalidDataError naming a row when it is met;
- * TrainingError if the run diverges; FileError if the output cannot be written
+ * Every row is read and tokenised once before the first step. With `out`, nothing that was learned is lost: whatever error
+ * ends the run, and also a loop that is left early, a checkpoint is written first, which `resume` continues; the log says so.
+ *
+ * @throws InvalidOptionError, InvalidDataError (naming up to ten bad rows) before the first step; TrainingError if the run
+ * diverges; FileError if the output cannot be written or another run writes there. After the first step an `error` event
+ * comes before the error
  * @example
  * for await (const event of train(adapter, { data: 'train.jsonl', learningRate: 2e-4, epochs: 3 }))
  *   if (event.event === 'step') console.log(event.step, event.loss)
  */
 export async function* train(subject: Adapter | Trainee, options: TrainOptions): AsyncGenerator<TrainEvent, DoneEvent> {
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
-  const run = await Run.prepare(trainee, optionsOfRank(resolveTrainOptions(options)))
+  const resolved = resolveTrainOptions(options)
+  const { parameters } = trainee
+  if (trained.has(parameters))
+    throw new InvalidOptionError(
+      `this ${subject instanceof Adapter ? 'adapter' : 'model'} is being trained already; wait until that run ends, or leave its loop`,
+    )
+  trained.add(parameters)
+  const { communicator } = resolved
+  let output: Output | undefined
   try {
-    return yield* run.log.recording(run.events())
+    output = await together(communicator, () =>
+      communicator.rank === 0 ? Output.take(trainee, resolved) : Promise.resolve(undefined),
+    )
+    const run = yield* Run.prepare(trainee, resolved, output)
+    try {
+      return yield* run.events()
+    } finally {
+      await run.release()
+    }
   } finally {
-    await run.release()
+    trained.delete(parameters)
+    await output?.release()
   }
 }
 
@@ -72,42 +103,72 @@ async function extentOf(dataset: Dataset, options: ResolvedTrainOptions): Promis
   return { perEpoch, end, totalSteps: Math.ceil(end / options.gradAccum) }
 }
 
+/** What a run has beside its options. */
+interface Prepared {
+  readonly dataset: Dataset
+  readonly evalDataset: Dataset | undefined
+  readonly notes: RowNotes
+  readonly ends: TurnEnds
+  readonly extent: Extent
+  readonly sessions: Sessions
+  readonly log: RunLog
+  readonly output: Output | undefined
+  readonly start: Start
+  /** The checkpoint that it continues. */
+  readonly resumedFrom: string | undefined
+}
+
 class Run {
   /** Set when the data ends before the planned steps do, for rows were skipped. */
   private dataEnded = false
   /** Set when this or another process was asked to stop. */
   private aborted = false
+  private state: RunState
+  /** What the best evaluation was of, where the best is wanted. */
+  private best: Float32Array | undefined
+  /** Step whose state is on disk. */
+  private savedAt: number
+  private checkpointPath: string | undefined
+  private readonly started: number
 
   private constructor(
     private readonly trainee: Trainee,
     private readonly options: ResolvedTrainOptions,
-    readonly dataset: Dataset,
-    readonly evalDataset: Dataset | undefined,
-    private readonly notes: RowNotes,
-    private readonly ends: TurnEnds,
-    private readonly extent: Extent,
-    private readonly sessions: Sessions,
-    readonly log: RunLog,
-    private state: RunState,
-  ) {}
+    private readonly prepared: Prepared,
+  ) {
+    this.state = prepared.start.state
+    this.best = prepared.start.best
+    this.savedAt = this.state.step
+    this.checkpointPath = prepared.resumedFrom
+    this.started = trainee.model.environment.now()
+  }
 
-  static async prepare(trainee: Trainee, options: ResolvedTrainOptions): Promise<Run> {
+  /** Reads, checks and compiles everything that the run needs; nothing of an earlier run is touched until that is done. */
+  static async *prepare(
+    trainee: Trainee,
+    options: ResolvedTrainOptions,
+    output: Output | undefined,
+  ): AsyncGenerator<TrainEvent, Run> {
     const { model, parameters } = trainee
-    const { files } = model.environment
+    const { files, now } = model.environment
     const { out, batchSize, evalBatchSize, maxLength, packing, communicator } = options
     const ends = new TurnEnds()
     const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions, ends })
-    const { onSkip, onRow } = notes
-    const rows = { maxLength, unlabelled: options.unlabelled, onSkip, onRow }
-    const objective = await chooseObjective(model, options.data, options)
+    const { objective, dataset, evalDataset } = await together(communicator, () => openData(trainee, options, notes))
     checkDivisible(communicator, objective)
-    const dataset = await openTaskDataset(model, objective, options.data, rows)
-    // How the turns of evaluation rows end is not learned.
-    const evalRows = { ...rows, onRow: ({ turnEnd: _, ...report }: RowReport) => onRow(report) }
-    const { evalData } = options
-    const evalDataset = evalData === undefined ? undefined : await openTaskDataset(model, objective, evalData, evalRows)
-    const extent = await extentOf(dataset, options)
-    const fingerprint = await runFingerprint(trainee, options, objective, dataset, extent.totalSteps)
+    const continues = await anyOf(communicator, output?.continues === true)
+    const parts = dataToCheck(options, dataset, evalDataset)
+    // A run that continues has seen the same rows to train on before, as the fingerprint will say.
+    const checked = checkData(parts.filter(({ name }) => !continues || name === 'evalData'), now, () => options.signal?.aborted === true) // prettier-ignore
+    const failure = yield* failureOf(checked)
+    await together(communicator, async () => {
+      if (failure !== undefined) throw failure.error
+    })
+    const extent = await together(communicator, () => extentOf(dataset, options))
+    const fingerprint =
+      out === undefined && communicator.size === 1
+        ? ''
+        : await together(communicator, () => runFingerprint(trainee, options, objective, dataset, evalDataset, extent.totalSteps))
     await checkSameRun(communicator, fingerprint, options, extent.totalSteps, evalDataset)
 
     const open: { release(): Promise<void> }[] = []
@@ -116,38 +177,31 @@ class Run {
       return session
     }
     try {
-      const update = opened(
-        await UpdateSession.create(
-          trainee,
-          {
-            beta1: options.beta1,
-            beta2: options.beta2,
-            epsilon: options.epsilon,
-            weightDecay: options.weightDecay,
-            maxGradNorm: options.maxGradNorm === 0 ? Infinity : options.maxGradNorm,
-          },
-          rateFactors(trainee, options),
-        ),
-      )
-      let state = initialState(fingerprint)
-      if (out !== undefined) {
-        if (options.resume) state = (await loadCheckpoint(files, out, fingerprint, parameters, update.state))?.state ?? state
-        else await refuseCheckpoints(files, out)
-        await removeLeftovers(files, out)
-      }
-      // Also the proof that the folder can be written, before hours of work depend on it.
-      const log = await RunLog.open(files, out, state.step)
-      state = await shareStart(communicator, state, parameters)
+      const { update, loaded } = await together(communicator, async () => {
+        const update = opened(await UpdateSession.create(trainee, updateOptions(options), rateFactors(trainee, options)))
+        const loaded = output?.continues === true ? await loadCheckpoint(files, output.path, fingerprint, parameters, update.state) : undefined // prettier-ignore
+        return { update, loaded }
+      })
+      const first = { state: loaded?.state ?? initialState(fingerprint), best: loaded?.best }
+      const start = startOf(await shareStart(communicator, first, parameters), options)
       const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
       const { recompute } = options
-      const gradients = opened(await GradientSession.create(trainee, { ...lossOf(batchSize, packing), recompute }))
-      const evaluation = evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false)))
-      const sessions = {
+      const sessions = await together(communicator, async () => ({
         update: shareUpdate(communicator, update, parameters),
-        gradients: shareGradients(communicator, gradients),
-        evaluation,
-      }
-      return new Run(trainee, options, dataset, evalDataset, notes, ends, extent, sessions, log, state)
+        gradients: shareGradients(
+          communicator,
+          opened(await GradientSession.create(trainee, { ...lossOf(batchSize, packing), recompute })),
+        ),
+        evaluation: evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false))),
+      }))
+      return new Run(trainee, options, {
+        ...{ dataset, evalDataset, notes, ends, extent, sessions, output, start },
+        log: await together(communicator, async () => {
+          await output?.prepare()
+          return RunLog.open(files, output?.path, start.state.step)
+        }),
+        resumedFrom: loaded?.path,
+      })
     } catch (error) {
       await Promise.all(open.map((session) => session.release()))
       throw error
@@ -155,12 +209,12 @@ class Run {
   }
 
   async release(): Promise<void> {
-    const { update, gradients, evaluation } = this.sessions
+    const { update, gradients, evaluation } = this.prepared.sessions
     await Promise.all([update.release(), gradients.release(), evaluation?.release()])
   }
 
   private get finished(): boolean {
-    return this.dataEnded || this.state.step >= this.extent.totalSteps
+    return this.dataEnded || this.state.step >= this.prepared.extent.totalSteps
   }
 
   /** A function of the state alone, so that resuming a run that stopped early does not prolong it. */
@@ -169,72 +223,167 @@ class Run {
     return earlyStopping !== undefined && this.state.evaluationsSinceBest >= earlyStopping && !this.finished
   }
 
+  private get reason(): EndReason {
+    return this.finished ? 'finished' : this.stoppedEarly ? 'stoppedEarly' : 'aborted'
+  }
+
+  /** Tokens that learned turns end with and that the model does not stop at. */
+  private get endTokens(): readonly number[] {
+    return [...new Set([...this.state.endTokens, ...this.prepared.ends.tokens])]
+  }
+
+  /** Whether process 0 writes anything; the others wait for it. */
+  private get saves(): boolean {
+    return this.options.out !== undefined
+  }
+
   /** Asked of everybody at once, so that nobody waits for one who has left. */
   private async askedToStop(): Promise<boolean> {
     this.aborted = await anyOf(this.options.communicator, this.options.signal?.aborted === true)
     return this.aborted
   }
 
+  private together<T>(task: () => Promise<T>): Promise<T> {
+    return together(this.options.communicator, task)
+  }
+
+  /** An event that the log knows before the caller does. */
+  private async told<E extends TrainEvent>(event: E): Promise<E> {
+    await this.together(() => this.prepared.log.append(event))
+    return event
+  }
+
   async *events(): AsyncGenerator<TrainEvent, DoneEvent> {
-    const { options, trainee, sessions } = this
-    const { now } = trainee.model.environment
-    const started = now()
-    yield {
+    let outcome: 'left' | 'failed' | 'done' = 'left'
+    try {
+      yield* this.course()
+      const done = await this.told(await this.conclude())
+      outcome = 'done'
+      yield done
+      return done
+    } catch (error) {
+      outcome = 'failed'
+      yield* this.rescue(error)
+      throw error
+    } finally {
+      if (outcome === 'left') await this.leave()
+    }
+  }
+
+  private async *course(): AsyncGenerator<TrainEvent> {
+    const { options, trainee } = this
+    const { dataset, extent, sessions } = this.prepared
+    yield await this.told({
       event: 'start',
-      steps: this.extent.totalSteps,
+      steps: extent.totalSteps,
       resumedAt: this.state.step,
       trainableParameters: trainee.parameters.count,
       totalParameters: trainee.totalParameters,
-      rows: this.dataset.length,
+      rows: dataset.length,
       ...(options.communicator.size > 1 && { processes: options.communicator.size }),
-    }
-    let savedAt = this.state.step
-    const batches = this.dataset.batches({ ...batchOptions(options), epochs: Infinity, start: this.state.position })
+    })
+    // One that goes on has said what there is to say of the rows, and knows how their turns end.
+    const notes = this.prepared.notes.take()
+    this.trainee.addEndTokens?.(this.endTokens)
+    if (this.state.step === 0)
+      for (const message of notes) yield await this.told({ event: 'warning', step: this.state.step + 1, message })
+    // A run that was left, or failed, before it had evaluated.
+    if (sessions.evaluation !== undefined && this.state.evaluationDue) yield await this.evaluate()
+    const batches = dataset.batches({ ...batchOptions(options), epochs: Infinity, start: this.state.position })
     try {
       while (!this.finished && !this.stoppedEarly && !(await this.askedToStop())) {
-        const { step, position } = this.state
-        yield* this.step(batches)
+        const { step } = this.state
+        for (const event of await this.step(batches)) yield await this.told(event)
         if (this.state.step === step) break
-        const epochEnded = this.state.position.epoch !== position.epoch
-        const due = options.evalEvery === undefined ? epochEnded : this.state.step % options.evalEvery === 0
-        if (sessions.evaluation !== undefined && (due || this.finished)) yield await this.evaluate()
-        if (options.checkpointEvery > 0 && this.state.step % options.checkpointEvery === 0) {
-          yield await this.checkpoint()
-          savedAt = this.state.step
-        }
+        if (sessions.evaluation !== undefined && (this.state.evaluationDue || this.finished)) yield await this.evaluate()
+        if (options.checkpointEvery > 0 && this.state.step % options.checkpointEvery === 0) yield* this.checkpoint()
       }
     } finally {
       await batches.return(undefined)
     }
-    const interrupted = this.aborted && !this.finished && !this.stoppedEarly
+    const interrupted = this.reason === 'aborted'
     if (sessions.evaluation !== undefined && this.state.lastEvalStep !== this.state.step && !interrupted)
       yield await this.evaluate()
-    yield* this.rowNotes()
-    const wanted = options.out !== undefined && (interrupted || options.checkpointEvery > 0)
-    if (wanted && savedAt !== this.state.step) yield await this.checkpoint()
-    if (options.out !== undefined && !interrupted) {
-      await trainee.save(options.out)
-      await writeRunCard(trainee, options, this)
+    if (interrupted || options.checkpointEvery > 0) yield* this.checkpoint()
+  }
+
+  /** Saves the result of a run that came to its end. */
+  private async conclude(): Promise<DoneEvent> {
+    const { trainee, options, reason } = this
+    if (reason !== 'aborted') {
+      trainee.addEndTokens?.(this.endTokens)
+      // The checkpoint has the newest parameters; what is wanted are the best.
+      const { output } = this.prepared
+      const { data } = trainee.parameters
+      const newest = data.slice()
+      if (this.best !== undefined) data.set(this.best)
+      try {
+        await this.together(async () => {
+          if (output === undefined) return
+          await trainee.save(output.path)
+          await writeRunCard(trainee, options, this.prepared)
+        })
+      } catch (error) {
+        data.set(newest)
+        throw error
+      }
     }
-    const done: DoneEvent = {
+    return this.done()
+  }
+
+  private done(): DoneEvent {
+    const { trainee, options, state, reason, checkpointPath } = this
+    const { environment } = trainee.model
+    return {
       event: 'done',
-      steps: this.state.step,
-      loss: this.state.lastLoss ?? Number.NaN,
-      ...(this.state.lastEvalLoss !== null && { evalLoss: this.state.lastEvalLoss }),
+      reason,
+      steps: state.step,
+      loss: state.lastLoss ?? Number.NaN,
+      ...(state.lastEvalLoss !== null && { evalLoss: state.lastEvalLoss }),
       trainableParameters: trainee.parameters.count,
       totalParameters: trainee.totalParameters,
-      peakMemoryBytes: trainee.model.environment.peakMemoryBytes(),
-      seconds: (now() - started) / 1000,
-      stoppedEarly: this.stoppedEarly,
+      peakMemoryBytes: environment.peakMemoryBytes(),
+      seconds: (environment.now() - this.started) / 1000,
+      stoppedEarly: reason === 'stoppedEarly',
+      ...(this.best !== undefined && state.bestStep !== null && { bestStep: state.bestStep, bestEvalLoss: state.bestEvalLoss! }),
       ...(options.out !== undefined && { out: options.out }),
+      ...(options.out !== undefined && reason !== 'aborted' && { saved: options.out }),
+      ...(checkpointPath !== undefined && { checkpoint: checkpointPath }),
     }
-    yield done
-    return done
+  }
+
+  /** An error ends the run: what was learned until then is saved, and then everybody goes. */
+  private async *rescue(error: unknown): AsyncGenerator<TrainEvent> {
+    const { step } = this.state
+    const agreed = isAgreed(error)
+    const warnings: WarningEvent[] = []
+    const saved = await this.saveState().catch((failure: unknown) => {
+      warnings.push({ event: 'warning', step, message: `the checkpoint could not be written: ${messageOf(failure)}` })
+      return undefined
+    })
+    const checkpoint = this.checkpointPath
+    const told: TrainEvent[] = [
+      ...(saved === undefined ? [] : [saved]),
+      ...warnings,
+      { event: 'error', step, message: messageOf(error), ...(checkpoint !== undefined && { checkpoint }) },
+    ]
+    // The disk may be what failed.
+    for (const event of told) await this.prepared.log.append(event).catch(() => undefined)
+    // Who leaves first may take the others along, in the middle of their writing.
+    if (agreed) await this.options.communicator.barrier()
+    yield* told
+  }
+
+  /** The caller has left its loop: nobody listens any more, but the log, and what was learned is kept. */
+  private async leave(): Promise<void> {
+    const saved = await this.saveState()
+    if (saved !== undefined) await this.prepared.log.append(saved)
+    await this.prepared.log.append({ ...this.done(), reason: 'aborted' })
   }
 
   /** The next batch, or undefined at the end of the run's data. */
   private async nextBatch(batches: AsyncGenerator<PositionedBatch>, position: Position): Promise<PositionedBatch | undefined> {
-    const { perEpoch, end } = this.extent
+    const { perEpoch, end } = this.prepared.extent
     const place = ({ epoch, batch }: Position): number => epoch * perEpoch + batch
     if (place(position) >= end) return undefined
     const { value, done } = await batches.next()
@@ -242,8 +391,9 @@ class Run {
   }
 
   /** One update from `gradAccum` micro-batches, fewer at the end of the data, weighted by what their losses count. */
-  private async *step(batches: AsyncGenerator<PositionedBatch>): AsyncGenerator<TrainEvent> {
-    const { options, state, sessions } = this
+  private async step(batches: AsyncGenerator<PositionedBatch>): Promise<TrainEvent[]> {
+    const { options, state } = this
+    const { sessions, extent } = this.prepared
     const { now } = this.trainee.model.environment
     const started = now()
     let sum = 0
@@ -255,7 +405,7 @@ class Run {
     let microBatches = state.microBatches
     let epoch = position.epoch
     for (let k = 0; k < options.gradAccum; k++) {
-      const batch = await this.nextBatch(batches, position)
+      const batch = await this.together(() => this.nextBatch(batches, position))
       if (batch === undefined) break
       const result = await sessions.gradients.run(batch, dropoutSeedOf(options.seed, microBatches++))
       sum += result.loss
@@ -267,33 +417,35 @@ class Run {
       if (gradient === undefined) gradient = result.gradient
       else for (let i = 0; i < gradient.length; i++) gradient[i]! += result.gradient[i]!
     }
-    yield* this.rowNotes()
     if (gradient === undefined) {
       this.dataEnded = true
-      return
+      return []
     }
     const loss = sum / labelled
     const learningRate = learningRateAt(state.step, {
       name: options.schedule,
       learningRate: options.learningRate,
-      warmupSteps: options.warmup < 1 ? Math.ceil(options.warmup * this.extent.totalSteps) : options.warmup,
-      totalSteps: this.extent.totalSteps,
+      warmupSteps: options.warmup < 1 ? Math.ceil(options.warmup * extent.totalSteps) : options.warmup,
+      totalSteps: extent.totalSteps,
     })
     const { norm: gradNorm, applied } = Number.isFinite(loss)
       ? await sessions.update.run(gradient, 1 / labelled, learningRate)
       : { norm: Number.NaN, applied: false }
     const step = state.step + 1
+    const skippedInARow = applied ? 0 : state.skippedInARow + 1
+    // A step that ends the run is none: whoever resumes it begins with its rows.
+    const warnings = applied ? [] : [this.nonFinite(step, skippedInARow, loss, gradNorm)]
     this.state = {
       ...state,
       step,
       updates: sessions.update.state.updates,
       position,
       microBatches,
-      skippedInARow: applied ? 0 : state.skippedInARow + 1,
+      skippedInARow,
+      evaluationDue: options.evalEvery === undefined ? position.epoch !== state.position.epoch : step % options.evalEvery === 0,
       lastLoss: applied ? loss : state.lastLoss,
     }
-    if (!applied) yield this.nonFinite(loss, gradNorm)
-    yield {
+    const told: StepEvent = {
       event: 'step',
       step,
       epoch,
@@ -304,16 +456,16 @@ class Run {
       tokens,
       tokensPerSecond: tokens / Math.max(1e-9, (now() - started) / 1000),
     }
+    return [...warnings, told]
   }
 
   /** The end of an epoch is the beginning of the next, so that a checkpoint does not depend on which was reached first. */
   private normalized(position: Position): Position {
-    return position.batch >= this.extent.perEpoch ? { epoch: position.epoch + 1, batch: 0 } : position
+    return position.batch >= this.prepared.extent.perEpoch ? { epoch: position.epoch + 1, batch: 0 } : position
   }
 
   /** @throws TrainingError if the run may not or cannot go on */
-  private nonFinite(loss: number, gradNorm: number): WarningEvent {
-    const { step, skippedInARow } = this.state
+  private nonFinite(step: number, skippedInARow: number, loss: number, gradNorm: number): WarningEvent {
     const what = !Number.isFinite(loss)
       ? `the loss is ${loss}`
       : !Number.isFinite(gradNorm)
@@ -329,43 +481,81 @@ class Run {
     return { event: 'warning', step, message: `${what}: the update was skipped` }
   }
 
-  private *rowNotes(): Generator<WarningEvent> {
-    this.trainee.addEndTokens?.(this.ends.tokens)
-    for (const message of this.notes.take()) yield { event: 'warning', step: this.state.step + 1, message }
-  }
-
   private async evaluate(): Promise<EvalEvent> {
-    const { state, options } = this
-    const result = await evaluateDataset(
-      this.sessions.evaluation!,
-      this.evalDataset!,
-      options.evalBatchSize,
-      options.communicator,
-    )
+    const { state, options, trainee } = this
+    const { sessions, evalDataset } = this.prepared
+    const result = await evaluateDataset(sessions.evaluation!, evalDataset!, options.evalBatchSize, options.communicator)
     const best = result.loss < (state.bestEvalLoss ?? Infinity)
     this.state = {
       ...state,
       bestEvalLoss: best ? result.loss : state.bestEvalLoss,
+      bestStep: best ? state.step : state.bestStep,
       evaluationsSinceBest: best ? 0 : state.evaluationsSinceBest + 1,
       lastEvalLoss: Number.isFinite(result.loss) ? result.loss : null,
       lastEvalStep: state.step,
+      evaluationDue: false,
     }
-    return { event: 'eval', step: state.step, ...result, best }
+    if (best && options.earlyStopping !== undefined) this.best = trainee.parameters.data.slice()
+    return this.told({ event: 'eval', step: state.step, ...result, best })
   }
 
-  private async checkpoint(): Promise<TrainEvent> {
-    const { trainee, state, options } = this
+  /** Writes a checkpoint unless this step has one; process 0 alone tells. */
+  private async *checkpoint(): AsyncGenerator<TrainEvent> {
+    if (!this.saves) return
+    const event = await this.together(async () => {
+      const saved = await this.saveState()
+      if (saved !== undefined) await this.prepared.log.append(saved)
+      return saved
+    })
+    if (event !== undefined) yield event
+  }
+
+  /** The state as a checkpoint, unless it is on disk already; undefined if there was nothing to write, or not by this process. */
+  private async saveState(): Promise<CheckpointEvent | undefined> {
+    const { trainee, options, best } = this
+    const { output, sessions } = this.prepared
+    const state = { ...this.state, endTokens: this.endTokens }
+    if (output === undefined || state.step === this.savedAt) return undefined
     const path = await writeCheckpoint(
       trainee.model.environment.files,
-      options.out!,
+      output.path,
       state,
       trainee.parameters,
-      this.sessions.update.state,
-      { saveModel: (folder) => trainee.save(folder), keep: options.saveTotalLimit },
+      sessions.update.state,
+      { saveModel: (folder) => trainee.save(folder), keep: options.saveTotalLimit, best },
     )
+    this.savedAt = state.step
+    this.checkpointPath = path
     return { event: 'checkpoint', step: state.step, path }
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** What ends a generator, once all it yields has been passed on. */
+async function* failureOf<T>(source: AsyncGenerator<T>): AsyncGenerator<T, { readonly error: unknown } | undefined> {
+  try {
+    yield* source
+    return undefined
+  } catch (error) {
+    return { error }
+  }
+}
+
+/** A run that has not kept what the best evaluation was of begins to look for the best anew. */
+function startOf({ state, best }: Start, { earlyStopping }: ResolvedTrainOptions): Start {
+  if (earlyStopping === undefined) return { state, best: undefined }
+  if (best !== undefined || state.bestStep === null) return { state, best }
+  return { state: { ...state, bestEvalLoss: null, bestStep: null, evaluationsSinceBest: 0 }, best }
+}
+
+const updateOptions = (o: ResolvedTrainOptions): AdamWOptions => ({
+  beta1: o.beta1,
+  beta2: o.beta2,
+  epsilon: o.epsilon,
+  weightDecay: o.weightDecay,
+  maxGradNorm: o.maxGradNorm === 0 ? Infinity : o.maxGradNorm,
+})
 
 /** LoRA+: factors of the learning rate, by which the embedding's own rate follows the schedule too, as PEFT's groups do. */
 function rateFactors({ parameters }: Trainee, options: ResolvedTrainOptions): Float32Array | undefined {
@@ -376,11 +566,3 @@ function rateFactors({ parameters }: Trainee, options: ResolvedTrainOptions): Fl
     loraPlusLrEmbedding: learningRate === 0 ? 0 : loraPlusLrEmbedding / learningRate,
   })
 }
-
-const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
-  batchSize: o.batchSize * o.communicator.size,
-  shuffle: o.shuffle,
-  seed: o.seed,
-  bucket: o.groupByLength,
-  packing: o.packing,
-})

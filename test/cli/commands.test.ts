@@ -240,16 +240,6 @@ describe('train', () => {
     ])
   })
 
-  it('ends quietly when nobody reads on', async () => {
-    const child = startCli(trainArgs('unread', '--steps', '1000000', '--json'))
-    let stderr = ''
-    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-    await once(child.stdout, 'data')
-    child.stdout.destroy()
-    const [code] = (await once(child, 'exit')) as [number | null]
-    expect([code, stderr]).toEqual([0, ''])
-  })
-
   it('fetches a hub id and remembers it as the base model', async () => {
     const hub = await fakeHub(
       'someone/tiny',

@@ -55,8 +55,10 @@ describe('data', () => {
   it('all labels masked, with rows refused or skipped', async () => {
     const masked = { input_ids: [1, 2, 3], labels: [-100, -100, -100] }
     const data = rows(masked, masked)
+    const reason =
+      'the row has no token to learn: all its labels are masked (nothing to complete, no assistant turn to learn, or a single token); or leave the row out.'
     expect(await fails({ data, shuffle: false })).toBe(
-      `InvalidDataError: ${data}, line 1: the row has no token to learn: all its labels are masked (nothing to complete, no assistant turn to learn, or a single token); or leave the row out.`,
+      `InvalidDataError: 2 rows cannot be used:\n- ${data}, line 1: ${reason}\n- ${data}, line 2: ${reason}`,
     )
     expect(await fails({ data, unlabelled: 'skip' })).toBe(
       `InvalidDataError: no row of ${data} has a token to learn: all labels are masked. Check the shape of the rows and maxLength.`,

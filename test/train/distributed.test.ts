@@ -116,14 +116,14 @@ describe('one run', () => {
     const [expected] = await two({ out: newOut() })
     const out = newOut()
     await inProcesses(2, async (communicator) => {
-      // Process 0 stops after the third step's checkpoint, and so do those that follow it.
+      // All leave after the fourth step, before its evaluation; process 0 writes a checkpoint of it.
       const run = train(fresh(3, 0.2), { ...common, batchSize: 2, communicator, out })
       for await (const event of run) if (event.event === 'step' && event.step === 4) return
     })
     const again = await two({ out, resume: true })
-    expect(again[1]!.events[0]).toMatchObject({ event: 'start', resumedAt: 3 })
+    expect(again[1]!.events[0]).toMatchObject({ event: 'start', resumedAt: 4 })
     expect(numbers(again[0]!)).toEqual(
-      numbers({ ...expected!, steps: expected!.steps.slice(3), evals: expected!.evals.slice(1) }),
+      numbers({ ...expected!, steps: expected!.steps.slice(4), evals: expected!.evals.slice(1) }),
     )
     const saved = (path: string): Buffer => readFileSync(join(path, 'adapter_model.safetensors'))
     expect(saved(out).equals(saved(expected!.done!.out!))).toBe(true)

@@ -126,7 +126,7 @@ describe('checkpoints', () => {
     await runTraining(fresh(), { data, out, steps: 2, checkpointEvery: 1 })
     await expect(runTraining(fresh(), { data, out, steps: 2 })).rejects.toThrow(
       new InvalidOptionError(
-        `"${out}" holds checkpoints of an earlier run (checkpoint-1, checkpoint-2). Continue it with resume (--resume), remove them, or choose another output folder.`,
+        `"${out}" holds checkpoints of an earlier run (checkpoint-1, checkpoint-2). Continue it with resume (--resume), remove them, choose another output folder, or replace it with overwrite (--overwrite).`,
       ),
     )
   })
@@ -164,8 +164,8 @@ describe('resume refuses', () => {
       [{ maxLength: 9 }, {}, 'maxLength: none then, 9 now'],
       [{ schedule: 'linear' }, {}, 'schedule: "constant" then, "linear" now; totalSteps: none then, 2 now'],
       [{ data: evalData }, {}, 'the data files'],
-      [{}, { r: 3 }, 'what is trained (layers, ranks, scales or dropout)'],
-      [{}, { dropout: 0.5 }, 'what is trained (layers, ranks, scales or dropout)'],
+      [{}, { r: 3 }, 'what is trained (layers, ranks, scales, dropout or initialisation)'],
+      [{}, { dropout: 0.5 }, 'what is trained (layers, ranks, scales, dropout or initialisation)'],
     ]
     for (const [options, loraOptions, difference] of cases) {
       const adapter = fresh(loraOptions)
@@ -178,9 +178,13 @@ describe('resume refuses', () => {
       expect(bytes(adapter).equals(before)).toBe(true)
     }
     const other = addLora(tinyModel({ ...llamaConfig, vocab_size: 18 }, testEnvironment()), lora)
-    await expect(runTraining(other, { ...common, out, resume: true })).rejects.toThrow('(the base model)')
+    await expect(runTraining(other, { ...common, out, resume: true })).rejects.toThrow(
+      "(the weights of the base model; the base model's config.json)",
+    )
     const further = addLora(tinyModel(gpt2Config, testEnvironment()), lora)
-    await expect(runTraining(further, { ...common, out, resume: true })).rejects.toThrow('the base model; what is trained')
+    await expect(runTraining(further, { ...common, out, resume: true })).rejects.toThrow(
+      "(the weights of the base model; the base model's config.json; what is trained",
+    )
   })
 
   it.each<[string, (checkpoint: string) => void, string]>([
@@ -189,13 +193,13 @@ describe('resume refuses', () => {
     ['cut state', (c) => truncateSync(`${c}/training_state.json`, 50), 'training_state.json is not valid JSON'],
     [
       'another format',
-      (c) => writeFileSync(`${c}/training_state.json`, '{"format":2}'),
-      'expected a training state of format 1, got 2',
+      (c) => writeFileSync(`${c}/training_state.json`, '{"format":1}'),
+      'expected a training state of format 2, got 1',
     ],
-    ['null', (c) => writeFileSync(`${c}/training_state.json`, 'null'), 'expected a training state of format 1, got undefined'],
+    ['null', (c) => writeFileSync(`${c}/training_state.json`, 'null'), 'expected a training state of format 2, got undefined'],
     [
       'a missing key',
-      (c) => writeFileSync(`${c}/training_state.json`, '{"format":1,"step":2,"updates":"2"}'),
+      (c) => writeFileSync(`${c}/training_state.json`, '{"format":2,"step":2,"updates":"2"}'),
       'training_state.json: "updates" is "2"; the training state is damaged',
     ],
     ['cut tensors', (c) => truncateSync(`${c}/training_state.safetensors`, 900), 'training_state.safetensors'],

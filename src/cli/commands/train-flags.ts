@@ -195,7 +195,12 @@ export const trainFlags = {
   },
   'eval-every': { type: 'integer', value: 'N', min: 1, help: 'Steps between evaluations; at the end of each epoch unless said.' },
   'eval-batch-size': { type: 'integer', value: 'N', min: 1, help: 'Rows in one batch of evaluation; --batch-size unless said.' },
-  'early-stopping': { type: 'integer', value: 'N', min: 1, help: 'Stop after N evaluations without a lower loss.' },
+  'early-stopping': {
+    type: 'integer',
+    value: 'N',
+    min: 1,
+    help: 'Stop after N evaluations without a lower loss, and keep what the best evaluation was of.',
+  },
   'on-nan': {
     type: 'text',
     choices: ['stop', 'skip'],
@@ -207,15 +212,19 @@ export const trainFlags = {
     value: 'N',
     min: 0,
     default: 0,
-    help: 'Steps between checkpoints; 0 writes none (but Ctrl-C does).',
+    help: 'Steps between checkpoints; 0 writes none (but Ctrl-C and errors do).',
   },
   'save-total-limit': { type: 'integer', value: 'N', min: 1, default: 2, help: 'Checkpoints to keep.' },
   'no-model-card': { type: 'switch', help: 'Write no README.md into --out.' },
   license: { type: 'text', value: 'ID', help: "Licence that the model card names, by the hub's identifiers: apache-2.0." },
   resume: { type: 'switch', help: 'Continue from the newest checkpoint in --out.' },
+  overwrite: {
+    type: 'switch',
+    help: 'Write into --out although it holds a finished adapter, checkpoints or a model; what an earlier run left there is removed. Never into the base model.',
+  },
   'dry-run': {
     type: 'switch',
-    help: 'Predict peak memory and time per step, then stop: no weight is read, nothing is trained or written.',
+    help: 'Check all rows and predict peak memory and time per step, then stop: no weight is read, nothing is trained or written.',
   },
   distributed: {
     type: 'switch',

@@ -1,18 +1,18 @@
 /** @file `lowrank train`. */
-import { anyOf, leaderFirst, type Communicator } from '../../distributed/communicator.js'
+import { leaderFirst, type Communicator } from '../../distributed/communicator.js'
 import { InvalidOptionError } from '../../errors.js'
-import type { Adapter, LoraOptions, Model, TrainEvent, TrainOptions } from '../../index.js'
+import type { Adapter, DoneEvent, ErrorEvent, LoraOptions, Model, TrainOptions } from '../../index.js'
+import { parseEvents } from '../../train/log.js'
 import { renderReport } from '../../report/html.js'
 import { reportAssets } from '../../report/node-assets.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
+import { exitCodeOf } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
 import { UsageError } from '../usage-error.js'
 import { initialisations, objectiveOptions, trainFlags } from './train-flags.js'
-
-const INTERRUPTED = 130
 
 /** The flags that describe a new adapter, and the option of each. */
 const adapterFlags = {
@@ -91,8 +91,7 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
 /** Writes report.html from the log, which also knows what happened before a resume. */
 async function writeReport(out: string, model: Model, hyperparameters: Readonly<Record<string, unknown>>): Promise<void> {
   const { files } = model.environment
-  const lines = (await files.readText(`${out}/log.jsonl`)).split('\n').filter((line) => line !== '')
-  const events = lines.map((line) => JSON.parse(line) as TrainEvent)
+  const events = parseEvents(await files.readText(`${out}/log.jsonl`))
   const html = renderReport(events, { title: `lowrank train: ${out}`, model: model.id, hyperparameters }, await reportAssets())
   await files.write(`${out}/report.html`, html)
 }
@@ -111,7 +110,8 @@ export const trainCommand = defineCommand({
   description:
     'Writes a PEFT adapter folder that Python loads, with log.jsonl, report.html and a model card (README.md) beside it. ' +
     'The base model is never changed. The same seed gives the same run on the same device and thread count. ' +
-    'Ctrl-C ends the run after the current step with a checkpoint; the same command with --resume continues bit for bit. ' +
+    'All rows are checked before the first step. Ctrl-C, a closed terminal or pipe and every error end the run with a checkpoint; the same command with --resume continues bit for bit. ' +
+    '--out is refused while another run writes there and, without --overwrite, if it holds a finished adapter or a model. ' +
     'Rows: {"text"}, {"prompt","completion"} (loss on the completion), {"messages"} (chat template, loss on assistant turns), {"instruction","input","output"}, or tokenised {"input_ids","labels"}. ' +
     'With --objective dpo or orpo rows are preferences, {"prompt","chosen","rejected"}. ' +
     'Models with a head take rows of their task: {"text","label"}, {"text","text_pair","label"}, {"tokens","labels"}, {"question","context","start_positions","end_positions"}, {"pixel_values","label"}.',
@@ -123,9 +123,10 @@ export const trainCommand = defineCommand({
     'lowrank train --model SmolLM2-135M --data train.jsonl --eval-data valid.jsonl --eval-every 50 --out out --target-modules all-linear --r 16 --alpha 32 --schedule cosine --warmup 0.03',
   ],
   prints:
-    '`{"event":"start",…}`, then `{"event":"step","step":1,"epoch":0,"loss":…,"gradNorm":…,"learningRate":…,"tokens":…,"tokensPerSecond":…}` for each step, ' +
+    '`{"event":"checking","data":"data","rows":…,"of":…}` about once a second while rows are checked, `{"event":"start",…}`, then `{"event":"step","step":1,"epoch":0,"loss":…,"gradNorm":…,"learningRate":…,"tokens":…,"tokensPerSecond":…}` for each step, ' +
     '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model; preferences add `rewardAccuracy` and `rewardMargin` to steps and evaluations), `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
-    '`{"event":"done","steps":…,"loss":…,"trainableParameters":…,"totalParameters":…,"peakMemoryBytes":…,…}`. ' +
+    '`{"event":"done","reason":"finished","steps":…,"loss":…,"trainableParameters":…,"totalParameters":…,"peakMemoryBytes":…,…}`, where `reason` is `finished`, `stoppedEarly` or `aborted`, `saved` the folder of the result and `checkpoint` the newest checkpoint, where there are such. ' +
+    'A run that fails ends with `{"event":"error","step":…,"message":…,"checkpoint":…}`. ' +
     '`loss` of a step is that of its batch before the update; `gradNorm` is the global norm before clipping. ' +
     'With `--dry-run` one line: `{"event":"plan","peakMemoryBytes":…,"secondsPerStep":…,"weightsBytes":…,"activationBytes":…,"optimizerBytes":…,"runtimeBytes":…,…}`.',
   run: (values, context) => inJob(values.distributed, context, (communicator, own) => runTraining(values, own, communicator)),
@@ -161,6 +162,7 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
     checkpointEvery: values['checkpoint-every'],
     saveTotalLimit: values['save-total-limit'],
     resume: values.resume,
+    overwrite: values.overwrite,
     recompute: values.recompute,
     modelCard: !values['no-model-card'],
     onNan: values['on-nan'] as 'stop',
@@ -181,7 +183,10 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
     }),
   }
   if (values['dry-run']) {
-    if (communicator.rank === 0) showPlan(await planTraining(adapter, options), output)
+    if (communicator.rank !== 0) return 0
+    const { resume: _, overwrite: __, ...planned } = options
+    const plan = await planTraining(adapter, planned, undefined, (event) => view.checking(event)).finally(() => view.close())
+    showPlan(plan, output)
     return 0
   }
   const events = train(adapter, options)
@@ -189,7 +194,7 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
     if (communicator.rank === 0) await writeReport(values.out, model, settings)
   }
   let planned = 0
-  let reached = 0
+  let ended: DoneEvent | undefined
   try {
     for await (const event of events) {
       if (event.event === 'start') {
@@ -197,10 +202,11 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
         if (values.resume && event.resumedAt === 0)
           output.note(output.color.yellow(`warning: ${values.out} holds no checkpoint to resume; starting from the beginning`))
       }
-      if (event.event === 'done') reached = event.steps
+      if (event.event === 'done') ended = event
       if (output.json) output.printJson(event)
       else view.show(event)
       if (event.event === 'checkpoint') await report()
+      if (event.event === 'error') output.note(whatIsSaved(event, planned))
     }
   } catch (error) {
     // The curves up to a divergence are what one wants to see; but a second failure must not hide the first.
@@ -210,9 +216,21 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
     view.close()
   }
   await report()
-  if (!(await anyOf(communicator, interrupted.aborted)) || reached >= planned) return 0
-  output.note(
-    `interrupted after step ${reached} of ${planned}; a checkpoint is in ${values.out}. Give the same command with --resume to continue.`,
-  )
-  return INTERRUPTED
+  if (ended?.reason !== 'aborted') return 0
+  output.note(whatIsSaved(ended, planned))
+  return exitCodeOf(interrupted)
+}
+
+const AGAIN = 'Give the same command with --resume to continue.'
+
+/** What a run that did not come to its end leaves. */
+function whatIsSaved(event: DoneEvent | ErrorEvent, planned: number): string {
+  const step = event.event === 'done' ? event.steps : event.step
+  const what = event.event === 'done' ? 'interrupted' : 'ended by an error'
+  if (step === 0) return `${what} before the first step was done: nothing was learned, nothing is saved.`
+  const where = `${what} after step ${step} of ${planned}`
+  const { checkpoint } = event
+  return checkpoint === undefined
+    ? `${where}; nothing could be saved.`
+    : `${where}; what was learned is in ${checkpoint}. ${AGAIN}`
 }

@@ -8,11 +8,13 @@ import { BoundDims } from '../../graph/bind-dims.js'
 import type { Graph } from '../../graph/graph.js'
 import { liveMemory } from '../../graph/liveness.js'
 import { planQuantization, quantizeProducts } from '../../quantize/index.js'
-import { chooseObjective, openTaskDataset } from '../evaluate.js'
+import { checkData } from '../check-data.js'
+import type { CheckingEvent } from '../events.js'
+import { dataToCheck, openData } from '../run-data.js'
 import { resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from '../options.js'
 import { batchParts, POSITIONS_PER_PART, type BatchTensors } from '../parts.js'
 import { lossOptions, stepGraph, type LossSessionOptions } from '../session.js'
-import { SkippedRows } from '../skipped-rows.js'
+import { RowNotes } from '../row-notes.js'
 import { adapterTrainee, type Trainee } from '../trainee.js'
 import { measureRates, secondsOf, type MachineRates } from './rates.js'
 import { lengthsOf } from './shapes.js'
@@ -139,26 +141,33 @@ const kindsOf = ({ operations }: Work): ProductKind[] =>
  * first batches, and the speed of this machine, which is measured for about a second. No weight is read, no session
  * of the model is created, nothing is written.
  *
+ * Rows are checked as `train` checks them.
+ *
  * @param rates of the machine, where they are known
+ * @param onChecking told how far that is, about once a second
  * @throws InvalidOptionError, InvalidDataError as `train` does; ShapeError for an .onnx file whose shapes only the run tells
  */
 export async function planTraining(
   subject: Adapter | Trainee,
   options: TrainOptions,
   rates?: MachineRates,
+  onChecking?: (event: CheckingEvent) => void,
 ): Promise<TrainingPlan> {
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
   const resolved = resolveTrainOptions(options, 'planTraining')
   const { model, parameters } = trainee
-  const { batchSize, gradAccum, maxLength, packing, recompute, evalData, evalBatchSize } = resolved
-  const objective = await chooseObjective(model, resolved.data, resolved)
-  const rows = { maxLength, unlabelled: resolved.unlabelled, onSkip: new SkippedRows().add }
-  const dataset = await openTaskDataset(model, objective, resolved.data, rows)
+  const { batchSize, gradAccum, maxLength, packing, recompute, evalBatchSize } = resolved
+  const {
+    objective,
+    dataset,
+    evalDataset: held,
+  } = await openData(trainee, resolved, new RowNotes({ maxPositions: model.maxPositions }))
+  const stopped = (): boolean => resolved.signal?.aborted === true
+  for await (const event of checkData(dataToCheck(resolved, dataset, held), model.environment.now, stopped)) onChecking?.(event)
   const batches = await firstBatches(dataset, resolved, batchSize, BATCHES)
   const training = planned(trainee, { ...lossOptions(model, batchSize, maxLength, packing, objective), recompute }, true)
   const memory = [memoryOf(training, batches, trainee)]
-  if (evalData !== undefined) {
-    const held = await openTaskDataset(model, objective, evalData, rows)
+  if (held !== undefined) {
     const plain = { ...resolved, shuffle: false, packing: false, groupByLength: false }
     const evaluation = planned(trainee, lossOptions(model, evalBatchSize, maxLength, false, objective), false)
     memory.push(memoryOf(evaluation, await firstBatches(held, plain, evalBatchSize, BATCHES), trainee))

@@ -1,0 +1,49 @@
+/** @file The data of a run: what it is opened as, how it is cut, and what is read of it before the first step. */
+import type { BatchOptions, Dataset, RowReport } from '../data/dataset.js'
+import type { DataToCheck } from './check-data.js'
+import { chooseObjective, openTaskDataset } from './evaluate.js'
+import type { Objective } from './objective.js'
+import type { ResolvedTrainOptions } from './options.js'
+import type { RowNotes } from './row-notes.js'
+import type { Trainee } from './trainee.js'
+
+export const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
+  batchSize: o.batchSize * o.communicator.size,
+  shuffle: o.shuffle,
+  seed: o.seed,
+  bucket: o.groupByLength,
+  packing: o.packing,
+})
+
+/** What the rows are for, and where they are. */
+export async function openData(
+  { model }: Trainee,
+  options: ResolvedTrainOptions,
+  { onSkip, onRow }: Pick<RowNotes, 'onSkip' | 'onRow'>,
+): Promise<{ objective: Objective; dataset: Dataset; evalDataset: Dataset | undefined }> {
+  const { data, evalData, maxLength, unlabelled } = options
+  const objective = await chooseObjective(model, data, options)
+  const rows = { maxLength, unlabelled, onSkip, onRow }
+  const dataset = await openTaskDataset(model, objective, data, rows)
+  // How the turns of evaluation rows end is not learned.
+  const evalRows = { ...rows, onRow: ({ turnEnd: _, ...report }: RowReport) => onRow(report) }
+  const evalDataset = evalData === undefined ? undefined : await openTaskDataset(model, objective, evalData, evalRows)
+  return { objective, dataset, evalDataset }
+}
+
+/** What is read of the rows before the first step. */
+export function dataToCheck(options: ResolvedTrainOptions, dataset: Dataset, evalDataset: Dataset | undefined): DataToCheck[] {
+  const batches = batchOptions(options)
+  const perEpoch = Math.ceil(dataset.length / batches.batchSize)
+  const evalBatches = { batchSize: options.evalBatchSize * options.communicator.size }
+  return [
+    { name: 'data', dataset, batches, perEpoch, count: batchesOfRun(options, perEpoch) },
+    ...(evalDataset === undefined
+      ? []
+      : [{ name: 'evalData' as const, dataset: evalDataset, batches: evalBatches, perEpoch: 1, count: 1 }]),
+  ]
+}
+
+/** Batches of a run, of which one that packs knows no more than how many steps it makes. */
+const batchesOfRun = ({ steps, epochs, gradAccum }: ResolvedTrainOptions, perEpoch: number): number =>
+  steps === undefined ? Math.ceil(perEpoch * epochs) : steps * gradAccum
