@@ -98,13 +98,6 @@ describe('ChatTemplate', () => {
     expect(spans.map(({ start, end }) => text.slice(start, end))).toEqual(['2<|im_end|>\n'])
   })
 
-  it('refuses a template whose borders cannot be told', () => {
-    const counting = '{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}'
-    expect(() => template(counting).renderAssistant(dialogue)).toThrow(
-      'renders the turns before message 1 differently once it follows',
-    )
-  })
-
   it('passes on what the template objects to, and a template that is none', () => {
     const strict = "{% if messages[0].role != 'system' %}{{ raise_exception('A system message is needed') }}{% endif %}"
     expect(() => template(strict).render(dialogue, false)).toThrow(InvalidDataError)

@@ -1,23 +1,22 @@
-/** @file Chat templates: a dialogue to the text a model was taught, and the stretches of it that the assistant wrote. */
+/** @file Chat templates: a dialogue to the text a model was taught. */
 import { InvalidDataError } from '../errors.js'
 import { JinjaTemplate } from '../jinja/index.js'
+import {
+  assistantSpans,
+  completionSpans,
+  lostContents,
+  taggedSpans,
+  type DialogueTemplate,
+  type Rendered,
+} from './assistant-spans.js'
 import type { Message, TemplateVariables } from './messages.js'
 import { strftime } from '../util/strftime.js'
 
-/** A stretch of text, in UTF-16 units: [start, end). */
-export interface Span {
-  readonly start: number
-  readonly end: number
+/** What of a dialogue is learned, and what its template is given beside it. */
+export interface RenderOptions {
+  readonly learned?: readonly boolean[]
+  readonly variables?: TemplateVariables
 }
-
-/** A dialogue as text, and what of it to learn. */
-export interface Rendered {
-  readonly text: string
-  readonly spans: readonly Span[]
-}
-
-/** A Unicode noncharacter, which no text holds: put in the place of a content, it shows where that stands. */
-const MARK = '\uFDD0'
 
 /** A model's chat template in the environment that transformers gives it: trimmed blocks, `raise_exception`, `strftime_now`, no tools. */
 export class ChatTemplate {
@@ -72,54 +71,45 @@ export class ChatTemplate {
   }
 
   /**
-   * The dialogue as text with the assistant's stretches, each from where generation would begin to the end of its turn.
-   *
-   * By the template's `{% generation %}` tags where it has them; else by rendering the dialogue turn by turn: what
-   * stands before a turn must be a true prefix of the whole.
-   * @throws InvalidDataError if a prefix is not, so that no border can be told
+   * The dialogue as text with the assistant's stretches, each from where generation would begin to the end of its turn: by
+   * the template's `{% generation %}` tags where it has them, else see assistant-spans.ts.
+   * @throws InvalidDataError as `render`, and if a turn cannot be told
    */
-  renderAssistant(
-    messages: readonly Message[],
-    { learned, variables }: { readonly learned?: readonly boolean[]; readonly variables?: TemplateVariables } = {},
-  ): Rendered {
-    if (this.hasGenerations) return this.renderGenerations(messages, variables)
-    const text = this.render(messages, false, variables)
-    const spans: Span[] = []
-    messages.forEach((message, index) => {
-      if (learned?.[index] ?? message.role === 'assistant') spans.push(this.turnSpan(messages, index, text, variables))
-    })
-    return { text, spans }
+  renderAssistant(messages: readonly Message[], { learned, variables }: RenderOptions = {}): Rendered {
+    const wanted = learned ?? messages.map(({ role }) => role === 'assistant')
+    const template = this.dialogues(variables)
+    return this.hasGenerations
+      ? taggedSpans(template, messages, this.renderGenerations(messages, variables), wanted)
+      : assistantSpans(template, messages, wanted)
   }
 
-  /** A prompt and its completion as one text; the stretch is all that the completion adds. */
+  /**
+   * A prompt and its completion as one text; the stretch is all that the completion adds, but for its turns that are not
+   * learned.
+   * @param options.learned for each message of the completion
+   * @throws InvalidDataError as `render`, and if the border cannot be told
+   */
   renderCompletion(
     prompt: readonly Message[],
     completion: readonly Message[],
-    { variables }: { readonly variables?: TemplateVariables } = {},
+    { learned = [], variables }: RenderOptions = {},
   ): Rendered {
-    const text = this.render([...prompt, ...completion], false, variables)
-    const before = this.render(prompt, completion[0]?.role === 'assistant', variables)
-    if (!text.startsWith(before)) throw this.noBorder(prompt.length)
-    return { text, spans: [{ start: before.length, end: text.length }] }
+    return completionSpans(this.dialogues(variables), prompt, completion, learned)
   }
 
-  private turnSpan(messages: readonly Message[], index: number, text: string, variables?: TemplateVariables): Span {
-    const before = this.render(messages.slice(0, index), true, variables)
-    if (!text.startsWith(before)) throw this.noBorder(index)
-    const through = this.render(messages.slice(0, index + 1), false, variables)
-    if (text.startsWith(through) && through.length > before.length) return { start: before.length, end: through.length }
+  /** The messages whose content does not reach the text. */
+  lostContents(messages: readonly Message[], variables: TemplateVariables = {}): readonly number[] {
+    return lostContents(this.dialogues(variables), messages)
+  }
 
-    // Some templates write the last turn differently (Qwen3 gives it an empty <think> block). Then the content is
-    // found by putting a mark in its place, and the turn's closing by rendering it as the last one.
-    const withMark = (list: readonly Message[]): Message[] =>
-      list.map((message, i) => (i === index ? { ...message, content: MARK } : message))
-    const [head, tail, ...more] = this.render(withMark(messages), false, variables).split(MARK)
-    const closing = this.render(withMark(messages.slice(0, index + 1)), false, variables).split(MARK)[1]
-    if (head === undefined || tail === undefined || closing === undefined || more.length > 0) throw this.noBorder(index)
-    const contentEnd = text.length - tail.length
-    const fits = text.startsWith(head) && text.endsWith(tail) && head.length >= before.length && contentEnd >= head.length
-    if (!fits || !text.startsWith(closing, contentEnd)) throw this.noBorder(index)
-    return { start: before.length, end: contentEnd + closing.length }
+  private dialogues(variables: TemplateVariables = {}): DialogueTemplate {
+    return {
+      file: this.file,
+      trace: (messages, addGenerationPrompt) => {
+        const values = this.values(messages, addGenerationPrompt, variables)
+        return this.refusing(() => this.template.renderWithVisits(values, this.strftime, 'messages'))
+      },
+    }
   }
 
   private values(messages: readonly Message[], addGenerationPrompt: boolean, variables: TemplateVariables): TemplateVariables {
@@ -135,13 +125,6 @@ export class ChatTemplate {
     } catch (cause) {
       throw new InvalidDataError(`${this.file}: the chat template refuses the dialogue (${messageOf(cause)}).`, { cause })
     }
-  }
-
-  private noBorder(index: number): InvalidDataError {
-    return new InvalidDataError(
-      `${this.file}: the chat template renders the turns before message ${index} differently once it follows, so the ` +
-        `assistant's part cannot be told. Put {% generation %} tags around the assistant's text in the template, or give rows of "prompt" and "completion".`,
-    )
   }
 }
 

@@ -11,7 +11,7 @@ import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { isLearningSign, unwanted } from './learning-signs.js'
 import type { Message, TemplateVariables } from './messages.js'
 import { readShape, type RowShape } from './row-shapes.js'
-import { at, hasField, type Row, type RowUse } from './rows.js'
+import { at, hasField, type Row } from './rows.js'
 import type { MaskedTokens, Tokenizer, TurnEnd } from './tokenizer.js'
 
 export interface ExampleOptions {
@@ -156,8 +156,8 @@ function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): 
     }
     case 'chat-completion':
     case 'messages':
-      noteLost(row, shape, tokenizer)
       return located(row, () => {
+        noteLost(row, shape, tokenizer)
         const {
           ids,
           learn: spans,
@@ -170,25 +170,40 @@ function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): 
   }
 }
 
-/** Notes what of a dialogue the chat template does not mention: it reaches nothing. */
+/** See {@link noteLostParts}. */
 function noteLost(row: Row, shape: Extract<RowShape, { kind: 'messages' | 'chat-completion' }>, tokenizer: Tokenizer): void {
-  if (row.use === undefined) return
   const lists = shape.kind === 'messages' ? { messages: shape.messages } : { prompt: shape.prompt, completion: shape.completion }
-  noteLostFields(row, row.use, lists, shape.variables, tokenizer)
+  noteLostParts(row, lists, shape.variables, tokenizer)
 }
 
-/** See {@link noteLost}. @param lists of messages, by the field that brings them */
-export function noteLostFields(
+/**
+ * Notes what of a dialogue reaches nothing: contents that the chat template does not write, fields and variables that it
+ * does not mention.
+ * @param lists of messages, by the field that brings them, that make one dialogue together
+ * @throws InvalidDataError for a content in parts that the template does not take
+ */
+export function noteLostParts(
   row: Row,
-  use: RowUse,
   lists: Readonly<Record<string, readonly Message[]>>,
   variables: TemplateVariables,
   tokenizer: Tokenizer,
 ): void {
-  if (!tokenizer.hasChatTemplate) return
+  const { use } = row
+  const messages = Object.values(lists).flat()
+  const inParts = messages.some(({ content }) => Array.isArray(content))
+  if (!tokenizer.hasChatTemplate || (use === undefined && !inParts)) return
+  for (const index of tokenizer.lostContents(messages, variables)) {
+    const { role, content } = messages[index]!
+    if (Array.isArray(content))
+      throw new InvalidDataError(
+        `the chat template takes no content in parts, such as that of message ${index} ("${role}"); write it as one text.`,
+      )
+    use?.lost.add(`content of "${role}"`)
+  }
+  if (use === undefined) return
   const isLost = (name: string): boolean => !tokenizer.templateMentions(name)
-  for (const [field, messages] of Object.entries(lists))
-    for (const message of messages)
+  for (const [field, list] of Object.entries(lists))
+    for (const message of list)
       for (const name of Object.keys(message)) {
         const { [name]: value } = message
         if (value !== undefined && value !== null && !isLearningSign(name) && isLost(name)) use.lost.add(`${field}[].${name}`)

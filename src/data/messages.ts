@@ -1,6 +1,6 @@
 /** @file The dialogue of a row: its messages, and what else of the row the chat template is given. */
 import { InvalidDataError } from '../errors.js'
-import { hasPythonNumbers, parsePythonJson } from '../util/parse-python-json.js'
+import { keptNumber, parseExactJson } from '../util/exact-json.js'
 import { at, hasField, kindOf, takeField, type Row } from './rows.js'
 
 /**
@@ -34,23 +34,9 @@ const media = /image|video|audio|file/
 /** Fields that an assistant's turn may consist of without any content. */
 const insteadOfContent = ['tool_calls', 'function_call', 'reasoning_content', 'reasoning', 'thinking']
 
-const parsed = new WeakMap<Row, Readonly<Record<string, unknown>>>()
-
-/**
- * The value of a field as Python reads it from the row's JSON (see parse-python-json.ts): for what a chat template prints.
- * @throws InvalidDataError if it is nested too deeply
- */
-function pythonField(row: Row, field: string): unknown {
-  const plain = takeField(row, field)
-  if (row.json === undefined || !hasPythonNumbers(row.json)) return plain
-  let value = parsed.get(row)
-  if (value === undefined) parsed.set(row, (value = parseJson(row, 'the row', row.json) as Record<string, unknown>))
-  return value[field]
-}
-
 function parseJson(row: Row, what: string, json: string): unknown {
   try {
-    return parsePythonJson(json)
+    return parseExactJson(json)
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
     throw new InvalidDataError(`${at(row)}: ${what} is not valid JSON (${cause.message}).`, { cause })
@@ -62,7 +48,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /** @throws InvalidDataError naming file, line, field and message if the field is no dialogue */
 export function messagesField(row: Row, field: string): readonly Message[] {
-  const value = pythonField(row, field)
+  const value = takeField(row, field)
   if (!Array.isArray(value))
     throw new InvalidDataError(`${at(row)}: "${field}" must be a list of messages, found ${kindOf(value)}.`)
   if (value.length === 0) throw new InvalidDataError(`${at(row)}: "${field}" is an empty list; expected at least one message.`)
@@ -114,7 +100,7 @@ export function templateVariables(row: Row): TemplateVariables {
   const variables: Record<string, unknown> = {}
   for (const field of ['tools', 'documents'] as const) {
     if (!hasField(row, field)) continue
-    const given = pythonField(row, field)
+    const given = takeField(row, field)
     const value = typeof given === 'string' ? parseJson(row, `"${field}"`, given) : given
     if (value === null) continue
     if (!Array.isArray(value) || !value.every(isObject))
@@ -125,7 +111,7 @@ export function templateVariables(row: Row): TemplateVariables {
     if (value.length > 0) variables[field] = value
   }
   if (!hasField(row, 'chat_template_kwargs')) return variables
-  const given = pythonField(row, 'chat_template_kwargs')
+  const given = takeField(row, 'chat_template_kwargs')
   const more = typeof given === 'string' ? parseJson(row, '"chat_template_kwargs"', given) : given
   if (!isObject(more)) throw new InvalidDataError(`${at(row)}: "chat_template_kwargs" must be an object, found ${kindOf(more)}.`)
   const wrong = Object.keys(more).find((name) => reserved.has(name))
@@ -133,5 +119,7 @@ export function templateVariables(row: Row): TemplateVariables {
     throw new InvalidDataError(
       `${at(row)}: "chat_template_kwargs".${wrong} says what is rendered, which the row's shape does; leave it out.`,
     )
-  return { ...variables, ...more }
+  // A copy would forget which whole numbers are floats.
+  for (const [name, value] of Object.entries(more)) variables[name] = keptNumber(more, name) ?? value
+  return variables
 }

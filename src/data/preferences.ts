@@ -8,7 +8,7 @@
 import { InvalidDataError } from '../errors.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { Batch } from './batch.js'
-import { checkExampleOptions, countTargets, located, longestRow, noteLostFields, withEnd } from './examples.js'
+import { checkExampleOptions, countTargets, located, longestRow, noteLostParts, withEnd } from './examples.js'
 import { paddingToken, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import { messagesField, templateVariables, type Message } from './messages.js'
 import { integersField, textField } from './row-shapes.js'
@@ -124,12 +124,13 @@ function chatSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
   const { prompt, chosen, rejected } = fieldNames.text
   const dialogues = [answersField(row, chosen), answersField(row, rejected)] as const
   const variables = templateVariables(row)
-  if (row.use !== undefined) noteLostFields(row, row.use, { chosen: dialogues[0], rejected: dialogues[1] }, variables, tokenizer)
   const given = Array.isArray(row.value[prompt])
   const before = given ? messagesField(row, prompt) : sharedTurns(row, dialogues)
   const side = (messages: readonly Message[]): Side =>
     located(row, () => {
       const answer = given ? messages : messages.slice(before.length)
+      const field = messages === dialogues[0] ? chosen : rejected
+      noteLostParts(row, { ...(given && { prompt: before }), [field]: messages }, variables, tokenizer)
       const { ids, learn } = tokenizer.encodeChatCompletion(before, answer, { variables })
       const start = learn[0]?.start ?? ids.length
       return { prompt: ids.slice(0, start), completion: ids.slice(start) }

@@ -35,7 +35,7 @@ export async function openJsonl(files: Files, path: string): Promise<RowSource> 
           `${path}, line ${line}: expected a JSON object, found ${found}; write rows as {"field": …}, one a line.`,
         )
       }
-      return { value: value as Record<string, unknown>, file: path, line, json: text }
+      return { value: value as Record<string, unknown>, file: path, line }
     },
   }
 }

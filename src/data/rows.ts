@@ -11,8 +11,6 @@ export interface Row {
   readonly file: string
   /** Line in the file, counted from 1; for Parquet the row's number, counted from 1. */
   readonly line: number
-  /** The JSON that the row was written as, where it was: it tells 1.0 from 1, see parse-python-json.ts. */
-  readonly json?: string
   /** Where given, it notes what is read of the row. */
   readonly use?: RowUse
 }

@@ -2,7 +2,8 @@
 import { Tokenizer as UntypedTokenizer } from '@huggingface/tokenizers'
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
-import { ChatTemplate, type Rendered } from './chat-template.js'
+import type { Rendered } from './assistant-spans.js'
+import { ChatTemplate } from './chat-template.js'
 import type { Message, TemplateVariables } from './messages.js'
 import { readSurroundings, surround, type EncodedText, type Surroundings } from './text-pairs.js'
 import { readSpecialTokens, readTokenizerFolder, type TokenizerFolder } from './tokenizer-folder.js'
@@ -201,6 +202,11 @@ export class Tokenizer {
   /** Whether the chat template mentions a name, of a variable or of a message's field; false where there is no template. */
   templateMentions(name: string): boolean {
     return this.template?.mentions(name) ?? false
+  }
+
+  /** The messages whose content the chat template does not write. */
+  lostContents(messages: readonly Message[], variables?: TemplateVariables): readonly number[] {
+    return this.chat().lostContents(messages, variables)
   }
 
   /** Tokens of a dialogue; the assistant's turns are to be learned. */

@@ -17,10 +17,14 @@ import { Iterate, Namespace, Undefined, type Value } from './values.js'
 type Ending = 'break' | 'continue' | undefined
 
 export class Executor {
-  /** @param notesGenerations whether the stretches of `{% generation %}` are asked for */
+  /**
+   * @param notesGenerations whether the stretches of `{% generation %}` are asked for
+   * @param watched items, by number, whose turns in loops are to be noted
+   */
   constructor(
     private readonly runtime: Runtime,
     private readonly notesGenerations: boolean,
+    private readonly watched: ReadonlyMap<Value, number> = new Map(),
   ) {}
 
   /** Runs statements until the end or to a `break` or `continue`. */
@@ -159,7 +163,10 @@ export class Executor {
       this.assign(node.target, next.value, scope)
       if (loop !== undefined) scope.put(slotOf(node.bodyScope.level, 'loop'), loop)
       scope.enter(node.bodyScope)
+      const start = out.length
       const ending = meter.deeper(() => this.run(node.body, scope, out))
+      const index = this.watched.get(next.value)
+      if (index !== undefined && out.length > start) out.visits.push({ index, start, end: out.length })
       if (ending === 'break') break
       // As in Jinja, a body that ends by `continue` does not keep the `else` from running.
       if (ending === undefined) completed = true

@@ -12,10 +12,17 @@ export interface Stretch {
   readonly end: number
 }
 
+/** What a loop wrote while it was at one of the items that are watched. */
+export interface Visit extends Stretch {
+  /** Number of the item. */
+  readonly index: number
+}
+
 export class Output {
-  private readonly parts: string[] = []
+  readonly parts: string[] = []
   length = 0
   readonly stretches: Stretch[] = []
+  readonly visits: Visit[] = []
 
   /** @param isRoot whether this is the text itself, not what a block collects to change or to keep */
   constructor(

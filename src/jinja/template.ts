@@ -4,17 +4,26 @@ import { valueAt } from './convert.js'
 import { TemplateError } from './errors.js'
 import { Executor } from './execute.js'
 import { globals } from './globals.js'
-import { MARKS, Output, withoutMarks, type Stretch } from './output.js'
+import { MARKS, Output, withoutMarks, type Stretch, type Visit } from './output.js'
 import { parseTemplate } from './parse.js'
 import { resolveNames, type ResolvedTemplate } from './resolve.js'
 import { Runtime } from './runtime.js'
-import type { Value } from './values.js'
+import { isList, type Value } from './values.js'
 
 /** A rendering and the stretches of it that stand in `{% generation %}`. */
 export interface RenderedTemplate {
   readonly text: string
   /** In UTF-16 units, in order; of nested ones the outermost. */
   readonly spans: readonly Stretch[]
+}
+
+/** A rendering, and what loops over a list wrote for each of its items. */
+export interface TracedTemplate {
+  readonly text: string
+  /** In UTF-16 units, in the order in which they ended: a visit within another comes before it. */
+  readonly visits: readonly Visit[]
+  /** The text in the pieces in which it was written. */
+  readonly pieces: readonly string[]
 }
 
 /**
@@ -64,7 +73,26 @@ export class JinjaTemplate {
     return { text, spans: stretches }
   }
 
-  private run(variables: Readonly<Record<string, unknown>>, strftime: (format: string) => string, notes: boolean): Output {
+  /**
+   * As `render`, with what loops wrote while they were at an item of a list: the turns of a dialogue, wherever the template
+   * loops over it, or over a part of it. What macros and blocks collect is not looked into.
+   * @param list name of the variable that holds the list
+   */
+  renderWithVisits(
+    variables: Readonly<Record<string, unknown>>,
+    strftime: (format: string) => string,
+    list: string,
+  ): TracedTemplate {
+    const out = this.run(variables, strftime, false, list)
+    return { text: out.text(), visits: out.visits, pieces: out.parts }
+  }
+
+  private run(
+    variables: Readonly<Record<string, unknown>>,
+    strftime: (format: string) => string,
+    notes: boolean,
+    list?: string,
+  ): Output {
     return guarded(() => {
       const runtime = new Runtime(strftime)
       const context = new Map<string, Value>(globals)
@@ -77,7 +105,9 @@ export class JinjaTemplate {
       const scope = new Activation(context, 0, undefined)
       const out = new Output(runtime.meter, true)
       scope.enter(this.resolved.scope)
-      new Executor(runtime, notes).run(this.resolved.body, scope, out)
+      const items = list === undefined ? undefined : context.get(list)
+      const watched = new Map((isList(items ?? null) ? (items as readonly Value[]) : []).map((item, index) => [item, index]))
+      new Executor(runtime, notes, watched).run(this.resolved.body, scope, out)
       return out
     })
   }

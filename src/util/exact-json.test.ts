@@ -28,6 +28,12 @@ describe('parseExactJson', () => {
     expect(keptKeys({ a: 1 })).toEqual(['a'])
   })
 
+  it('takes long texts', () => {
+    const text = 'a\\"'.repeat(5_000_000)
+    const value = parseExactJson(`{"a": 1.0, "t": ${JSON.stringify(text)}}`) as { readonly t: string }
+    expect(value.t === text).toBe(true)
+  })
+
   it('forgets what a later entry of the same key replaces', () => {
     expect(keptNumber(parseExactJson('{"a": 1.0, "a": 2}') as object, 'a')).toBeUndefined()
   })

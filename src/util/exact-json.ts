@@ -57,7 +57,7 @@ class Reader {
       case '[':
         return this.array(depth)
       case '"':
-        return JSON.parse(this.token(/"(?:[^"\\]|\\.)*"/y))
+        return this.string()
       default:
         return JSON.parse(this.token(/[-+.\w]+/y))
     }
@@ -68,7 +68,7 @@ class Reader {
     const numbers = new Map<string, PythonFloat | bigint>()
     this.each('}', () => {
       this.peek()
-      const key = JSON.parse(this.token(/"(?:[^"\\]|\\.)*"/y)) as string
+      const key = this.string()
       this.peek()
       this.at++ // the colon
       numbers.delete(key)
@@ -111,6 +111,20 @@ class Reader {
   private peek(): string {
     while (/[ \t\n\r]/.test(this.text.charAt(this.at))) this.at++
     return this.text.charAt(this.at)
+  }
+
+  /** A text; found without a pattern, which would need stack for each of its escapes. */
+  private string(): string {
+    const { text, at } = this
+    const isEscaped = (place: number): boolean => {
+      let slashes = 0
+      while (text[place - 1 - slashes] === '\\') slashes++
+      return slashes % 2 === 1
+    }
+    let end = text.indexOf('"', at + 1)
+    while (isEscaped(end)) end = text.indexOf('"', end + 1)
+    this.at = end + 1
+    return JSON.parse(text.slice(at, end + 1)) as string
   }
 
   private token(pattern: RegExp): string {

@@ -9,7 +9,7 @@ import { runTraining, temporaryFolder, writeRows } from '../support/training.js'
 
 const work = temporaryFolder()
 mkdirSync(join(work, 'm'))
-const withTools = `{% if tools %}{{ tools | length }}{% endif %}${CHATML}`
+const withTools = `{% if tools %}{{ tools | length }}{% endif %}${CHATML}<|endoftext|>`
 const model = await loadModel(writeChatModel(join(work, 'm'), withTools), { threads: 1 })
 const user = { role: 'user', content: 'a' }
 const assistant = { role: 'assistant', content: 'b' }
@@ -46,6 +46,27 @@ describe('fields that nothing reads', () => {
       'nothing reads these fields of the rows: "messages[].name", "messages[].reasoning_content", "documents", "chat_template_kwargs.enable_thinking"',
     ])
     expect(await said([{ messages: [user, assistant], tools: [{ a: 1 }] }])).toEqual([])
+  })
+
+  it('are contents that the template does not write; parts that it does not take are refused', async () => {
+    const silent = writeChatModel(
+      join(work, 'silent'),
+      CHATML.replace('{% for m in messages %}', "{% for m in messages if m.role != 'tool' %}").replace(
+        '{{ m.content }}',
+        '{% if not m.tool_calls %}{{ m.content if m.content is string else "" }}{% else %}{{ m.tool_calls | length }}{% endif %}',
+      ),
+    )
+    const told: string[] = []
+    const options = { data: '', onWarning: (message: string) => told.push(message) }
+    const call = { ...assistant, tool_calls: [{ function: { name: 'f' } }] }
+    const dialogue = { messages: [user, call, { role: 'tool', content: '3' }, assistant] }
+    const model = await loadModel(silent, { threads: 1 })
+    await evaluate(model, { ...options, data: writeRows(join(work, 'lost.jsonl'), [dialogue]) })
+    expect(told).toEqual(['nothing reads these fields of the rows: "content of \\"assistant\\"", "content of \\"tool\\""'])
+    const parts = { messages: [{ role: 'user', content: [{ type: 'text', text: 'a' }] }, assistant] }
+    await expect(evaluate(model, { ...options, data: writeRows(join(work, 'parts.jsonl'), [parts]) })).rejects.toThrow(
+      'parts.jsonl, line 1: the chat template takes no content in parts, such as that of message 0 ("user"); write it as one text.',
+    )
   })
 
   it('are told of preferences, and at most twelve', async () => {
