@@ -76,13 +76,17 @@ export class Steps {
 
 /**
  * A part of the state of a linear recurrence, all [sequence, batch, hidden]:
- * c = keep·c' + take·(add + Σ M·h'), h = emit·c, where c' and h' are those of the step before.
+ * c = keep·c' + take·(add + h'·reads), h = emit·c, where c' and h', of all blocks, are those of the step before.
  */
 export interface Block {
   readonly keep: Factor
   readonly take: Factor
   readonly emit: Factor
-  readonly add?: Value
+  readonly add: Value
+  /** [blocks·hidden, hidden] */
+  readonly reads: Value
+  /** c before the first step, [1, batch, hidden]; zero if undefined. */
+  readonly cell?: Value | undefined
 }
 
 export interface LinearRecurrence {
@@ -94,24 +98,88 @@ export interface LinearRecurrence {
 }
 
 export interface LinearOptions {
-  /** M, [blocks·hidden, blocks·hidden]: what each block reads of the states before. */
-  readonly matrix: Value
-  /** c before the first step, by block, [1, batch, blocks·hidden]; zero if undefined. */
-  readonly cells?: Value | undefined
   readonly reverse: boolean
   readonly lengths?: Value | undefined
 }
 
-const affine = { name: 'Affine', alpha: 1, beta: 0 } as const
+/** Most steps that are written out, at seven nodes each: a session of more takes longer to make than it saves. */
+export const MOST_STEPS = 256
 
 /**
- * Solves a linear recurrence whose coefficients change from step to step, over a length that only the run knows.
+ * Solves a linear recurrence whose coefficients change from step to step.
  *
- * It is an LSTM whose activations are all the identity: its gates are the coefficients, handed through from the input, and
- * only the new content of the cell reads the state before. So one operator that every runtime has does what else would
- * need a loop in the graph.
+ * Over a length that is known it is written out, step by step. Over one that only the run knows it is an LSTM whose
+ * activations are all the identity: its gates are the coefficients, handed through from the input, and only the new content
+ * of the cell reads the state before. So an operator that every runtime has does what else would need a loop in the graph, at
+ * the price of products with zeros.
  */
 export function linearRecurrence(b: GraphBuilder, blocks: readonly Block[], options: LinearOptions): LinearRecurrence {
+  const [sequence] = blocks[0]!.add.shape!
+  return typeof sequence === 'number' && sequence <= MOST_STEPS && options.lengths === undefined
+    ? writtenOut(b, blocks, sequence, options.reverse)
+    : asLstm(b, blocks, options)
+}
+
+/** A number as [1, batch, hidden], or the pieces of a value by step. */
+type PerStep = (step: number) => Factor
+
+/** All steps, one after the other: what several blocks have in common is computed once. */
+function writtenOut(b: GraphBuilder, blocks: readonly Block[], sequence: number, reverse: boolean): LinearRecurrence {
+  const [, batch, hidden] = blocks[0]!.add.shape as [Dim, Dim, number]
+  const pieces = new Map<Value, readonly Value[]>()
+  const split = (x: Value): readonly Value[] => {
+    const known = pieces.get(x) ?? (sequence === 1 ? [x] : b.split(x, Array<number>(sequence).fill(1), 0))
+    pieces.set(x, known)
+    return known
+  }
+  const perStep = (factor: Factor): PerStep => (typeof factor === 'number' ? () => factor : (step) => split(factor)[step]!)
+  const none = b.zeros([1, batch, hidden])
+  const emits = b.concat(
+    blocks.map(({ emit, add }) => (typeof emit === 'number' ? b.full(add.shape!, emit) : emit)),
+    2,
+  )
+  const cells = new Map<string, { readonly block: Block; cell: Value | undefined }>()
+  const keyOf = ({ keep, take, add, reads }: Block): string =>
+    [keep, take, add, reads].map((v) => (typeof v === 'number' ? v : v.name)).join(' ')
+  for (const block of blocks) if (!cells.has(keyOf(block))) cells.set(keyOf(block), { block, cell: block.cell })
+  const states: Value[] = []
+  const order = Array.from({ length: sequence }, (_, i) => (reverse ? sequence - 1 - i : i))
+  let state: Value | undefined
+  for (const step of order) {
+    const before = state
+    const contents = new Map<string, Value>()
+    const contentOf = ({ add, reads }: Block): Value => {
+      const key = `${add.name} ${reads.name}`
+      const told = perStep(add)(step) as Value
+      const content = contents.get(key) ?? (before === undefined ? told : b.add(b.matmul(before, reads), told))
+      contents.set(key, content)
+      return content
+    }
+    for (const group of cells.values()) {
+      const { keep, take } = group.block
+      const kept = group.cell === undefined ? undefined : scaled(b, group.cell, perStep(keep)(step))
+      const taken = scaled(b, contentOf(group.block), perStep(take)(step))
+      group.cell = kept === undefined ? taken : taken === undefined ? kept : b.add(kept, taken)
+    }
+    const all = b.concat(blocks.map((block) => cells.get(keyOf(block))!.cell ?? none), 2) // prettier-ignore
+    state = b.mul(all, split(emits)[step]!)
+    states[step] = state
+  }
+  const flat = (x: Value): Value => b.reshape(x, [batch, blocks.length * hidden])
+  return {
+    states: b.concat(states, 0),
+    lastState: flat(state!),
+    lastCell: flat(b.concat(blocks.map((block) => cells.get(keyOf(block))!.cell ?? none), 2)), // prettier-ignore
+  }
+}
+
+/** x times a factor; undefined if that is 0. */
+const scaled = (b: GraphBuilder, x: Value, factor: Factor): Value | undefined =>
+  factor === 0 ? undefined : factor === 1 ? x : b.mul(x, factor)
+
+const affine = { name: 'Affine', alpha: 1, beta: 0 } as const
+
+function asLstm(b: GraphBuilder, blocks: readonly Block[], { reverse, lengths }: LinearOptions): LinearRecurrence {
   const columns = [...new Set(blocks.flatMap(({ take, emit, keep, add }) => [take, emit, keep, add]).filter((v): v is Value => typeof v === 'object'))] // prettier-ignore
   const [sequence, batch, hidden] = columns[0]!.shape as [Dim, Dim, number]
   const size = blocks.length * hidden
@@ -119,9 +187,11 @@ export function linearRecurrence(b: GraphBuilder, blocks: readonly Block[], opti
   const gates = (['take', 'emit', 'keep', 'add'] as const).map((key) => blocks.map((block) => block[key]))
   const constants = gates.flat().flatMap((factor) => Array<number>(hidden).fill(typeof factor === 'number' ? factor : 0))
   const w = selection(b, gates.flat(), columns, hidden)
-  const r = b.unsqueeze(b.concat([b.zeros([3 * size, size]), options.matrix], 0), [0])
+  const matrix = b.transpose(b.concat(blocks.map(({ reads }) => reads), 1), [1, 0]) // prettier-ignore
+  const r = b.unsqueeze(b.concat([b.zeros([3 * size, size]), matrix], 0), [0])
   const bias = b.constant(tensor('float32', [1, 8 * size], [...constants, ...constants.map(() => 0)]))
-  const { reverse, lengths, cells } = options
+  const none = b.zeros([1, batch, hidden])
+  const cells = blocks.some(({ cell }) => cell !== undefined) ? b.concat(blocks.map(({ cell }) => cell ?? none), 2) : undefined // prettier-ignore
   const attributes: Attributes = {
     ...activationAttributes([affine, affine, affine]),
     hidden_size: int(size),

@@ -130,16 +130,13 @@ function byGate({ b, size }: Direction, x: Value, count: number): Value[] {
 const throughState = ({ b, r, size }: Direction, gradient: Value): Value =>
   b.reshape(b.gemm(gradient, r), [1, size.batch, size.hidden])
 
-const transposed = (b: GraphBuilder, matrix: Value): Value => b.transpose(matrix, [1, 0])
-
 /** h = f(z), z = W·x + R·h′ + b. So dz = f′(z)·(dh + Rᵀ·dz of the step after). */
 function rnn(d: Direction): Gradients {
   const { b, layer, steps } = d
   const sum = b.gemm(flat(d, d.before), d.r, { c: b.gemm(d.x, d.w, { c: d.wb, transB: true }), transB: true })
   const z = d.rb === undefined ? sum : b.add(sum, d.rb)
   const { slope } = activate(b, byGate(d, z, 1)[0]!, d.activations[0]!, layer.clip)
-  const { states, lastState } = linearRecurrence(b, [{ keep: 0, take: 1, emit: slope, add: d.dy }], {
-    matrix: transposed(b, d.r),
+  const { states, lastState } = linearRecurrence(b, [{ keep: 0, take: 1, emit: slope, add: d.dy, reads: d.r }], {
     reverse: !steps.reverse,
     lengths: d.lengths,
   })
@@ -213,17 +210,14 @@ function lstm(d: Direction): Gradients {
 
   // What reaches the last cell from outside is kept whole.
   const one = b.full([1, size.batch, size.hidden], 1)
-  const cell = { keep: steps.after(kept, one), take: beta, add: d.dy }
+  const cell = { keep: steps.after(kept, one), take: beta, add: d.dy, reads: d.r, cell: d.dLastC }
   const blocks = [
     { ...cell, emit: iota },
-    { keep: 0, take: 1, emit: alpha, add: d.dy },
+    { keep: 0, take: 1, emit: alpha, add: d.dy, reads: d.r },
     { ...cell, emit: psi ?? 0 },
     { ...cell, emit: kappa },
   ]
-  const none = b.zeros([1, size.batch, size.hidden])
   const { states, lastState, lastCell } = linearRecurrence(b, blocks, {
-    matrix: b.concat(Array<Value>(4).fill(transposed(b, d.r)), 0),
-    cells: d.dLastC && b.concat([d.dLastC, none, d.dLastC, d.dLastC], 2),
     reverse: !steps.reverse,
     lengths: d.lengths,
   })
@@ -279,10 +273,10 @@ interface GruSlopes {
 function gruReset(d: Direction, { z, r, dz, dn, dr }: GruSlopes): Gradients {
   const { b, steps, size } = d
   const none = b.zeros([1, size.batch, size.hidden])
-  const state = { keep: steps.after(z, none), take: 1, add: d.dy }
-  const emits = [dz, b.mul(dn, dr), b.mul(dn, r), dn]
-  const back = b.concat([transposed(b, d.r), b.zeros([size.hidden, size.hidden])], 1)
-  const { states, lastState, lastCell } = linearRecurrence(b, emits.map((emit) => ({ ...state, emit })), { matrix: b.concat(Array<Value>(4).fill(back), 0), reverse: !steps.reverse, lengths: d.lengths }) // prettier-ignore
+  const reads = b.concat([d.r, b.zeros([size.hidden, size.hidden])], 0)
+  const state = { keep: steps.after(z, none), take: 1, add: d.dy, reads }
+  const blocks = [dz, b.mul(dn, dr), b.mul(dn, r), dn].map((emit) => ({ ...state, emit }))
+  const { states, lastState, lastCell } = linearRecurrence(b, blocks, { reverse: !steps.reverse, lengths: d.lengths })
   const [gz, gr, gq, gn] = byGate(d, flat(d, states), 4) as [Value, Value, Value, Value]
   return {
     fromInput: b.concat([gz, gr, gn], 2),
@@ -321,24 +315,19 @@ function gruEarlyReset(
     return b.reshape(b.emit('Concat', pair, { axis: int(1) }), [productOfDims([2, sequence]), batch, hidden])
   }
   const [inFirst, inSecond] = [halves(ones, zeros), halves(zeros, ones)]
-  const state = { keep: halves(steps.after(z, none), ones), take: inFirst, add: halves(d.dy, zeros) }
-  const product = { keep: 0, take: inSecond }
+  const nothing = b.zeros([hidden, hidden])
+  const unit = b.constant(tensor('float32', [hidden, hidden], Array.from({ length: hidden * hidden }, (_, i) => Number(i % (hidden + 1) === 0)))) // prettier-ignore
+  const add = halves(d.dy, zeros)
+  const state = { keep: halves(steps.after(z, none), ones), take: inFirst, add, reads: b.concat([rz, nothing, rr, unit], 0) }
+  const product = { keep: 0, take: inSecond, add, reads: b.concat([nothing, rh, nothing, nothing], 0) }
   const blocks = [
     { ...state, emit: halves(zeros, dz) },
     { ...state, emit: halves(dn, zeros) },
     { ...product, emit: halves(zeros, dr) },
     { ...product, emit: halves(zeros, r) },
   ]
-  const nothing = b.zeros([hidden, hidden])
-  const unit = b.constant(tensor('float32', [hidden, hidden], Array.from({ length: hidden * hidden }, (_, i) => Number(i % (hidden + 1) === 0)))) // prettier-ignore
-  const ofState = b.concat([transposed(b, rz), nothing, transposed(b, rr), unit], 1)
-  const ofProduct = b.concat([nothing, transposed(b, rh), nothing, nothing], 1)
   const lengths = d.lengths && b.mul(d.lengths, b.scalar(2, d.lengths.dtype))
-  const { states, lastState, lastCell } = linearRecurrence(b, blocks, {
-    matrix: b.concat([ofState, ofState, ofProduct, ofProduct], 0),
-    reverse: !steps.reverse,
-    lengths,
-  })
+  const { states, lastState, lastCell } = linearRecurrence(b, blocks, { reverse: !steps.reverse, lengths })
   const pairs = b.reshape(states, [sequence, 2, batch, 4 * hidden])
   const half = (index: number): Value => b.squeeze(b.slice(pairs, 1, index, index + 1), [1])
   const [first, second] = steps.reverse ? [half(0), half(1)] : [half(1), half(0)]
