@@ -182,6 +182,9 @@ const layerClasses: Readonly<Record<string, RegExp>> = {
   Conv: /Conv[123]d$/,
   MatMul: /(Linear|Conv1D)$/,
   Gemm: /(Linear|Conv1D)$/,
+  LSTM: /LSTM$/,
+  GRU: /GRU$/,
+  RNN: /RNN$/,
 }
 
 /** A list as the dynamo exporter writes it: `['', 'model', 'model.layers.0']`. */
@@ -189,7 +192,7 @@ const pythonList = (text: string | undefined): string[] =>
   [...(text ?? '').matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map((m) => m[1] ?? m[2]!)
 
 /** The module that dynamo's metadata says a node is the work of, if it is a layer of the right kind. */
-function dynamoName({ node }: Found): string | undefined {
+function dynamoName({ node }: Pick<Found, 'node'>): string | undefined {
   const names = pythonList(node.metadata?.['pkg.torch.onnx.name_scopes'])
   const classes = pythonList(node.metadata?.['pkg.torch.onnx.class_hierarchy'])
   // The last entry of both is the operator itself.
@@ -198,7 +201,7 @@ function dynamoName({ node }: Found): string | undefined {
 }
 
 /** `/model/layers.0/self_attn/q_proj/MatMul` without its operator, in dots. */
-function pathName({ node }: Found): string | undefined {
+function pathName({ node }: Pick<Found, 'node'>): string | undefined {
   const parts = node.name.split('/')
   const last = parts.pop()
   // quantize_dynamic makes a MatMul of a Gemm and says so: Gemm_MatMul_quant.
@@ -213,6 +216,9 @@ function pathName({ node }: Found): string | undefined {
   }
   return path.join('.')
 }
+
+/** The module that a node says it is, by dynamo's notes or by its own name; whatever stands before all names stays. */
+export const layerName = (node: Node): string | undefined => dynamoName({ node }) ?? (pathName({ node }) || undefined)
 
 const weightName = ({ weight }: Found): string | undefined => {
   const name = weight.replace(/_(quantized|Q4|q4|quant|transposed)$/, '').replace(/\.(MatMul|Gemm)\.weight$/, '.weight')

@@ -28,6 +28,9 @@ const canonical =
       hidden_size: int(hidden),
     }
     const outputs = b.emitAll(op, inputs, attributes, { outputs: op === 'LSTM' ? 3 : 2 })
+    // Names and notes of the node say which module it is.
+    const { metadata } = node
+    b.graph.nodes.push({ ...b.graph.nodes.pop()!, name: node.name, ...(metadata !== undefined && { metadata }) })
     return batchFirst ? outputs.map((y, i) => b.transpose(y, i === 0 ? [2, 0, 1, 3] : swap)) : outputs
   }
 

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loraDefaults } from '../../src/adapters/lora-config.js'
 import { differentiate } from '../../src/autodiff/differentiate.js'
 import { writeAdapterFolder } from '../../src/formats/peft.js'
+import type { Graph } from '../../src/graph/graph.js'
 import type { HostTensor } from '../../src/graph/types.js'
 import {
   addLora,
@@ -33,6 +34,8 @@ interface Case {
   readonly r: number
   readonly alpha: number
   readonly targets: readonly string[]
+  /** Modules that are trained whole. */
+  readonly saved?: readonly string[] | null
   readonly rate: number
   readonly losses: readonly number[]
   readonly constants: InputConstants
@@ -45,6 +48,9 @@ const cases: readonly (readonly [string, TaskOption])[] = [
   ['gru-classifier-torchscript', 'classification'],
   ['gru-classifier-dynamo', 'classification'],
   ['rnn-classifier-torchscript', 'classification'],
+  ['saved-lstm-torchscript', 'token-classification'],
+  ['saved-gru-torchscript', 'classification'],
+  ['saved-gru-dynamo', 'classification'],
   ['vad-torchscript', 'classification'],
   ['vad-dynamo', 'classification'],
 ]
@@ -83,7 +89,13 @@ async function open(name: string, task: TaskOption): Promise<Opened> {
     if (key.startsWith('input.') || key === 'labels')
       fields.set(key.replace('input.', ''), rowsOf(await hostTensor(tensors, key)))
   }
-  const config = { ...loraDefaults, r: golden.r, loraAlpha: golden.alpha, targetModules: golden.targets }
+  const config = {
+    ...loraDefaults,
+    r: golden.r,
+    loraAlpha: golden.alpha,
+    targetModules: golden.targets,
+    modulesToSave: golden.saved ?? null,
+  }
   await writeAdapterFolder(nodeFiles(), folder, { config, tensors: parameters })
   const rows = fields.get('labels')!.length
   const data = `${folder}.jsonl`
@@ -92,14 +104,13 @@ async function open(name: string, task: TaskOption): Promise<Opened> {
   return { golden, tensors, model, adapter: await loadAdapter(model, folder), folder, data, rows }
 }
 
-/** Every tensor of a case whose gradient is known, and what it is called in the graph. */
-function gradientNames(keys: Iterable<string>, model: Model): Map<string, string> {
-  const layers = model.build({ mode: 'full' }).graph.nodes.filter(({ op }) => op === 'LSTM' || op === 'GRU' || op === 'RNN')
+/** Every tensor of a case whose gradient is known, and what it is called in a graph: an input of the adapter, or a weight. */
+function gradientNames(keys: Iterable<string>, { values }: Graph): Map<string, string> {
   const found = new Map<string, string>()
   for (const key of keys) {
-    if (key.startsWith('grad.')) found.set(key, `base_model.model.${key.slice('grad.'.length).replace('.default', '')}`)
-    const [, layer, input] = /^layer\.\w+\.(\d+)\.([WRB])$/.exec(key) ?? []
-    if (layer !== undefined) found.set(key, layers[Number(layer)]!.inputs[['X', 'W', 'R', 'B'].indexOf(input!)]!)
+    if (!key.startsWith('grad.')) continue
+    const name = key.slice('grad.'.length).replace('.default', '')
+    found.set(key, values.has(`base_model.model.${name}`) ? `base_model.model.${name}` : name)
   }
   return found
 }
@@ -112,7 +123,7 @@ describe('exported recurrent networks', () => {
     const { graph } = adapter.attach(model.build({ mode: 'full' }).graph)
     const logits = graph.outputs[0]!
     const { graph: withLoss, loss } = crossEntropyLoss(graph, logits)
-    const names = gradientNames(tensors.keys(), model)
+    const names = gradientNames(tensors.keys(), withLoss)
     expect(names.size).toBeGreaterThan(3)
     const wrt = [...names.values()].map((parameter) => withLoss.value(parameter))
     const { graph: full, gradients } = differentiate(withLoss, loss, wrt)
@@ -137,6 +148,35 @@ describe('exported recurrent networks', () => {
     for await (const event of train(adapter, { data, ...options })) if (event.event === 'step') losses.push(event.loss)
     expect(losses).toHaveLength(golden.losses.length)
     losses.forEach((loss, i) => expect(Math.abs(loss / golden.losses[i]! - 1), `step ${i + 1}`).toBeLessThan(1e-3))
+  })
+})
+
+describe('recurrent weights', () => {
+  it.each([
+    ['saved-lstm-torchscript', 'token-classification'],
+    ['saved-gru-dynamo', 'classification'],
+  ] as const)('%s: are stored as PEFT stores them, and merged into the file', async (name, task) => {
+    const { model, adapter, folder, data, tensors } = await open(name, task)
+    const out = `${folder}-again`
+    await adapter.save(out)
+    const stored = await tensorsOf(join(out, 'adapter_model.safetensors'))
+    const given = [...tensors.keys()].flatMap((key) => (key.startsWith('param.') ? [`base_model.model.${key.slice(6).replace('.default', '')}`] : [])) // prettier-ignore
+    expect([...stored.keys()].sort()).toEqual(given.sort())
+    expect(given.filter((key) => key.includes('weight_hh_l0_reverse'))).toHaveLength(1)
+    for await (const _ of train(adapter, { data, steps: 5, learningRate: 1e-2, batchSize: 3 })) continue
+    const { loss } = await evaluate(adapter, { data })
+    expect(loss).not.toBeCloseTo((await evaluate(model, { data })).loss, 3)
+    const { out: merged } = await merge(adapter).save(join(temporary, `${name}-merged.onnx`))
+    expect((await evaluate(await loadModel(merged, { threads: 1, task }), { data })).loss).toBeCloseTo(loss, 5)
+  })
+
+  it('are trained with every weight of the model', async () => {
+    const { model, data } = await open('gru-classifier-torchscript', 'classification')
+    expect([...model.weights.keys()].filter((name) => name.startsWith('gru.'))).toHaveLength(8)
+    const whole = await addLora(model, { r: 1, targetModules: ['proj'], modulesToSave: ['gru', 'fc'] })
+    const before = (await evaluate(whole, { data })).loss
+    for await (const _ of train(whole, { data, steps: 10, learningRate: 3e-2, batchSize: 3 })) continue
+    expect((await evaluate(whole, { data })).loss).toBeLessThan(before / 2)
   })
 })
 

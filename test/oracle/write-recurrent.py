@@ -3,7 +3,7 @@
 usage: python test/oracle/write-recurrent.py [folder [case…]]
 
 Each case holds model.onnx, tensors.safetensors (input.*, labels, logits, param.* and grad.* by PEFT's names without
-base_model.model., layer.* gradients of the recurrent layers' own weights in ONNX's layout) and case.json (loss, r, alpha,
+base_model.model., those of the recurrent layers' own weights among them) and case.json (loss, r, alpha,
 targets, the losses of 20 steps of AdamW, and constants of inputs that decide a branch).
 """
 import json
@@ -119,30 +119,10 @@ class DynamoVad(Vad):
         return self.wide(x, state)
 
 
-def gates(weight, order):
-    """PyTorch's gates in ONNX's order."""
-    return torch.cat([weight.chunk(len(order))[i] for i in order])
-
-
-ORDER = {nn.LSTM: [0, 3, 1, 2], nn.GRU: [1, 0, 2], nn.RNN: [0]}
-
-
 def layer_gradients(model):
-    """dW, dR and dB of each layer of each recurrent module, as ONNX has them."""
-    result = {}
-    for name, module in model.named_modules():
-        order = ORDER.get(type(module))
-        if order is None:
-            continue
-        for layer in range(module.num_layers):
-            suffixes = ['', '_reverse'] if module.bidirectional else ['']
-            grads = lambda kind: [gates(getattr(module, f'{kind}_l{layer}{s}').grad, order) for s in suffixes]
-            key = f'layer.{name.replace("base_model.model.", "")}.{layer}'
-            result[f'{key}.W'] = torch.stack(grads('weight_ih'))
-            result[f'{key}.R'] = torch.stack(grads('weight_hh'))
-            if module.bias:
-                result[f'{key}.B'] = torch.stack([torch.cat(p) for p in zip(grads('bias_ih'), grads('bias_hh'))])
-    return result
+    """Gradients of the recurrent layers' own weights."""
+    recurrent = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.RNNBase)]
+    return {f'grad.{n.replace("base_model.model.", "")}.{k}': p.grad.clone() for n, m in recurrent for k, p in m.named_parameters(recurse=False)}
 
 
 def export(model, inputs, path, dynamic, outputs, exporter, scripted):
@@ -174,7 +154,7 @@ def without_traces(path):
     onnx.save(model, path)
 
 
-def case(name, build, inputs, labels, targets, dynamic, exporters=('torchscript', 'dynamo'), outputs=('logits',), constants=None, scripted=False, builders=None):
+def case(name, build, inputs, labels, targets, dynamic, saved=None, exporters=('torchscript', 'dynamo'), outputs=('logits',), constants=None, scripted=False, builders=None):
     for exporter in exporters:
         if ONLY and f'{name}-{exporter}' not in ONLY:
             continue
@@ -194,12 +174,12 @@ def case(name, build, inputs, labels, targets, dynamic, exporters=('torchscript'
             os.rmdir(folder)
             continue
         without_traces(f'{folder}/model.onnx')
-        wrapped = get_peft_model(model, LoraConfig(r=2, lora_alpha=4, target_modules=targets, lora_dropout=0))
+        wrapped = get_peft_model(model, LoraConfig(r=2, lora_alpha=4, target_modules=targets, lora_dropout=0, modules_to_save=saved))
         with torch.no_grad():
             for key, p in wrapped.named_parameters():
                 if 'lora_' in key:
                     p.copy_(torch.randn_like(p) * 0.3)
-        trained = {k: p for k, p in wrapped.named_parameters() if 'lora_' in k}
+        trained = {k: p for k, p in wrapped.named_parameters() if p.requires_grad}
         for p in wrapped.parameters():
             p.requires_grad_(True)
         def loss_of():
@@ -208,12 +188,12 @@ def case(name, build, inputs, labels, targets, dynamic, exporters=('torchscript'
             return logits, nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
         logits, loss = loss_of()
         loss.backward()
-        strip = lambda k: k.replace('base_model.model.', '')
+        strip = lambda k: k.replace('base_model.model.', '').replace('.modules_to_save.default', '')
         fed = {k: v for k, v in inputs.items() if k not in (constants or {})}
         tensors = {f'input.{k}': v for k, v in fed.items()} | {'labels': labels, 'logits': logits.detach()}
         tensors |= {f'param.{strip(k)}': p.detach().clone() for k, p in trained.items()}
         tensors |= {f'grad.{strip(k)}': p.grad.clone() for k, p in trained.items() if p.grad is not None}
-        tensors |= layer_gradients(wrapped) if constants is None else {}
+        tensors |= layer_gradients(wrapped) if constants is None and saved is None else {}
         save_file({k: v.contiguous() for k, v in tensors.items()}, f'{folder}/tensors.safetensors')
         used = {k: p for k, p in trained.items() if p.grad is not None}
         optimizer = torch.optim.AdamW(used.values(), lr=RATE, weight_decay=0.0)
@@ -225,7 +205,7 @@ def case(name, build, inputs, labels, targets, dynamic, exporters=('torchscript'
             optimizer.step()
             losses.append(step.item())
         made = {'torch': torch.__version__, 'peft': peft.__version__}
-        told = {'case': f'recurrent/{name}-{exporter}', 'loss': loss.item(), 'r': 2, 'alpha': 4, 'targets': targets, 'rate': RATE, 'losses': losses, 'constants': constants or {}, 'made_with': made}
+        told = {'case': f'recurrent/{name}-{exporter}', 'loss': loss.item(), 'r': 2, 'alpha': 4, 'targets': targets, 'saved': saved, 'rate': RATE, 'losses': losses, 'constants': constants or {}, 'made_with': made}
         with open(f'{folder}/case.json', 'w') as file:
             json.dump(told, file, indent=1)
         print('wrote', folder)
@@ -243,3 +223,5 @@ case(
     ['wide.encoder', 'wide.decoder'], {'x': {0: 'batch', 1: 'samples'}, 'state': {1: 'batch'}},
     outputs=('output', 'stateN'), constants={'sr': 16000, 'state': 0}, scripted=True, builders={'dynamo': DynamoVad},
 )
+case('saved-lstm', BiLstmTagger, {'input_ids': torch.randint(0, 11, (3, 6))}, torch.randint(0, 3, (3, 6)), ['proj'], {'input_ids': {0: 'batch', 1: 'sequence'}}, saved=['lstm', 'classifier'], exporters=('torchscript',))
+case('saved-gru', GruClassifier, {'x': x}, torch.tensor([2, 0, 1]), ['proj'], {'x': {0: 'batch', 1: 'steps'}}, saved=['gru'])

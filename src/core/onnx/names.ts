@@ -1,4 +1,5 @@
 /** @file Weights of an imported graph under the names that PEFT gives them, and where in the file they came from. */
+import { inTorchLayout, recurrentNames, type WeightPart } from './recurrent-weights.js'
 import { transposeHost } from './transpose.js'
 import { findModules } from '../../graph/find-modules.js'
 import type { Graph } from '../../graph/graph.js'
@@ -11,6 +12,8 @@ export interface WeightOrigin {
   readonly name: string
   /** Whether the file has it the other way round. */
   readonly transposed: boolean
+  /** The elements that it is, where the file's tensor holds others too. */
+  readonly part?: WeightPart
 }
 
 export interface NamedGraph {
@@ -35,7 +38,10 @@ export function namedAsInPeft(prepared: Graph, basePrefix?: string, left: readon
   const graph = prepared.clone()
   const origins = new Map<string, WeightOrigin>()
   const modules = new Map<string, Module>()
-  for (const [name, module] of headNamed(modulesOf(graph, basePrefix, left)))
+  const { found, wrapper } = modulesOf(graph, basePrefix, left)
+  for (const [name, { name: from, part }] of inTorchLayout(graph, wrapper))
+    origins.set(name, { name: from, transposed: false, part })
+  for (const [name, module] of headNamed(found))
     modules.set(name, (module.kind === 'MatMul' && HEAD.test(name) ? turn(graph, module, origins) : undefined) ?? module)
   const wanted = new Map<string, string>()
   for (const { name, kind, weight, bias } of modules.values()) {
@@ -52,29 +58,35 @@ export function namedAsInPeft(prepared: Graph, basePrefix?: string, left: readon
   return { graph, origins }
 }
 
-/** The layers; where all of them lie in the model's body its prefix stays. */
-function modulesOf(graph: Graph, basePrefix: string | undefined, left: readonly Node[]): Map<string, Module> {
+/** The layers, and the wrapper that was taken off their names; where all of them lie in the model's body its prefix stays. */
+function modulesOf(
+  graph: Graph,
+  basePrefix: string | undefined,
+  left: readonly Node[],
+): { readonly found: Map<string, Module>; readonly wrapper: string } {
   const found = findModules(graph)
-  if (left.length > 0 && !isWhole(found, findModules(graph, { root: '' }), left)) return findModules(graph, { root: '' })
+  const full = findModules(graph, { root: '' })
+  const [short, long] = [[...found.keys()][0] ?? '', [...full.keys()][0] ?? '']
+  const wrapper = long.endsWith(`.${short}`) ? long.slice(0, -short.length) : ''
+  if (wrapper === '') return { found, wrapper }
+  const whole = { found: full, wrapper: '' }
+  if (recurrentNames(graph).some((name) => !name.startsWith(wrapper)) || !isAround(wrapper, full, left)) return whole
   // A wrapper may bear the same name as the body: `model.model.layers`.
   if (basePrefix === undefined || [...found.keys()].some((name) => name.startsWith(basePrefix) || name === 'lm_head'))
-    return found
-  const full = findModules(graph, { root: '' })
-  return [...full.keys()].every((name) => name.startsWith(basePrefix)) ? full : found
+    return { found, wrapper }
+  return [...full.keys()].every((name) => name.startsWith(basePrefix)) ? whole : { found, wrapper }
 }
 
 const layerOps = new Set(['Conv', 'Gemm', 'MatMul', 'Gather'])
 
-/** Whether layers that are not here have the wrapper too that was taken off the names of those that are. */
-function isWhole(found: ReadonlyMap<string, Module>, full: ReadonlyMap<string, Module>, left: readonly Node[]): boolean {
-  const [short, long] = [[...found.keys()][0] ?? '', [...full.keys()][0] ?? '']
-  const root = long.endsWith(`.${short}`) ? long.slice(0, -short.length) : ''
+/** Whether a wrapper is around layers too that are not here, but in branches that are not taken. */
+function isAround(wrapper: string, full: ReadonlyMap<string, Module>, left: readonly Node[]): boolean {
   const names = left
     .filter(({ op }) => layerOps.has(op))
     .flatMap(({ inputs }) => inputs.filter((name) => /^\w[\w.]*\.weight$/.test(name)))
   // Only weights that are called as layers are here tell.
-  const called = [...full.values()].some(({ weight }) => weight.startsWith(root))
-  return !called || names.every((name) => name.startsWith(root))
+  const called = [...full.values()].some(({ weight }) => weight.startsWith(wrapper))
+  return !called || names.every((name) => name.startsWith(wrapper))
 }
 
 /** A head that has only the name of the table it shares its weight with is called as everywhere: `lm_head`. */

@@ -15,6 +15,7 @@ import { narrow } from '../../util/half.js'
 import { branchWeight, replaceInBranch } from './branch-weights.js'
 import { isMergeable, WeightLocator, type StoredWeight } from './locate.js'
 import type { WeightOrigin } from './names.js'
+import { readPart, writePart, type WeightPart } from './recurrent-weights.js'
 import { transposeHost } from './transpose.js'
 
 /** What a patch needs to know of the model. */
@@ -44,6 +45,8 @@ export function planPatches(
   const locator = new WeightLocator(graph)
   const sharers = new Map<string, Set<string>>()
   for (const { name, weight } of model.modules.values()) sharers.set(weight, (sharers.get(weight) ?? new Set()).add(name))
+  /** Changes of parts of one constant, which are one patch. */
+  const parts = new Map<string, Change[]>()
   return [...deltas].flatMap(([weight, list]) => {
     const origin = model.origins.get(weight) ?? { name: weight, transposed: false }
     const place = model.branches?.get(origin.name)
@@ -58,13 +61,22 @@ export function planPatches(
           'Keep the adapter unmerged (it loads on this file), or merge it into the float32 or float16 file of the same model.',
       )
     const transposed = origin.transposed !== stored.transposed
+    if (origin.part !== undefined) {
+      const change: Change = { name: weight, deltas: list, part: origin.part }
+      const known = parts.get(stored.name)
+      known?.push(change)
+      if (known !== undefined) return []
+      const changes = [change]
+      parts.set(stored.name, changes)
+      return [{ stored, only: undefined, compute: () => merged(files, stored, transposed, changes) }]
+    }
     const others = sharers.get(weight) ?? sharers.get(`${weight}/float32`) ?? new Set<string>()
     const groups = groupByModule(list)
     const shared = others.size > 1
     return [...groups].map(([module, part]) => ({
       stored,
       only: shared && part.some(isOfModule) ? model.modules.get(module) : undefined,
-      compute: () => merged(files, stored, transposed, part, weight),
+      compute: () => merged(files, stored, transposed, [{ name: weight, deltas: part }]),
     }))
   })
 }
@@ -79,22 +91,51 @@ function groupByModule(list: readonly WeightDelta[]): Map<string, WeightDelta[]>
 const isOfModule = (delta: WeightDelta): boolean =>
   isLowRank(delta) || delta.kind === 'rows' || (delta.kind === 'replaced' && (delta.shared === true || delta.keeps !== undefined))
 
+/** What becomes of a constant, or of a part of it. */
+interface Change {
+  /** The weight in the model's graph. */
+  readonly name: string
+  readonly deltas: readonly WeightDelta[]
+  readonly part?: WeightPart
+}
+
+/** Applies a change to the elements that it is of. */
+function change(
+  before: Float32Array,
+  shape: readonly number[],
+  { name, deltas, part }: Change,
+): { weight: Float32Array; maxAbsDelta: number } {
+  // prettier-ignore
+  const own = part?.shape ?? shape
+  for (const delta of deltas) {
+    const problem = misfit(delta, own)
+    if (problem !== undefined)
+      throw new InvalidAdapterError(`the adapter of ${delta.module} (${problem}) does not fit weight "${name}" ${formatShape(own)}`) // prettier-ignore
+  }
+  if (part === undefined) return applyDeltas(before, shape, deltas)
+  const { weight, maxAbsDelta } = applyDeltas(readPart(before, part), own, deltas)
+  const whole = before.slice()
+  writePart(whole, weight, part)
+  return { weight: whole, maxAbsDelta }
+}
+
 async function merged(
   files: Files,
   { tensor }: StoredWeight,
   transposed: boolean,
-  deltas: readonly WeightDelta[],
-  name: string,
+  changes: readonly Change[],
 ): Promise<{ tensor: HostTensor; maxAbsDelta: number }> {
   const host = isFileTensor(tensor) ? await loadTensor(files, tensor) : tensor
   const wide: HostTensor = { dtype: 'float32', shape: host.shape, data: toFloat32(host) }
   const before = transposed ? transposeHost(wide) : wide
-  for (const delta of deltas) {
-    const problem = misfit(delta, before.shape)
-    if (problem !== undefined)
-      throw new InvalidAdapterError(`the adapter of ${delta.module} (${problem}) does not fit weight "${name}" ${formatShape(before.shape)}`) // prettier-ignore
+  let weight = before.data as Float32Array
+  let maxAbsDelta = 0
+  for (const each of changes) {
+    const result = change(weight, before.shape, each)
+    weight = result.weight
+    maxAbsDelta = Math.max(maxAbsDelta, result.maxAbsDelta)
   }
-  const { weight, maxAbsDelta } = applyDeltas(before.data as Float32Array, before.shape, deltas)
+  const [{ name }] = changes as [Change]
   const current = { ...before, data: weight }
   const back = transposed ? transposeHost(current) : current
   const values = back.data as Float32Array
