@@ -13,10 +13,18 @@ export const printable = (text: string): string =>
     character === '\n' || character === '\t' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 
+/** A message quotes what it found; of a value of megabytes its beginning is enough. */
+const LONGEST_MESSAGE = 20_000
+
+const shortened = (text: string): string =>
+  text.length <= LONGEST_MESSAGE
+    ? text
+    : `${text.slice(0, LONGEST_MESSAGE / 2)} … (${text.length - LONGEST_MESSAGE} characters left out) … ${text.slice(-LONGEST_MESSAGE / 2)}`
+
 /** Base class: a mistake in the input or the environment that the user can mend. */
 export class LowrankError extends Error {
   constructor(message: string, options?: ErrorOptions) {
-    super(printable(message), options)
+    super(printable(shortened(message)), options)
     this.name = new.target.name
   }
 }

@@ -134,6 +134,9 @@ const rules: { readonly [K in keyof LoraConfig]: readonly [expected: string, tes
   other: ['an object', isRecord],
 }
 
+/** Names that become patterns, each of which is compared with each layer. */
+const MOST_PATTERNS = 10_000
+
 const isEmpty = (value: string | readonly unknown[] | null): boolean => value === null || value.length === 0
 
 /** What is wrong with a configuration, in PEFT's names of the fields, or undefined. */
@@ -146,6 +149,11 @@ export function loraConfigProblem(
     if (!test(config[field])) return `"${nameOf(field)}" must be ${expected}, got ${JSON.stringify(config[field])}`
   }
   const { targetModules, layersToTransform, layersPattern } = config
+  for (const field of ['modulesToSave', 'layersPattern', 'rankPattern', 'alphaPattern'] as const) {
+    const value = config[field]
+    const count = value === null || typeof value === 'string' ? 0 : Object.keys(value).length
+    if (count > MOST_PATTERNS) return `"${nameOf(field)}" has ${count} entries, more than ${MOST_PATTERNS}`
+  }
   if (typeof targetModules === 'string') {
     for (const field of ['layersToTransform', 'layersPattern'] as const)
       if (config[field] !== null)

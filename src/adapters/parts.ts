@@ -135,8 +135,8 @@ function tokenParts(
       throw new InvalidOptionError(
         `the embedding ${embedding.name} cannot both be adapted or saved whole and have "trainableTokenIndices"`,
       )
-    const wrong = tokens.find((token, i) => token >= embedding.inFeatures || token < 0 || tokens.indexOf(token) !== i)
-    if (wrong !== undefined || tokens.length === 0)
+    const isWrong = tokens.some((token) => token >= embedding.inFeatures || token < 0)
+    if (isWrong || new Set(tokens).size < tokens.length || tokens.length === 0)
       throw new InvalidOptionError(
         `"trainableTokenIndices" of ${embedding.name} must be different numbers from 0 to ${embedding.inFeatures - 1}, got ${JSON.stringify(tokens)}`,
       )

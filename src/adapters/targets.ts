@@ -19,7 +19,13 @@ function nameMatcher(targets: readonly string[] | string): Matcher {
     return (name) => regex.test(name)
   }
   const exact = new Set(targets)
-  return (name) => exact.has(name) || targets.some((target) => name.endsWith(`.${target}`))
+  return (name) => {
+    // Endings that begin after a dot, and the whole: few, however many targets there are.
+    for (let at = -1; ; at = name.indexOf('.', at + 1)) {
+      if (exact.has(name.slice(at + 1))) return true
+      if (name.indexOf('.', at + 1) < 0) return false
+    }
+  }
 }
 
 /** Whether the layer index in a module's name is asked for; true for every name where no index is. */

@@ -111,6 +111,30 @@ function readArguments(command: Command, flags: Flags, args: readonly string[]):
   return { raw, positionals, help: false }
 }
 
+/** Flags of a command fill a page. */
+const LONGEST_CONFIG = 1 << 20
+
+/** The parser walks into what is nested, and runs out of stack before it says no. */
+function parsedYaml(text: string, file: string): ReturnType<typeof parseDocument> {
+  try {
+    return parseDocument(text)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new UsageError(`${file} is nested too deeply for a config file of flags.`)
+  }
+}
+
+/** The values, with aliases in place: few of them, or a small file becomes a huge value. */
+function plainYaml(document: ReturnType<typeof parseDocument>, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 20 })
+  } catch (cause) {
+    if (cause instanceof RangeError) throw new UsageError(`${file} is nested too deeply for a config file of flags.`)
+    if (!(cause instanceof ReferenceError)) throw cause
+    throw new UsageError(`${file}: its aliases (*name) stand for too much; write the values themselves.`)
+  }
+}
+
 /** Keys and values of a config file, each a flag of the command. */
 function readConfigFile(file: string, flags: Flags, command: string): [string, unknown][] {
   let text: string
@@ -119,11 +143,13 @@ function readConfigFile(file: string, flags: Flags, command: string): [string, u
   } catch (cause) {
     throw new FileError(`config file "${file}" cannot be read: ${(cause as Error).message}`, { cause })
   }
-  const document = parseDocument(text)
+  if (text.length > LONGEST_CONFIG)
+    throw new UsageError(`${file} has ${text.length} characters; a config file of flags has at most ${LONGEST_CONFIG}.`)
+  const document = parsedYaml(text, file)
   const problem = document.errors[0]
   if (problem !== undefined)
     throw new UsageError(`${file} is not valid YAML: ${problem.message.split('\n')[0]!.replace(/:$/, '')}.`)
-  const content: unknown = document.toJS()
+  const content = plainYaml(document, file)
   if (content === null) return []
   if (typeof content !== 'object' || Array.isArray(content))
     throw new UsageError(`${file} must hold a mapping of flags to values, such as "lr: 1e-4".`)

@@ -13,6 +13,7 @@ import { tasksOf } from '../models/registry.js'
 import { problemTypes, taskNames, type ProblemType, type Task, type TaskName } from '../models/task.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
+import { parseJson } from '../util/json.js'
 
 /** PEFT's task types, and the heads that it adds to `modules_to_save` for some. */
 export const peftTasks: Readonly<Partial<Record<TaskName, { readonly type: string; readonly heads?: readonly string[] }>>> = {
@@ -49,7 +50,7 @@ async function readHeadFile(
     new InvalidAdapterError(`${path}: ${what}; remove the file to load the adapter without the names of its labels`)
   let json: unknown
   try {
-    json = JSON.parse(await files.readText(path))
+    json = parseJson(await files.readText(path))
   } catch (cause) {
     if (cause instanceof SyntaxError) throw wrong(`not valid JSON (${cause.message})`)
     throw cause

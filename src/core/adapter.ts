@@ -302,8 +302,10 @@ export async function loadAdapter(loaded: Model, folder: string, options: LoadAd
   const targets = matched.map((target) => ({ ...target, module: model.modules.get(target.module.name)! }))
   const carried = unread.size > 0 ? new CarriedParts(config, unread, folder) : undefined
   if (carried !== undefined) options.onWarning?.(`${folder}: ${carried.notice}`)
+  // Before memory is taken for them: a configuration may ask for any rank.
+  const own = carried?.withoutThem(config) ?? config
+  checkAdapterTensors(adapterParts(usedWeights(model, own), own, targets), tensors, folder)
   const adapter = new Adapter(model, config, targets, unknownKeys, carried && { carried })
-  checkAdapterTensors(adapter.parts, tensors, folder)
   checkFreshWeights(adapter.model, adapter.parts, folder)
   for (const [name, tensor] of tensors) adapter.parameters.view(name).set(toFloat32(tensor))
   adapter.addEndTokens(await readAdapterEnds(loaded.environment.files, folder))

@@ -19,6 +19,7 @@ import type { Model } from './model.js'
 import { refuseQuantizedConfig, refuseQuantizedTensors } from '../models/quantized-checkpoint.js'
 import { notAModel } from './wrong-place.js'
 import { fingerprintArray } from '../util/fingerprint.js'
+import { parseJson } from '../util/json.js'
 
 /** What a folder gives beside its graph. */
 interface Contents {
@@ -120,7 +121,7 @@ export class FolderModel implements Model {
     }
     let json: unknown
     try {
-      json = JSON.parse(await files.readText(configPath))
+      json = parseJson(await files.readText(configPath))
     } catch (cause) {
       throw new InvalidModelError(`${configPath} is not valid JSON: ${(cause as Error).message}`, { cause })
     }

@@ -9,6 +9,7 @@ import { InvalidAdapterError, InvalidModelError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
+import { parseJson } from '../util/json.js'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -25,7 +26,7 @@ async function readGenerationConfig(
   if (!(await files.exists(file))) return undefined
   let value: unknown
   try {
-    value = JSON.parse(await files.readText(file))
+    value = parseJson(await files.readText(file))
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
     throw Object.assign(invalid(`${file}: not valid JSON (${cause.message}); fetch the file again`), { cause })

@@ -3,6 +3,7 @@ import { InvalidAdapterError, InvalidModelError } from '../errors.js'
 import { adapterFormats } from '../formats/adapter-formats.js'
 import { CONFIG_FILE } from '../formats/peft.js'
 import type { Files } from '../io/files.js'
+import { parseJson } from '../util/json.js'
 
 /** The adapter format that a path is of, if it is one. */
 async function adapterFormatOf(files: Files, path: string): Promise<(typeof adapterFormats)[number] | undefined> {
@@ -13,7 +14,7 @@ async function adapterFormatOf(files: Files, path: string): Promise<(typeof adap
 /** `"base"`, as an adapter's configuration names it. */
 async function baseNamed(files: Files, path: string): Promise<string | undefined> {
   try {
-    const json = JSON.parse(await files.readText(`${path}/${CONFIG_FILE}`)) as { base_model_name_or_path?: unknown } | null
+    const json = parseJson(await files.readText(`${path}/${CONFIG_FILE}`)) as { base_model_name_or_path?: unknown } | null
     const base = json?.base_model_name_or_path
     return typeof base === 'string' && base !== '' ? base : undefined
   } catch (error) {

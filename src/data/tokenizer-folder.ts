@@ -1,6 +1,7 @@
 /** @file The files that make a tokenizer, and where each special token is named. */
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { parseJson } from '../util/json.js'
 
 type Json = Record<string, unknown>
 
@@ -38,7 +39,7 @@ export async function readTokenizerFolder(files: Files, folder: string): Promise
     if (!(await files.exists(path))) return {}
     let value: unknown
     try {
-      value = JSON.parse(await files.readText(path))
+      value = parseJson(await files.readText(path))
     } catch (cause) {
       if (!(cause instanceof SyntaxError)) throw cause
       throw new InvalidDataError(`${path}: not valid JSON (${cause.message}); fetch the file again.`, { cause })

@@ -7,6 +7,7 @@ import type { FileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { DEFAULT_METADATA, readSafetensorsHeader, type SafetensorsHeader } from './safetensors.js'
 import { inPlace, namedTensors, openTorch } from './torch/index.js'
+import { parseJson } from '../util/json.js'
 
 /** A file of a checkpoint. */
 export interface Shard {
@@ -82,7 +83,7 @@ async function openShards(files: Files, folder: string, indexFile: string): Prom
   const path = `${folder}/${indexFile}`
   let index: unknown
   try {
-    index = JSON.parse(await files.readText(path))
+    index = parseJson(await files.readText(path))
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
     throw new InvalidModelError(`${path} is not valid JSON: ${cause.message}`, { cause })

@@ -9,6 +9,7 @@ import type { Files } from '../io/files.js'
 import { configFor, PREFIX, reshape, type AdapterFormat, type AdapterReadOptions, type RankAndAlpha } from './adapter-file.js'
 import { dottedName } from './kohya-names.js'
 import { loadTensor, readSafetensorsHeader, toFloat32 } from './safetensors.js'
+import { parseJson } from '../util/json.js'
 
 type Role = 'down' | 'up' | 'alpha' | 'dora'
 
@@ -79,7 +80,7 @@ function metadataAlpha(text: string | undefined, component: string): ((module: s
   if (text === undefined) return undefined
   let json: unknown
   try {
-    json = JSON.parse(text)
+    json = parseJson(text)
   } catch (cause) {
     throw new InvalidAdapterError(`the metadata "lora_adapter_metadata" is not valid JSON`, { cause })
   }

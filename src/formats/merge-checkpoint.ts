@@ -13,6 +13,7 @@ import { narrow } from '../util/half.js'
 import { INDEX_FILE, openCheckpoint, type Checkpoint } from './checkpoint.js'
 import { copySmallFiles, prepareOutput } from './merge-folder.js'
 import { loadTensor, safetensorsChunks, toFloat32, type LazyTensor } from './safetensors.js'
+import { parseJson } from '../util/json.js'
 
 export type { WeightDelta } from '../adapters/weight-delta.js'
 
@@ -129,7 +130,7 @@ async function readConfig(files: Files, folder: string): Promise<Record<string, 
   if (!(await files.exists(path)))
     throw new InvalidModelError(`"${folder}" holds no config.json; expected a Hugging Face model folder`)
   try {
-    const json: unknown = JSON.parse(await files.readText(path))
+    const json: unknown = parseJson(await files.readText(path))
     if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, Json>
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause

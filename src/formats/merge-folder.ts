@@ -3,6 +3,7 @@ import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { contains, homesOf } from '../io/places.js'
 import { moduleFolders } from './sentence-folder.js'
+import { parseJson } from '../util/json.js'
 
 /** Says that a folder was written by a merge, and may be written again. */
 export const MARKER = 'lowrank_merge.json'
@@ -16,7 +17,7 @@ const LARGEST_COPY = 256 << 20
 const readMarker = async (files: Files, out: string): Promise<string[] | undefined> => {
   if (!(await files.exists(`${out}/${MARKER}`))) return undefined
   try {
-    const { files: names } = JSON.parse(await files.readText(`${out}/${MARKER}`)) as { files?: unknown }
+    const { files: names } = parseJson(await files.readText(`${out}/${MARKER}`)) as { files?: unknown }
     // Only plain names: the marker decides what is removed.
     return Array.isArray(names) && names.every((n) => typeof n === 'string' && !n.startsWith('.') && !/[/\\]/.test(n))
       ? names

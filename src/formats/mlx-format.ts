@@ -19,6 +19,7 @@ import {
   type RankAndAlpha,
 } from './adapter-file.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader } from './safetensors.js'
+import { parseJson } from '../util/json.js'
 
 const TENSORS = 'adapters.safetensors'
 const CONFIG = 'adapter_config.json'
@@ -57,7 +58,7 @@ async function readConfig(
 ): Promise<{ scale: number; dropout: number; dora: boolean; model: string | null }> {
   let json: unknown
   try {
-    json = JSON.parse(text)
+    json = parseJson(text)
   } catch (cause) {
     throw new InvalidAdapterError(`${path} is not valid JSON: ${(cause as Error).message}`, { cause })
   }

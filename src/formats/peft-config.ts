@@ -3,6 +3,7 @@ import { InvalidAdapterError } from '../errors.js'
 import { loraConfigProblem, loraDefaults, peftKey, type LoraConfig } from '../adapters/lora-config.js'
 import { isSupported } from '../adapters/supported.js'
 import { compareCodePoints, PythonFloat, pythonJson, type JsonValue } from '../util/python-json.js'
+import { parseJson } from '../util/json.js'
 
 /** The other keys that PEFT 0.21 writes, with its defaults. They are carried along in `other`. */
 const otherDefaults: Readonly<Record<string, JsonValue>> = {
@@ -45,7 +46,7 @@ export interface ParsedAdapterConfig {
 export function parseAdapterConfig(text: string, source: string): ParsedAdapterConfig {
   let json: unknown
   try {
-    json = JSON.parse(text)
+    json = parseJson(text)
   } catch (cause) {
     throw new InvalidAdapterError(`${source} is not valid JSON: ${(cause as Error).message}`, { cause })
   }

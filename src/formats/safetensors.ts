@@ -6,11 +6,15 @@ import type { Files } from '../io/files.js'
 import { widen } from '../util/half.js'
 import { duplicateKey } from './json-keys.js'
 import { safetensorsTypes } from './safetensors-types.js'
+import { parseJson } from '../util/json.js'
 
 export { DEFAULT_METADATA, encodeSafetensors, safetensorsChunks, type LazyTensor } from './safetensors-write.js'
 
 /** The format's own limit for the header, 100 MB. */
 const MAX_HEADER = 100_000_000
+
+/** Far above what any file holds (the largest checkpoints have a thousand tensors in a shard), and read within a second. */
+const MAX_TENSORS = 100_000
 
 export interface SafetensorsHeader {
   /** In the order of their bytes. */
@@ -25,10 +29,21 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const isIndexArray = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((v) => typeof v === 'number' && Number.isSafeInteger(v) && v >= 0)
 
+/** How often a text holds another, counted to a limit. */
+function occurrences(text: string, part: string, limit: number): number {
+  let count = 0
+  for (let at = text.indexOf(part); at >= 0 && count <= limit; at = text.indexOf(part, at + part.length)) count++
+  return count
+}
+
 function parseHeader(text: string, path: string): Record<string, unknown> {
+  if (occurrences(text, '"data_offsets"', MAX_TENSORS) > MAX_TENSORS)
+    throw new InvalidModelError(
+      `${path}: the safetensors header names more than ${MAX_TENSORS} tensors, which no checkpoint has; split the file if it is one`,
+    )
   let header: unknown
   try {
-    header = JSON.parse(text)
+    header = parseJson(text)
   } catch (error) {
     throw new InvalidModelError(
       `${path}: the safetensors header is not valid JSON (${(error as Error).message}); the file is damaged, get it again`,
@@ -36,7 +51,7 @@ function parseHeader(text: string, path: string): Record<string, unknown> {
   }
   if (!isObject(header) || !text.startsWith('{'))
     throw new InvalidModelError(`${path}: the safetensors header must be a JSON object; the file is damaged`)
-  const duplicate = duplicateKey(text)
+  const duplicate = duplicateKey(text, header)
   if (duplicate !== undefined)
     throw new InvalidModelError(`${path}: the safetensors header has the key "${duplicate}" twice; the file is damaged`)
   return header
@@ -108,8 +123,10 @@ export async function readSafetensorsHeader(files: Files, path: string): Promise
     if (!(error instanceof TypeError)) throw error
     throw new InvalidModelError(`${path}: the safetensors header is not valid UTF-8; the file is damaged, get it again`)
   }
-  const { __metadata__: metadata, ...entries } = parseHeader(text, path)
-  const list = Object.entries(entries).map(([name, info]) => ({ name, tensor: parseTensor(name, info, path, dataStart) }))
+  const header = parseHeader(text, path)
+  const list = Object.entries(header)
+    .filter(([name]) => name !== '__metadata__')
+    .map(([name, info]) => ({ name, tensor: parseTensor(name, info, path, dataStart) }))
   const endOf = ({ file }: FileTensor): number => file.offset + file.length
   list.sort((a, b) => a.tensor.file.offset - b.tensor.file.offset || endOf(a.tensor) - endOf(b.tensor))
   let end = dataStart
@@ -130,7 +147,10 @@ export async function readSafetensorsHeader(files: Files, path: string): Promise
     )
   if (end < size)
     throw new InvalidModelError(`${path}: ${size - end} bytes follow ${previous}; the file is damaged or holds two files`)
-  return { tensors: new Map(list.map(({ name, tensor }) => [name, tensor])), metadata: parseMetadata(metadata, path) }
+  return {
+    tensors: new Map(list.map(({ name, tensor }) => [name, tensor])),
+    metadata: parseMetadata(header['__metadata__'], path),
+  }
 }
 
 /** Reads one tensor into memory. @throws FileError if the file has become shorter or cannot be read */

@@ -11,6 +11,9 @@ export type LayerRanges = readonly (readonly [number, number])[]
 /** The lists of layers that PEFT finds: `model.layers`, of BERT `encoder.layer`; without prefix in models for features. */
 const LAYER = /^((?:model\.)?layers|(?:bert\.)?encoder\.layer)\.(\d+)\./
 
+/** Far above what people stack: the graph is built whole. */
+const MAX_LAYERS = 512
+
 /** Families whose layers differ by their number, unless `layer_types` says how. */
 const byNumber: ReadonlySet<string> = new Set(['gemma2', 'gemma3', 'gemma3_text'])
 
@@ -23,6 +26,11 @@ export function layerSources(ranges: LayerRanges, layers: number): number[] {
   if (wrong !== undefined || ranges.length === 0)
     throw new InvalidOptionError(
       `"layerReplication" must be ranges [first, end) of the model's ${layers} layers, got ${JSON.stringify(wrong ?? ranges)}`,
+    )
+  const total = ranges.reduce((sum, [first, end]) => sum + end - first, 0)
+  if (total > MAX_LAYERS)
+    throw new InvalidOptionError(
+      `"layerReplication" asks for ${total} layers, in ${ranges.length} ranges; the largest number is ${MAX_LAYERS}`,
     )
   return ranges.flatMap(([first, end]) => Array.from({ length: end - first }, (_, i) => first + i))
 }

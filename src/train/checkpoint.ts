@@ -8,6 +8,7 @@ import type { Files } from '../io/files.js'
 import { fingerprintDifference } from './fingerprint.js'
 import { initialState, type RunState } from './run-state.js'
 import type { OptimizerState } from './session.js'
+import { parseJson } from '../util/json.js'
 
 const FORMAT = 2
 const STATE_FILE = 'training_state.json'
@@ -155,7 +156,7 @@ export async function loadCheckpoint(
 function parseState(text: string, path: string): RunState {
   let json: unknown
   try {
-    json = JSON.parse(text)
+    json = parseJson(text)
   } catch (cause) {
     throw new InvalidModelError(
       `${path} is not valid JSON: ${(cause as Error).message}. Remove the checkpoint to continue from the one before it.`,

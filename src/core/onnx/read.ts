@@ -13,6 +13,7 @@ import { isPresent, switchesOf, withRowInputs } from './inputs.js'
 import { checkPlaces } from './places.js'
 import { namedAsInPeft, type NamedGraph } from './names.js'
 import { widen } from './widen.js'
+import { parseJson } from '../../util/json.js'
 
 export const folderOf = (path: string): string => {
   const end = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
@@ -44,7 +45,7 @@ export async function readConfigBeside(
     if (!(await files.exists(file))) continue
     let json: unknown
     try {
-      json = JSON.parse(await files.readText(file))
+      json = parseJson(await files.readText(file))
     } catch (cause) {
       throw new InvalidModelError(`${file} is not valid JSON: ${(cause as Error).message}`, { cause })
     }

@@ -23,6 +23,10 @@ const LOCAL = 0x04034b50
 /** The end record may be followed by a comment of 64 KiB. */
 const LONGEST_TAIL = 22 + 0xffff
 const LARGEST_DIRECTORY = 64 << 20
+/** Far above the number of tensors in any checkpoint, each of which is an entry. */
+const MOST_ENTRIES = 16_384
+/** Local headers lie between the entries' bytes: of small entries many are read at once. */
+const HEADER_WINDOW = 8192
 
 /** What deflated entries may grow to in memory: so many times the archive. Weights shrink by less than half. */
 const LARGEST_GROWTH = 8
@@ -95,7 +99,12 @@ export async function readZip(files: Files, path: string): Promise<Map<string, Z
     throw fail(
       `the zip directory of ${directory.entries} entries in ${directory.size} bytes at ${directory.offset} does not fit the file of ${total}`,
     )
+  if (directory.entries > MOST_ENTRIES)
+    throw new InvalidModelError(
+      `${path}: the zip archive has ${directory.entries} entries, more than ${MOST_ENTRIES}, which no checkpoint has; save the model as safetensors if it is one`,
+    )
   const bytes = await files.read(path, { offset: directory.offset, length: directory.size })
+  const headers = new HeaderReader(files, path, total)
   const view = viewOf(bytes)
   const entries = new Map<string, ZipEntry>()
   let unpacked = 0
@@ -129,7 +138,7 @@ export async function readZip(files: Files, path: string): Promise<Map<string, Z
     entries.set(name, {
       name,
       stored: method === 0,
-      offset: await dataOffset(files, path, name, header, packed, total),
+      offset: await headers.dataOffset(name, header, packed),
       packed,
       size,
     })
@@ -138,24 +147,35 @@ export async function readZip(files: Files, path: string): Promise<Map<string, Z
   return entries
 }
 
-/** Where an entry's bytes begin: PyTorch pads the local header so that they are aligned. */
-async function dataOffset(
-  files: Files,
-  path: string,
-  name: string,
-  header: number,
-  packed: number,
-  total: number,
-): Promise<number> {
-  const outside = new InvalidModelError(
-    `${path}: entry "${name}" lies outside the file of ${total} bytes; the file is truncated, get it again`,
-  )
-  if (header + 30 > total) throw outside
-  const local = viewOf(await files.read(path, { offset: header, length: 30 }))
-  if (local.getUint32(0, true) !== LOCAL) throw new InvalidModelError(`${path}: the header of entry "${name}" is damaged`)
-  const offset = header + 30 + local.getUint16(26, true) + local.getUint16(28, true)
-  if (offset + packed > total) throw outside
-  return offset
+/** Reads local headers, neighbours together. */
+class HeaderReader {
+  private start = 0
+  private window: Uint8Array = new Uint8Array(0)
+
+  constructor(
+    private readonly files: Files,
+    private readonly path: string,
+    private readonly total: number,
+  ) {}
+
+  /** Where an entry's bytes begin: PyTorch pads the local header so that they are aligned. */
+  async dataOffset(name: string, header: number, packed: number): Promise<number> {
+    const { path, total } = this
+    const outside = (): InvalidModelError =>
+      new InvalidModelError(
+        `${path}: entry "${name}" lies outside the file of ${total} bytes; the file is truncated, get it again`,
+      )
+    if (header + 30 > total) throw outside()
+    if (header < this.start || header + 30 > this.start + this.window.length) {
+      this.window = await this.files.read(path, { offset: header, length: Math.min(HEADER_WINDOW, total - header) })
+      this.start = header
+    }
+    const local = viewOf(this.window.subarray(header - this.start))
+    if (local.getUint32(0, true) !== LOCAL) throw new InvalidModelError(`${path}: the header of entry "${name}" is damaged`)
+    const offset = header + 30 + local.getUint16(26, true) + local.getUint16(28, true)
+    if (offset + packed > total) throw outside()
+    return offset
+  }
 }
 
 /** The bytes of an entry. @throws InvalidModelError if a deflated entry is damaged or of another size than it claims */
