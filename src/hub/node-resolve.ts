@@ -11,7 +11,7 @@ import { hubSettings, parseHubId, type EnvironmentVariables, type HubId, type Hu
 import { RepositoryCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
 import { bounded, fetchWithin, MAX_ANSWERS, MAX_FILES, unstalled } from './node-limits.js'
-import { selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
+import { isModuleFolder, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
 
 export interface ResolveOptions {
   /** A base model (default) or an adapter: decides which files are fetched. */
@@ -165,15 +165,22 @@ class Hub {
   async list(commit: string): Promise<Map<string, RemoteFile>> {
     return this.asking(async () => {
       const files = new Map<string, RemoteFile>()
-      for await (const { type, path, size, oid, lfs } of listFiles({ ...this.request, repo: this.id.name, revision: commit })) {
-        const etag = lfs?.oid ?? oid
-        // The hash becomes a file name in the cache.
-        if (files.size >= MAX_FILES) throw new HubError(`repository "${this.id.name}" has more than ${MAX_FILES} files`)
-        if (type === 'file' && etag !== undefined && /^[0-9a-f]{40,64}$/.test(etag))
-          files.set(path, { path, size: lfs?.size ?? size, etag, large: lfs !== undefined })
-      }
+      await this.listFolder(commit, undefined, files)
       return files
     })
+  }
+
+  /** A listing names what lies in one folder; those of a model's modules are looked into, the others are none of ours. */
+  private async listFolder(commit: string, folder: string | undefined, files: Map<string, RemoteFile>): Promise<void> {
+    const where = { repo: this.id.name, revision: commit, ...(folder !== undefined && { path: folder }) }
+    for await (const { type, path, size, oid, lfs } of listFiles({ ...this.request, ...where })) {
+      if (files.size >= MAX_FILES) throw new HubError(`repository "${this.id.name}" has more than ${MAX_FILES} files`)
+      const etag = lfs?.oid ?? oid
+      // The hash becomes a file name in the cache.
+      if (type === 'file' && etag !== undefined && /^[0-9a-f]{40,64}$/.test(etag))
+        files.set(path, { path, size: lfs?.size ?? size, etag, large: lfs !== undefined })
+      if (type === 'directory' && folder === undefined && isModuleFolder(path)) await this.listFolder(commit, path, files)
+    }
   }
 
   async open(commit: string, file: string, offset: number): Promise<{ body: AsyncIterable<Uint8Array>; offset: number }> {

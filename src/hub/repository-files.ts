@@ -33,7 +33,10 @@ const SMALL: Readonly<Record<Holding, readonly string[]>> = {
   adapter: ['adapter_config.json', 'head_config.json'],
 }
 
-/** Files of sentence-transformers' modules: `1_Pooling/config.json`, `2_Dense/model.safetensors`. */
+/** Folders of sentence-transformers' modules: `1_Pooling`, `2_Dense`. */
+export const isModuleFolder = (path: string): boolean => /^\d+_[A-Za-z]\w*$/.test(path)
+
+/** What lies in them: `1_Pooling/config.json`, `2_Dense/model.safetensors`. */
 const MODULE_FILE = /^(\d+_[A-Za-z]\w*)\/(config\.json|model\.safetensors|pytorch_model\.bin)$/
 
 /** Those of a listing; of a module's weights one kind. */

@@ -26,6 +26,25 @@ export interface Fake {
 export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 export const gitSha1 = (bytes: Buffer): string => createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex')
 
+/** What lies in one folder, folders themselves without what is in them, as the hub lists it. */
+function listFolder(files: Readonly<Record<string, Buffer>>, folder: string): unknown[] {
+  const inside = Object.entries(files).filter(([path]) => folder === '' || path.startsWith(`${folder}/`))
+  const depth = folder === '' ? 0 : folder.split('/').length
+  const folders = new Set(inside.map(([path]) => path.split('/')).filter((parts) => parts.length > depth + 1).map((parts) => parts.slice(0, depth + 1).join('/'))) // prettier-ignore
+  return [
+    ...[...folders].map((path) => ({ type: 'directory', path, size: 0, oid: gitSha1(Buffer.from(path)) })),
+    ...inside
+      .filter(([path]) => path.split('/').length === depth + 1)
+      .map(([path, bytes]) => ({
+        type: 'file',
+        path,
+        size: bytes.length,
+        oid: gitSha1(path.endsWith('.safetensors') ? Buffer.from('a pointer') : bytes),
+        ...(path.endsWith('.safetensors') && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } }),
+      })),
+  ]
+}
+
 /** Serves `files` as repository `name` with branch main; names ending in .safetensors are "large" (LFS). */
 export async function fakeHub(name: string, files: Record<string, Buffer>): Promise<Fake> {
   const state = {
@@ -73,18 +92,9 @@ export async function fakeHub(name: string, files: Record<string, Buffer>): Prom
       return ['main', 'HEAD', 'v1', COMMIT].includes(revision)
         ? json(response, 200, { _id: '1', id: name, sha: COMMIT, lastModified: '2026-01-01T00:00:00Z' })
         : json(response, 404, { error: `Invalid rev id: ${revision}` })
-    if (url.pathname === `/api/models/${name}/tree/${COMMIT}`)
-      return json(
-        response,
-        200,
-        Object.entries(files).map(([path, bytes]) => ({
-          type: 'file',
-          path,
-          size: bytes.length,
-          oid: gitSha1(path.endsWith('.safetensors') ? Buffer.from('a pointer') : bytes),
-          ...(path.endsWith('.safetensors') && { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 130 } }),
-        })),
-      )
+    const tree = `/api/models/${name}/tree/${COMMIT}`
+    if (url.pathname === tree || url.pathname.startsWith(`${tree}/`))
+      return json(response, 200, listFolder(files, decodeURIComponent(url.pathname.slice(tree.length + 1))))
     const prefix = `/${name}/resolve/${COMMIT}/`
     const path = url.pathname.startsWith(prefix) ? decodeURIComponent(url.pathname.slice(prefix.length)) : ''
     const bytes = files[path]

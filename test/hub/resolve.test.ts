@@ -89,6 +89,24 @@ describe('a model from the hub', () => {
     ])
   })
 
+  it("fetches what lies in the folders of sentence-transformers' modules, and in no others", async () => {
+    await hub.close()
+    const modules = {
+      ...files,
+      'modules.json': Buffer.from('[]'),
+      '1_Pooling/config.json': Buffer.from('{"pooling_mode_cls_token":true}'),
+      '2_Dense/model.safetensors': Buffer.from('dense'),
+      '2_Dense/pytorch_model.bin': Buffer.from('pickle'),
+      'onnx/model.onnx': Buffer.from('onnx'),
+    }
+    hub = await fakeHub(name, modules)
+    const { path } = await resolveModel(name, options())
+    for (const file of ['modules.json', '1_Pooling/config.json', '2_Dense/model.safetensors'] as const)
+      expect(await readFile(join(path, file))).toEqual(modules[file])
+    expect(existsSync(join(path, '2_Dense/pytorch_model.bin'))).toBe(false)
+    expect(hub.requests.some((line) => line.includes('onnx'))).toBe(false)
+  })
+
   it('fetches an adapter', async () => {
     await hub.close()
     hub = await fakeHub(name, {
