@@ -1,4 +1,6 @@
 /** @file lowrank: LoRA for JavaScript. Everything public of the Node entry, by name. */
+import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
+import type { TaskOption } from './models/task.js'
 import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import { inspect as inspectWith, inspectOptionKeys, type Inspection, type InspectOptions } from './core/inspect.js'
@@ -65,6 +67,26 @@ export async function loadAdapter(model: Model, path: string, options: HubOption
     (await resolveModel(path, { ...options, kind: 'adapter' })).path,
     pickKeys(options, { onWarning: true }),
   )
+}
+
+const collectKeys = { task: true } as const
+
+/**
+ * The labels that rows have, as options of `loadModel` for a fresh head: names in alphabetical order, or how many.
+ *
+ * @param data files of rows
+ * @param options `task`: `token-classification` reads a list of labels a row, every other task one label
+ * @throws InvalidDataError naming the row that has none, or one of another kind than those before
+ * @example
+ * const task = 'sequence-classification'
+ * const model = await loadModel('./bert-base', { task, ...(await collectLabels('train.jsonl', { task })) })
+ */
+export async function collectLabels(
+  data: string | readonly string[],
+  options: { readonly task?: TaskOption } = {},
+): Promise<CollectedLabels> {
+  checkKeys(options, collectKeys, 'collectLabels')
+  return collectLabelsOf(nodeEnvironment().files, data, options.task ?? 'sequence-classification')
 }
 
 /** Describes what a path or hub id holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */

@@ -7,6 +7,7 @@ export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
 export type { InputConstant, InputConstants } from './lower/input-constants.js'
 export type { ProblemType, Task, TaskName, TaskOption } from './models/task.js'
 export type { HeadOptions } from './models/new-head.js'
+export type { CollectedLabels } from './data/collect-labels.js'
 export type { AdapterFileInspection } from './core/inspect-torch.js'
 export type {
   AdapterInspection,

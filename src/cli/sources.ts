@@ -1,11 +1,12 @@
 /** @file Opening the model and the adapter that a command names, with what people want to see meanwhile. */
 import type * as Library from '../index.js'
-import type { Adapter, HubOptions, Model, TaskOption } from '../index.js'
+import type { Adapter, HeadOptions, HubOptions, Model, ProblemType, TaskOption } from '../index.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { BaseScheme } from '../quantize/index.js'
 import type { Device } from '../runtime/runtime.js'
 import { defined, type Output } from './flags.js'
 import { bar, megabytes } from './format.js'
+import { UsageError } from './usage-error.js'
 
 /** The library, loaded when a command needs it: help and usage errors come without the native runtime. */
 export const library = (): Promise<typeof Library> => import('../index.js')
@@ -17,8 +18,15 @@ export interface SourceFlags {
   readonly threads: number | undefined
   /** Of the commands that run the model. */
   readonly base?: string | undefined
-  /** Of an .onnx file. */
   readonly task?: string | undefined
+  readonly labels?: readonly string[] | undefined
+  readonly 'num-labels'?: number | undefined
+  readonly 'new-head'?: boolean | undefined
+  readonly 'problem-type'?: string | undefined
+  readonly seed?: number | undefined
+  /** Rows that labels can be read from. */
+  readonly data?: readonly string[] | undefined
+  /** Of an .onnx file. */
   readonly output?: string | undefined
   readonly constants?: InputConstants | undefined
 }
@@ -34,15 +42,43 @@ export const hubOptions = (output: Output): HubOptions => ({
     ),
 })
 
-export async function openModel(
-  { model, device, threads, base, task, output: read, constants }: SourceFlags,
-  output: Output,
-): Promise<Model> {
+/** `--labels auto`: read from the data. */
+const isAuto = ({ labels }: SourceFlags): boolean => labels?.length === 1 && labels[0] === 'auto'
+
+/** The head that the flags ask for; labels that shall be read from the data are still open. */
+function headOptions(flags: SourceFlags): Partial<HeadOptions> {
+  if (isAuto(flags) && flags.data === undefined)
+    throw new UsageError(
+      '--labels auto reads the labels from --data, which this command has not; name them, or leave --labels out.',
+    )
+  const asked = defined({
+    task: flags.task as TaskOption | undefined,
+    labels: isAuto(flags) ? undefined : flags.labels,
+    numLabels: flags['num-labels'],
+    newHead: flags['new-head'] === true ? true : undefined,
+  })
+  if (Object.keys(asked).length === 0) return {}
+  // Of an .onnx file it is the objective's option alone.
+  const problemType = flags.model.endsWith('.onnx') ? undefined : (flags['problem-type'] as ProblemType | undefined)
+  return { ...asked, ...defined({ problemType, seed: flags.seed }) }
+}
+
+/** A folder's model with the labels that the data has, where a fresh head is asked for and nothing says its labels. */
+export async function withLabelsOf(model: Model, flags: SourceFlags & { readonly data: readonly string[] }): Promise<Model> {
+  const { collectLabels, FolderModel } = await library()
+  if (!(model instanceof FolderModel) || (!isAuto(flags) && model.head?.open !== true)) return model
+  const found = await collectLabels(flags.data, { task: model.task.name as TaskOption })
+  return model.withHead({ ...found, ...model.head?.options })
+}
+
+export async function openModel(flags: SourceFlags, output: Output): Promise<Model> {
+  const { model, device, threads, base, output: read, constants } = flags
   const { loadModel } = await library()
   return loadModel(model, {
     ...hubOptions(output),
     device: device as Device,
-    ...defined({ threads, base: base as BaseScheme | undefined, task: task as TaskOption | undefined, output: read, constants }),
+    ...headOptions(flags),
+    ...defined({ threads, base: base as BaseScheme | undefined, output: read, constants }),
   })
 }
 

@@ -10,7 +10,7 @@ import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import type { HeadOptions } from '../models/new-head.js'
 import { tasksOf } from '../models/registry.js'
-import { problemTypes, taskNames, type ProblemType, type Task, type TaskName } from '../models/task.js'
+import { defaultLabels, problemTypes, taskNames, type ProblemType, type Task, type TaskName } from '../models/task.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
 import { parseJson } from '../util/json.js'
@@ -124,7 +124,8 @@ export async function headForAdapter(
   const labels = labelsIn(tensors)
   if (task === model.task.name || (task === undefined && isClassifier(model.task))) {
     // What the user leaves open, the adapter tells.
-    if (model.head?.open !== true || labels === 0) return model
+    if (model.head?.open !== true || labels === 0)
+      return model.task.name === told ? withToldLabels(model, named.labels, folder) : model
     return model.withHead({ ...model.head.options, ...headLabels(labels, named) })
   }
   // What the user asked for stays; strict loading then says what does not fit.
@@ -132,6 +133,24 @@ export async function headForAdapter(
   const isLabelled = task !== 'question-answering' && task !== 'feature-extraction'
   return model.withHead({ task: task as HeadOptions['task'] & string, ...(isLabelled && headLabels(labels, named)) })
 }
+
+/** The model with the adapter's names for its labels. @throws InvalidAdapterError if the model's are others */
+function withToldLabels(model: FolderModel, told: readonly string[] | undefined, folder: string): FolderModel {
+  const { labels, numLabels } = model.task
+  if (told?.length !== numLabels) return model
+  const unnamed = defaultLabels(numLabels)
+  if (labels.length === 0 || labels.every((label, i) => label === unnamed[i]))
+    return model.head === undefined || told.every((label, i) => label === unnamed[i])
+      ? model
+      : model.withHead({ ...without(model.head.options), labels: told })
+  const at = told.findIndex((label, i) => label !== labels[i])
+  if (at < 0) return model
+  throw new InvalidAdapterError(
+    `${folder}: label ${at} of the adapter is ${JSON.stringify(told[at])}, but the model was opened with ${JSON.stringify(labels[at])}; leave labels (--labels) out, the adapter knows them`,
+  )
+}
+
+const without = ({ numLabels: _, ...options }: HeadOptions): HeadOptions => options
 
 const headLabels = (count: number, { labels, problemType }: Pick<HeadOptions, 'labels' | 'problemType'>): HeadOptions => ({
   ...(labels?.length === count ? { labels } : { numLabels: count }),

@@ -1,6 +1,7 @@
 /** @file `lowrank export`. */
 import { defineCommand, defined } from '../flags.js'
 import { count, megabytes } from '../format.js'
+import { headFlags } from '../head-flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { UsageError } from '../usage-error.js'
 
@@ -31,6 +32,7 @@ export const exportCommand = defineCommand({
     'Writes onnx/model.onnx (weights beside it in onnx/model.onnx_data), config.json and the tokenizer, in the layout that transformers.js reads. An adapter is merged into the weights; with --adapter-as-input its matrices are inputs of the graph instead, and each adapter is a small file in adapters/, for apps that run ONNX Runtime themselves.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
+    ...headFlags,
     adapter: { type: 'texts', value: 'DIR…', help: 'Adapter folder (PEFT) or hub id; several with --adapter-as-input.' },
     out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write.' },
     'adapter-as-input': { type: 'switch', help: "Keep the adapter's matrices inputs of the graph." },

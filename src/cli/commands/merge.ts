@@ -2,6 +2,7 @@
 import { defineCommand, defined } from '../flags.js'
 import { count, digits } from '../format.js'
 import { combinationFlags, combined } from '../combination.js'
+import { headFlags } from '../head-flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { onnxFlags } from '../onnx-flags.js'
 
@@ -13,6 +14,7 @@ export const mergeCommand = defineCommand({
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
     ...onnxFlags,
+    ...headFlags,
     adapter: { type: 'texts', value: 'DIR…', required: true, help: 'Adapter folder (PEFT) or hub id. Several are added up.' },
     ...combinationFlags,
     out: {

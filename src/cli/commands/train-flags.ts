@@ -1,5 +1,6 @@
 /** @file The flags of `lowrank train`. */
-import type { ObjectiveOptions, TaskOption } from '../../index.js'
+import type { ObjectiveOptions } from '../../index.js'
+import { headFlags } from '../head-flags.js'
 import { defined, type Flags, type Values } from '../flags.js'
 import { onnxFlags } from '../onnx-flags.js'
 
@@ -29,12 +30,6 @@ export const initialisations: Readonly<Record<string, boolean | string>> = {
 
 const laterInitialisations = ['corda', 'lora_ga']
 
-/** `taskOptions` of the library, which help must not load. */
-const taskChoices = [
-  ...['causal-lm', 'sequence-classification', 'token-classification', 'question-answering', 'image-classification'],
-  ...['feature-extraction', 'classification', 'regression'],
-] as const satisfies readonly TaskOption[]
-
 /** Flags that say what is learned, of `train` and `eval`. */
 export const objectiveFlags = {
   objective: {
@@ -55,11 +50,7 @@ export const objectiveFlags = {
     help: 'Of dpo: share of pairs that may be labelled wrongly, below 0.5; 0 unless said.',
   },
   'loss-type': { type: 'text', choices: ['sigmoid', 'ipo', 'hinge'], help: 'Of dpo: its loss; sigmoid unless said.' },
-  task: {
-    type: 'text',
-    choices: taskChoices,
-    help: 'What an .onnx file is for; told by config.json or by its inputs and outputs unless said. classification and regression are of rows of any kind.',
-  },
+  ...headFlags,
   output: { type: 'text', value: 'NAME', help: 'Output of an .onnx file that the loss reads, where it has several.' },
   ...onnxFlags,
   loss: {
@@ -68,9 +59,14 @@ export const objectiveFlags = {
     help: 'Of embedding models: cosine to a score, or contrastive within the batch (told by the rows unless said); output:NAME is a loss that the model computes itself.',
   },
   pooling: {
-    type: 'text',
-    choices: ['mean', 'cls'],
-    help: "How an embedding model's states become one vector; mean unless said.",
+    type: 'names',
+    value: 'mean | cls | max | lasttoken | …',
+    help: "How an embedding model's states become one vector (mean, cls, max, mean_sqrt_len_tokens, weightedmean, lasttoken, or several of them side by side); what its 1_Pooling says, else mean, unless said.",
+  },
+  'prompt-name': {
+    type: 'names',
+    value: 'NAME | NAME,NAME',
+    help: "Which of an embedding model's prompts (config_sentence_transformers.json) is put before the texts, or one for each text of a pair; its default unless said.",
   },
   'problem-type': {
     type: 'text',
@@ -94,6 +90,7 @@ export const objectiveOptions = (values: Values<typeof objectiveFlags>): Objecti
     lossType: values['loss-type'],
     loss: values.loss,
     pooling: values.pooling,
+    promptName: values['prompt-name']?.length === 1 ? values['prompt-name'][0] : values['prompt-name'],
     problemType: values['problem-type'],
   }) as ObjectiveOptions
 

@@ -8,7 +8,7 @@ import { reportAssets } from '../../report/node-assets.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
 import { exitCodeOf } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
-import { library, openAdapter, openModel } from '../sources.js'
+import { library, openAdapter, openModel, withLabelsOf } from '../sources.js'
 import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
 import { UsageError } from '../usage-error.js'
@@ -76,7 +76,7 @@ function checkAgrees(adapter: Adapter, values: TrainValues, given: ReadonlySet<s
 async function openTrained(model: Model, values: TrainValues, { output, given }: Context): Promise<Adapter> {
   if (values.adapter === undefined) {
     const { addLora, initializeEva } = await library()
-    const fresh = await addLora(model, loraOptions(values))
+    const fresh = await addLora(await withLabelsOf(model, values), loraOptions(values))
     if (values.init !== 'eva') return fresh
     const { data, seed, 'batch-size': batchSize, 'max-length': maxLength } = values
     return initializeEva(fresh, { data, seed, batchSize, ...defined({ maxLength }) })

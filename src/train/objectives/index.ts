@@ -16,6 +16,7 @@ import {
   preferenceOptionNames,
   type PreferenceObjectiveOptions,
 } from './preference.js'
+import { offerHead } from './offer.js'
 import { questionAnswering } from './question-answering.js'
 import { similarity, type SimilarityLossName } from './similarity.js'
 import type { OptionKeys } from '../../util/option-keys.js'
@@ -83,6 +84,7 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
     case 'question-answering':
       return questionAnswering
     case 'feature-extraction': {
+      if (first !== undefined) offerHead(model, first)
       const scored = first !== undefined && ['score', 'label', 'labels'].some((name) => hasField(first, name))
       return similarity(loss ?? (scored ? 'cosine' : 'contrastive'), embeddingSettings(model, options))
     }

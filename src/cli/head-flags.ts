@@ -1,0 +1,25 @@
+/** @file The flags that say what a model is for. */
+import type { TaskOption } from '../index.js'
+import type { Flags } from './flags.js'
+
+/** `taskOptions` of the library, which help must not load. */
+const taskChoices = [
+  ...['causal-lm', 'sequence-classification', 'token-classification', 'question-answering', 'image-classification'],
+  ...['feature-extraction', 'classification', 'regression'],
+] as const satisfies readonly TaskOption[]
+
+/** Of the commands that open a model with or for a head. */
+export const headFlags = {
+  task: {
+    type: 'text',
+    choices: taskChoices,
+    help: 'What the model is for, where that is not what config.json says: a folder gets a fresh head for it, which is trained and saved with the adapter. Of an .onnx file what its output is. classification and regression are of rows of any kind.',
+  },
+  labels: {
+    type: 'names',
+    value: 'A,B,C | auto',
+    help: 'Names of the labels of a fresh head, by number; auto reads them from the data, as train does unless they are said.',
+  },
+  'num-labels': { type: 'integer', value: 'N', min: 1, help: 'How many labels a fresh head has, where they have no names.' },
+  'new-head': { type: 'switch', help: 'Begin with a fresh head, although the model has one for the task.' },
+} as const satisfies Flags

@@ -1,0 +1,94 @@
+/** @file The labels that rows have, for a head that has still to be made. */
+import { InvalidDataError } from '../errors.js'
+import type { Files } from '../io/files.js'
+import type { HeadOptions } from '../models/new-head.js'
+import { IGNORED_LABEL } from '../losses/causal-lm.js'
+import { labelField } from './labels.js'
+import { at, hasField, kindOf, readRows, type Row } from './rows.js'
+
+/** What the rows say of a head's labels, as options of `loadModel`. */
+export type CollectedLabels = Pick<HeadOptions, 'labels' | 'numLabels' | 'problemType'>
+
+/** More names than that are no classes but texts, or numbers of rows. */
+const MOST = 100_000
+
+const whole = /^\s*-?\d+\s*$/
+
+/** Python's order of texts: by code points, where JavaScript's is by units of UTF-16. */
+function byCodePoint(a: string, b: string): number {
+  const [left, right] = [Array.from(a), Array.from(b)]
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const difference = left[i]!.codePointAt(0)! - right[i]!.codePointAt(0)!
+    if (difference !== 0) return difference
+  }
+  return left.length - right.length
+}
+
+/** Tables hold lists as text. */
+function listOf(value: unknown): unknown {
+  if (typeof value !== 'string' || !value.trimStart().startsWith('[')) return value
+  try {
+    return JSON.parse(value)
+  } catch {
+    return value
+  }
+}
+
+/**
+ * Reads every row and says what labels there are: names in alphabetical order, or how many where they are numbers (the largest
+ * and one more). In sequence classification a number that is not whole, or a list, says the problem type as well.
+ * @param task `token-classification` has a list of labels a row, every other task one label
+ * @throws InvalidDataError naming the row that has none, or one of another kind than those before, and for a single label
+ */
+export async function collectLabels(files: Files, data: string | readonly string[], task: string): Promise<CollectedLabels> {
+  const names = new Set<string>()
+  let largest = -1
+  let length = 0
+  let isNumber = false
+  let isList = false
+  let first: Row | undefined
+  const note = (row: Row, field: string, value: unknown): void => {
+    if (typeof value === 'string' && !whole.test(value)) names.add(value)
+    else {
+      const number = typeof value === 'string' ? Number(value) : value
+      if (typeof number !== 'number' || !Number.isFinite(number))
+        throw new InvalidDataError(`${at(row)}: "${field}" is ${kindOf(value)}; expected the name or the number of a label.`)
+      if (!Number.isInteger(number)) isNumber = true
+      else if (number !== IGNORED_LABEL) largest = Math.max(largest, number)
+    }
+    if (names.size > 0 && (largest >= 0 || isNumber))
+      throw new InvalidDataError(
+        `${at(row)}: "${field}" is ${JSON.stringify(value)}, but labels before it were ${names.has(value as string) ? 'numbers' : 'names'}; write all of them as names, or all as numbers.`,
+      )
+    if (names.size > MOST)
+      throw new InvalidDataError(`${at(row)}: the rows have more than ${MOST} labels; is "${field}" their label?`)
+  }
+  const perToken = task === 'token-classification'
+  for (const path of typeof data === 'string' ? [data] : data)
+    for await (const row of readRows(files, path)) {
+      first ??= row
+      const field = perToken && hasField(row, 'ner_tags') ? 'ner_tags' : labelField(row)
+      const value = listOf(row.value[field])
+      if (perToken && !Array.isArray(value))
+        throw new InvalidDataError(`${at(row)}: "${field}" must be a list with a label for each token.`)
+      if (!Array.isArray(value)) note(row, field, value)
+      else if (perToken || value.every((entry) => typeof entry === 'string')) {
+        isList ||= !perToken
+        for (const entry of value) note(row, field, entry)
+      } else {
+        isList = true
+        length = Math.max(length, value.length)
+      }
+    }
+  if (first === undefined) throw new InvalidDataError('the data has no rows to read labels from')
+  const several = isList ? { problemType: 'multi_label_classification' as const } : {}
+  if (isList && length > 0) return { numLabels: length, ...several }
+  // One number a row that is no class is what is to be predicted.
+  if (isNumber) return { numLabels: 1, problemType: 'regression' }
+  const count = names.size > 0 ? names.size : largest + 1
+  if (count < (isList ? 1 : 2))
+    throw new InvalidDataError(
+      `${at(first)}: all rows have the same label${names.size === 1 ? ` (${JSON.stringify([...names][0])})` : ''}, so there is nothing to tell apart; say the labels there shall be ({ labels }, --labels a,b)`,
+    )
+  return names.size > 0 ? { labels: [...names].sort(byCodePoint), ...several } : { numLabels: count, ...several }
+}

@@ -1,0 +1,39 @@
+/** @file Rows for a task that a model without a head could learn with one. */
+import { FolderModel } from '../../core/folder-model.js'
+import type { Model } from '../../core/model.js'
+import { at, hasField, type Row } from '../../data/rows.js'
+import { InvalidDataError } from '../../errors.js'
+import { tasksOf } from '../../models/registry.js'
+import type { TaskName } from '../../models/task.js'
+
+const isText = (value: unknown): boolean => typeof value === 'string' && value.trim() !== '' && Number.isNaN(Number(value))
+
+/** The task that a row is for, where it is none of embeddings: those learn from two texts, and a number. */
+function taskOfRow(row: Row): TaskName | undefined {
+  const has = (...names: string[]): boolean => names.some((name) => hasField(row, name))
+  const labelled = ['label', 'labels'].find((name) => hasField(row, name))
+  if (has('tokens', 'words') && (labelled !== undefined || has('ner_tags'))) return 'token-classification'
+  if (has('question') && has('context') && has('answers', 'start_positions')) return 'question-answering'
+  if (labelled === undefined) return undefined
+  const isPair = [
+    ['text', 'text_pair'],
+    ['sentence1', 'sentence2'],
+    ['premise', 'hypothesis'],
+    ['question1', 'question2'],
+    ['question', 'sentence'],
+  ].some((names) => names.every((name) => hasField(row, name)))
+  if (isPair) return isText(row.value[labelled]) ? 'sequence-classification' : undefined
+  return has('text', 'sentence', 'input_ids') ? 'sequence-classification' : undefined
+}
+
+/** Says what a model without a head can be opened as, for rows that it cannot learn from as it is. @throws InvalidDataError */
+export function offerHead(model: Model, row: Row): void {
+  if (!(model instanceof FolderModel)) return
+  const task = taskOfRow(row)
+  if (task === undefined || !tasksOf(model.architecture).includes(task)) return
+  const labels = task === 'question-answering' ? '' : ', labels: […]'
+  throw new InvalidDataError(
+    `${at(row)}: the row is for ${task}, but ${model.path} has no head for it and would become an embedding model, which learns from pairs of texts. ` +
+      `Open it with { task: '${task}'${labels} } (--task ${task}) to train a fresh head with the adapter`,
+  )
+}
