@@ -24,6 +24,8 @@ const isLanguageModel = (name: string): boolean => {
 }
 const peft = readdirSync(join(fixtures, 'peft')).filter(isLanguageModel).map((name) => `peft/${name}`) // prettier-ignore
 const onnx = readdirSync(join(fixtures, 'onnx')).map((name) => `onnx/${name}`)
+/** LSTM and GRU, over lengths that the run alone knows. */
+const recurrent = ['cnn-lstm-torchscript', 'gru-classifier-dynamo'].map((name) => `recurrent/${name}`)
 
 /** Runs a script of this folder in a process of its own. @returns the objects that it prints */
 async function run<T>(script: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<T[]> {
@@ -57,7 +59,7 @@ const onCpu = (results: readonly DeviceResult[]): string[] => [
 
 describe('WebAssembly in Node', () => {
   it('gives the losses and gradients of the CPU', async () => {
-    const cases = [...peft, ...onnx]
+    const cases = [...peft, ...onnx, ...recurrent]
     expect([peft.length >= 9, onnx.length >= 20]).toEqual([true, true])
     check(await run('golden-device', ['wasm', ...cases]), cases)
   }, 180_000)
@@ -81,6 +83,12 @@ describe.skipIf(vulkan === undefined)(webgpu, () => {
     check(results, cases)
     expect(onCpu(results.slice(0, 2))).toEqual([])
     expect(onCpu(results)).toEqual(['ConvTranspose'])
+  }, 240_000)
+
+  it('leaves recurrences that it lacks to the CPU, and nothing else of their networks', async () => {
+    const results = await run<DeviceResult>('golden-device', ['webgpu', ...recurrent], env)
+    check(results, recurrent)
+    expect(onCpu(results)).toEqual(['LSTM', 'GRU'])
   }, 240_000)
 
   it('generates the tokens of the CPU', async () => {

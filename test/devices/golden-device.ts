@@ -1,6 +1,6 @@
 /**
  * @file A process that runs golden cases on a device and on the CPU, and prints one JSON line for each: WebGPU without a GPU
- * needs libraries on the loader's path before Node starts. Arguments: device, then cases as `peft/NAME` or `onnx/NAME`.
+ * needs libraries on the loader's path before Node starts. Arguments: device, then cases as `peft/NAME`, `onnx/NAME` or `recurrent/NAME`.
  */
 import { readFileSync } from 'node:fs'
 import { attachLora, loraAName, loraBName, type LoraTarget } from '../../src/adapters/lora.js'
@@ -60,11 +60,10 @@ async function peftCase(name: string): Promise<Case> {
   }
 }
 
-async function onnxCase(name: string): Promise<Case> {
-  const folder = `test/fixtures/golden/onnx/${name}`
+async function onnxCase(folder: string): Promise<Case> {
   const golden = JSON.parse(readFileSync(`${folder}/case.json`, 'utf8')) as { r: number; alpha: number }
   const tensors = await tensorsOf(`${folder}/tensors.safetensors`)
-  const { graph } = lower(decodeModel(new Uint8Array(readFileSync(`${folder}/model.onnx`)), { source: name }))
+  const { graph } = lower(decodeModel(new Uint8Array(readFileSync(`${folder}/model.onnx`)), { source: folder }))
   const modules = findModules(graph)
   const names = [...tensors.keys()].flatMap((key) => /^param\.(.*)\.lora_A\.default\.weight$/.exec(key)?.[1] ?? [])
   const targets = names.map((module): LoraTarget => ({ module: modules.get(module)!, ...golden, scale: golden.alpha / golden.r }))
@@ -76,7 +75,7 @@ async function onnxCase(name: string): Promise<Case> {
   full.prune()
   const feeds: Record<string, HostTensor> = {}
   for (const { name: input } of full.inputs)
-    if (tensors.has(`input.${input}`)) feeds[input] = await hostTensor(tensors, `input.${input}`)
+    for (const key of [`input.${input}`, input]) if (tensors.has(key)) feeds[input] = await hostTensor(tensors, key)
   for (const module of names) {
     feeds[loraAName(module)] = await hostTensor(tensors, `param.${module}.lora_A.default.weight`)
     feeds[loraBName(module)] = await hostTensor(tensors, `param.${module}.lora_B.default.weight`)
@@ -87,7 +86,9 @@ async function onnxCase(name: string): Promise<Case> {
 const [device, ...names] = process.argv.slice(2) as [Device, ...string[]]
 for (const name of names) {
   const [kind, id] = name.split('/') as [string, string]
-  const { graph, feeds, loss, gradients } = await (kind === 'peft' ? peftCase(id) : onnxCase(id))
+  const { graph, feeds, loss, gradients } = await (kind === 'peft'
+    ? peftCase(id)
+    : onnxCase(`test/fixtures/${kind === 'onnx' ? 'golden' : 'onnx'}/${name}`))
   const wanted = Object.fromEntries(Object.entries(feeds).filter(([input]) => graph.inputs.some((i) => i.name === input)))
   const results = []
   for (const where of ['cpu', device] as const) {

@@ -35,11 +35,22 @@ const kernels: ReadonlyMap<string, ReadonlySet<DType>> = new Map([
   ...group('MatMul Gemm Conv ConvTranspose MaxPool AveragePool Softmax LayerNormalization SimplifiedLayerNormalization', floats),
   ...group('com.microsoft.FastGelu com.microsoft.QuickGelu com.microsoft.RotaryEmbedding com.microsoft.MatMulNBits', floats),
   ...group('DequantizeLinear', bytes),
+  ...group('LSTM', ['float32']),
 ])
 
-/** Nodes that the provider takes and then fails on at the run: transposed convolutions over three axes. They go to the CPU by name. */
-export const failsOnWebgpu = (node: Node, shapeOf: (name: string) => Shape | undefined): boolean =>
-  node.op === 'ConvTranspose' && node.domain === '' && shapeOf(node.inputs[0] ?? '')?.length === 5
+/** Activations that its LSTM knows; it takes nodes with others as well. */
+const lstmActivations: ReadonlySet<string> = new Set(['Sigmoid', 'Tanh', 'Relu'])
+
+/**
+ * Nodes that the provider takes and then fails on at the run: transposed convolutions over three axes, and recurrences with
+ * other activations. They go to the CPU by name.
+ */
+export function failsOnWebgpu(node: Node, shapeOf: (name: string) => Shape | undefined): boolean {
+  if (node.domain !== '') return false
+  if (node.op === 'ConvTranspose') return shapeOf(node.inputs[0] ?? '')?.length === 5
+  const activations = node.op === 'LSTM' ? node.attributes['activations'] : undefined
+  return activations?.type === 'strings' && activations.value.some((name) => !lstmActivations.has(name))
+}
 
 /** Which input's element type decides: that of the data, not of a condition. */
 const typedBy = (node: Node): number => (node.op === 'Where' ? 1 : 0)
