@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { addLora, loadAdapter, type Adapter } from '../../src/core/adapter.js'
 import { TrainingError } from '../../src/errors.js'
+import { renderReport } from '../../src/report/html.js'
+import { parseEvents } from '../../src/train/log.js'
 import { train } from '../../src/train/trainer.js'
 import {
   llamaConfig,
@@ -72,6 +74,26 @@ describe.each([
     const clean = adapterWith((results) => results)
     await runTraining(clean, { ...common, data: without, steps: 2 })
     expect(adapter.parameters.data).toEqual(clean.parameters.data)
+  })
+})
+
+describe('the last step, or every one, not finite and skipped', () => {
+  it.each([
+    ['the last', (run: number) => run === 3],
+    ['every one', () => true],
+  ])('%s: the run ends with what was learned, its log, card and report', async (name, runs) => {
+    const adapter = adapterWith(poison('loss', runs))
+    const out = join(folder, `end-${name}`)
+    const { done, steps } = await runTraining(adapter, { ...common, steps: 3, onNan: 'skip', out, checkpointEvery: 1 })
+    expect(steps.at(-1)!.loss).toBeNaN()
+    expect(done).toMatchObject({ reason: 'finished', steps: 3, saved: out, loss: name === 'the last' ? steps[1]!.loss : NaN })
+    expect((await loadAdapter(adapter.model, out)).parameters.data).toEqual(adapter.parameters.data)
+    expect(readFileSync(join(out, 'README.md'), 'utf8')).toContain('| Training loss, step 3 | NaN |')
+    const events = parseEvents(readFileSync(join(out, 'log.jsonl'), 'utf8'))
+    expect(events.filter((e) => e.event === 'step').at(-1)!.loss).toBeNaN()
+    expect(renderReport(events, { title: 't', model: 'm', hyperparameters: {} }, { script: '', style: '' })).toContain('→ –')
+    const again = await runTraining(adapter, { ...common, steps: 3, onNan: 'skip', out, checkpointEvery: 1, resume: true })
+    expect(again.done).toMatchObject({ reason: 'finished', steps: 3 })
   })
 })
 
