@@ -122,11 +122,13 @@ class RecordIndex {
       // The byte order mark of UTF-8 belongs to no record.
       if (chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf) from = 3
     }
+    // Found once, however many lines lie before it: looking anew from each line would read the chunk as often as it has lines.
+    let quote = this.quoted ? chunk.indexOf(QUOTE, from) : -1
     while (from < chunk.length) {
       const newline = chunk.indexOf(NEWLINE, from)
       const to = newline < 0 ? chunk.length : newline
       if (!this.inRecord) this.begin(chunk, from, to, offset)
-      if (this.quoted) this.toggleQuotes(chunk, from, to)
+      for (; quote >= 0 && quote < to; quote = chunk.indexOf(QUOTE, quote + 1)) this.inQuotes = !this.inQuotes
       if (newline < 0) return
       this.line++
       if (!this.inQuotes) this.inRecord = false
@@ -151,11 +153,6 @@ class RecordIndex {
       this.inRecord = true
       return
     }
-  }
-
-  private toggleQuotes(chunk: Uint8Array, from: number, to: number): void {
-    for (let at = chunk.indexOf(QUOTE, from); at >= 0 && at < to; at = chunk.indexOf(QUOTE, at + 1))
-      this.inQuotes = !this.inQuotes
   }
 }
 
