@@ -118,11 +118,11 @@ export class Adapter {
 
   /**
    * The adapter for graphs that serve any adapter of the same layers: its parts on the unchanged base, to be attached
-   * with `scaling: 'tensors'`, and its tensors with their scales in them.
+   * with `scaling: 'tensors'`, and copies of its tensors, as they are now, with their scales in them.
    */
   serving(): { readonly parts: readonly Part[]; readonly tensors: Readonly<Record<string, HostTensor>> } {
     const parts = plainParts(this.parts)
-    const plain = plainTensors(this.parts, this.tensors)
+    const plain = plainTensors(this.parts, this.parameters.copy().tensors)
     const entries = parts.flatMap(({ tensors }) =>
       tensors.map(({ name, scale = 1 }) => {
         const tensor = plain.get(name)!
@@ -133,9 +133,9 @@ export class Adapter {
     return { parts, tensors: Object.fromEntries(entries) }
   }
 
-  /** What merging changes, by the weight's name in the graph. @throws InvalidAdapterError for parts that cannot be merged */
+  /** What merging changes, as the adapter is now, by the weight's name in the graph. @throws InvalidAdapterError for parts that cannot be merged */
   deltas(): (readonly [weight: string, delta: WeightDelta])[] {
-    const plain = plainTensors(this.parts, this.tensors)
+    const plain = plainTensors(this.parts, this.parameters.copy().tensors)
     return plainParts(this.parts).flatMap((part) => part.deltas((name) => plain.get(name)!.data as Float32Array))
   }
 
@@ -150,8 +150,10 @@ export class Adapter {
     checkKeys(options, saveOptionKeys, 'adapter.save')
     const { model } = this
     const config = plainConfig({ ...this.config, targetModules: targetModulesForFile(model.modules, this.config) }, this.parts)
-    const tensors = plainTensors(this.parts, this.tensors)
-    for (const [name, tensor] of await companions(model, this.config, this.parts, this.tensors))
+    // A run may go on with the adapter while files are written: they hold what it is at this moment.
+    const values = this.parameters.copy().tensors
+    const tensors = plainTensors(this.parts, values)
+    for (const [name, tensor] of await companions(model, this.config, this.parts, values))
       if (options.saveEmbeddingLayers !== false || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
     for (const [name, tensor] of this.carried?.tensors ?? []) tensors.set(name, tensor)
     const { files } = model.environment

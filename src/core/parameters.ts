@@ -37,6 +37,13 @@ export class Parameters {
     this.tensors = tensors
   }
 
+  /** The numbers as they are now, whatever becomes of these: what is trained changes between two awaits. */
+  copy(): Parameters {
+    const copy = new Parameters(this.specs, this.frozen)
+    for (const [name, { data }] of this.tensors) copy.view(name).set(data as Float32Array)
+    return copy
+  }
+
   /** Number of trainable numbers. */
   get count(): number {
     return this.data.length

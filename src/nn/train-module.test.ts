@@ -138,3 +138,17 @@ describe('state', () => {
     a!.data.forEach((value: number | bigint, i: number) => expect(Number(value)).toBeCloseTo(Number(b!.data[i]), 5))
   })
 })
+
+describe('two runs on one network', () => {
+  it('at once are refused, one after the other are fine', async () => {
+    const model = initialize(new Net(), { seed: 2 })
+    const options = { environment, data: rows(7), loss: 'crossEntropy', steps: 2 } as const
+    const refused = 'this model is being trained already; wait until that run ends, or leave its loop'
+    for await (const event of trainModule(model, options)) {
+      if (event.event !== 'step') continue
+      await expect(trainModule(model, options).next()).rejects.toThrow(refused)
+      break
+    }
+    expect((await trainModule(model, options).next()).value).toMatchObject({ event: 'start' })
+  })
+})

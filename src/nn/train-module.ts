@@ -123,16 +123,37 @@ function plannedSteps({ data, epochs = 1, steps, batchSize = 32, schedule = 'con
  */
 export async function* trainModule(model: Module, options: TrainModuleOptions): AsyncGenerator<ModuleTrainEvent> {
   checkKeys(options, trainModuleOptionKeys, 'trainModule')
-  const { environment, data, loss: choice, epochs = 1, batchSize = 32, shuffle = true, seed = 0 } = options
-  const { learningRate = 1e-3, schedule: name = 'constant', warmupSteps = 0 } = options
+  const { learningRate = 1e-3 } = options
   if (!(learningRate >= 0 && learningRate < Infinity))
     throw new InvalidOptionError(`learningRate must be a number of at least 0, got ${learningRate}`)
-  const totalSteps = plannedSteps(options)
+  plannedSteps(options)
   initializeRest(model)
   const all = new Map<Parameter, string>()
   for (const [path, parameter] of model.namedParameters()) if (!all.has(parameter)) all.set(parameter, path)
   const trainable = new Map([...all].filter(([parameter]) => parameter.requiresGrad))
   if (trainable.size === 0) throw new InvalidOptionError('nothing is trainable: every parameter has requiresGrad = false')
+  if ([...trainable.keys()].some((parameter) => training.has(parameter)))
+    throw new InvalidOptionError('this model is being trained already; wait until that run ends, or leave its loop')
+  for (const parameter of trainable.keys()) training.add(parameter)
+  try {
+    return yield* trainParameters(model, options, all, trainable)
+  } finally {
+    for (const parameter of trainable.keys()) training.delete(parameter)
+  }
+}
+
+/** What is being trained at this moment. */
+const training = new WeakSet<Parameter>()
+
+async function* trainParameters(
+  model: Module,
+  options: TrainModuleOptions,
+  all: ReadonlyMap<Parameter, string>,
+  trainable: ReadonlyMap<Parameter, string>,
+): AsyncGenerator<ModuleTrainEvent> {
+  const { environment, data, loss: choice, epochs = 1, batchSize = 32, shuffle = true, seed = 0 } = options
+  const { learningRate = 1e-3, schedule: name = 'constant', warmupSteps = 0 } = options
+  const totalSteps = plannedSteps(options)
   const count = (parameters: Iterable<Parameter>): number => [...parameters].reduce((sum, p) => sum + p.size, 0)
   yield { event: 'start', trainableParameters: count(trainable.keys()), totalParameters: count(all.keys()) }
 

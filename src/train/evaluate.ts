@@ -100,7 +100,8 @@ function servedTrainee(set: AdapterSet): Trainee {
 }
 
 function traineeOf(subject: Model | Adapter | AdapterSet | Trainee): Trainee {
-  if (subject instanceof Adapter) return adapterTrainee(subject)
+  // A run may go on with the adapter meanwhile: what is measured is what it is at the call.
+  if (subject instanceof Adapter) return { ...adapterTrainee(subject), parameters: subject.parameters.copy() }
   if (subject instanceof AdapterSet) return servedTrainee(subject)
   return 'model' in subject ? subject : frozenTrainee(subject)
 }

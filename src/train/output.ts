@@ -1,4 +1,5 @@
 /** @file The output folder of a run: one run at a time writes there, and never unasked over something that is finished. */
+import { HEAD_FILE } from '../core/adapter-head.js'
 import { CONFIG_FILE, TENSORS_FILE, TORCH_TENSORS_FILE } from '../formats/peft.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
@@ -64,8 +65,12 @@ export class Output {
     await removeLeftovers(files, path)
     if (this.continues) return
     await removeCheckpoints(files, path)
+    const names = (await files.isDirectory(path)) ? await files.list(path) : []
+    // Files that a model has too are an earlier adapter's only where there is no model.
+    const besides = names.some((name) => WEIGHTS.test(name)) ? [] : [HEAD_FILE, 'generation_config.json']
     // The configuration first: what has none is no adapter.
-    for (const name of [...ADAPTER_FILES, ...Object.keys(RESULTS)]) await files.remove(`${path}/${name}`)
+    for (const name of [...ADAPTER_FILES, ...(names.includes(CONFIG_FILE) ? besides : []), ...Object.keys(RESULTS)])
+      await files.remove(`${path}/${name}`)
   }
 
   async release(): Promise<void> {

@@ -9,6 +9,9 @@ import { memoryFiles } from '../../src/io/memory-files.js'
 import type { TrainEvent } from '../../src/train/events.js'
 import { parseEvents } from '../../src/train/log.js'
 import type { TrainOptions } from '../../src/train/options.js'
+import { evaluate } from '../../src/train/evaluate.js'
+import { generate } from '../../src/generate/generate.js'
+import { merge } from '../../src/core/merge.js'
 import { train } from '../../src/train/trainer.js'
 import { fullTrainee } from '../../src/train/trainee.js'
 import { inProcesses } from '../support/processes.js'
@@ -532,5 +535,40 @@ describe('two runs on one adapter', () => {
     for await (const _ of train(adapter, common)) break
     await failing(adapter, { ...common, data: join(folder, 'none.jsonl') })
     await runTraining(adapter, { ...common, steps: 1 })
+  })
+})
+
+describe('an adapter that is read while it is trained', () => {
+  it('is what it was at the call: evaluated, saved, merged, generated with', async () => {
+    const path = join(folder, 'served')
+    mkdirSync(path)
+    writeModel(path)
+    const model = await Model.open(path, testEnvironment())
+    const adapter = addLora(model, { r: 2, targetModules: 'all-linear', seed: 3 })
+    const still = addLora(model, { r: 2, targetModules: 'all-linear', seed: 3 })
+    const prompt = { inputIds: [1, 2, 3], maxNewTokens: 6 }
+    const read = (subject: Adapter, name: string): Promise<[unknown, unknown, unknown, void]> =>
+      Promise.all([
+        evaluate(subject, { data, batchSize: 1 }),
+        merge(subject).save(join(folder, `merged-${name}`)),
+        generate(subject, prompt).then(({ ids }) => ids),
+        subject.save(join(folder, `saved-${name}`)),
+      ])
+    // Both go on at once: the run takes many steps while each of them waits for files and sessions.
+    let reading: ReturnType<typeof read> | undefined
+    for await (const event of train(adapter, { ...common, learningRate: 0.3, steps: 40 })) {
+      if (event.event !== 'step' || event.step !== 2) continue
+      still.parameters.data.set(adapter.parameters.data)
+      reading = read(adapter, 'moving')
+    }
+    const moving = await reading!
+    const expected = await read(still, 'still')
+    expect(moving[0]).toEqual(expected[0])
+    expect(moving[2]).toEqual(expected[2])
+    for (const file of ['saved-X/adapter_model.safetensors', 'merged-X/model.safetensors']) {
+      const of = (name: string): Buffer => readFileSync(join(folder, file.replace('X', name)))
+      expect(of('moving').equals(of('still'))).toBe(true)
+    }
+    expect(adapter.parameters.data).not.toEqual(still.parameters.data)
   })
 })
