@@ -4,11 +4,12 @@ import { describe, expect, it, vi } from 'vitest'
 import { memoryFiles } from '../io/memory-files.js'
 import { nodeFiles } from '../io/node-files.js'
 import type { Files } from '../io/files.js'
+import type * as RecordFiles from './record-file.js'
 import { openRows } from './rows.js'
 
 // Of Parquet there is no large file at hand: its bound is made small.
 vi.mock('./record-file.js', async (original) => ({
-  ...(await original<typeof import('./record-file.js')>()),
+  ...(await original<typeof RecordFiles>()),
   MAX_ROW_BYTES: 20,
 }))
 
