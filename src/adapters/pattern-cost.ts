@@ -27,12 +27,27 @@ function choicesOf({ alternatives }: Group): number {
   return plain && new Set(alternatives).size === alternatives.length ? 1 : alternatives.length
 }
 
+/** What a pattern may cost a matcher that backtracks. */
+export interface PatternCost {
+  /** Why it is refused, whoever matches it. */
+  readonly problem?: string
+  /** Binary logarithm of the steps that a name may take, roughly: repetitions share out its letters, choices double. */
+  readonly steps: number
+}
+
+/** Length of a long module's name, in bits. */
+const NAME_BITS = 6.5
+
 /**
  * @param source a valid pattern of JavaScript without flag `v`
  * @returns why it may take too long, or undefined
  */
-export function costlyPattern(source: string): string | undefined {
-  if (source.length > MAX_LENGTH) return `it has ${source.length} characters, more than ${MAX_LENGTH}`
+export const costlyPattern = (source: string): string | undefined => patternCost(source).problem
+
+/** @param source a valid pattern of JavaScript without flag `v` */
+export function patternCost(source: string): PatternCost {
+  const refused = (problem: string): PatternCost => ({ problem, steps: Infinity })
+  if (source.length > MAX_LENGTH) return refused(`it has ${source.length} characters, more than ${MAX_LENGTH}`)
   const groups: Group[] = [{ ambiguous: false, start: 0, alternatives: [] }]
   let unbounded = 0
   let choices = 0
@@ -44,7 +59,7 @@ export function costlyPattern(source: string): string | undefined {
     const most = /^[*+]$|^\{\d+,\}$/.test(token) ? Infinity : token === '?' ? 1 : /^\{\d/.test(token) ? Number(/(\d+)\}$/.exec(token)![1]) : undefined // prettier-ignore
     if (most !== undefined) {
       if (most > 1 && closed?.ambiguous === true)
-        return `"${token}" repeats a group that holds a repetition or alternatives, which can take forever`
+        return refused(`"${token}" repeats a group that holds a repetition or alternatives, which can take forever`)
       if (most === Infinity) unbounded++
       else if (most !== Number(/^\{(\d+)/.exec(token)?.[1] ?? 0)) choices += Math.min(most, MAX_CHOICES)
       group.ambiguous = true
@@ -65,7 +80,9 @@ export function costlyPattern(source: string): string | undefined {
       if (group.ambiguous) groups[groups.length - 1]!.ambiguous = true
     }
   }
-  if (unbounded > MAX_UNBOUNDED) return `it has ${unbounded} unbounded repetitions, more than ${MAX_UNBOUNDED}`
-  if (choices > MAX_CHOICES) return `it has ${choices} choices, more than ${MAX_CHOICES}`
-  return undefined
+  if (unbounded > MAX_UNBOUNDED) return refused(`it has ${unbounded} unbounded repetitions, more than ${MAX_UNBOUNDED}`)
+  if (choices > MAX_CHOICES) return refused(`it has ${choices} choices, more than ${MAX_CHOICES}`)
+  let steps = choices
+  for (let i = 1; i <= unbounded; i++) steps += NAME_BITS - Math.log2(i)
+  return { steps }
 }

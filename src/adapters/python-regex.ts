@@ -1,6 +1,34 @@
 /** @file Python's regular expressions in JavaScript: the common part translated, the rest refused, nothing guessed. */
 import { InvalidOptionError } from '../errors.js'
-import { costlyPattern } from './pattern-cost.js'
+import { linearMatcher } from './linear-match.js'
+import { patternCost } from './pattern-cost.js'
+
+/** Up to so many steps (a power of 2) a name is matched by backtracking: 16,000. */
+const QUICK_STEPS = 14
+/** Where there is no other way; a few million. */
+const MOST_STEPS = 22
+
+/** A pattern that is tested by following all its ways at once. What groups capture takes a backtracking match. */
+class LinearRegExp extends RegExp {
+  /** @param refusal what to throw where a backtracking match would take too long */
+  constructor(
+    regex: RegExp,
+    private readonly matches: (text: string) => boolean,
+    private readonly refusal: InvalidOptionError | undefined,
+  ) {
+    super(regex)
+  }
+
+  override test(text: string): boolean {
+    return this.matches(text)
+  }
+
+  override exec(text: string): RegExpExecArray | null {
+    if (!this.matches(text)) return null
+    if (this.refusal !== undefined) throw this.refusal
+    return super.exec(text)
+  }
+}
 
 /** Escapes of letters that mean the same in both languages. */
 const SAME_ESCAPES = 'dDwWsSbBnrtfv'
@@ -33,8 +61,13 @@ export function pythonRegex(pattern: string, anchor: 'match' | 'fullmatch'): Reg
   } catch (cause) {
     throw refuse((cause as Error).message.replace(/^Invalid regular expression: /, ''))
   }
-  const cost = costlyPattern(source)
-  if (cost !== undefined) throw refuse(cost)
+  const { problem, steps } = patternCost(source)
+  if (problem !== undefined) throw refuse(problem)
+  if (steps <= QUICK_STEPS) return regex
+  const tooLong = refuse('its repetitions and choices multiply, and with lookaround, back-references or groups that are read it may take too long') // prettier-ignore
+  const matches = linearMatcher(source, regex.flags, anchor === 'fullmatch')
+  if (matches !== undefined) return new LinearRegExp(regex, matches, steps > MOST_STEPS ? tooLong : undefined)
+  if (steps > MOST_STEPS) throw tooLong
   return regex
 }
 
