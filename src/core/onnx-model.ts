@@ -4,10 +4,8 @@ import type { Files } from '../io/files.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { loadTokenizer } from '../data/tokenizer.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
-import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { isConvolution, type Module } from '../graph/module.js'
-import { productOfDims } from '../graph/shapes.js'
 import { elementCount, formatShape, isFloat, type HostTensor, type Initializer, type Value } from '../graph/types.js'
 import type { BuildOptions, ModelGraph } from '../models/architecture.js'
 import type { BranchPlace } from '../lower/inline-if.js'
@@ -19,15 +17,8 @@ import type { Environment } from './environment.js'
 import type { Model } from './model.js'
 import { textInputs } from './onnx/inputs.js'
 import type { WeightOrigin } from './onnx/names.js'
-import {
-  beforeSoftmax,
-  describingFolders,
-  folderOf,
-  isOnnxFolder,
-  prepareGraph,
-  readConfigBeside,
-  readOnnx,
-} from './onnx/read.js'
+import { describingFolders, folderOf, isOnnxFolder, prepareGraph, readConfigBeside, readOnnx } from './onnx/read.js'
+import { withTaskOutput } from './onnx/outputs.js'
 import { checkPlaces } from './onnx/places.js'
 import { findTask, noTaskMessage } from './onnx/task.js'
 import { writeOnnx } from './onnx/write.js'
@@ -104,7 +95,6 @@ export class OnnxModel implements Model {
     this.task = task
     this.origins = origins
     this.branches = branches
-    this.modules = graph.modules
     this.inputs = graph.inputs
     const scales = scalesOf(graph)
     this.weights = new Map(
@@ -114,10 +104,11 @@ export class OnnxModel implements Model {
     )
     const first = graph.value(output)
     this.sentence = task.name === 'feature-extraction' && first.shape?.length === 3 ? sentence : undefined
-    this.vocabularySize = vocabularyOf(this, first)
-    this.maxPositions = positionsOf(this)
     const { graph: finished, hidden } = withTaskOutput(graph, first, task)
     this.graph = finished
+    this.modules = finished.modules
+    this.vocabularySize = vocabularyOf(this, first)
+    this.maxPositions = positionsOf(this)
     this.hidden = hidden
   }
 
@@ -271,37 +262,6 @@ function positionsOf({ inputs, modules, config }: OnnxModel): number {
   if (told !== undefined) return told - offset
   const table = [...modules.values()].find(({ kind, name }) => kind === 'Embedding' && /(position_embeddings|wpe|embed_positions)$/.test(name)) // prettier-ignore
   return table?.inFeatures ?? UNLIMITED
-}
-
-/** The graph with the task's output first, and what the head of a language model reads: here the scores themselves. */
-function withTaskOutput(given: Graph, output: Value, task: Task): { graph: Graph; hidden: Value } {
-  const graph = given.clone()
-  const b = new GraphBuilder(graph)
-  const others = graph.outputs.filter(({ name }) => name !== output.name)
-  if (task.name === 'custom') return { graph, hidden: output }
-  if (task.name === 'causal-lm') {
-    const [, , size] = output.shape!
-    const hidden = b.reshape(output, [productOfDims(output.shape!.slice(0, 2)), size!])
-    const rows = b.emit('Identity', [hidden])
-    const again = b.emit('Reshape', [rows, b.shapeVector(output.shape!)], {}, { shapes: [output.shape!] })
-    graph.outputs = [again, ...others]
-    return { graph, hidden }
-  }
-  const end = others.find(({ name }) => name === 'end_logits')
-  if (task.name === 'question-answering' && output.shape?.length === 2 && end !== undefined) {
-    const both = b.concat([b.unsqueeze(output, [2]), b.unsqueeze(end, [2])], 2)
-    graph.outputs = [both, output, ...others]
-    return { graph, hidden: both }
-  }
-  if (task.name === 'feature-extraction' && output.shape?.length === 2) {
-    // A vector for the whole text is a sequence of one state, whose mean it is.
-    const states = b.unsqueeze(output, [1])
-    graph.outputs = [states, output, ...others]
-    return { graph, hidden: states }
-  }
-  const scores = task.problemType === 'regression' || task.name === 'feature-extraction' ? output : beforeSoftmax(graph, output)
-  graph.outputs = [scores, ...(scores === output ? [] : [output]), ...others]
-  return { graph, hidden: scores }
 }
 
 async function settingsBeside(files: Files, path: string): Promise<SentenceSettings | undefined> {

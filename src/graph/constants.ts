@@ -8,7 +8,7 @@ import {
   type Initializer,
   type TypedArray,
 } from './types.js'
-import { floatToHalf, halfToFloat } from '../util/half.js'
+import { bfloat16ToFloat, floatToBfloat16, floatToHalf, halfToFloat } from '../util/half.js'
 
 /** An empty typed array that holds `count` elements of `dtype`. */
 export function allocate(dtype: DType, count: number): TypedArray {
@@ -44,13 +44,20 @@ export function allocate(dtype: DType, count: number): TypedArray {
   }
 }
 
+const INT64_MAX = 2n ** 63n - 1n
+
+/** Bounds such as 2⁶³ − 1 are no numbers of JavaScript, their neighbour 2⁶³ is: it is meant to be the largest. */
+const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? INT64_MAX : BigInt(value))
+
 /** A tensor of `dtype` from plain numbers. */
 export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike<number>): HostTensor {
+  if (dtype === 'int4' || dtype === 'uint4') throw new TypeError('internal: packed tensors are not made of plain numbers')
   const data = allocate(dtype, values.length)
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!
-    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(value)
-    else data[i] = dtype === 'float16' ? floatToHalf(value) : value
+    if (data instanceof BigInt64Array) data[i] = toInt64(value)
+    else if (data instanceof BigUint64Array) data[i] = BigInt(value)
+    else data[i] = dtype === 'float16' ? floatToHalf(value) : dtype === 'bfloat16' ? floatToBfloat16(value) : value
   }
   return { dtype, shape, data }
 }
@@ -61,12 +68,13 @@ export function int64(shape: readonly number[], values: ArrayLike<number>): Host
   return tensor('int64', shape, values)
 }
 
-/** The numbers of a small constant, or undefined if it lies in a file. */
+/** The numbers of a small constant, or undefined if it lies in a file or packs two numbers a byte. */
 export function numbersOf(initializer: Initializer | undefined): number[] | undefined {
   if (initializer === undefined || isFileTensor(initializer)) return undefined
   const { data, dtype } = initializer
-  return dtype === 'float16'
-    ? Array.from(data as Uint16Array, halfToFloat)
+  if (dtype === 'int4' || dtype === 'uint4') return undefined
+  return dtype === 'float16' || dtype === 'bfloat16'
+    ? Array.from(data as Uint16Array, dtype === 'float16' ? halfToFloat : bfloat16ToFloat)
     : Array.from(data as ArrayLike<number | bigint>, Number)
 }
 

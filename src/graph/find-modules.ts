@@ -2,7 +2,7 @@
 import { numberAttribute } from './attributes.js'
 import type { Graph } from './graph.js'
 import { LOWERED, type Module, type ModuleUse } from './module.js'
-import type { Initializer, Node } from './types.js'
+import { isFloat, type Initializer, type Node } from './types.js'
 
 export interface FindModulesOptions {
   /**
@@ -140,6 +140,13 @@ class Finder {
     }
   }
 
+  /** What rows read from a table are as floats: themselves, or, of an 8-bit table, what the only reader makes of them. */
+  private rows(output: string): string | undefined {
+    if (isFloat(this.graph.value(output).dtype)) return output
+    const [reader, ...others] = this.readers.get(output) ?? []
+    return reader?.op === 'DequantizeLinear' && others.length === 0 ? reader.outputs[0] : undefined
+  }
+
   private embedding(node: Node): Found | undefined {
     if (node.op === 'GatherBlockQuantized') return this.quantizedEmbedding(node)
     if (node.op !== 'Gather' || node.domain !== '' || numberAttribute(node, 'axis', 0) !== 0) return undefined
@@ -153,15 +160,15 @@ class Finder {
     )
       return undefined
     const [inFeatures, outFeatures] = weight.tensor.shape as [number, number]
-    const dtype = weight.tensor.dtype
-    if (dtype !== 'float32' && dtype !== 'float16' && dtype !== 'bfloat16') return undefined
+    const output = this.rows(node.outputs[0]!)
+    if (output === undefined) return undefined
     return {
       node,
       kind: 'Embedding',
       weight: weight.name,
       bias: undefined,
       input: node.inputs[1]!,
-      output: node.outputs[0]!,
+      output,
       inFeatures,
       outFeatures,
     }
@@ -200,18 +207,30 @@ function dynamoName({ node }: Pick<Found, 'node'>): string | undefined {
   return at > 0 && layerClasses[node.op]?.test(classes[at] ?? '') === true ? names[at] : undefined
 }
 
-/** `/model/layers.0/self_attn/q_proj/MatMul` without its operator, in dots. */
+/** Operators that a node may have been before a quantiser or an optimiser changed it, and kept its name. */
+const before: Readonly<Record<string, RegExp>> = {
+  MatMul: /^(MatMul|Gemm)/,
+  Gemm: /^(Gemm|MatMul)/,
+  MatMulNBits: /^(MatMul|Gemm)/,
+  GatherBlockQuantized: /^Gather/,
+  Gather: /^Gather/,
+  Conv: /^Conv/,
+}
+
+/** A node's name as its author gave it: that of the node which a lowering replaced stands inside of its own. */
+const givenName = ({ name }: Node): string =>
+  name.startsWith(LOWERED) ? name.slice(LOWERED.length, name.lastIndexOf('/')) : name
+
+/** `/model/layers.0/self_attn/q_proj/MatMul_Q4` without its operator, in dots. */
 function pathName({ node }: Pick<Found, 'node'>): string | undefined {
-  const parts = node.name.split('/')
+  const parts = givenName(node).split('/')
   const last = parts.pop()
-  // quantize_dynamic makes a MatMul of a Gemm and says so: Gemm_MatMul_quant.
-  const op = last?.replace(/_(quant|Q4|\d+)+$/, '').replace(/^Gemm_(?=MatMul)/, '')
-  if (parts.length < 2 || parts[0] !== '' || op?.startsWith(node.op) !== true) return undefined
+  if (parts.length < 2 || parts[0] !== '' || last === undefined || before[node.op]?.test(last) !== true) return undefined
   const path: string[] = []
   // A list of layers comes twice: /features/features.0/Conv is features.0.
   for (const part of parts.slice(1)) {
-    const before = path[path.length - 1]
-    if (before !== undefined && part.startsWith(`${before}.`)) path[path.length - 1] = part
+    const above = path[path.length - 1]
+    if (above !== undefined && part.startsWith(`${above}.`)) path[path.length - 1] = part
     else path.push(part)
   }
   return path.join('.')
@@ -220,10 +239,18 @@ function pathName({ node }: Pick<Found, 'node'>): string | undefined {
 /** The module that a node says it is, by dynamo's notes or by its own name; whatever stands before all names stays. */
 export const layerName = (node: Node): string | undefined => dynamoName({ node }) ?? (pathName({ node }) || undefined)
 
-const weightName = ({ weight }: Found): string | undefined => {
-  const name = weight.replace(/_(quantized|Q4|q4|quant|transposed)$/, '').replace(/\.(MatMul|Gemm)\.weight$/, '.weight')
-  return name.endsWith('.weight') && !name.startsWith('onnx::') ? name.slice(0, -'.weight'.length) : undefined
+/** What quantisers add to a weight's name, and the operator that a model builder puts into it. */
+const ADDED = /(_(quantized|quant|transposed|[qQ]\d+(G\d+)?|bnb4|DQ_[qQ]\d+))+$/
+const parameterName = (value: string, kind: 'weight' | 'bias'): string | undefined => {
+  const name = value
+    .replace(ADDED, '')
+    .replace(/\.qweight$/, '.weight')
+    .replace(/\.(MatMul|Gemm|Add)(?=\.(weight|bias)$)/, '')
+  return name.endsWith(`.${kind}`) && !name.startsWith('onnx::') ? name.slice(0, -kind.length - 1) : undefined
 }
+
+const weightName = ({ weight }: Found): string | undefined => parameterName(weight, 'weight')
+const biasName = ({ bias }: Found): string | undefined => (bias === undefined ? undefined : parameterName(bias, 'bias'))
 
 /** Whether all of `few` come in `many` in this order. */
 function comesWithin(few: readonly string[], many: readonly string[]): boolean {
@@ -234,69 +261,116 @@ function comesWithin(few: readonly string[], many: readonly string[]): boolean {
 
 /**
  * The path with the modules that were passed over: OPT calls `model.decoder` without calling `model`, so that
- * `/decoder/layers.0/fc1/Gemm` has the weight `model.decoder.layers.0.fc1.weight`. Where the weight has no name its bias tells.
+ * `/decoder/layers.0/fc1/Gemm` has the bias `model.decoder.layers.0.fc1.bias`.
  */
-function fullPath(f: Found): string | undefined {
+function fullPath(f: Found, passedOver: ReadonlyMap<string, string>): string | undefined {
   const path = pathName(f)
-  const own = [weightName(f), f.bias?.endsWith('.bias') === true ? f.bias.slice(0, -'.bias'.length) : undefined]
-  const parts = path?.split('.') ?? []
-  const holds = (name: string | undefined): boolean => {
-    const all = name?.split('.') ?? []
-    return all.length > parts.length && all.at(-1) === parts.at(-1) && comesWithin(parts, all)
-  }
-  return path === undefined ? undefined : (own.find(holds) ?? path)
+  if (path === undefined) return undefined
+  const bias = biasName(f)
+  const parts = path.split('.')
+  const all = bias?.split('.') ?? []
+  if (all.length > parts.length && all.at(-1) === parts.at(-1) && comesWithin(parts, all)) return bias
+  return `${passedOver.get(parts[0]!) ?? ''}${path}`
 }
 
-/** Names for all layers: the best candidate that no other weight claims with the same right. */
-function nameAll(found: readonly Found[]): Map<Found, string> {
-  const candidates = new Map(found.map((f) => [f, [dynamoName(f), fullPath(f), weightName(f)].filter((name) => name !== undefined && name !== '') as string[]])) // prettier-ignore
+/** What stands before paths in the real names of their weights, by the first part of the path, where all agree: `model.` */
+function prefixesPassedOver(found: readonly Found[]): Map<string, string> {
+  const prefixes = new Map<string, Set<string>>()
+  for (const f of found) {
+    const [path, real] = [pathName(f), weightName(f) ?? biasName(f)]
+    if (path === undefined || real === undefined || !`.${real}`.endsWith(`.${path}`)) continue
+    const first = firstPart(path)
+    prefixes.set(first, (prefixes.get(first) ?? new Set()).add(real.slice(0, -path.length)))
+  }
+  return new Map([...prefixes].flatMap(([first, seen]) => (seen.size === 1 ? [[first, [...seen][0]!] as const] : [])))
+}
+
+/** Whether a weight goes by the name of another module than the one that reads it, which the path tells: a head by the table's. */
+function isTied(path: string | undefined, weight: string | undefined): boolean {
+  if (path === undefined || weight === undefined || weight.startsWith(`${path}.`)) return false
+  const last = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
+  // The second call of a module of that name: query_1.
+  return last(path).replace(/_\d+$/, '') !== last(weight).replace(/_\d+$/, '')
+}
+
+interface Named {
+  readonly name: string
+  /** Whether its author named it; else it is called after the value that holds its weight. */
+  readonly isGiven: boolean
+}
+
+/**
+ * Names for all layers: the best candidate that no other weight claims with the same right. The name of a weight is its
+ * module's, unless it is shared.
+ */
+function nameAll(found: readonly Found[]): Map<Found, Named> {
+  const passedOver = prefixesPassedOver(found)
+  const candidatesOf = (f: Found): string[] => {
+    const [path, weight] = [fullPath(f, passedOver), weightName(f)]
+    return [dynamoName(f), ...(isTied(path, weight) ? [path, weight] : [weight, path, biasName(f)])].filter((name) => name !== undefined && name !== '') as string[] // prettier-ignore
+  }
+  const candidates = new Map(found.map((f) => [f, candidatesOf(f)]))
   // A table that is also the head has both names; where it is looked up it is the table.
   const key = (f: Found): string => `${f.kind === 'Embedding'}:${f.weight}`
   const claims = new Map<string, Set<string>>()
   for (const [f, [best]] of candidates) if (best !== undefined) claims.set(best, (claims.get(best) ?? new Set()).add(key(f)))
-  const byWeight = new Map<string, string>()
+  const byWeight = new Map<string, Named>()
   const taken = new Set<string>()
-  const names = new Map<Found, string>()
+  const names = new Map<Found, Named>()
   for (const f of found) {
     const known = byWeight.get(key(f))
     const free = candidates
       .get(f)!
       .find((name, i) => !taken.has(name) && (i === 0 ? claims.get(name)!.size === 1 : !claims.has(name)))
-    const wanted = known ?? free ?? f.weight.replace(/\.(weight|w_\d+)$/, '')
+    const wanted = free ?? f.weight.replace(/\.(weight|w_\d+)$/, '')
     let name = wanted
     for (let i = 1; known === undefined && taken.has(name); i++) name = `${wanted}.${i}`
-    taken.add(name)
-    byWeight.set(key(f), name)
-    names.set(f, name)
+    const named = known ?? { name, isGiven: free !== undefined }
+    taken.add(named.name)
+    byWeight.set(key(f), named)
+    names.set(f, named)
   }
   return names
 }
 
 const firstPart = (name: string): string => name.split('.', 1)[0]!
 
-/** The one name above everything, if what lies below it is not just a list of layers. */
-function wrapperOf(names: readonly string[]): string {
+/** Parts of models that transformers runs alone, under this name. */
+const partsOfModels: ReadonlySet<string> = new Set(['text_model', 'vision_model'])
+
+/** Whether dynamo says that what was exported is a model of transformers itself. */
+const isExportedItself = ({ nodes }: Graph): boolean =>
+  nodes.some(({ metadata }) => pythonList(metadata?.['pkg.torch.onnx.class_hierarchy'])[0]?.startsWith('transformers.') === true)
+
+/**
+ * The one name above everything, if what lies below it is not just a list of layers, and the file has no parameter that
+ * lies elsewhere.
+ */
+function wrapperOf(graph: Graph, named: readonly Named[]): string {
+  const names = named.flatMap(({ name, isGiven }) => (isGiven ? [name] : []))
   const root = names[0] === undefined ? '' : firstPart(names[0])
   const below = names.map((name) => name.slice(root.length + 1))
-  const isWrapper =
-    names.length > 1 && names.every((name) => name.startsWith(`${root}.`)) && !below.some((name) => /^\d/.test(name))
-  return isWrapper ? root : ''
+  const isInside = (name: string): boolean => name.startsWith(`${root}.`)
+  const isWrapper = names.length > 1 && names.every(isInside) && !below.some((name) => /^\d/.test(name))
+  if (!isWrapper || partsOfModels.has(root) || isExportedItself(graph)) return ''
+  const parameters = [...graph.initializers.keys()].filter((name) => /^[A-Za-z_]\w*(\.\w+)*\.(weight|bias)$/.test(name))
+  return parameters.every(isInside) ? root : ''
 }
 
 /**
  * Finds every layer of a lowered graph that an adapter can be put on: products with a constant matrix, convolutions, and
  * lookups in a table. A layer that is applied several times is one module with several uses.
  *
- * Names come from dynamo's metadata, from node paths, or from the weight's own name, so that they mean the same as in
+ * Names come from dynamo's metadata, from the weight's own name, or from node paths, so that they mean the same as in
  * PEFT.
  */
 export function findModules(graph: Graph, options: FindModulesOptions = {}): Map<string, Module> {
   const found = new Finder(graph).find()
   const names = nameAll(found)
-  const root = options.root ?? wrapperOf([...names.values()])
+  const root = options.root ?? wrapperOf(graph, [...names.values()])
   const modules = new Map<string, Module>()
   for (const f of found) {
-    const full = names.get(f)!
+    const full = names.get(f)!.name
     const name = root !== '' && full.startsWith(`${root}.`) ? full.slice(root.length + 1) : full
     const known = modules.get(name)
     if (known !== undefined) {

@@ -1,7 +1,7 @@
 /** @file Types and shapes of every value of a graph, with constants and computations on shapes folded on the way. */
 import { InvalidModelError, LowrankError, ShapeError } from '../errors.js'
 import { GraphBuilder } from './builder.js'
-import { allocate, numbersOf, tensor } from './constants.js'
+import { numbersOf, tensor } from './constants.js'
 import { foldNode, FOLD_LIMIT, isNumeric, type Known } from './fold.js'
 import { Graph } from './graph.js'
 import { canInfer, inferNode } from './infer.js'
@@ -48,15 +48,8 @@ export type Rewrite = (node: Node, state: InferState) => Replacement | Node | un
 /** Two names for one length are found one at a time; a graph with more is damaged. */
 const MAX_ASSUMPTIONS = 500
 
-const INT64_MAX = 2n ** 63n - 1n
-
-/** A folded tensor as an initializer. Bounds such as 2⁶³ − 1 are not numbers of JavaScript, their neighbour 2⁶³ is. */
-function toTensor({ dtype, shape, values }: Known): HostTensor {
-  if (dtype !== 'int64') return tensor(dtype, shape, values as number[])
-  const data = allocate(dtype, values.length) as BigInt64Array
-  values.forEach((v, i) => (data[i] = (v as number) >= 2 ** 63 ? INT64_MAX : BigInt(v)))
-  return { dtype, shape, data }
-}
+/** A folded tensor as an initializer. */
+const toTensor = ({ dtype, shape, values }: Known): HostTensor => tensor(dtype, shape, values as number[])
 
 /** A message without the operator and name of the node that it begins with: whoever lists the nodes says them. */
 const withoutPlace = (message: string, node: Node): string => {
@@ -126,7 +119,7 @@ export class InferState {
 
   private learn(name: string, host: HostTensor): void {
     const values = numbersOf(host)
-    if (values !== undefined && host.dtype !== 'int4' && host.dtype !== 'uint4') this.remember(name, { dtype: host.dtype, shape: host.shape, values }) // prettier-ignore
+    if (values !== undefined) this.remember(name, { dtype: host.dtype, shape: host.shape, values }) // prettier-ignore
   }
 
   private remember(name: string, known: Known): void {

@@ -187,6 +187,10 @@ function symbolicSliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim 
       : undefined
 }
 
+/** Lengths that only the run tells, one for each axis. */
+const unknownShape = (rank: number, what: string, c: InferContext): Shape =>
+  Array.from({ length: rank }, (_, i) => unknownDim(what, c.input(0).name, c.inputs[1]?.name ?? '', i))
+
 const inferences: Readonly<Record<string, Inference>> = {
   ...Object.fromEntries(
     [
@@ -277,7 +281,7 @@ const inferences: Readonly<Record<string, Inference>> = {
     const target = c.dims(1)
     if (target === undefined) {
       const rank = c.shape(1)[0]
-      return [{ dtype: c.dtype(0), shape: typeof rank === 'number' && rank === 0 ? [] : undefined }]
+      return [{ dtype: c.dtype(0), shape: typeof rank === 'number' ? unknownShape(rank, 'reshaped', c) : undefined }]
     }
     // A literal 0 is a length only where the node says so.
     if (c.int('allowzero', 0) === 1 && target.includes(0)) return [{ dtype: c.dtype(0), shape: target }]
@@ -309,7 +313,9 @@ const inferences: Readonly<Record<string, Inference>> = {
   },
   Tile: (c) => {
     const repeats = c.dims(1)
-    return [{ dtype: c.dtype(0), shape: repeats && c.shape(0).map((dim, i) => multiplyDims(dim, repeats[i]!)) }]
+    const shape = c.shape(0)
+    if (repeats === undefined) return [{ dtype: c.dtype(0), shape: unknownShape(shape.length, 'tiled', c) }]
+    return [{ dtype: c.dtype(0), shape: shape.map((dim, i) => multiplyDims(dim, repeats[i]!)) }]
   },
   Concat: (c) => {
     const first = c.shape(0)
@@ -335,9 +341,9 @@ const inferences: Readonly<Record<string, Inference>> = {
     const shape = c.shape(0)
     const starts = c.dims(1) ?? c.ints('starts')
     const ends = c.dims(2) ?? c.ints('ends')
-    const axes = c.constant(3) ?? c.ints('axes') ?? starts?.map((_, i) => i)
+    const axes = c.constant(3) ?? c.ints('axes') ?? (c.inputs[3] === undefined ? starts?.map((_, i) => i) : undefined)
     const steps = c.constant(4)
-    if (axes === undefined) return [{ dtype: c.dtype(0), shape: undefined }]
+    if (axes === undefined) return [{ dtype: c.dtype(0), shape: unknownShape(shape.length, 'sliced', c) }]
     const result = [...shape]
     axes.forEach((a, i) => {
       const axis = normalizeAxis(a, shape.length, c.where)
@@ -354,14 +360,13 @@ const inferences: Readonly<Record<string, Inference>> = {
   },
   Pad: (c) => {
     const shape = c.shape(0)
-    const pads = c.constant(1) ?? c.ints('pads')
-    const axes = c.constant(3) ?? shape.map((_, i) => i)
-    if (pads === undefined) return [{ dtype: c.dtype(0), shape: undefined }]
+    const pads = c.dims(1) ?? c.ints('pads')
+    const axes = c.inputs[3] === undefined ? shape.map((_, i) => i) : c.constant(3)
+    if (pads === undefined || axes === undefined) return [{ dtype: c.dtype(0), shape: unknownShape(shape.length, 'padded', c) }]
     const result = [...shape]
     axes.forEach((a, i) => {
       const axis = normalizeAxis(a, shape.length, c.where)
-      const amount = pads[i]! + pads[i + axes.length]!
-      result[axis] = addDims(shape[axis]!, amount)
+      result[axis] = [pads[i]!, pads[i + axes.length]!].reduce(addDims, shape[axis]!)
     })
     return [{ dtype: c.dtype(0), shape: result }]
   },

@@ -84,16 +84,38 @@ function nearest(c: LowerContext, x: Value): Value {
 }
 
 /**
- * One axis resized: the nearest element by a choice of rows, linear interpolation by a product with max(0, 1 − |k − xᵢ|).
- * @throws ShapeError for cubic interpolation and for smoothing, whose kernels need a fixed size
+ * [from, to]: the four places around xᵢ, those outside moved to the edge, with the weights of cubic convolution (Keys, 1981)
+ * by their distance d: ((a+2)d − (a+3))d² + 1 for the two within 1, a(((d − 5)d + 8)d − 4) for the others.
+ */
+function cubic(c: LowerContext, x: Value, hat: (place: Value) => Value): Value {
+  const { b } = c
+  const a = c.float('cubic_coeff_a', -0.75)
+  const first = b.emit('Floor', [x])
+  const near = (d: Value): Value => b.add(b.mul(b.sub(b.mul(d, a + 2), a + 3), b.mul(d, d)), 1)
+  const far = (d: Value): Value => b.mul(b.sub(b.mul(b.add(b.mul(b.sub(d, 5), d), 8), d), 4), a)
+  return [-1, 0, 1, 2]
+    .map((offset) => {
+      const place = b.add(first, offset)
+      const distance = b.abs(b.sub(x, place))
+      const weight = offset === 0 || offset === 1 ? near(distance) : far(distance)
+      return b.mul(hat(place), b.unsqueeze(weight, [0]))
+    })
+    .reduce((sum, part) => b.add(sum, part))
+}
+
+/**
+ * One axis resized: the nearest element by a choice of rows, interpolation by a product with a matrix of weights, of linear
+ * interpolation max(0, 1 − |k − xᵢ|).
+ * @throws ShapeError for smoothing, whose kernel needs a fixed size
  */
 export function resizeFree(c: LowerContext, x: Value, free: FreeAxis): Value {
   const { b } = c
   const { axis } = free
   const mode = c.string('mode', 'nearest')
-  if (mode === 'cubic' || c.int('antialias', 0) === 1)
+  const special = ['antialias', 'exclude_outside'].find((name) => mode !== 'nearest' && c.int(name, 0) === 1)
+  if (special !== undefined)
     throw new ShapeError(
-      `${c.where}: ${mode === 'cubic' ? 'cubic interpolation' : 'resizing with antialias'} needs a fixed size, but axis ${axis} has the length "${x.shape![axis]}", known at the run only`,
+      `${c.where}: ${special} needs a fixed size, but axis ${axis} goes from ${x.shape![axis]} to a length known at the run only`,
     )
   const lengths = lengthsOf(c, x, free)
   const last = b.sub(lengths.from, 1)
@@ -101,6 +123,6 @@ export function resizeFree(c: LowerContext, x: Value, free: FreeAxis): Value {
   const at = places(c, lengths)
   if (mode === 'nearest') return b.gather(x, b.cast(clamp(nearest(c, at)), 'int64'), axis)
   const source = b.unsqueeze(range(c, lengths.from, x.shape![axis]!), [1])
-  const weights = b.relu(b.sub(1, b.abs(b.sub(source, b.unsqueeze(clamp(at), [0])))))
-  return along(c, x, axis, weights)
+  const hat = (place: Value): Value => b.relu(b.sub(1, b.abs(b.sub(source, b.unsqueeze(clamp(place), [0])))))
+  return along(c, x, axis, mode === 'cubic' ? cubic(c, at, hat) : hat(at))
 }

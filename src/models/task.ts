@@ -52,6 +52,16 @@ const classEndings: readonly (readonly [RegExp, TaskName])[] = [
   [/ForMaskedLM$|ForPreTraining$|ForNextSentencePrediction$|ForMaskedImageModeling$/, 'feature-extraction'],
 ]
 
+/** The class that config.json names first under `architectures`. */
+export function classOf(config: ConfigReader): string | undefined {
+  const classes = config.json['architectures']
+  return Array.isArray(classes) && typeof classes[0] === 'string' ? classes[0] : undefined
+}
+
+/** What a class of transformers is for, as far as its name says one of our tasks. */
+export const taskOfClass = (className: string): TaskName | undefined =>
+  classEndings.find(([ending]) => ending.test(className))?.[1]
+
 /**
  * The task of a model: from `architectures` of config.json, else the first that its family supports.
  * @param supported tasks of the family, the usual one first
@@ -65,9 +75,8 @@ export function readTask(
     ? supported[0]!
     : 'feature-extraction',
 ): Task {
-  const classes = config.json['architectures']
-  const className = Array.isArray(classes) && typeof classes[0] === 'string' ? classes[0] : undefined
-  let name = className === undefined ? supported[0]! : classEndings.find(([ending]) => ending.test(className))?.[1]
+  const className = classOf(config)
+  let name = className === undefined ? supported[0]! : taskOfClass(className)
   // Decoders are also published by the class of their body (`GPT2Model`); what is missing for the head is then found out.
   if (name === 'feature-extraction') name = body
   if (name === undefined || !supported.includes(name))

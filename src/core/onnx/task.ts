@@ -3,11 +3,11 @@ import { InvalidOptionError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
 import { formatShape, isFloat, type Value } from '../../graph/types.js'
 import type { ConfigReader } from '../../models/config-reader.js'
-import { readTask, taskNamed, taskNames, taskOptions, type Task, type TaskName, type TaskOption } from '../../models/task.js'
+import { classOf, taskNamed, taskOfClass, taskOptions, type Task, type TaskName, type TaskOption } from '../../models/task.js'
 
 /** Names that exporters give the output of each task, the usual one first. */
 const outputNames: Readonly<Record<TaskName, readonly string[]>> = {
-  'causal-lm': ['logits'],
+  'causal-lm': ['logits', 'lm_logits', 'last_logits', 'prediction_logits', 'prediction_scores', 'scores', 'output'],
   'sequence-classification': ['logits'],
   'token-classification': ['logits'],
   'image-classification': ['logits'],
@@ -47,12 +47,18 @@ export function findTask(graph: Graph, request: TaskRequest, config: ConfigReade
   if (given !== undefined && !taskOptions.includes(given as TaskOption))
     throw new InvalidOptionError(`task must be one of ${taskOptions.join(', ')}, got "${given}"`)
   const name = given ?? toldByConfig(config) ?? toldByNames(graph, outputs)
-  const output = findOutput(outputs, name, request.output, source)
+  const output = findOutput(outputs, name, request.output, source, config?.json['vocab_size'])
   return { task: taskOf(name, output, config, source), output }
 }
 
+/**
+ * The task of the class that config.json names. Of others (`SegformerForSemanticSegmentation`), and of those that write
+ * a text for another (T5), whose labels are not shifted as a language model's are, it tells nothing.
+ */
 function toldByConfig(config: ConfigReader | undefined): TaskName | undefined {
-  return config?.has('architectures') === true ? readTask(config, taskNames, 'feature-extraction').name : undefined
+  const className = config && classOf(config)
+  if (className === undefined || config?.json['is_encoder_decoder'] === true) return undefined
+  return taskOfClass(className)
 }
 
 function toldByNames(graph: Graph, outputs: readonly Value[]): TaskName {
@@ -66,7 +72,13 @@ function toldByNames(graph: Graph, outputs: readonly Value[]): TaskName {
   return reads('input_ids') ? 'sequence-classification' : 'custom'
 }
 
-function findOutput(outputs: readonly Value[], task: string, wanted: string | undefined, source: string): Value {
+function findOutput(
+  outputs: readonly Value[],
+  task: string,
+  wanted: string | undefined,
+  source: string,
+  vocabulary: unknown,
+): Value {
   if (wanted !== undefined) {
     const found = outputs.find(({ name }) => name === wanted)
     if (found !== undefined) return found
@@ -76,6 +88,10 @@ function findOutput(outputs: readonly Value[], task: string, wanted: string | un
   const named = usual.flatMap((name) => outputs.find((output) => output.name === name) ?? [])[0]
   if (named !== undefined) return named
   if (outputs.length === 1 || task === 'custom') return outputs[0]!
+  // Caches and hidden states beside them have another rank, or another width.
+  const fitting = outputs.filter(({ shape }) => ranks[task as TaskName]?.includes(shape?.length ?? -1) === true)
+  const ofVocabulary = fitting.filter(({ shape }) => shape?.at(-1) === vocabulary)
+  for (const few of [fitting, task === 'causal-lm' ? ofVocabulary : []]) if (few.length === 1) return few[0]!
   throw new InvalidOptionError(
     `${source} has none of the outputs that ${task} usually has (${usual.join(', ')}), and several others: ${outputsOf(outputs)}; say which with { output }`,
   )
