@@ -80,7 +80,7 @@ export function initializeParts(
   values: TensorValues,
 ): void {
   for (const part of parts) {
-    if (part instanceof ReplacedWeight) values(part.tensors[0].name).set(base(part.replaced.weight))
+    if (part instanceof ReplacedWeight) values(part.tensors[0].name).set(part.fromBase(base(part.replaced.weight)))
     else if (part instanceof TrainableTokens)
       copyRows(part, base(weightName(part.embedding.weight)), values(part.tensors[0].name))
     else if (part instanceof LoraPart) initializeBranch(part, init, seed, base, values)

@@ -1,6 +1,6 @@
 /** @file From a configuration and a model to the parts of an adapter. */
 import { InvalidOptionError } from '../errors.js'
-import type { Module } from '../graph/module.js'
+import { isTurned, type Module } from '../graph/module.js'
 import type { Initializer } from '../graph/types.js'
 import { LoraPart, weightName, type LoraTarget } from './lora.js'
 import type { LoraConfig } from './lora-config.js'
@@ -71,14 +71,21 @@ export function isSavedPath(path: string, modulesToSave: readonly string[]): boo
 
 function savedModules(model: AdaptedModel, config: LoraConfig, heads: ReadonlyMap<string, Module>): ReplacedWeight[] {
   const names = config.modulesToSave ?? []
+  const turned = [...model.modules.values()].filter(isTurned)
+  const turnedWeights = new Set(turned.map(({ weight }) => weightName(weight)))
   const parts = [...model.weights]
-    .filter(([weight]) => isSavedPath(pathOf(weight), names))
+    .filter(([weight]) => isSavedPath(pathOf(weight), names) && !turnedWeights.has(weight))
     .map(([weight, { shape }]) => {
       const module = pathOf(weight)
       const head = heads.get(module)
       const shared = head === undefined ? {} : { only: model.modules.get(module)!, keeps: head.name }
       return new ReplacedWeight({ module, weight, shape, name: `base_model.model.${weight}`, ...shared })
     })
+  for (const { name, weight, inFeatures, outFeatures } of turned)
+    if (isSavedPath(name, names) && model.weights.has(weightName(weight)))
+      parts.push(
+        new ReplacedWeight({ module: name, weight: weightName(weight), shape: [outFeatures, inFeatures], name: `base_model.model.${name}.weight`, turned: true }), // prettier-ignore
+      )
   // A tied head has no weight of its own.
   for (const head of heads.values())
     if (isSavedPath(head.name, names)) {

@@ -1,6 +1,8 @@
 /** @file A tensor of the base that is trained itself: `modules_to_save`, and the biases of `bias`. */
 import { InvalidAdapterError } from '../errors.js'
+import { float32 } from '../graph/constants.js'
 import type { Module } from '../graph/module.js'
+import { transposeHost } from '../graph/transpose.js'
 import type { Node, Value } from '../graph/types.js'
 import type { Attachment, Part, PartTensor, TensorValues } from './part.js'
 
@@ -10,6 +12,7 @@ export interface ReplacedTensor {
   readonly module: string
   /** Name of the tensor in the model's graph. */
   readonly weight: string
+  /** As PEFT stores it. */
   readonly shape: readonly number[]
   /** PEFT's name in the adapter. */
   readonly name: string
@@ -17,7 +20,12 @@ export interface ReplacedTensor {
   readonly only?: Module
   /** Output head that keeps the base's weight when this one is merged. */
   readonly keeps?: string
+  /** The graph has the matrix the other way round: [in, out]. */
+  readonly turned?: boolean
 }
+
+const turn = (values: Float32Array, rows: number, columns: number): Float32Array =>
+  transposeHost(float32([rows, columns], values)).data as Float32Array
 
 export class ReplacedWeight implements Part {
   readonly kind = 'replaced'
@@ -32,20 +40,31 @@ export class ReplacedWeight implements Part {
 
   attach(at: Attachment): void {
     const { graph } = at
-    const { weight, only } = this.replaced
+    const { weight, only, turned } = this.replaced
     const base = graph.values.get(`${weight}/float32`) ?? graph.values.get(weight)
     if (base === undefined)
       throw new InvalidAdapterError(
         `the graph has no weight "${weight}", which the adapter replaces; is it a model for another task?`,
       )
     const input = at.input(this.tensors[0])
-    graph.replaceUses(base, input, only === undefined ? new Set() : this.readersOfOthers(at, only, base))
+    const used = turned === true ? at.b.transpose(input, [1, 0]) : input
+    graph.replaceUses(base, used, only === undefined ? new Set() : this.readersOfOthers(at, only, base))
     for (const [name, module] of graph.modules) {
       if (only !== undefined && name !== only.name) continue
       const [isWeight, isBias] = [module.weight === base.name, module.bias === base.name]
       if (isWeight || isBias)
-        graph.modules.set(name, { ...module, ...(isWeight && { weight: input.name }), ...(isBias && { bias: input.name }) })
+        graph.modules.set(name, {
+          ...module,
+          ...(isWeight && { weight: input.name, ...(turned === true && { kind: 'Linear' as const }) }),
+          ...(isBias && { bias: input.name }),
+        })
     }
+  }
+
+  /** The base's numbers, read from the model's weight, in the form of this tensor. */
+  fromBase(values: Float32Array): Float32Array {
+    const [out, inner] = this.replaced.shape as [number, number]
+    return this.replaced.turned === true ? turn(values, inner, out) : values
   }
 
   /** Nodes that read the weight for another layer. */
@@ -58,14 +77,15 @@ export class ReplacedWeight implements Part {
   }
 
   deltas(values: TensorValues): ReturnType<Part['deltas']> {
-    const { weight, only, module, keeps } = this.replaced
+    const { weight, only, module, keeps, turned, shape } = this.replaced
+    const own = values(this.tensors[0].name)
     return [
       [
         weight,
         {
           module: only?.name ?? module,
           kind: 'replaced',
-          values: values(this.tensors[0].name),
+          values: turned === true ? turn(own, shape[0]!, shape[1]!) : own,
           // A head of its own is untied from the embedding that it shares.
           shared: only !== undefined && only.kind !== 'Embedding',
           ...(keeps !== undefined && { keeps }),

@@ -7,4 +7,9 @@ export const onnxFlags = {
     value: 'NAME=VALUE,…',
     help: 'Inputs of an .onnx file that are constants, such as sr=16000; lists in brackets. They decide its branches.',
   },
+  dims: {
+    type: 'mapping',
+    value: 'NAME=LENGTH,…',
+    help: 'Lengths of the inputs of an .onnx file by their names there, such as height=640,width=640; others stay free.',
+  },
 } as const satisfies Flags

@@ -29,6 +29,7 @@ export interface SourceFlags {
   /** Of an .onnx file. */
   readonly output?: string | undefined
   readonly constants?: InputConstants | undefined
+  readonly dims?: Readonly<Record<string, number>> | undefined
 }
 
 /** Shows downloads and warnings of the hub. */
@@ -72,13 +73,13 @@ export async function withLabelsOf(model: Model, flags: SourceFlags & { readonly
 }
 
 export async function openModel(flags: SourceFlags, output: Output): Promise<Model> {
-  const { model, device, threads, base, output: read, constants } = flags
+  const { model, device, threads, base, output: read, constants, dims } = flags
   const { loadModel } = await library()
   return loadModel(model, {
     ...hubOptions(output),
     device: device as Device,
     ...headOptions(flags),
-    ...defined({ threads, base: base as BaseScheme | undefined, output: read, constants }),
+    ...defined({ threads, base: base as BaseScheme | undefined, output: read, constants, dims }),
   })
 }
 

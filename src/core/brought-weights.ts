@@ -8,7 +8,8 @@ import { isSavedPath } from '../adapters/parts.js'
 import { InvalidAdapterError } from '../errors.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
-import type { Module } from '../graph/module.js'
+import { isTurned, type Module } from '../graph/module.js'
+import { transposeHost } from '../graph/transpose.js'
 import { formatShape, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 import { narrow, widen } from '../util/half.js'
 import { FolderModel } from './folder-model.js'
@@ -69,21 +70,25 @@ export async function takeBroughtWeights(
     const base = name === undefined ? undefined : model.weights.get(name)
     if (module === undefined || name === undefined || base === undefined) continue
     const saved = baseLayer === undefined && isSavedPath(path, config.modulesToSave ?? [])
+    // PEFT has the weight of a Linear as [out, in], whatever way an .onnx file has it.
+    const turned = isTurned(module)
+    const baseShape = turned ? [...base.shape].reverse() : base.shape
     const [rows = 0, ...others] = copy.shape
-    const [baseRows = 0, ...baseOthers] = base.shape
+    const [baseRows = 0, ...baseOthers] = baseShape
     if (saved && rows === baseRows) continue
     const fits = formatShape(others) === formatShape(baseOthers)
     if (!fits || (rows !== baseRows && !(isVocabulary(module, model) && rows > baseRows))) {
       if (saved) continue
       throw new InvalidAdapterError(
-        `${source}: tensor "${key}" ${formatShape(copy.shape)} replaces "${name}" ${formatShape(base.shape)} of the base model by one of another shape` +
+        `${source}: tensor "${key}" ${formatShape(copy.shape)} replaces "${name}" ${formatShape(baseShape)} of the base model by one of another shape` +
           (fits && isVocabulary(module, model)
             ? `: its vocabulary was made smaller where it was trained. Resize the base's as well (in Python: model.resize_token_embeddings(${rows})), save it, and use that as the base.`
             : '; use the base model that the adapter was trained on.'),
       )
     }
     if (!saved) {
-      const ours = toFloat32(isFileTensor(base) ? await loadTensor(files, base) : base)
+      const held = isFileTensor(base) ? await loadTensor(files, base) : base
+      const ours = toFloat32(turned ? transposeHost(held) : held)
       const theirs = toFloat32(copy)
       const same = compare(theirs, ours, base.dtype)
       if (typeof same === 'number')

@@ -88,19 +88,20 @@ export interface FileInspection {
 export type Inspection = ModelInspection | AdapterInspection | AdapterFileInspection | FileInspection
 
 /** What an `.onnx` file leaves open. */
-export type InspectOptions = Pick<OnnxOptions, 'constants'>
+export type InspectOptions = Pick<OnnxOptions, 'constants' | 'dims'>
 
-export const inspectOptionKeys = { constants: true } satisfies OptionKeys<InspectOptions>
+export const inspectOptionKeys = { constants: true, dims: true } satisfies OptionKeys<InspectOptions>
 
 /**
  * Describes a model or adapter folder, a `.safetensors` or an `.onnx` file.
  * @throws InvalidModelError, InvalidAdapterError if it is damaged or of an unknown kind
- * @throws InvalidOptionError for constants of anything but an .onnx file, or that do not fit its inputs
+ * @throws InvalidOptionError for constants or lengths of anything but an .onnx file, or that do not fit its inputs
  */
 export async function inspect(path: string, environment: Environment, options: InspectOptions = {}): Promise<Inspection> {
   const { files } = environment
-  if (options.constants !== undefined && !path.endsWith('.onnx'))
-    throw new InvalidOptionError(`constants is an option of .onnx files; "${path}" is none`)
+  for (const name of ['constants', 'dims'] as const)
+    if (options[name] !== undefined && !path.endsWith('.onnx'))
+      throw new InvalidOptionError(`${name} is an option of .onnx files; "${path}" is none`)
   if (await files.isDirectory(path)) {
     const mlx = await inspectAdapterFile(path, environment)
     if (mlx !== undefined) return mlx

@@ -78,7 +78,7 @@ export const Model = {
 }
 
 /** What of the options belongs to one kind of model alone. */
-const onnxOnly = ['output', 'constants'] as const
+const onnxOnly = ['output', 'constants', 'dims'] as const
 const folderOnly = ['labels', 'numLabels', 'problemType', 'newHead'] as const
 
 async function loadAny(path: string, environment: Environment, options: ModelOptions, id: string | undefined): Promise<Model> {

@@ -9,6 +9,7 @@ import { isConvolution, type Module } from '../graph/module.js'
 import { elementCount, formatShape, isFloat, type HostTensor, type Initializer, type Value } from '../graph/types.js'
 import type { BuildOptions, ModelGraph } from '../models/architecture.js'
 import type { BranchPlace } from '../lower/inline-if.js'
+import type { DimOverrides } from '../lower/file-dims.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { ConfigReader } from '../models/config-reader.js'
 import { architectures } from '../models/registry.js'
@@ -36,9 +37,14 @@ export interface OnnxOptions {
    * `num_logits_to_keep` 0 unless said.
    */
   readonly constants?: InputConstants
+  /**
+   * Lengths of the inputs by their names in the file, such as `{ height: 640, width: 640 }`: ONNX Runtime's free dimension
+   * overrides. Rows must then have that size. The number of rows, and the length of texts, stay free.
+   */
+  readonly dims?: DimOverrides
 }
 
-export const onnxOptionKeys = { task: true, output: true, constants: true } satisfies OptionKeys<OnnxOptions>
+export const onnxOptionKeys = { task: true, output: true, constants: true, dims: true } satisfies OptionKeys<OnnxOptions>
 
 /** What a file gives. */
 interface Contents {
@@ -121,7 +127,7 @@ export class OnnxModel implements Model {
   static async open(path: string, environment: Environment, options: OnnxOptions = {}, id = path): Promise<OnnxModel> {
     const decoded = await readOnnx(environment.files, path)
     const config = (await readConfigBeside(environment.files, path))?.config
-    const { graph, origins, branches } = prepareGraph(decoded, options.constants ?? {}, config)
+    const { graph, origins, branches } = prepareGraph(decoded, options, config)
     // Functions and branches that were put in place bring weights of their own.
     await checkPlaces(environment.files, graph, path, folderOf(path))
     refuseFixedText(graph, path)

@@ -77,7 +77,7 @@ export async function baseOf(model: Model, part: Part): Promise<HostTensor> {
     if (values === undefined) throw new InvalidAdapterError(`the model has no weight "${name}", which the adapter replaces`)
     return values
   }
-  if (part instanceof ReplacedWeight) return float32(part.replaced.shape, await read(part.replaced.weight))
+  if (part instanceof ReplacedWeight) return float32(part.replaced.shape, part.fromBase(await read(part.replaced.weight)))
   if (part instanceof TrainableTokens) {
     const { embedding, tokens } = part
     const table = await read(weightName(embedding.weight))

@@ -6,6 +6,8 @@ import { ReplacedWeight } from '../adapters/replaced-weight.js'
 import { pythonRegex } from '../adapters/python-regex.js'
 import { isAllLinear } from '../adapters/lora-config.js'
 import { float32 } from '../graph/constants.js'
+import { isTurned } from '../graph/module.js'
+import { transposeHost } from '../graph/transpose.js'
 import type { HostTensor } from '../graph/types.js'
 import type { LoraTarget } from '../adapters/lora.js'
 import { readBaseWeights } from './base-weights.js'
@@ -106,7 +108,9 @@ export async function companions(
       if (!isTable && !module.isOutputHead) continue
       const name = module.weight.replace(/\/float32$/, '')
       const values = (await readBaseWeights(model, [name]))(name)
-      if (values !== undefined) result.set(`base_model.model.${module.name}.base_layer.weight`, float32(model.weights.get(name)!.shape, values)) // prettier-ignore
+      if (values === undefined) continue
+      const held = float32(model.weights.get(name)!.shape, values)
+      result.set(`base_model.model.${module.name}.base_layer.weight`, isTurned(module) ? transposeHost(held) : held)
     }
   }
   // What the adapter brought, where nothing else stores it: a table for a larger vocabulary.

@@ -10,6 +10,9 @@ export type ModuleKind = 'Linear' | 'Conv1D' | 'MatMul' | 'Embedding' | 'Conv1d'
 
 const convolutions: ReadonlySet<ModuleKind> = new Set(['Conv1d', 'Conv2d', 'Conv3d'])
 
+/** Whether the file holds a weight the other way round than PyTorch and PEFT do: [in, out] for a Linear's [out, in]. */
+export const isTurned = (module: Pick<Module, 'kind'>): boolean => module.kind === 'MatMul'
+
 export const isConvolution = (kind: ModuleKind): boolean => convolutions.has(kind)
 
 /** What the names of values begin with that a lowering made: no constant among them is a weight of the file. */

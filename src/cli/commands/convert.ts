@@ -57,8 +57,9 @@ export const convertCommand = defineCommand({
     '`{"out":…,"from":…,"format":…,"tensors":N,"lossless":true,"notes":[…]}`; `from` and `format` name what was read and written, `notes` say what was assumed, rounded or left out.',
   async run(values, { output }) {
     const { convert } = await library()
-    if (values.constants !== undefined && values.model === undefined)
-      throw new UsageError('--constants is of an .onnx file; name it with --model.')
+    for (const flag of ['constants', 'dims'] as const)
+      if (values[flag] !== undefined && values.model === undefined)
+        throw new UsageError(`--${flag} is of an .onnx file; name it with --model.`)
     const model = values.model === undefined ? undefined : await openModel({ ...values, model: values.model }, output)
     const result = await convert(
       values.from,

@@ -102,9 +102,9 @@ export const inspectCommand = defineCommand({
   examples: ['lowrank inspect SmolLM2-135M', 'lowrank inspect out --json'],
   prints:
     'one object with `kind` (`model`, `adapter`, `adapter-file` for formats other than PEFT, `safetensors`, `torch`, `gguf` or `onnx`), `parameters`, `modules` and what the kind has beside them.',
-  async run({ constants }, { output, positional }) {
+  async run({ constants, dims }, { output, positional }) {
     const { inspect } = await library()
-    const found = await inspect(positional, { ...hubOptions(output), ...defined({ constants }) })
+    const found = await inspect(positional, { ...hubOptions(output), ...defined({ constants, dims }) })
     if (output.json) output.printJson(found)
     else {
       output.print(output.color.bold(`${found.kind} ${found.path}`))

@@ -66,11 +66,8 @@ const counted = (modules: readonly InspectedModule[]): string => {
  * Describes a file: what can be adapted under PEFT's names, or, where nodes stand in the way, what they are.
  * @throws InvalidModelError if it is damaged
  */
-export async function inspectOnnx(
-  path: string,
-  files: Files,
-  { constants: fixed = {} }: InspectOptions = {},
-): Promise<FileInspection> {
+export async function inspectOnnx(path: string, files: Files, options: InspectOptions = {}): Promise<FileInspection> {
+  const { constants: fixed = {} } = options
   const graph = await readOnnx(files, path)
   const constants = constantsOf(graph)
   const inside = await files.size(path)
@@ -85,7 +82,7 @@ export async function inspectOnnx(
   }
   try {
     const config = (await readConfigBeside(files, path))?.config
-    const { graph: prepared } = prepareGraph(graph, fixed, config)
+    const { graph: prepared } = prepareGraph(graph, options, config)
     const { task, output } = findTask(prepared, {}, config, path)
     const modules = [...prepared.modules.values()].map((module) => described(module, prepared))
     const told = task.name === 'custom' ? 'not told: give --task or --loss' : `${task.name}, on ${output.name}`

@@ -1,9 +1,9 @@
 /** @file Weights of an imported graph under the names that PEFT gives them, and where in the file they came from. */
 import { inTorchLayout, recurrentNames, type WeightPart } from './recurrent-weights.js'
-import { transposeHost } from './transpose.js'
 import { findModules } from '../../graph/find-modules.js'
 import type { Graph } from '../../graph/graph.js'
 import type { Module } from '../../graph/module.js'
+import { transposeHost } from '../../graph/transpose.js'
 import { elementCount, ints, isFileTensor, type HostTensor, type Node } from '../../graph/types.js'
 
 /** What a weight of the prepared graph is in the file. */

@@ -7,6 +7,7 @@ import { loadTensor, toFloat32 } from '../../formats/safetensors.js'
 import { bytesOf } from '../../graph/constants.js'
 import type { Graph } from '../../graph/graph.js'
 import type { Module } from '../../graph/module.js'
+import { transposeHost } from '../../graph/transpose.js'
 import { formatShape, isFileTensor, type HostTensor, type Initializer, type Node } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
 import type { BranchPlace } from '../../lower/inline-if.js'
@@ -16,7 +17,6 @@ import { branchWeight, replaceInBranch } from './branch-weights.js'
 import { isMergeable, WeightLocator, type StoredWeight } from './locate.js'
 import type { WeightOrigin } from './names.js'
 import { readPart, writePart, type WeightPart } from './recurrent-weights.js'
-import { transposeHost } from './transpose.js'
 
 /** What a patch needs to know of the model. */
 export interface PatchedModel {

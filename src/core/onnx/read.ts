@@ -1,15 +1,16 @@
 /** @file An .onnx file read, and prepared for adapters. */
-import { InvalidModelError } from '../../errors.js'
+import { InvalidModelError, InvalidOptionError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
-import { isFloat, type Value } from '../../graph/types.js'
+import { formatShape, isFloat, type Value } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
 import type { BranchPlace } from '../../lower/inline-if.js'
+import { withFileDims, type DimOverrides } from '../../lower/file-dims.js'
 import { fixInputs, type InputConstants } from '../../lower/input-constants.js'
 import { lower } from '../../lower/lower.js'
 import { ConfigReader, type Json } from '../../models/config-reader.js'
 import { architectures } from '../../models/registry.js'
 import { decodeModel } from '../../onnx/decode.js'
-import { isPresent, switchesOf, withRowInputs } from './inputs.js'
+import { isPresent, switchesOf, textInputs, withRowInputs } from './inputs.js'
 import { checkPlaces } from './places.js'
 import { namedAsInPeft, type NamedGraph } from './names.js'
 import { widen } from './widen.js'
@@ -69,8 +70,13 @@ export interface PreparedGraph extends NamedGraph {
  * A decoded graph lowered, in float32, with named layers, fed by rows, its inputs those that it reads.
  * @throws UnsupportedOpError naming every node that cannot be trained through
  */
-export function prepareGraph(decoded: Graph, constants: InputConstants, config?: ConfigReader): PreparedGraph {
-  const fed = withRowInputs(fixInputs(decoded, { ...switchesOf(decoded), ...constants }))
+export function prepareGraph(
+  decoded: Graph,
+  { constants = {}, dims = {} }: { readonly constants?: InputConstants; readonly dims?: DimOverrides },
+  config?: ConfigReader,
+): PreparedGraph {
+  refuseRowDims(decoded, dims)
+  const fed = withRowInputs(fixInputs(withFileDims(decoded, dims), { ...switchesOf(decoded), ...constants }))
   fed.outputs = fed.outputs.filter((output) => !isPresent(output))
   const { graph: lowered, report } = lower(fed)
   lowered.prune()
@@ -80,6 +86,17 @@ export function prepareGraph(decoded: Graph, constants: InputConstants, config?:
   graph.inputs = graph.inputs.filter(({ name }) => read.has(name) || graph.outputs.some((output) => output.name === name))
   graph.origin = undefined
   return { ...named, branches: report.branches.constants }
+}
+
+/** Rows come in any number, and texts in any length: these lengths stay free. */
+function refuseRowDims({ inputs }: Graph, dims: DimOverrides): void {
+  for (const { name, shape } of inputs)
+    shape?.forEach((dim, axis) => {
+      if (!Object.hasOwn(dims, dim) || (axis > 0 && !textInputs.has(name))) return
+      throw new InvalidOptionError(
+        `"dims" fixes "${dim}", which is ${axis === 0 ? 'the number of rows' : 'the length of the texts'} in input "${name}" ${formatShape(shape)}; it stays free, give only lengths such as height and width`,
+      )
+    })
 }
 
 /** What PEFT's names of a model with a head begin with; nothing for the bare body. */

@@ -1,5 +1,5 @@
 /** @file A matrix the other way round. */
-import type { HostTensor, TypedArray } from '../../graph/types.js'
+import type { HostTensor, TypedArray } from './types.js'
 
 /** [rows, columns] to [columns, rows], of any element type that takes whole bytes. */
 export function transposeHost({ dtype, shape, data }: HostTensor): HostTensor {
