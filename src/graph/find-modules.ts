@@ -198,13 +198,13 @@ const layerClasses: Readonly<Record<string, RegExp>> = {
 const pythonList = (text: string | undefined): string[] =>
   [...(text ?? '').matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map((m) => m[1] ?? m[2]!)
 
-/** The module that dynamo's metadata says a node is the work of, if it is a layer of the right kind. */
+/** The module that dynamo's metadata says a node is the work of, if it is a layer of the right kind. Branches have a root of dynamo's own. */
 function dynamoName({ node }: Pick<Found, 'node'>): string | undefined {
   const names = pythonList(node.metadata?.['pkg.torch.onnx.name_scopes'])
   const classes = pythonList(node.metadata?.['pkg.torch.onnx.class_hierarchy'])
   // The last entry of both is the operator itself.
   const at = names.length - 2
-  return at > 0 && layerClasses[node.op]?.test(classes[at] ?? '') === true ? names[at] : undefined
+  return at > 0 && layerClasses[node.op]?.test(classes[at] ?? '') === true ? names[at]?.replace(/^_export_root\./, '') : undefined
 }
 
 /** Operators that a node may have been before a quantiser or an optimiser changed it, and kept its name. */
