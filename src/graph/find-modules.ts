@@ -213,8 +213,6 @@ const before: Readonly<Record<string, RegExp>> = {
   Gemm: /^(Gemm|MatMul)/,
   MatMulNBits: /^(MatMul|Gemm)/,
   GatherBlockQuantized: /^Gather/,
-  Gather: /^Gather/,
-  Conv: /^Conv/,
 }
 
 /** A node's name as its author gave it: that of the node which a lowering replaced stands inside of its own. */
@@ -225,7 +223,8 @@ const givenName = ({ name }: Node): string =>
 function pathName({ node }: Pick<Found, 'node'>): string | undefined {
   const parts = givenName(node).split('/')
   const last = parts.pop()
-  if (parts.length < 2 || parts[0] !== '' || last === undefined || before[node.op]?.test(last) !== true) return undefined
+  if (parts.length < 2 || parts[0] !== '' || last === undefined) return undefined
+  if (before[node.op]?.test(last) !== true && !last.startsWith(node.op)) return undefined
   const path: string[] = []
   // A list of layers comes twice: /features/features.0/Conv is features.0.
   for (const part of parts.slice(1)) {
