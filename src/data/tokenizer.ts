@@ -27,7 +27,7 @@ export interface MaskedTokens {
   readonly ids: readonly number[]
   /** Stretches of `ids`: [start, end). */
   readonly learn: readonly TokenSpan[]
-  /** How the last stretch ends, where it is the end of the dialogue. */
+  /** How the last stretch ends, where nothing but special tokens and white space follows it. */
   readonly turnEnd?: TurnEnd
 }
 
@@ -38,7 +38,7 @@ interface TokenSpan {
 
 /** How a learned turn ends: its closing is the run of special tokens and white space at its end. */
 export interface TurnEnd {
-  /** The first special token of the closing, with which the model says that it is done; undefined where there is none. */
+  /** The last special token of the closing, with which the model says that it is done; undefined where there is none. */
   readonly token: number | undefined
   /** The closing as text, or the last characters of a turn that has none. */
   readonly text: string
@@ -240,7 +240,8 @@ export class Tokenizer {
     })
     const stretches = learn.map((span) => this.withEndToken(ids, span))
     const last = stretches.at(-1)
-    if (last === undefined || last.end < ids.length || last.end === last.start) return { ids, learn: stretches }
+    const isEnd = last !== undefined && last.end > last.start && ids.slice(last.end).every((id) => this.isClosing(id))
+    if (!isEnd) return { ids, learn: stretches }
     return { ids, learn: stretches, turnEnd: this.turnEnd(ids.slice(last.start, last.end)) }
   }
 
@@ -250,12 +251,15 @@ export class Tokenizer {
     return isOpen && !this.turnEnd(ids.slice(start, end)).stops ? { start, end: end + 1 } : { start, end }
   }
 
+  private isClosing(id: number): boolean {
+    return this.specialIds.has(id) || this.decode([id]).trim() === ''
+  }
+
   private turnEnd(ids: readonly number[]): TurnEnd {
     let start = ids.length
-    const isWhite = (id: number): boolean => this.decode([id]).trim() === ''
-    while (start > 0 && (this.specialIds.has(ids[start - 1]!) || isWhite(ids[start - 1]!))) start--
+    while (start > 0 && this.isClosing(ids[start - 1]!)) start--
     const closing = ids.slice(start)
-    const token = closing.find((id) => this.specialIds.has(id))
+    const token = closing.findLast((id) => this.specialIds.has(id))
     return {
       token,
       text: token === undefined ? this.decode(ids.slice(-8)) : this.decode(closing).trimEnd(),

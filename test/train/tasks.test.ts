@@ -237,6 +237,11 @@ describe('rows that do not fit', () => {
     [answers, { input_ids, start_positions: 1 }, '"end_positions" must be a number, found nothing.'],
     [
       answers,
+      { input_ids, answers: { text: ['good'], answer_start: [13] } },
+      '"answers" gives the answer in characters of the context, as SQuAD does ("answers": {"text", "answer_start"}), but it is learned by its tokens; give "start_positions" and "end_positions"',
+    ],
+    [
+      answers,
       { input_ids, start_positions: 1, end_positions: 1.5 },
       '"end_positions" is 1.5; expected the whole number of a token\'s position.',
     ],

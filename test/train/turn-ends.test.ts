@@ -105,6 +105,18 @@ describe('other ends', () => {
     expect((await trained('phi', `${CHATML}{% if not add_generation_prompt %}<|endoftext|>{% endif %}`))[0]).toEqual([])
   })
 
+  it('are found in front of what is not learned, and are the last of several', async () => {
+    const tagged = (inner: string, outer: string): string =>
+      `{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}${inner}{% endgeneration %}${outer}{% else %}{{ m.content }}{% endif %}{% endfor %}`
+    expect((await trained('newline', tagged('<|im_start|><|im_end|>', '\n')))[0]).toEqual([
+      expect.stringMatching(/^learned turns end in "<\|im_start\|><\|im_end\|>" \(token 2\), where the model's/),
+    ])
+    // Tags that leave out the end token teach none.
+    expect((await trained('outside', tagged('', '<|im_end|>')))[0]).toEqual([
+      expect.stringMatching(/^the chat template ends learned turns with no special token/),
+    ])
+  })
+
   it('are told where there is none', async () => {
     const [said, out] = await trained('open', CHATML.replace('<|im_end|>\n{% endfor %}', '\n{% endfor %}'))
     expect(said).toEqual([

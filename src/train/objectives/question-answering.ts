@@ -1,11 +1,25 @@
 /** @file Extractive question answering: where the answer begins and ends. */
 import { readNumber } from '../../data/labels.js'
 import { scalarLabel, taskEncoding } from '../../data/task-encoding.js'
-import { at } from '../../data/rows.js'
+import { at, hasField, type Row } from '../../data/rows.js'
 import { InvalidDataError } from '../../errors.js'
 import { spanLoss } from '../../losses/span.js'
 import type { Objective } from '../objective.js'
 import { spanScores } from './scores.js'
+
+/**
+ * SQuAD's rows tell the answer by its place in the characters of the context, which the tokenizer used here does not relate
+ * to tokens.
+ * @throws InvalidDataError for such a row
+ */
+function refuseCharacters(row: Row): void {
+  const field = ['answers', 'answer_start', 'answer', 'answer_text'].find((name) => hasField(row, name))
+  if (field === undefined || hasField(row, 'start_positions')) return
+  throw new InvalidDataError(
+    `${at(row)}: "${field}" gives the answer in characters of the context, as SQuAD does ("answers": {"text", "answer_start"}), but it is learned by its tokens; ` +
+      'give "start_positions" and "end_positions", the first and the last token of the answer counted from the beginning of the row, as the tokenizer\'s return_offsets_mapping tells them in Python.',
+  )
+}
 
 /** First and last position of the answer; a position behind the row does not count, as in transformers. */
 export const questionAnswering: Objective = {
@@ -16,6 +30,7 @@ export const questionAnswering: Objective = {
     taskEncoding(
       options,
       (row, tokens) => {
+        refuseCharacters(row)
         const length = tokens!.inputIds.length
         const [start, end] = (['start_positions', 'end_positions'] as const).map((field) => {
           const position = readNumber(row, field)
