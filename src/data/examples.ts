@@ -201,7 +201,7 @@ export function noteLostParts(
     use?.lost.add(`content of "${role}"`)
   }
   if (use === undefined) return
-  const isLost = (name: string): boolean => !tokenizer.templateMentions(name)
+  const isLost = (name: string): boolean => !tokenizer.templateMentions(name, variables)
   for (const [field, list] of Object.entries(lists))
     for (const message of list)
       for (const name of Object.keys(message)) {

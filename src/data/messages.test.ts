@@ -68,6 +68,7 @@ describe('templateVariables', () => {
   it.each([
     [{ tools: { name: 'f' } }, '"tools" must be a list of objects, or such a list as JSON text; found an object'],
     [{ tools: ['f'] }, 'found a list with other entries'],
+    [{ chat_template_kwargs: { chat_template: 'rag' } }, '"chat_template_kwargs".chat_template chooses another template'],
     [{ chat_template_kwargs: [1] }, '"chat_template_kwargs" must be an object, found a list'],
     [
       { chat_template_kwargs: { add_generation_prompt: true } },

@@ -119,6 +119,10 @@ export function templateVariables(row: Row): TemplateVariables {
     throw new InvalidDataError(
       `${at(row)}: "chat_template_kwargs".${wrong} says what is rendered, which the row's shape does; leave it out.`,
     )
+  if ('chat_template' in more)
+    throw new InvalidDataError(
+      `${at(row)}: "chat_template_kwargs".chat_template chooses another template, which is not known here; make it the model's own (chat_template.jinja).`,
+    )
   // A copy would forget which whole numbers are floats.
   for (const [name, value] of Object.entries(more)) variables[name] = keptNumber(more, name) ?? value
   return variables

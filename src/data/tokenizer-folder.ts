@@ -15,7 +15,15 @@ export interface TokenizerFolder {
   readonly specialTokensMap: Json
   readonly generationConfig: Json
   readonly modelConfig: Json
-  readonly template: { readonly source: string; readonly file: string } | undefined
+  readonly template: TemplateSource | undefined
+  /** The one that takes the place of it where tools are given, if there is one. */
+  readonly toolTemplate: TemplateSource | undefined
+}
+
+/** A chat template and where it was read. */
+export interface TemplateSource {
+  readonly source: string
+  readonly file: string
 }
 
 export interface SpecialTokens {
@@ -64,6 +72,7 @@ export async function readTokenizerFolder(files: Files, folder: string): Promise
     generationConfig: await json('generation_config.json'),
     modelConfig: await json('config.json'),
     template: await readTemplate(files, folder, config),
+    toolTemplate: await readToolTemplate(files, folder, config),
   }
 }
 
@@ -84,6 +93,17 @@ async function readTemplate(files: Files, folder: string, config: Json): Promise
     )
   }
   throw new InvalidDataError(`${file}: "chat_template" must be text or a list of named templates.`)
+}
+
+/** The template named "tool_use", which transformers takes instead of the default where tools are given. */
+async function readToolTemplate(files: Files, folder: string, config: Json): Promise<TemplateSource | undefined> {
+  const path = `${folder}/additional_chat_templates/tool_use.jinja`
+  if (await files.exists(path)) return { source: await files.readText(path), file: path }
+  const field = config['chat_template']
+  if (!Array.isArray(field) || (await files.exists(`${folder}/chat_template.jinja`))) return undefined
+  const named = field as { name?: unknown; template?: unknown }[]
+  const source = named.find((entry) => entry.name === 'tool_use')?.template
+  return typeof source === 'string' ? { source, file: `${folder}/tokenizer_config.json ("tool_use")` } : undefined
 }
 
 /** The tokenizer's own names go first, then the ids of the model's configs. */

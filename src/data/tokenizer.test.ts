@@ -63,6 +63,46 @@ describe('loadTokenizer', () => {
     expect(() => tokenizer.applyChatTemplate([{ role: 'user', content: 'Hi' }])).toThrow('m: the model has no chat template')
   })
 
+  it('takes the template named tool_use where tools are given', async () => {
+    const named = [
+      { name: 'default', template: 'D{{ tools is defined and tools is not none }}' },
+      { name: 'tool_use', template: 'T{{ tools | length }}' },
+    ]
+    const load = async (more: Record<string, string>) =>
+      (await loadTokenizer(memoryFiles({ 'm/tokenizer.json': byteTokenizer([]), ...more }), 'm'))!
+    const config = { 'm/tokenizer_config.json': JSON.stringify({ chat_template: named }) }
+    const messages = [{ role: 'user', content: 'a' }]
+    const tokenizer = await load(config)
+    expect(tokenizer.applyChatTemplate(messages)).toBe('DFalse')
+    expect(tokenizer.applyChatTemplate(messages, { variables: { tools: [{}] } })).toBe('T1')
+    expect(tokenizer.templateMentions('length', { tools: [{}] })).toBe(true)
+    expect(tokenizer.templateMentions('length')).toBe(false)
+    // A file goes before the list.
+    const alone = await load({ ...config, 'm/chat_template.jinja': 'F' })
+    expect(alone.applyChatTemplate(messages, { variables: { tools: [{}] } })).toBe('F')
+    const beside = await load({ 'm/chat_template.jinja': 'F', 'm/additional_chat_templates/tool_use.jinja': 'B' })
+    expect(beside.applyChatTemplate(messages, { variables: { tools: [{}] } })).toBe('B')
+  })
+
+  it('learns an end token of the model that only the next turn writes, as GLM has it', async () => {
+    const files = memoryFiles({
+      'm/tokenizer.json': byteTokenizer(['<|user|>', '<|assistant|>']),
+      'm/generation_config.json': JSON.stringify({ eos_token_id: [256] }),
+      'm/chat_template.jinja':
+        '{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}',
+    })
+    const turn = (role: string, content: string) => ({ role, content })
+    const { ids, learn, turnEnd } = (await loadTokenizer(files, 'm'))!.encodeMessages([
+      ...[turn('user', 'a'), turn('assistant', 'b'), turn('user', 'c'), turn('assistant', 'd')],
+    ])
+    expect(ids).toEqual([256, 97, 257, 98, 256, 99, 257, 100])
+    expect(learn).toEqual([
+      { start: 3, end: 5 },
+      { start: 7, end: 8 },
+    ])
+    expect(turnEnd).toEqual({ token: undefined, text: 'd', stops: false })
+  })
+
   it('takes the template from its file first, then the one named default', async () => {
     const json = byteTokenizer([])
     const messages = [{ role: 'user', content: 'Hi' }]

@@ -6,7 +6,7 @@ import type { Rendered } from './assistant-spans.js'
 import { ChatTemplate } from './chat-template.js'
 import type { Message, TemplateVariables } from './messages.js'
 import { readSurroundings, surround, type EncodedText, type Surroundings } from './text-pairs.js'
-import { readSpecialTokens, readTokenizerFolder, type TokenizerFolder } from './tokenizer-folder.js'
+import { readSpecialTokens, readTokenizerFolder, type TemplateSource, type TokenizerFolder } from './tokenizer-folder.js'
 
 /** Classes whose `add_bos_token` and `add_eos_token` overrule tokenizer.json, as in transformers. */
 const CLASSES_WITH_OWN_BOS = /^(CodeLlama|Llama|Gemma)Tokenizer(Fast)?$/
@@ -68,6 +68,8 @@ export class Tokenizer {
   readonly padTokenId: number
   readonly unkTokenId: number | undefined
   private readonly template: ChatTemplate | undefined
+  /** In its place where tools are given. */
+  private readonly toolTemplate: ChatTemplate | undefined
   /** Byte-level tokenizers take a word's space for a part of it. */
   private readonly wordsNeedSpace: boolean
   /** Whether the model is told the texts of a pair apart. */
@@ -96,8 +98,10 @@ export class Tokenizer {
     this.hasTypes = namesTypes(contents)
     const { pre_tokenizer: splitter } = contents.tokenizer
     this.wordsNeedSpace = componentTypes(splitter, 'pretokenizers').includes('ByteLevel')
-    if (contents.template !== undefined)
-      this.template = new ChatTemplate(contents.template.source, contents.template.file, special.names, clock)
+    const templateOf = (given: TemplateSource | undefined): ChatTemplate | undefined =>
+      given && new ChatTemplate(given.source, given.file, special.names, clock)
+    this.template = templateOf(contents.template)
+    this.toolTemplate = templateOf(contents.toolTemplate)
   }
 
   /** @throws InvalidDataError if tokenizer.json asks for a component that is not known */
@@ -196,27 +200,27 @@ export class Tokenizer {
     messages: readonly Message[],
     options: { readonly addGenerationPrompt?: boolean; readonly variables?: TemplateVariables } = {},
   ): string {
-    return this.chat().render(messages, options.addGenerationPrompt ?? false, options.variables)
+    return this.chat(options.variables).render(messages, options.addGenerationPrompt ?? false, options.variables)
   }
 
   /** Whether the chat template mentions a name, of a variable or of a message's field; false where there is no template. */
-  templateMentions(name: string): boolean {
-    return this.template?.mentions(name) ?? false
+  templateMentions(name: string, variables?: TemplateVariables): boolean {
+    return this.template !== undefined && this.chat(variables).mentions(name)
   }
 
   /** The messages whose content the chat template does not write. */
   lostContents(messages: readonly Message[], variables?: TemplateVariables): readonly number[] {
-    return this.chat().lostContents(messages, variables)
+    return this.chat(variables).lostContents(messages, variables)
   }
 
   /** Tokens of a dialogue; the assistant's turns are to be learned. */
   encodeMessages(messages: readonly Message[], options: DialogueOptions = {}): MaskedTokens {
-    return this.mask(this.chat().renderAssistant(messages, options))
+    return this.mask(this.chat(options.variables).renderAssistant(messages, options))
   }
 
   /** Tokens of a prompt and its completion, both turns of a chat; the completion is to be learned. */
   encodeChatCompletion(prompt: readonly Message[], completion: readonly Message[], options: DialogueOptions = {}): MaskedTokens {
-    return this.mask(this.chat().renderCompletion(prompt, completion, options))
+    return this.mask(this.chat(options.variables).renderCompletion(prompt, completion, options))
   }
 
   /**
@@ -267,7 +271,8 @@ export class Tokenizer {
     }
   }
 
-  private chat(): ChatTemplate {
+  private chat(variables: TemplateVariables = {}): ChatTemplate {
+    if (this.toolTemplate !== undefined && Array.isArray(variables['tools'])) return this.toolTemplate
     if (this.template !== undefined) return this.template
     throw new InvalidDataError(
       `${this.folder}: the model has no chat template (chat_template in tokenizer_config.json, or chat_template.jinja), ` +
