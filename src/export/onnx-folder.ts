@@ -3,6 +3,7 @@ import { InvalidOptionError } from '../errors.js'
 import { copySmallFiles, prepareOutput } from '../formats/merge-folder.js'
 import type { Graph } from '../graph/graph.js'
 import type { Files } from '../io/files.js'
+import { whileLocked } from '../io/folder-lock.js'
 import type { Json } from '../models/config-reader.js'
 import { writeOnnxFile, type OnnxFile, type OnnxFileOptions } from './onnx-file.js'
 import type { ExportDType } from './weights.js'
@@ -30,11 +31,16 @@ export interface OnnxFolder extends OnnxFileOptions {
  * @throws InvalidOptionError if `out` is the source, or a folder that holds anything but an earlier export or merge
  */
 export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise<OnnxFile> {
-  const { source, out, graph, dtype, more = new Map<string, Uint8Array>() } = folder
+  const { source, out } = folder
   if ((await files.realPath(source)) === (await files.realPath(out)))
     throw new InvalidOptionError(
       `"${out}" is the source model's own folder; an export never changes the source, choose another folder`,
     )
+  return whileLocked(files, out, () => writeLocked(files, folder))
+}
+
+async function writeLocked(files: Files, folder: OnnxFolder): Promise<OnnxFile> {
+  const { source, out, graph, dtype, more = new Map<string, Uint8Array>() } = folder
   const tokenizerConfig = await tellTokenizerConfig(files, folder)
   const top = [...more.keys()].map((path) => path.split('/')[0]!)
   const extra = tokenizerConfig === undefined ? [] : ['tokenizer_config.json']

@@ -5,6 +5,7 @@ import { InvalidAdapterError, InvalidModelError, InvalidOptionError } from '../e
 import { bytesOf } from '../graph/constants.js'
 import { bytesPerElement, elementCount, formatShape, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 import type { Files } from '../io/files.js'
+import { whileLocked } from '../io/folder-lock.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
 import { findArchitecture, graphNames, tasksOf } from '../models/registry.js'
 import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
@@ -270,27 +271,30 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
 
   const weightFiles = [...checkpoint.shards.map(({ file }) => file), ...(checkpoint.index === undefined ? [] : [INDEX_FILE])]
   const { more = new Map<string, Uint8Array>() } = request
-  const written = await prepareOutput(files, source, out, [...weightFiles, ...more.keys()])
-  for (const { file, metadata } of checkpoint.shards) {
-    const lazy = [...plans.values()]
-      .filter(({ name }) => shardOf.get(name) === file)
-      .map((p): LazyTensor => ({
-        name: p.name,
-        dtype: p.base.dtype,
-        shape: p.base.shape,
-        load: () => mergeTensor(files, p, onDelta),
-      }))
-    await files.write(`${out}/${file}`, safetensorsChunks(lazy, metadata))
-  }
-  const mergedTensors = [...plans.values()].filter(({ deltas }) => deltas.length > 0).length
-  if (checkpoint.index !== undefined) await files.write(`${out}/${INDEX_FILE}`, extendIndex(checkpoint.index, checkpoint, added))
-  await copySmallFiles(files, source, out)
-  for (const [name, bytes] of more) await files.write(`${out}/${name}`, bytes)
-  const isUntied = untied.size > 0 || headLeavesEmbedding(plans, names, config)
-  const configText =
-    !isUntied && ranges === undefined && head === undefined
-      ? await files.read(`${source}/config.json`)
-      : `${JSON.stringify({ ...config, ...(isUntied && { tie_word_embeddings: false }) }, null, 2)}\n`
-  await files.write(`${out}/config.json`, configText)
-  return { mergedTensors, maxAbsDelta, files: written, notMerged: lacking.map(([weight]) => weight) }
+  return whileLocked(files, out, async () => {
+    const written = await prepareOutput(files, source, out, [...weightFiles, ...more.keys()])
+    for (const { file, metadata } of checkpoint.shards) {
+      const lazy = [...plans.values()]
+        .filter(({ name }) => shardOf.get(name) === file)
+        .map((p): LazyTensor => ({
+          name: p.name,
+          dtype: p.base.dtype,
+          shape: p.base.shape,
+          load: () => mergeTensor(files, p, onDelta),
+        }))
+      await files.write(`${out}/${file}`, safetensorsChunks(lazy, metadata))
+    }
+    const mergedTensors = [...plans.values()].filter(({ deltas }) => deltas.length > 0).length
+    if (checkpoint.index !== undefined)
+      await files.write(`${out}/${INDEX_FILE}`, extendIndex(checkpoint.index, checkpoint, added))
+    await copySmallFiles(files, source, out)
+    for (const [name, bytes] of more) await files.write(`${out}/${name}`, bytes)
+    const isUntied = untied.size > 0 || headLeavesEmbedding(plans, names, config)
+    const configText =
+      !isUntied && ranges === undefined && head === undefined
+        ? await files.read(`${source}/config.json`)
+        : `${JSON.stringify({ ...config, ...(isUntied && { tie_word_embeddings: false }) }, null, 2)}\n`
+    await files.write(`${out}/config.json`, configText)
+    return { mergedTensors, maxAbsDelta, files: written, notMerged: lacking.map(([weight]) => weight) }
+  })
 }

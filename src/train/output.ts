@@ -3,12 +3,12 @@ import { HEAD_FILE } from '../core/adapter-head.js'
 import { CONFIG_FILE, TENSORS_FILE, TORCH_TENSORS_FILE } from '../formats/peft.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { lockFolder } from '../io/folder-lock.js'
 import { checkpointNames, removeCheckpoints, removeLeftovers } from './checkpoint.js'
 import { LOG_FILE } from './log.js'
 import type { ResolvedTrainOptions } from './options.js'
 import type { Trainee } from './trainee.js'
 
-const LOCK_FILE = '.lowrank.lock'
 const ADAPTER_FILES: readonly string[] = [CONFIG_FILE, TENSORS_FILE, TORCH_TENSORS_FILE]
 /** Weights of a model, whoever wrote it. */
 const WEIGHTS = /^(model|pytorch_model|tf_model|flax_model|consolidated)[\w.-]*\.(safetensors|bin|pth|h5|msgpack)$|\.(onnx|gguf)$/
@@ -47,7 +47,7 @@ export class Output {
       throw new InvalidOptionError(
         `"${out}" is the folder of the base model, which is never changed; choose another output folder`,
       )
-    const unlock = (await files.lock?.(`${out}/${LOCK_FILE}`)) ?? (async () => undefined)
+    const unlock = await lockFolder(files, out)
     try {
       const checkpoints = await checkpointNames(files, out)
       const continues = resume && checkpoints.length > 0

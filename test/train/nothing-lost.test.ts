@@ -367,7 +367,7 @@ describe('rows are checked before the first step', () => {
       ),
     )
     expect(events).toEqual([])
-    expect(readdirSync(out)).toEqual([])
+    expect(existsSync(out)).toBe(false)
   })
 
   it('those to evaluate on too, all bad ones in one message, ten at most', async () => {
@@ -571,4 +571,24 @@ describe('an adapter that is read while it is trained', () => {
     }
     expect(adapter.parameters.data).not.toEqual(still.parameters.data)
   })
+})
+
+it('two merges into one folder at once: one of them writes, whole, the other is refused', async () => {
+  const path = join(folder, 'shared-target')
+  mkdirSync(path)
+  writeModel(path)
+  const model = await Model.open(path, testEnvironment())
+  const [one, two] = [1, 2].map((seed) => addLora(model, { r: 2, seed, initLoraWeights: false }))
+  const out = join(folder, 'merged-at-once')
+  for (const format of ['safetensors', 'onnx'] as const) {
+    const results = await Promise.allSettled([one!, two!].map((adapter) => merge(adapter).save(`${out}-${format}`, { format })))
+    const failures = results.flatMap((r) => (r.status === 'rejected' ? [(r.reason as Error).message] : []))
+    expect(failures).toEqual([expect.stringContaining('is being written by another run (in this process)')])
+    expect(readdirSync(`${out}-${format}`).filter((name) => name.startsWith('.'))).toEqual([])
+    // Not while a run trains into it either, and again once it is free.
+    await merge(two!).save(`${out}-${format}`, { format })
+  }
+  for await (const event of train(fresh(), { ...common, out: `${out}-trained` }))
+    if (event.event === 'step' && event.step === 1)
+      await expect(merge(one!).save(`${out}-trained`)).rejects.toThrow('is being written by another run')
 })
