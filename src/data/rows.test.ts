@@ -13,6 +13,23 @@ async function rowsOf(name: string, content: string | Uint8Array): Promise<Row[]
   return rows
 }
 
+/** Elements that searches in bytes have looked at while `body` ran: a measure of work that no machine changes. */
+async function bytesSearched(body: () => Promise<unknown>): Promise<number> {
+  const original = Uint8Array.prototype.indexOf
+  let looked = 0
+  Uint8Array.prototype.indexOf = function (this: Uint8Array, value: number, from = 0) {
+    const found = original.call(this, value, from)
+    looked += (found < 0 ? this.length : found + 1) - from
+    return found
+  }
+  try {
+    await body()
+  } finally {
+    Uint8Array.prototype.indexOf = original
+  }
+  return looked
+}
+
 describe('JSON lines', () => {
   it('reads objects with their lines, past a byte order mark, CRLF, blank lines and a missing last newline', async () => {
     const rows = await rowsOf('a.jsonl', '\uFEFF{"text":"é1"}\r\n\r\n  \t\n {"text":"2"}\n\n{"text":"3"}')
@@ -73,7 +90,28 @@ describe('CSV and TSV', () => {
   })
 
   it.each([
+    ['without quotes', `a,b\n${'some words,1\n'.repeat(5000)}`],
+    ['with one field of many lines', `a,b\n"${'a line\n'.repeat(8000)}",1\n`],
+    ['with quotes at its end alone', `a,b\n${'some words,1\n'.repeat(5000)}"x",2\n`],
+  ])('looks at each byte a few times: a table %s', async (_, content) => {
+    const looked = await bytesSearched(() => rowsOf('a.csv', content))
+    expect(looked).toBeGreaterThan(content.length / 2)
+    expect(looked).toBeLessThan(4 * content.length)
+  })
+
+  it('reads a table of many columns, and finds the one that is there twice', async () => {
+    const names = Array.from({ length: 100_000 }, (_, i) => `c${i}`)
+    const [row] = await rowsOf('a.csv', `${names.join(',')}\n${names.map((_, i) => i).join(',')}\n`)
+    expect([Object.keys(row!.value).length, row!.value['c99999']]).toEqual([100_000, '99999'])
+    await expect(rowsOf('a.csv', `${names.join(',')},c7\n`)).rejects.toThrow('the header names "c7" twice')
+  })
+
+  it.each([
     ['', 'a.csv: the file is empty'],
+    [
+      `${Array.from({ length: 30 }, (_, i) => `c${i}`).join(',')}\n1\n`,
+      /line 2: 1 fields where the header names 30 \(c0, .*, c19, …\)/,
+    ],
     ['a,b\n1,2,3\n', 'a.csv, line 2: 3 fields where the header names 2 (a, b)'],
     ['a,a\n', 'a.csv, line 1: the header names "a" twice'],
     ['a,\n', 'a.csv, line 1: column 2 of the header has no name'],
