@@ -89,7 +89,7 @@ function undecided(node: Node, state: InferState): string {
     )
   }
   if (lengths.length > 0)
-    return `its condition depends on the lengths of input ${named(lengths)}; export the model for fixed lengths, or with one of its branches`
+    return `its condition depends on the lengths of input ${named(lengths)}; fix them by their names in the file with { dims: { NAME: LENGTH } }, --dims NAME=LENGTH`
   return 'its condition is computed while the model runs, from no input; export the model with one of its branches'
 }
 
