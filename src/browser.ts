@@ -9,10 +9,12 @@ import {
 } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
 import type { Environment } from './core/environment.js'
+import { openTokenizer } from './core/find-tokenizer.js'
 import { inspect as inspectWith, inspectOptionKeys, type Inspection } from './core/inspect.js'
 import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { InvalidOptionError } from './errors.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
+import type { Tokenizer } from './data/tokenizer.js'
 
 /** Where and how a model runs: options for an environment, or one that is there already. */
 export type LoadOptions = (BrowserOptions | { readonly environment: Environment }) & ModelOptions
@@ -51,6 +53,20 @@ export const loadModel = (path: string, options: LoadOptions = {}): Promise<Mode
     Model.load(folder, environmentOf(options, 'loadModel'), pickKeys(options, modelOptionKeys), folder),
   )
 }
+
+/**
+ * Opens a tokenizer: text to the token ids that transformers' AutoTokenizer gives, and back.
+ *
+ * @param path URL of a folder with `tokenizer.json`, or of an `.onnx` file with a tokenizer beside it, or a path in
+ *   `options.files`
+ * @throws InvalidDataError if there is no `tokenizer.json`, it is damaged, or asks for a component that is not supported
+ * @throws FileError if it cannot be fetched
+ * @example
+ * const tokenizer = await loadTokenizer('https://example.org/SmolLM2-135M')
+ * const ids = tokenizer.encode('Hello', { addSpecialTokens: false })
+ */
+export const loadTokenizer = (path: string, options: LoadOptions = {}): Promise<Tokenizer> =>
+  Promise.resolve().then(() => openTokenizer(environmentOf(options, 'loadTokenizer').files, path.replace(/\/+$/, '')))
 
 /**
  * Puts a new LoRA adapter on a model.

@@ -3,11 +3,14 @@ import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/c
 import type { TaskOption } from './models/task.js'
 import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
 import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
+import { openTokenizer } from './core/find-tokenizer.js'
 import { inspect as inspectWith, inspectOptionKeys, type Inspection, type InspectOptions } from './core/inspect.js'
 import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
+import type { Tokenizer } from './data/tokenizer.js'
+import { nodeFiles } from './io/node-files.js'
 
 /** How hub ids are fetched. */
 export type HubOptions = Pick<
@@ -48,6 +51,22 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const found = await resolveModel(path, options)
   const environment = nodeEnvironment(pickKeys(options, environmentOptionKeys))
   return Model.load(found.path, environment, pickKeys(options, modelOptionKeys), found.id)
+}
+
+/**
+ * Opens a tokenizer: text to the token ids that transformers' AutoTokenizer gives, and back.
+ *
+ * @param path folder with `tokenizer.json`, a hub id: `owner/name[@revision]`, of which no weights are fetched, or an
+ *   `.onnx` file with a tokenizer beside it
+ * @throws InvalidDataError if there is no `tokenizer.json`, it is damaged, or asks for a component that is not supported
+ * @throws HubError if it is a hub id that cannot be fetched
+ * @example
+ * const tokenizer = await loadTokenizer('./SmolLM2-135M')
+ * const ids = tokenizer.encode('Hello', { addSpecialTokens: false })
+ */
+export async function loadTokenizer(path: string, options: HubOptions = {}): Promise<Tokenizer> {
+  checkKeys(options, hubOptionKeys, 'loadTokenizer')
+  return openTokenizer(nodeFiles(), (await resolveModel(path, { ...options, kind: 'tokenizer' })).path)
 }
 
 /**

@@ -2,6 +2,7 @@
 export type { Conversion, ConvertOptions } from './core/convert.js'
 export { Adapter, type LoraOptions, type SaveOptions } from './core/adapter.js'
 export { Model } from './core/model.js'
+export type { Tokenizer } from './data/tokenizer.js'
 export { FolderModel } from './core/folder-model.js'
 export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
 export type { DimOverrides } from './lower/file-dims.js'

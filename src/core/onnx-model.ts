@@ -2,8 +2,8 @@
 import { readSentenceSettings, type SentenceSettings } from '../formats/sentence-folder.js'
 import type { Files } from '../io/files.js'
 import type { Tokenizer } from '../data/tokenizer.js'
-import { loadTokenizer } from '../data/tokenizer.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
+import { findTokenizerBeside } from './find-tokenizer.js'
 import type { Graph } from '../graph/graph.js'
 import { isConvolution, type Module } from '../graph/module.js'
 import { elementCount, formatShape, isFloat, type HostTensor, type Initializer, type Value } from '../graph/types.js'
@@ -193,18 +193,8 @@ export class OnnxModel implements Model {
   }
 
   tokenizer(): Promise<Tokenizer | undefined> {
-    this.tokenizerPromise ??= this.findTokenizer()
+    this.tokenizerPromise ??= findTokenizerBeside(this.environment.files, this.path, this.sentence?.lowercase)
     return this.tokenizerPromise
-  }
-
-  private async findTokenizer(): Promise<Tokenizer | undefined> {
-    const { files } = this.environment
-    const [own, above] = describingFolders(this.path)
-    const { lowercase = false } = this.sentence ?? {}
-    return (
-      (await loadTokenizer(files, own, { lowercase })) ??
-      (isOnnxFolder(own) ? loadTokenizer(files, above, { lowercase }) : undefined)
-    )
   }
 
   async saveWeights(folder: string, weights: ReadonlyMap<string, HostTensor>): Promise<void> {

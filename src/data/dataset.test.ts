@@ -205,7 +205,7 @@ describe('Dataset', () => {
   it('pads with an id the model knows', async () => {
     const json = JSON.stringify({
       added_tokens: [{ id: 5000, content: '<pad>', special: true }],
-      model: { type: 'BPE', vocab: { a: 0 }, merges: [] },
+      model: { type: 'BPE', vocab: { a: 0, '<pad>': 5000 }, merges: [] },
     })
     const tokenizer = await loadTokenizer(
       memoryFiles({ 'm/tokenizer.json': json, 'm/tokenizer_config.json': '{"pad_token":"<pad>"}' }),

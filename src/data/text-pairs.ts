@@ -33,17 +33,19 @@ export function longestFirst(first: number, second: number, room: number): [numb
   return first > second ? [room - short, short] : [short, room - short]
 }
 
-/** Ids and types of texts in their surroundings, cut to `maxLength` in all. */
+/**
+ * Ids and types of texts in their surroundings, cut to `maxLength` in all.
+ * @param sizes how long each text is taken to be where both are cut; their own lengths unless said
+ */
 export function surround(
   texts: readonly (readonly number[])[],
   { before, between, after, types }: Surroundings,
   maxLength = Infinity,
+  sizes: readonly number[] = texts.map(({ length }) => length),
 ): EncodedText {
   const [first = [], second] = texts
   const room = Math.max(0, maxLength - before.length - between.length - after.length)
-  // Theirs stop tokenising a text at `maxLength`, after which two long texts are equally long.
-  const capped = (ids: readonly number[]): number => Math.min(ids.length, maxLength)
-  const lengths = second === undefined ? [Math.min(first.length, room), 0] : longestFirst(capped(first), capped(second), room)
+  const lengths = second === undefined ? [Math.min(first.length, room), 0] : longestFirst(sizes[0]!, sizes[1]!, room)
   const cut = [first, second ?? []].map((ids, i) => ids.slice(0, lengths[i]).map((id) => ({ id, type: types[i]! })))
   const tokens = [...before, ...cut[0]!, ...between, ...cut[1]!, ...after]
   return {

@@ -10,9 +10,9 @@ export interface TokenizerFolder {
   readonly tokenizer: Json
   /** tokenizer_config.json, empty where there is none. */
   readonly config: Json
-  /** The same with special tokens as text instead of objects. */
-  readonly plainConfig: Json
   readonly specialTokensMap: Json
+  /** added_tokens.json, empty where there is none. */
+  readonly addedTokens: Json
   readonly generationConfig: Json
   readonly modelConfig: Json
   readonly template: TemplateSource | undefined
@@ -58,17 +58,10 @@ export async function readTokenizerFolder(files: Files, folder: string): Promise
   }
   const config = await json('tokenizer_config.json')
   return {
-    tokenizer: {
-      normalizer: null,
-      pre_tokenizer: null,
-      post_processor: null,
-      decoder: null,
-      added_tokens: [],
-      ...(await json('tokenizer.json')),
-    },
+    tokenizer: await json('tokenizer.json'),
     config,
-    plainConfig: Object.fromEntries(Object.entries(config).map(([key, value]) => [key, tokenText(value) ?? value])),
     specialTokensMap: await json('special_tokens_map.json'),
+    addedTokens: await json('added_tokens.json'),
     generationConfig: await json('generation_config.json'),
     modelConfig: await json('config.json'),
     template: await readTemplate(files, folder, config),
@@ -106,11 +99,18 @@ async function readToolTemplate(files: Files, folder: string, config: Json): Pro
   return typeof source === 'string' ? { source, file: `${folder}/tokenizer_config.json ("tool_use")` } : undefined
 }
 
-/** The tokenizer's own names go first, then the ids of the model's configs. */
-export function readSpecialTokens(folder: TokenizerFolder, idOf: (token: string) => number | undefined): SpecialTokens {
+/**
+ * The tokenizer's own names go first, then the ids of the model's configs.
+ * @param tokens texts by role
+ */
+export function readSpecialTokens(
+  folder: TokenizerFolder,
+  tokens: Readonly<Partial<Record<string, string>>>,
+  idOf: (token: string) => number | undefined,
+): SpecialTokens {
   const names: Record<string, string> = {}
   const own = (role: string): number | undefined => {
-    const text = tokenText(folder.config[`${role}_token`]) ?? tokenText(folder.specialTokensMap[`${role}_token`])
+    const text = tokens[role]
     if (text === undefined) return undefined
     names[`${role}_token`] = text
     return idOf(text)
@@ -134,7 +134,7 @@ export function readSpecialTokens(folder: TokenizerFolder, idOf: (token: string)
 }
 
 /** A token as text: configs write it plainly or as an object with `content`. */
-function tokenText(value: unknown): string | undefined {
+export function tokenText(value: unknown): string | undefined {
   if (typeof value === 'string') return value
   if (typeof value === 'object' && value !== null && 'content' in value && typeof value.content === 'string') return value.content
   return undefined

@@ -1,26 +1,21 @@
 /** @file A model's tokenizer: text to token ids and back, special tokens, chat template. */
-import { Tokenizer as UntypedTokenizer } from '@huggingface/tokenizers'
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import type { Rendered } from './assistant-spans.js'
 import { ChatTemplate } from './chat-template.js'
 import type { Message, TemplateVariables } from './messages.js'
+import type { Pipeline } from '../tokenizer/pipeline.js'
+import { buildPipeline, type BuiltPipeline } from './build-pipeline.js'
+import type { TokenizerClass } from './tokenizer-class.js'
 import { readSurroundings, surround, type EncodedText, type Surroundings } from './text-pairs.js'
 import { readSpecialTokens, readTokenizerFolder, type TemplateSource, type TokenizerFolder } from './tokenizer-folder.js'
 
-/** Classes whose `add_bos_token` and `add_eos_token` overrule tokenizer.json, as in transformers. */
+/**
+ * Classes whose `add_bos_token` and `add_eos_token` count where tokenizer.json is of another kind than theirs: a byte-level
+ * vocabulary under Llama's name, whose post-processor may add nothing. Beside a file of their own kind its post-processor
+ * decides, as in transformers 5.
+ */
 const CLASSES_WITH_OWN_BOS = /^(CodeLlama|Llama|Gemma)Tokenizer(Fast)?$/
-
-/** What we use of the package's class; its own declarations do not resolve under Node's module rules. */
-interface HubTokenizer {
-  encode(
-    text: string,
-    options?: { add_special_tokens?: boolean; text_pair?: string; return_token_type_ids?: boolean },
-  ): { ids: number[]; token_type_ids?: number[] }
-  decode(ids: number[], options: { skip_special_tokens: boolean }): string
-  token_to_id(token: string): number | undefined
-}
-const HubTokenizer = UntypedTokenizer as unknown as new (tokenizer: object, config: object) => HubTokenizer
 
 /** Token ids and, for each, whether it is to be learned. */
 export interface MaskedTokens {
@@ -74,28 +69,30 @@ export class Tokenizer {
   private readonly wordsNeedSpace: boolean
   /** Whether the model is told the texts of a pair apart. */
   private readonly hasTypes: boolean
+  private readonly cleansUp: boolean
   private pairSurroundings: Surroundings | undefined
-  private readonly specialIds: ReadonlySet<number>
 
   private constructor(
-    private readonly inner: HubTokenizer,
+    private readonly pipeline: Pipeline,
     /** Where it was read from, for messages. */
     readonly folder: string,
+    { tokens, tokenizerClass }: Omit<BuiltPipeline, 'pipeline'>,
     contents: TokenizerFolder,
     clock: () => Date,
   ) {
-    const special = readSpecialTokens(contents, (token) => inner.token_to_id(token))
+    const special = readSpecialTokens(contents, tokens, (token) => pipeline.idOf(token))
     this.bosTokenId = special.bos
     this.eosTokenId = special.eos
     this.eosTokenIds = special.ends
     this.modelEosTokenIds = special.modelEnds
-    this.specialIds = specialTokenIds(contents)
     this.unkTokenId = special.unk
     this.padTokenId = special.pad ?? special.eos ?? 0
-    const { prefix, suffix } = this.surroundings(contents)
+    const { prefix, suffix } = this.surroundings(tokenizerClass === undefined ? contents.config : {})
     this.prefix = prefix
     this.suffix = suffix
-    this.hasTypes = namesTypes(contents)
+    this.hasTypes = namesTypes(contents, tokenizerClass)
+    this.cleansUp =
+      contents.config['clean_up_tokenization_spaces'] === true && componentTypes(contents.tokenizer['model'], '')[0] !== 'BPE'
     const { pre_tokenizer: splitter } = contents.tokenizer
     this.wordsNeedSpace = componentTypes(splitter, 'pretokenizers').includes('ByteLevel')
     const templateOf = (given: TemplateSource | undefined): ChatTemplate | undefined =>
@@ -105,15 +102,9 @@ export class Tokenizer {
   }
 
   /** @throws InvalidDataError if tokenizer.json asks for a component that is not known */
-  static create(contents: TokenizerFolder, folder: string, clock: () => Date): Tokenizer {
-    let inner: HubTokenizer
-    try {
-      inner = new HubTokenizer(contents.tokenizer, { clean_up_tokenization_spaces: false, ...contents.plainConfig })
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new InvalidDataError(`${folder}/tokenizer.json: cannot be used (${reason}).`, { cause })
-    }
-    return new Tokenizer(inner, folder, contents, clock)
+  static create(contents: TokenizerFolder, folder: string, clock: () => Date, lowercase = false): Tokenizer {
+    const { pipeline, ...built } = buildPipeline(contents, folder, lowercase)
+    return new Tokenizer(pipeline, folder, built, contents, clock)
   }
 
   get hasChatTemplate(): boolean {
@@ -122,7 +113,7 @@ export class Tokenizer {
 
   /** Token ids of a text; with the tokenizer's own special tokens around it unless `addSpecialTokens` is false. */
   encode(text: string, options: { readonly addSpecialTokens?: boolean } = {}): number[] {
-    const ids = this.inner.encode(text, { add_special_tokens: false }).ids
+    const ids = this.pipeline.encode(text)
     return options.addSpecialTokens === false ? ids : [...this.prefix, ...ids, ...this.suffix]
   }
 
@@ -137,8 +128,12 @@ export class Tokenizer {
    * @throws InvalidDataError if the post-processor changes the tokens of the texts
    */
   encodeTexts(texts: readonly [string] | readonly [string, string], maxLength?: number): EncodedText {
-    const ids = texts.map((text) => this.encode(text, { addSpecialTokens: false }))
-    const encoded = surround(ids, texts.length === 1 ? this.singleSurroundings() : this.aroundPairs(), maxLength)
+    const ids = texts.map((text) => this.pipeline.encode(text))
+    // Python's library stops tokenising a text at the end of the word that reaches the limit, and cuts then.
+    const lengths = ids.map(({ length }, i) =>
+      maxLength !== undefined && length > maxLength ? this.pipeline.encode(texts[i]!, maxLength).length : length,
+    )
+    const encoded = surround(ids, texts.length === 1 ? this.singleSurroundings() : this.aroundPairs(), maxLength, lengths)
     return this.hasTypes ? encoded : { ...encoded, typeIds: encoded.typeIds.map(() => 0) }
   }
 
@@ -171,12 +166,10 @@ export class Tokenizer {
 
   private aroundPairs(): Surroundings {
     if (this.pairSurroundings !== undefined) return this.pairSurroundings
-    const [first, second] = ['a', 'b']
-    const { ids, token_type_ids: types = [] } = this.inner.encode(first!, { text_pair: second!, return_token_type_ids: true })
-    const parts = [first!, second!].map((text) => this.encode(text, { addSpecialTokens: false }))
+    const { ids, types } = this.pipeline.process([[PLACE], [PLACE + 1]])
     const found = readSurroundings(
-      ids.map((id, i) => ({ id, type: types[i] ?? 0 })),
-      parts,
+      ids.map((id, i) => ({ id, type: types[i]! })),
+      [[PLACE], [PLACE + 1]],
     )
     if (found === undefined)
       throw new InvalidDataError(
@@ -187,8 +180,8 @@ export class Tokenizer {
 
   /** Text of token ids, special tokens included unless `skipSpecialTokens`. */
   decode(ids: readonly number[], options: { readonly skipSpecialTokens?: boolean } = {}): string {
-    if (ids.length === 0) return ''
-    return this.inner.decode([...ids], { skip_special_tokens: options.skipSpecialTokens ?? false })
+    const text = this.pipeline.decode(ids, options.skipSpecialTokens ?? false)
+    return this.cleansUp ? cleanUp(text) : text
   }
 
   /**
@@ -251,19 +244,19 @@ export class Tokenizer {
 
   private withEndToken(ids: readonly number[], { start, end }: TokenSpan): TokenSpan {
     const next = ids[end]
-    const isOpen = next !== undefined && end > start && this.modelEosTokenIds.includes(next) && this.specialIds.has(next)
+    const isOpen = next !== undefined && end > start && this.modelEosTokenIds.includes(next) && this.pipeline.isSpecial(next)
     return isOpen && !this.turnEnd(ids.slice(start, end)).stops ? { start, end: end + 1 } : { start, end }
   }
 
   private isClosing(id: number): boolean {
-    return this.specialIds.has(id) || this.decode([id]).trim() === ''
+    return this.pipeline.isSpecial(id) || this.decode([id]).trim() === ''
   }
 
   private turnEnd(ids: readonly number[]): TurnEnd {
     let start = ids.length
     while (start > 0 && this.isClosing(ids[start - 1]!)) start--
     const closing = ids.slice(start)
-    const token = closing.findLast((id) => this.specialIds.has(id))
+    const token = closing.findLast((id) => this.pipeline.isSpecial(id))
     return {
       token,
       text: token === undefined ? this.decode(ids.slice(-8)) : this.decode(closing).trimEnd(),
@@ -280,40 +273,48 @@ export class Tokenizer {
     )
   }
 
-  /** Reads off an example what the post-processor adds. */
-  private surroundings(contents: TokenizerFolder): { prefix: number[]; suffix: number[] } {
-    const sample = 'a'
-    const plain = this.inner.encode(sample, { add_special_tokens: false }).ids
-    const full = this.inner.encode(sample).ids
-    let start = 0
-    while (start + plain.length <= full.length && !plain.every((id, i) => full[start + i] === id)) start++
-    if (start + plain.length > full.length) {
+  /** What the post-processor puts around a text. */
+  private surroundings(config: Readonly<Record<string, unknown>>): { prefix: readonly number[]; suffix: readonly number[] } {
+    const { ids } = this.pipeline.process([[PLACE]])
+    const at = ids.indexOf(PLACE)
+    if (at < 0 || ids.includes(PLACE, at + 1))
       throw new InvalidDataError(
-        `${this.folder}/tokenizer.json: its post-processor changes a text's own tokens; such tokenizers are not supported.`,
+        `${this.folder}/tokenizer.json: its post-processor gives a text ${at < 0 ? 'not at all' : 'twice'}; such tokenizers are not supported.`,
       )
+    const { tokenizer_class: name, add_bos_token: addBos, add_eos_token: addEos } = config
+    const decides = typeof name === 'string' && CLASSES_WITH_OWN_BOS.test(name)
+    const chosen = (flag: unknown, id: number | undefined, found: readonly number[]): readonly number[] =>
+      !decides || typeof flag !== 'boolean' ? found : flag && id !== undefined ? [id] : []
+    return {
+      prefix: chosen(addBos, this.bosTokenId, ids.slice(0, at)),
+      suffix: chosen(addEos, this.eosTokenId, ids.slice(at + 1)),
     }
-    let prefix = full.slice(0, start)
-    let suffix = full.slice(start + plain.length)
-    const { tokenizer_class: name, add_bos_token: addBos, add_eos_token: addEos } = contents.config
-    if (typeof name === 'string' && CLASSES_WITH_OWN_BOS.test(name)) {
-      if (typeof addBos === 'boolean') prefix = addBos && this.bosTokenId !== undefined ? [this.bosTokenId] : []
-      if (typeof addEos === 'boolean') suffix = addEos && this.eosTokenId !== undefined ? [this.eosTokenId] : []
-    }
-    return { prefix, suffix }
   }
 }
 
-/** Ids of the added tokens that are marked as special. */
-function specialTokenIds({ tokenizer }: TokenizerFolder): ReadonlySet<number> {
-  const added = tokenizer['added_tokens']
-  const tokens = (Array.isArray(added) ? added : []) as { readonly id?: unknown; readonly special?: unknown }[]
-  return new Set(tokens.flatMap(({ id, special }) => (typeof id === 'number' && special === true ? [id] : [])))
-}
+/** Stands for a text where the special tokens around it are asked for: no id is negative. */
+const PLACE = -2
+
+/** Takes back blanks before punctuation and English contractions: `clean_up_tokenization_spaces`. */
+const cleanUp = (text: string): string =>
+  [
+    [' .', '.'],
+    [' ?', '?'],
+    [' !', '!'],
+    [' ,', ','],
+    [" ' ", "'"],
+    [" n't", "n't"],
+    [" 'm", "'m"],
+    [" 's", "'s"],
+    [" 've", "'ve"],
+    [" 're", "'re"],
+  ].reduce((done, [from, to]) => done.replaceAll(from!, to!), text)
 
 /** Whether a tokenizer tells the texts of a pair apart; RoBERTa's does not, and says so by its processor or its inputs. */
-function namesTypes({ tokenizer, config }: TokenizerFolder): boolean {
+function namesTypes({ tokenizer, config }: TokenizerFolder, tokenizerClass: TokenizerClass | undefined): boolean {
   const inputs = config['model_input_names']
   if (Array.isArray(inputs)) return inputs.includes('token_type_ids')
+  if (tokenizerClass !== undefined) return tokenizerClass.types
   return !componentTypes(tokenizer['post_processor'], 'processors').includes('RobertaProcessing')
 }
 
@@ -326,6 +327,7 @@ function componentTypes(component: unknown, list: string): unknown[] {
 
 /**
  * The tokenizer beside a model, or undefined if the folder holds no tokenizer.json.
+ * @param options.lowercase text in lower case before all else, as sentence-transformers asks for by `do_lower_case`
  * @param options.clock what `strftime_now` in chat templates tells; the system's unless said
  * @throws InvalidDataError if one of its files is damaged
  */
@@ -336,14 +338,5 @@ export async function loadTokenizer(
 ): Promise<Tokenizer | undefined> {
   const contents = await readTokenizerFolder(files, folder)
   if (contents === undefined) return undefined
-  const own = options.lowercase === true ? lowercased(contents) : contents
-  return Tokenizer.create(own, folder, options.clock ?? (() => new Date()))
-}
-
-/** Text in lower case before all else, as sentence-transformers asks for by `do_lower_case`. */
-function lowercased(contents: TokenizerFolder): TokenizerFolder {
-  const given = contents.tokenizer['normalizer'] as { type?: string; normalizers?: readonly object[] } | null
-  const after = given === null ? [] : given.type === 'Sequence' ? (given.normalizers ?? []) : [given]
-  const normalizer = { type: 'Sequence', normalizers: [{ type: 'Lowercase' }, ...after] }
-  return { ...contents, tokenizer: { ...contents.tokenizer, normalizer } }
+  return Tokenizer.create(contents, folder, options.clock ?? (() => new Date()), options.lowercase)
 }

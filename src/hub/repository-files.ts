@@ -1,8 +1,8 @@
 /** @file Which files of a repository lowrank needs. */
 import { HubError } from '../errors.js'
 
-/** What a repository may hold: a base model or a PEFT adapter. */
-type Holding = 'model' | 'adapter'
+/** What a repository may hold: a base model or a PEFT adapter; or a tokenizer, with a model or without. */
+type Holding = 'model' | 'adapter' | 'tokenizer'
 
 /** What to take from it; `any` takes what there is. */
 export type RepositoryKind = Holding | 'any'
@@ -15,21 +15,24 @@ const ADAPTERS = ['adapter_model.safetensors', 'adapter_model.bin'] as const
 /** Whole files and indexes in the order in which the reader of checkpoints looks for them. */
 const WEIGHTS = [SINGLES[0], INDEXES[0], SINGLES[1], INDEXES[1]] as const
 
+/** Files that describe a model, its tokenizer among them. */
+const DESCRIBING = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+] as const
+
 const SMALL: Readonly<Record<Holding, readonly string[]>> = {
-  model: [
-    'config.json',
-    'generation_config.json',
-    'tokenizer.json',
-    'tokenizer_config.json',
-    'special_tokens_map.json',
-    'added_tokens.json',
-    'chat_template.jinja',
-    'chat_template.json',
-    'vocab.json',
-    'merges.txt',
-    'tokenizer.model',
-    ...['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json'],
-  ],
+  model: [...DESCRIBING, ...['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json']],
+  tokenizer: [...DESCRIBING, 'sentence_bert_config.json'],
   adapter: ['adapter_config.json', 'head_config.json'],
 }
 
@@ -54,7 +57,11 @@ const isIndex = (file: string): boolean => (INDEXES as readonly string[]).includ
 export const weightFiles: readonly string[] = [...WEIGHTS, ...ADAPTERS]
 
 /** The file without which a folder is none of that kind. */
-export const configFile: Readonly<Record<Holding, string>> = { model: 'config.json', adapter: 'adapter_config.json' }
+export const configFile: Readonly<Record<Holding, string>> = {
+  model: 'config.json',
+  adapter: 'adapter_config.json',
+  tokenizer: 'tokenizer.json',
+}
 
 export interface Selection {
   /** Files to get now, small ones first, so that a mistake shows before gigabytes are on their way. */
@@ -79,6 +86,7 @@ export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, 
     throw new HubError(`repository "${repository}" has no ${config}, so it holds no ${kind} that lowrank can read${hint}`)
   }
   const small = SMALL[kind].filter((path) => listed.has(path))
+  if (kind === 'tokenizer') return { files: small }
   if (kind === 'adapter') {
     const tensors = ADAPTERS.find((file) => listed.has(file))
     if (tensors === undefined) throw new HubError(`repository "${repository}" has neither ${ADAPTERS.join(' nor ')}${instead}`)
@@ -120,6 +128,7 @@ export async function requiredFiles(
   there: ReadonlySet<string>,
   textOf: (index: string) => Promise<string>,
 ): Promise<string[]> {
+  if (kind === 'tokenizer') return [configFile.tokenizer]
   if (kind === 'adapter') return [configFile.adapter, ADAPTERS.find((file) => there.has(file)) ?? ADAPTERS[0]]
   const weights = WEIGHTS.find((file) => there.has(file)) ?? WEIGHTS[0]
   return [configFile.model, ...(isIndex(weights) ? shardsOf(await textOf(weights), weights) : [weights])]

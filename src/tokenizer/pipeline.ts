@@ -1,0 +1,129 @@
+/**
+ * @file tokenizer.json as Python's tokenizers runs it: added tokens, normalizer, pre-tokenizer, model, post-processor,
+ * and the decoder for the way back. Every id is to be the one that Python gives; what we cannot do is refused by name.
+ */
+import { AddedTokens, readAddedTokens, type AddedToken } from './added-tokens.js'
+import { wellFormed } from './bytes.js'
+import { createDecoder, type Decoder } from './decoders.js'
+import { Component } from './json.js'
+import { createModel } from './models/model.js'
+import type { TokenModel } from './models/vocabulary.js'
+import { createNormalizer, type Normalizer } from './normalizers.js'
+import { concatenate, createPostProcessor, type Encoding, type PostProcessor } from './post-processors.js'
+import { createPreTokenizer, type PreTokenizer } from './pre-tokenizers.js'
+
+export interface PipelineOptions {
+  /** Special tokens within a text are text, not tokens. */
+  readonly splitSpecialTokens?: boolean
+}
+
+export class Pipeline {
+  private readonly normalizer: Normalizer | undefined
+  private readonly preTokenizer: PreTokenizer | undefined
+  private readonly model: TokenModel
+  private postProcessor: PostProcessor | undefined
+  private readonly decoder: Decoder | undefined
+  private readonly added: AddedTokens
+
+  /**
+   * @param json tokenizer.json
+   * @param place where it was read from, for messages
+   * @throws InvalidDataError naming a component that is not supported, or a field that is wrong
+   */
+  constructor(
+    json: unknown,
+    private readonly place: string,
+    options: PipelineOptions = {},
+  ) {
+    const file = Component.of(json, place)
+    const optional = <T>(key: string, create: (component: Component) => T): T | undefined =>
+      file.has(key) ? create(file.part(key)) : undefined
+    this.normalizer = optional('normalizer', createNormalizer)
+    this.preTokenizer = optional('pre_tokenizer', createPreTokenizer)
+    this.model = createModel(file.part('model'))
+    this.postProcessor = optional('post_processor', createPostProcessor)
+    this.decoder = optional('decoder', createDecoder)
+    this.added = new AddedTokens(this.model, (text) => this.normalize(text), options.splitSpecialTokens ?? false)
+    this.added.add(readAddedTokens(file))
+  }
+
+  /** Adds tokens, as `add_tokens` does: those that are there already take the new flags. */
+  addTokens(tokens: readonly AddedToken[]): void {
+    this.added.add(tokens)
+  }
+
+  /** Takes another post-processor. @throws InvalidDataError naming a type that is not known */
+  setPostProcessor(json: unknown): void {
+    this.postProcessor = createPostProcessor(Component.of(json, `${this.place}: post_processor`))
+  }
+
+  /** Whether a token was added beside the vocabulary. */
+  hasAdded(content: string): boolean {
+    return this.added.has(content)
+  }
+
+  /** Whether an id is that of a special token. */
+  isSpecial(id: number): boolean {
+    return this.added.get(id)?.special === true
+  }
+
+  idOf(token: string): number | undefined {
+    return this.added.idOf(token)
+  }
+
+  tokenOf(id: number): string | undefined {
+    return this.added.get(id)?.content ?? this.model.tokenOf(id)
+  }
+
+  /**
+   * Token ids of a text, without special tokens around it.
+   * @param limit stop at the end of the piece that reaches so many tokens, as Python's library does when it truncates
+   */
+  encode(text: string, limit = Infinity): number[] {
+    const ids: number[] = []
+    const whole = wellFormed(text)
+    for (const section of this.added.cut(whole, false)) {
+      if (section.id !== undefined) ids.push(section.id)
+      else this.encodeSection(whole.slice(section.start, section.end), section.start === 0, ids, limit)
+      if (ids.length >= limit) break
+    }
+    return ids
+  }
+
+  /** One or two texts with the special tokens of the post-processor. */
+  process(texts: readonly (readonly number[])[], addSpecialTokens = true): Encoding {
+    const encodings = texts.map((ids, i) => ({ ids, types: ids.map(() => i) }))
+    return concatenate(this.postProcessor?.process(encodings, addSpecialTokens) ?? encodings)
+  }
+
+  /** Text of token ids; ids of no token are left out. */
+  decode(ids: readonly number[], skipSpecialTokens: boolean): string {
+    const tokens: string[] = []
+    for (const id of ids) {
+      const token = this.added.textOf(id) ?? this.model.tokenOf(id)
+      if (token !== undefined && !(skipSpecialTokens && this.added.isSpecial(token))) tokens.push(token)
+    }
+    return this.decoder === undefined ? tokens.join(' ') : this.decoder(tokens).join('')
+  }
+
+  private normalize(text: string): string {
+    return this.normalizer?.normalize(text) ?? text
+  }
+
+  /** Text without added tokens that are looked for before normalising. */
+  private encodeSection(text: string, isStart: boolean, ids: number[], limit: number): void {
+    const normalized = this.normalize(text)
+    const fromStart = isStart && this.preTokenizer?.asksForStart === true && (this.normalizer?.keepsStart(text) ?? true)
+    for (const section of this.added.cut(normalized, true)) {
+      if (section.id !== undefined) ids.push(section.id)
+      else {
+        const piece = { texts: [normalized.slice(section.start, section.end)], fromStart: fromStart && section.start === 0 }
+        for (const part of this.preTokenizer?.split(piece).texts ?? piece.texts) {
+          this.model.encode(part, ids)
+          if (ids.length >= limit) return
+        }
+      }
+      if (ids.length >= limit) return
+    }
+  }
+}
