@@ -84,8 +84,7 @@ export class Pipeline {
     const whole = wellFormed(text)
     for (const section of this.added.cut(whole, false)) {
       if (section.id !== undefined) ids.push(section.id)
-      else this.encodeSection(whole.slice(section.start, section.end), section.start === 0, ids, limit)
-      if (ids.length >= limit) break
+      else if (this.encodeSection(whole.slice(section.start, section.end), section.start === 0, ids, limit)) break
     }
     return ids
   }
@@ -110,8 +109,11 @@ export class Pipeline {
     return this.normalizer?.normalize(text) ?? text
   }
 
-  /** Text without added tokens that are looked for before normalising. */
-  private encodeSection(text: string, isStart: boolean, ids: number[], limit: number): void {
+  /**
+   * Text without added tokens that are looked for before normalising.
+   * @returns whether the limit is reached; added tokens count, but do not end the text
+   */
+  private encodeSection(text: string, isStart: boolean, ids: number[], limit: number): boolean {
     const normalized = this.normalize(text)
     const fromStart = isStart && this.preTokenizer?.asksForStart === true && (this.normalizer?.keepsStart(text) ?? true)
     for (const section of this.added.cut(normalized, true)) {
@@ -120,10 +122,10 @@ export class Pipeline {
         const piece = { texts: [normalized.slice(section.start, section.end)], fromStart: fromStart && section.start === 0 }
         for (const part of this.preTokenizer?.split(piece).texts ?? piece.texts) {
           this.model.encode(part, ids)
-          if (ids.length >= limit) return
+          if (ids.length >= limit) return true
         }
       }
-      if (ids.length >= limit) return
     }
+    return false
   }
 }
