@@ -34,9 +34,9 @@ function parseSpec(text: string, value: Value): Spec {
     return Number(digits)
   }
   return {
-    fill: fill ?? (zero !== undefined && align === undefined ? '0' : zero !== undefined && fill === undefined ? '0' : ' '),
-    align: align ?? (zero === undefined ? undefined : '='),
-    sign: sign ?? '-',
+    fill: fill ?? (zero === undefined ? ' ' : '0'),
+    align,
+    sign: sign ?? '',
     alternate: alternate !== undefined,
     zero: zero !== undefined,
     width: size(width) ?? 0,
@@ -65,24 +65,24 @@ export function formatValue(value: Value, spec: string, meter: Meter): string {
 
 function formatText(text: string, spec: Spec): string {
   if (spec.type !== '' && spec.type !== 's') throw unknownCode(spec.type, 'str')
-  if (spec.sign !== '-') throw new TemplateError('Sign not allowed in string format specifier')
+  if (spec.sign !== '') throw new TemplateError('Sign not allowed in string format specifier')
   if (spec.alternate) throw new TemplateError('Alternate form (#) not allowed in string format specifier')
-  if (spec.align === '=' && !spec.zero) throw new TemplateError("'=' alignment not allowed in string format specifier")
+  if (spec.align === '=') throw new TemplateError("'=' alignment not allowed in string format specifier")
   if (spec.group !== '') throw new TemplateError(`Cannot specify '${spec.group}' with 's'.`)
   const cut = spec.precision === undefined ? text : sliceText(text, 0, spec.precision)
-  return pad(cut, '', { ...spec, align: spec.align === '=' ? '<' : (spec.align ?? '<') })
+  return pad(cut, '', { ...spec, align: spec.align ?? '<' })
 }
 
 const unknownCode = (code: string, type: string): TemplateError =>
   new TemplateError(`Unknown format code '${code}' for object of type '${type}'`)
 
 function formatCharacter(value: bigint, spec: Spec): string {
-  if (spec.sign !== '-') throw new TemplateError("Sign not allowed with integer format specifier 'c'")
+  if (spec.sign !== '') throw new TemplateError("Sign not allowed with integer format specifier 'c'")
   if (spec.alternate) throw new TemplateError("Alternate form (#) not allowed with integer format specifier 'c'")
   if (spec.group !== '') throw new TemplateError(`Cannot specify '${spec.group}' with 'c'.`)
   if (value < 0n || value > 0x10ffffn) throw new TemplateError('%c arg not in range(0x110000)')
   if (value >= 0xd800n && value <= 0xdfffn) throw unsupported('half of a character')
-  return pad(String.fromCodePoint(Number(value)), '', { ...spec, align: spec.align ?? '>' })
+  return pad(String.fromCodePoint(Number(value)), '', { ...spec, align: spec.align ?? (spec.zero ? '=' : '<') })
 }
 
 const BASES: Readonly<Record<string, readonly [radix: number, prefix: string]>> = {
@@ -166,6 +166,9 @@ function general(value: number, given: number, alternate: boolean, asRepr: boole
   return asRepr && !trimmed.includes('.') ? `${trimmed}.0` : trimmed
 }
 
+/** Where numbers stand that say nothing of it: right, or with zeros behind the sign. */
+const alignOf = (spec: Spec): string => spec.align ?? (spec.zero ? '=' : '>')
+
 /** Sign, prefix, groups and padding around digits. */
 function number(whole: string, rest: string, negative: boolean, spec: Spec, prefix: string, groupSize: number): string {
   const sign = negative ? '-' : spec.sign === '-' ? '' : spec.sign
@@ -173,10 +176,10 @@ function number(whole: string, rest: string, negative: boolean, spec: Spec, pref
   let digits = whole
   if (spec.group !== '') {
     // Zeros that fill up belong to the groups.
-    const room = spec.fill === '0' && spec.align === '=' ? spec.width - head.length - rest.length : 0
+    const room = spec.fill === '0' && alignOf(spec) === '=' ? spec.width - head.length - rest.length : 0
     digits = grouped(whole, spec.group, groupSize, room)
   }
-  return pad(digits + rest, head, { ...spec, align: spec.align ?? '>' })
+  return pad(digits + rest, head, { ...spec, align: alignOf(spec) })
 }
 
 function grouped(digits: string, separator: string, size: number, room: number): string {

@@ -8,7 +8,7 @@ import { reprFloat, reprInt, toFloat, truncate } from './numbers.js'
 import type { Runtime } from './runtime.js'
 import { repr, str } from './text.js'
 import { escapeCode, lengthOf, sliceText } from './unicode.js'
-import { intOf, isList, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
+import { intOf, isList, Range, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
 
 /** `ascii(x)`. */
 const asciiOf = (value: Value, runtime: Runtime): string => repr(value, runtime.meter).replace(/[^\0-\x7f]/gu, escapeCode)
@@ -168,7 +168,7 @@ export function percentFormat(text: string, value: Value, runtime: Runtime): str
     }
     const size = star(width as string | undefined) ?? 0
     const digits = star(precision as string | undefined) ?? (hasPoint(whole, name, flags) ? 0 : undefined)
-    if (code === '%') return '%'
+    if (code === '%' && whole === '%%') return '%'
     const item = name === undefined ? next() : named(value as Dict, name)
     const left = flags.includes('-') || size < 0
     const body = conversion(code, item, flags, Math.max(0, digits ?? 0), digits !== undefined, runtime)
@@ -178,7 +178,8 @@ export function percentFormat(text: string, value: Value, runtime: Runtime): str
     if (left) return body.head + body.text + ' '.repeat(gap)
     return flags.includes('0') && body.numeric ? body.head + '0'.repeat(gap) + body.text : ' '.repeat(gap) + body.head + body.text
   })
-  const takesAll = value instanceof Dict || isList(value)
+  // What can be subscripted may always be a mapping that the format does not use.
+  const takesAll = value instanceof Dict || isList(value) || value instanceof Range || value instanceof Undefined
   if (used < items.length && !byName && !takesAll) throw new TemplateError('not all arguments converted during string formatting')
   return result
 }

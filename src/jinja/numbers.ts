@@ -118,7 +118,7 @@ export function divideInts(a: bigint, b: bigint): number {
   const sticky = left % right === 0n ? 0n : 1n
   const exact = (quotient << 1n) | sticky
   const power = shift - 1
-  const result = power > 900 ? Infinity : scaleDown(exact, power)
+  const result = power > 1024 ? Infinity : scaleDown(exact, power)
   if (!Number.isFinite(result)) throw new TemplateError('integer division result too large for a float')
   return negative ? -result : result
 }
@@ -131,6 +131,20 @@ function scaleDown(value: bigint, power: number): number {
   if (length + power > -1021) return Number(value) * 2 ** Math.max(power, -1000) * 2 ** Math.min(0, power + 1000)
   const drop = -1074 - power
   return Number(roundedQuotient(value, 1n << BigInt(drop))) * 2 ** -1074
+}
+
+/** a ** b of a float, for a whole b: rounded once. @throws TemplateError where it is too large */
+export function wholePower(a: number, b: number): number {
+  const { mantissa, exponent } = parts(a)
+  const times = BigInt(Math.abs(b))
+  const base = mantissa ** times
+  const shift = BigInt(exponent) * times
+  const [numerator, denominator] = shift >= 0n ? [base << shift, 1n] : [base, 1n << -shift]
+  try {
+    return b < 0 ? divideInts(denominator, numerator) : divideInts(numerator, denominator)
+  } catch {
+    throw new TemplateError('(34, Numerical result out of range)')
+  }
 }
 
 /** a // b of ints: downwards. */

@@ -64,13 +64,16 @@ const escapeText = (value: Value): string | undefined =>
   value instanceof Markup ? value.text : typeof value === 'string' ? escapeHtml(value) : undefined
 
 function repeat(sequence: Value, times: bigint, { meter }: Runtime): Value | undefined {
-  const count = times > 0n ? Number(times) : 0
   const text = textOf(sequence)
+  const items = isList(sequence) ? sequence : sequence instanceof Tuple ? sequence.items : undefined
+  if (text === undefined && items === undefined) return undefined
+  if (times >= 2n ** 63n || times < -(2n ** 63n)) throw new TemplateError("cannot fit 'int' into an index-sized integer")
+  const count = times > 0n ? Number(times) : 0
   if (text !== undefined) {
     meter.write(text.length * count)
-    return sequence instanceof Markup ? new Markup(text.repeat(count)) : text.repeat(text === '' ? 0 : count)
+    const repeated = text.repeat(text === '' ? 0 : count)
+    return sequence instanceof Markup ? new Markup(repeated) : repeated
   }
-  const items = isList(sequence) ? sequence : sequence instanceof Tuple ? sequence.items : undefined
   if (items === undefined) return undefined
   meter.items(items.length * count)
   const repeated = items.length === 0 ? [] : Array.from({ length: count }, () => items).flat()
@@ -130,11 +133,16 @@ function power(a: number, b: number): number {
   if (a === 0 && b < 0) throw new TemplateError('0.0 cannot be raised to a negative power')
   if (a < 0 && Number.isFinite(a) && Number.isFinite(b) && !Number.isInteger(b)) throw unsupported('a complex number')
   if (a === -1 && !Number.isFinite(b)) return Number.isNaN(b) ? NaN : 1
-  const result = a ** b
-  if (!Number.isFinite(result) && Number.isFinite(a) && Number.isFinite(b))
-    throw new TemplateError('(34, Numerical result out of range)')
-  return result
+  if (!Number.isFinite(a) || !Number.isFinite(b) || a === 0) return a ** b
+  // JavaScript's own power may be off by the last bit, so it is computed exactly and rounded once.
+  if (b === 0.5) return Math.sqrt(a)
+  if (!Number.isInteger(b) || Math.abs(b) > MAX_EXPONENT)
+    throw unsupported(`the power ${numbers.reprFloat(a)} ** ${numbers.reprFloat(b)}`)
+  return numbers.wholePower(a, b)
 }
+
+/** Largest exponent of a float: beyond it nearly every power is 0 or infinite. */
+const MAX_EXPONENT = 1100
 
 /** `-x` and `+x`. */
 export function signed(sign: '+' | '-', value: Value): Value {

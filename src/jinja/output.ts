@@ -71,6 +71,7 @@ export function withoutMarks(
   const all = [...found, ...noted.map(({ start, end }) => ({ start: shift(start), end: shift(end) }))]
   all.sort((a, b) => a.start - b.start || b.end - a.end)
   const outermost: Stretch[] = []
+  if (found.length === 0) return { text: marked, stretches: all }
   for (const stretch of all) if (stretch.end > (outermost.at(-1)?.end ?? -1)) outermost.push(stretch)
   return { text: marked.replace(MARKS, ''), stretches: outermost }
 }

@@ -148,6 +148,9 @@ function groupBy([value, attribute, fallback, caseSensitive]: readonly Value[], 
   )
 }
 
+/** The argument `reverse` of `sorted`, which must be an int. */
+const isReversed = (value: Value): boolean => needInt(value, 'reverse') !== 0
+
 function dictSort([value, caseSensitive, by, backwards]: readonly Value[], { meter }: Runtime): Value {
   const part = textOf(by as Value)
   if (part !== 'key' && part !== 'value') throw new TemplateError('You can only sort by either "key" or "value"')
@@ -157,7 +160,7 @@ function dictSort([value, caseSensitive, by, backwards]: readonly Value[], { met
     const item = entry[part === 'key' ? 0 : 1]
     return truth(caseSensitive as Value) ? item : ignoreCase(item)
   }
-  return sortBy(value.entries(), key, truth(backwards as Value), meter).map((entry) => new Tuple(entry))
+  return sortBy(value.entries(), key, isReversed(backwards as Value), meter).map((entry) => new Tuple(entry))
 }
 
 function* unique([value, caseSensitive, attribute]: readonly Value[], runtime: Runtime): Generator<Value, void> {
@@ -268,7 +271,7 @@ export const sequenceFilters: readonly Entry[] = [
     { value: REQUIRED, reverse: false, case_sensitive: false, attribute: null },
     ([value, backwards, caseSensitive, attribute], runtime) => {
       const key = multiGetter(attribute as Value, truth(caseSensitive as Value), runtime)
-      return sortBy(toList(value as Value, runtime.meter), key, truth(backwards as Value), runtime.meter)
+      return sortBy(toList(value as Value, runtime.meter), key, isReversed(backwards as Value), runtime.meter)
     },
   ),
   filter('groupby', { value: REQUIRED, attribute: REQUIRED, default: null, case_sensitive: false }, groupBy),

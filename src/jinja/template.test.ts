@@ -21,7 +21,7 @@ const read = (name: string): Fixture =>
 const render = (source: string, variables: Readonly<Record<string, unknown>> = {}): string =>
   new JinjaTemplate(source).render(variables, now)
 
-describe.each(['snippets.json', 'cases.json'])('%s', (name) => {
+describe.each(['snippets.json', 'cases.json', 'expressions.json', 'statements.json'])('%s', (name) => {
   const { variables, cases } = read(name)
 
   it.each(cases)('%s', (source, expected) => {
