@@ -92,6 +92,15 @@ describe('turns', () => {
     expect(cutOut(templateOf(tagged).renderAssistant(messages, learned()))).toEqual([])
   })
 
+  it('of long dialogues are as those of short ones', () => {
+    const { template } = cases.find(({ name }) => name === 'thinking in the generation prompt and in the last turn')!
+    const messages = Array.from({ length: 60 }, (_, i) => [user(`q${i}`), assistant(`a${i}`)]).flat()
+    const learned = cutOut(templateOf(template).renderAssistant(messages))
+    expect(learned).toHaveLength(60)
+    expect(learned.slice(57)).toEqual(['a57<|im_end|>\n', 'a58<|im_end|>\n', '\n</think>\n\na59<|im_end|>\n'])
+    expect(learned.slice(0, 57).every((text, i) => text === `a${i}<|im_end|>\n`)).toBe(true)
+  })
+
   it('of any shape of content: parts, and calls without one', () => {
     const parts =
       '{% for m in messages %}<{{ m.role }}>{% for p in m.content or [] %}{{ p.text }}{% endfor %}{% for c in m.tool_calls or [] %}[{{ c.function.name }}]{% endfor %}</>{% endfor %}' +

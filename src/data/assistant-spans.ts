@@ -44,6 +44,9 @@ export interface DialogueTemplate {
 /** A Unicode noncharacter, which no text holds: put into a content, it shows where that stands. */
 const MARK = '\uFDD0'
 
+/** Messages of a long dialogue. */
+const LONG = 24
+
 /** The beginning of a marker such as `<|im_start|>` or `[INST]` at the end of a text: two texts that part there part before it. */
 const BROKEN_MARKER = /[<[{][^<>[\]{}\s]*$/
 
@@ -97,11 +100,7 @@ export function taggedSpans(
  * Python would, or nothing, and one that takes parts goes through the letters of a text.
  */
 export function lostContents(template: DialogueTemplate, messages: readonly Message[]): readonly number[] {
-  const marked = messages.reduce<readonly Message[]>(
-    (list, message, index) =>
-      hasText(message) ? withContent(list, index, (content) => `${content}${MARK}${index}${MARK}`) : list,
-    messages,
-  )
+  const marked = withContents(messages, hasText, (content, index) => `${content}${MARK}${index}${MARK}`)
   let text: string
   try {
     text = template.trace(marked, false).text
@@ -115,6 +114,11 @@ export function lostContents(template: DialogueTemplate, messages: readonly Mess
 class Dialogue {
   readonly text: string
   private readonly traced: Traced
+  /** What the template writes to ask for a turn behind a message of a role. */
+  private readonly known = new Map<string | undefined, readonly string[]>()
+  private usualPrompts: readonly string[] | undefined
+  /** The dialogue with other answers; null if the template refuses it. */
+  private others: Traced | null | undefined
 
   constructor(
     private readonly template: DialogueTemplate,
@@ -152,13 +156,15 @@ class Dialogue {
   /** The end of the generation prompt, or of as much of it as the turn begins with. */
   private opening(index: number, whole: Span): number {
     const turn = this.text.slice(whole.start, whole.end)
-    const prompts = this.prompts(index)
+    const before = this.messages[index - 1]?.role
+    const known = this.known.get(before)?.find((prompt) => prompt !== '' && turn.startsWith(prompt))
+    if (known !== undefined) return whole.start + known.length
+    const prompts = this.prompts(index, before)
     const found = prompts.find((prompt) => turn.startsWith(prompt))
     if (found !== undefined && found !== '') return whole.start + found.length
     // Only what does not change with the content is opening.
     const fixed = longestCommon(turn, this.otherContent(index) ?? turn)
-    const usual = this.promptsAfter([{ role: 'user', content: 'a' }]) ?? []
-    for (const prompt of [...prompts, ...usual]) {
+    for (const prompt of [...prompts, ...this.usual()]) {
       // Some templates part the turns with a newline that belongs to the next.
       const place = prompt === '' ? -1 : fixed.indexOf(prompt)
       if (place >= 0) return whole.start + place + prompt.length
@@ -167,9 +173,21 @@ class Dialogue {
     return whole.start + Math.max(0, ...openings)
   }
 
-  /** What the template may write to ask for a turn, longest first. */
-  private prompts(index: number): readonly string[] {
-    return this.promptsAfter(this.messages.slice(0, index)) ?? this.promptsAfter(this.messages) ?? []
+  /**
+   * What the template may write to ask for a turn, longest first. In long dialogues, what it writes behind a message of the
+   * same role is taken for it, so that the time does not grow with the square of the length.
+   */
+  private prompts(index: number, before: string | undefined): readonly string[] {
+    const known = this.known.get(before)
+    if (known !== undefined && index > LONG) return known
+    const found = this.promptsAfter(this.messages.slice(0, index)) ?? this.promptsAfter(this.messages) ?? []
+    this.known.set(before, found)
+    return found
+  }
+
+  /** What is written to ask for the answer to a question. */
+  private usual(): readonly string[] {
+    return (this.usualPrompts ??= this.promptsAfter([{ role: 'user', content: 'a' }]) ?? [])
   }
 
   /** What is written to ask for a turn: behind the loop, or more than is written without asking; undefined if it is refused. */
@@ -177,6 +195,7 @@ class Dialogue {
     const asked = this.attempt(messages, true)
     if (asked === undefined) return undefined
     const behind = asked.text.slice(Math.max(0, ...asked.visits.map(({ end }) => end)))
+    if (asked.visits.length > 0 && behind.trim() !== '') return [behind]
     const plain = this.attempt(messages, false)?.text ?? ''
     const more = asked.text.slice(wholeMarkers(longestCommon(plain, asked.text)).length)
     return [...new Set(asked.visits.length === 0 ? [more] : [behind, more])].sort((a, b) => b.length - a.length)
@@ -194,12 +213,13 @@ class Dialogue {
 
   /** The same turn with another content; undefined where that renders to no turn of its own. */
   private otherContent(index: number): string | undefined {
-    const other = this.attempt(
-      withContent(this.messages, index, () => MARK),
-      false,
-    )
-    const stretch = other && stretchOf(other, index)
-    return stretch && other.text.slice(stretch.start, stretch.end)
+    this.others ??=
+      this.attempt(
+        withMarks(this.messages, ({ role }) => role === 'assistant'),
+        false,
+      ) ?? null
+    const stretch = this.others === null ? undefined : stretchOf(this.others, index)
+    return stretch && this.others!.text.slice(stretch.start, stretch.end)
   }
 
   /** Stretches without the pieces that come from messages which have no stretch of their own, such as the answers of tools. */
@@ -208,20 +228,21 @@ class Dialogue {
       message.role === 'assistant' || isEmpty(message) || stretchOf(this.traced, index) !== undefined ? [] : [index],
     )
     if (this.traced.visits.length === 0 || spans.length === 0) return spans
-    const nested = this.messages.flatMap((message, index) => (message.role === 'assistant' ? [] : this.visitsOf(index)))
-    return without(spans, [...nested, ...foreign.flatMap((index) => this.piecesOf(index))])
+    const others = this.messages.map(({ role }) => role !== 'assistant')
+    const nested = this.traced.visits.filter((visit) => others[visit.index])
+    return without(spans, [...nested, ...this.piecesOf(foreign)])
   }
 
-  private visitsOf(index: number): Span[] {
-    return this.traced.visits.filter((visit) => visit.index === index)
-  }
-
-  /** The pieces of the text that change with the content of a message. */
-  private piecesOf(index: number): Span[] {
-    const changed = (content: string): string => content.slice(0, 1) + MARK + content.slice(1)
-    const other = this.attempt(withContent(this.messages, index, changed), false)
+  /** The pieces of the text that change with the contents of some messages. */
+  private piecesOf(indices: readonly number[]): Span[] {
+    const [first] = indices
+    if (first === undefined) return []
+    const changed = new Set(indices)
+    const insert = (content: string): string => content.slice(0, 1) + MARK + content.slice(1)
+    const marked = withContents(this.messages, (_, index) => changed.has(index), insert)
+    const other = this.attempt(marked, false)
     const { pieces } = this.traced
-    if (other === undefined || other.pieces.length !== pieces.length) throw this.undecided(index)
+    if (other === undefined || other.pieces.length !== pieces.length) throw this.undecided(first)
     let start = 0
     return pieces.flatMap((piece, i) => {
       const span = { start, end: (start += piece.length) }
@@ -236,16 +257,10 @@ class Dialogue {
     const through = this.attempt(messages.slice(0, index + 1), false)?.text
     if (before !== undefined && through !== undefined && text.startsWith(before) && text.startsWith(through))
       if (through.length > before.length) return { start: before.length, end: through.length }
+    const isIt = (_: Message, i: number): boolean => i === index
     // Some templates render the turns before differently once others follow, or end the dialogue with a token of its own.
-    const [head, tail, ...more] =
-      this.attempt(
-        withContent(messages, index, () => MARK),
-        false,
-      )?.text.split(MARK) ?? []
-    const last = this.attempt(
-      withContent(messages.slice(0, index + 1), index, () => MARK),
-      false,
-    )?.text.split(MARK)[1]
+    const [head, tail, ...more] = this.attempt(withMarks(messages, isIt), false)?.text.split(MARK) ?? []
+    const last = this.attempt(withMarks(messages.slice(0, index + 1), isIt), false)?.text.split(MARK)[1]
     if (head === undefined || tail === undefined || last === undefined || more.length > 0) throw this.undecided(index)
     const contentEnd = text.length - tail.length
     if (!text.startsWith(head) || !text.endsWith(tail) || contentEnd < head.length) throw this.undecided(index)
@@ -272,21 +287,27 @@ function stretchOf({ text, visits }: Traced, index: number): Span | undefined {
   return own.length === 1 ? own[0] : undefined
 }
 
-/** Messages with the text of one of them changed, in its parts where it has parts. */
-function withContent(messages: readonly Message[], index: number, change: (content: string) => string): readonly Message[] {
-  return messages.map((message, i) => {
-    if (i !== index) return message
+/** Messages with the texts of some of their contents changed, in their parts where they have parts. */
+function withContents(
+  messages: readonly Message[],
+  isChanged: (message: Message, index: number) => boolean,
+  change: (content: string, index: number) => string,
+): readonly Message[] {
+  return messages.map((message, index) => {
+    if (!isChanged(message, index)) return message
     const { content } = message
-    if (Array.isArray(content))
-      return {
-        ...message,
-        content: (content as readonly Readonly<Record<string, unknown>>[]).map((part) =>
-          typeof part['text'] === 'string' ? { ...part, text: change(part['text']) } : part,
-        ),
-      }
-    return { ...message, content: change(typeof content === 'string' ? content : '') }
+    if (!Array.isArray(content)) return { ...message, content: change(typeof content === 'string' ? content : '', index) }
+    const parts = content as readonly Readonly<Record<string, unknown>>[]
+    const changed = parts.map((part) =>
+      typeof part['text'] === 'string' ? { ...part, text: change(part['text'], index) } : part,
+    )
+    return { ...message, content: changed }
   })
 }
+
+/** Messages with a mark in the place of some contents. */
+const withMarks = (messages: readonly Message[], isMarked: (message: Message, index: number) => boolean): readonly Message[] =>
+  withContents(messages, isMarked, () => MARK)
 
 const isEmpty = ({ content }: Message): boolean =>
   content === undefined || content === null || content.length === 0 || (typeof content === 'string' && content.trim() === '')
