@@ -47,6 +47,23 @@ describe('renderReport', () => {
     expect(html).not.toMatch(/<(script|link|img)[^>]*\b(src|href)=/)
   })
 
+  it('says how a run ended: by an error, interrupted, or not yet', () => {
+    const render = (...events: TrainEvent[]): string => renderReport([step(1, 2), ...events], info, { script: '', style: '' })
+    const failure: TrainEvent = { event: 'error', step: 1, message: 'no space left <here>', checkpoint: 'out/checkpoint-1' }
+    const failed = render(failure)
+    expect(failed).toContain('<dt>State</dt><dd>ended by an error</dd>')
+    expect(failed).toContain('<dt>Error</dt><dd>no space left &lt;here&gt;</dd>')
+    expect(failed).toContain('<dt>Checkpoint</dt><dd>out/checkpoint-1</dd>')
+    expect(render()).toContain('<dd>unfinished</dd>')
+    const numbers = { steps: 1, loss: 2, trainableParameters: 1, totalParameters: 2, peakMemoryBytes: 1, seconds: 1 }
+    const done = { event: 'done', stoppedEarly: false, ...numbers } as const
+    expect(render({ ...done, reason: 'aborted' })).toContain('<dd>interrupted</dd>')
+    // Resumed and finished after an error.
+    const after = render(failure, { ...done, reason: 'finished' })
+    expect(after).toContain('<dd>finished</dd>')
+    expect(after).not.toContain('no space left')
+  })
+
   it('keeps the last telling of a step that a resumed run repeats', () => {
     expect(dataOf(renderReport([step(1, 2), step(2, 9), step(2, 1.5)], info, { script: '', style: '' }))).toMatchObject({
       steps: [1, 2],

@@ -13,6 +13,7 @@ const ADAPTER_FILES: readonly string[] = [CONFIG_FILE, TENSORS_FILE, TORCH_TENSO
 /** Weights of a model, whoever wrote it. */
 const WEIGHTS = /^(model|pytorch_model|tf_model|flax_model|consolidated)[\w.-]*\.(safetensors|bin|pth|h5|msgpack)$|\.(onnx|gguf)$/
 
+const MODEL_CONFIG = 'config.json'
 const REPORT_FILE = 'report.html'
 
 /** What else a run writes, and whether a text is that: names that others use too. */
@@ -98,6 +99,9 @@ async function refuseFinished(files: Files, out: string, checkpoints: readonly s
         `"${out}/${name}" was not written by a run of lowrank. Move it, choose another output folder, ${instead}.`,
       )
   const weights = names.filter((name) => WEIGHTS.test(name))
+  // Of an export the weights lie in a folder below.
+  if (names.includes(MODEL_CONFIG) && (await files.readText(`${out}/${MODEL_CONFIG}`)).includes('"model_type"'))
+    weights.unshift(MODEL_CONFIG)
   if (weights.length > 0)
     throw new InvalidOptionError(
       `"${out}" is the folder of a model (${weights.slice(0, 3).join(', ')}). Choose another output folder, or write into it all the same with overwrite (--overwrite).`,

@@ -467,7 +467,7 @@ describe('the output folder', () => {
     const model = await Model.open(path, testEnvironment())
     const names = readdirSync(path)
     await expect(runTraining(fresh(), { ...common, out: path })).rejects.toThrow(
-      `"${path}" is the folder of a model (model.safetensors). Choose another output folder, or write into it all the same with overwrite (--overwrite).`,
+      `"${path}" is the folder of a model (config.json, model.safetensors). Choose another output folder, or write into it all the same with overwrite (--overwrite).`,
     )
     for (const subject of [addLora(model, { r: 2 }), await fullTrainee(model)])
       await expect(runTraining(subject, { ...common, out: `${folder}/./model`, overwrite: true })).rejects.toThrow(
@@ -478,6 +478,13 @@ describe('the output folder', () => {
     mkdirSync(onnx)
     writeFileSync(join(onnx, 'model.onnx'), '')
     await expect(runTraining(fresh(), { ...common, out: onnx })).rejects.toThrow('is the folder of a model (model.onnx)')
+    const exported = join(folder, 'for-pages')
+    mkdirSync(join(exported, 'onnx'), { recursive: true })
+    writeFileSync(join(exported, 'config.json'), '{"model_type":"llama"}')
+    await expect(runTraining(fresh(), { ...common, out: exported })).rejects.toThrow('is the folder of a model (config.json)')
+    writeFileSync(join(exported, 'config.json'), '{"port":80}')
+    await runTraining(fresh(), { ...common, out: exported, steps: 1 })
+    expect(readFileSync(join(exported, 'config.json'), 'utf8')).toBe('{"port":80}')
   })
 
   it("with another program's log or report is refused", async () => {
