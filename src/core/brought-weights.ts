@@ -10,7 +10,7 @@ import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
 import { isTurned, type Module } from '../graph/module.js'
 import { transposeHost } from '../graph/transpose.js'
-import { formatShape, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
+import { formatShape, isFileTensor, isFloat, type HostTensor, type Initializer } from '../graph/types.js'
 import { narrow, widen } from '../util/half.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
@@ -44,6 +44,17 @@ function compare(copy: Float32Array, base: Float32Array, baseType: Initializer['
   return FLOATS.some((dtype) => firstDifference(copy, rounded(base, dtype)) < 0) ? 'rounded' : at
 }
 
+/** Whether a tensor that is of no layer says what the base says: some trainers save everything. */
+async function isOwnOfBase(model: Model, config: LoraConfig, key: string, copy: HostTensor): Promise<boolean> {
+  const name = key.replace(/^base_model\.model\./, '').replace(/\.base_layer(?=\.[^.]+$)/, '')
+  const base = model.weights.get(name)
+  if (base === undefined || formatShape(base.shape) !== formatShape(copy.shape) || !isFloat(copy.dtype)) return false
+  if (isSavedPath(name.slice(0, name.lastIndexOf('.')), config.modulesToSave ?? [])) return false
+  if (name.endsWith('.bias') && config.bias !== 'none') return false
+  const ours = toFloat32(isFileTensor(base) ? await loadTensor(model.environment.files, base) : base)
+  return compare(toFloat32(copy), ours, base.dtype) === 'equal'
+}
+
 const isVocabulary = (module: Module, model: Model): boolean =>
   module.isOutputHead || (module.kind === 'Embedding' && module.inFeatures === model.vocabularySize)
 
@@ -68,7 +79,11 @@ export async function takeBroughtWeights(
     const module = model.modules.get(path)
     const name = module && weightName(module.weight)
     const base = name === undefined ? undefined : model.weights.get(name)
-    if (module === undefined || name === undefined || base === undefined) continue
+    if (module === undefined) {
+      if (await isOwnOfBase(model, config, key, copy)) own.delete(key)
+      continue
+    }
+    if (name === undefined || base === undefined) continue
     const saved = baseLayer === undefined && isSavedPath(path, config.modulesToSave ?? [])
     // PEFT has the weight of a Linear as [out, in], whatever way an .onnx file has it.
     const turned = isTurned(module)

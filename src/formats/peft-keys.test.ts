@@ -66,6 +66,10 @@ describe('keys of an adapter', () => {
     })
   })
 
+  it('the table under trained tokens is left out', () => {
+    expect(read(['base_model.model.wte.token_adapter.base_layer.weight'])).toEqual({})
+  })
+
   it('several adapters in one file are refused by name', () => {
     expect(() => read([`${at}.lora_A.one.weight`, `${at}.lora_A.two.weight`])).toThrow(InvalidAdapterError)
     expect(() => read([`${at}.lora_A.one.weight`, `${at}.lora_A.two.weight`])).toThrow(/several adapters \(one, two\)/)

@@ -65,6 +65,8 @@ export function plainKeys(tensors: ReadonlyMap<string, HostTensor>, source: stri
     const { key, name } = unnamed(unwrapped(given))
     if (name !== undefined) names.add(name)
     const companion = COMPANION.exec(key)
+    // The table under trained tokens is the base's own.
+    if (key.includes('.token_adapter.base_layer.')) continue
     if (companion === null) put(key, given, tensor)
     else if (companion[2] === 'modules_to_save') companions.push({ module: companion[1]!, rest: companion[3]!, tensor })
   }

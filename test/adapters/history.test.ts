@@ -213,6 +213,35 @@ describe('weights of the base that an adapter brings', () => {
     expect(await difference(merged, expected)).toBeLessThan(1e-4)
   })
 
+  it('a whole state dict, as some trainers save it, is read; one number that differs is not', async () => {
+    const base = tinyModel(llamaConfig, testEnvironment())
+    const adapter = filled(await addLora(base, { r: 2 }))
+    const path = await renamed(adapter, (key) => key)
+    const write = (changed: string): void => {
+      const all = new Map<string, HostTensor>(adapter.tensors)
+      for (const [name, weight] of base.weights) {
+        const { dtype, shape, data } = weight as HostTensor
+        const copy = data.slice() as Float32Array
+        if (name === changed) copy[0]! += 1
+        const isTarget = /[qv]_proj/.test(name)
+        all.set(`base_model.model.${isTarget ? name.replace(/\.weight$/, '.base_layer.weight') : name}`, {
+          dtype,
+          shape,
+          data: copy,
+        })
+      }
+      writeFileSync(join(path, 'adapter_model.safetensors'), encodeSafetensors(all))
+    }
+    write('')
+    expect([...(await loadAdapter(base, path)).tensors]).toEqual([...adapter.tensors])
+    write('model.norm.weight')
+    await expect(loadAdapter(base, path)).rejects.toThrow(/unexpected tensors \(1\):\n.*model\.norm\.weight/)
+    write('model.layers.0.self_attn.q_proj.weight')
+    await expect(loadAdapter(base, path)).rejects.toThrow(
+      /replaces "model\.layers\.0\.self_attn\.q_proj\.weight" .* by other values/,
+    )
+  })
+
   it('the same weights make the same model', async () => {
     const model = await loadModel(join(fixtures, 'grown-tied-copies/model'))
     const load = (): Promise<Adapter> => loadAdapter(model, join(fixtures, 'grown-tied-copies/adapter'))
