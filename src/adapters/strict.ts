@@ -19,6 +19,16 @@ export function firstNonFinite({ dtype, data }: HostTensor): number {
   return isFloat(dtype) ? (data as Float32Array).findIndex((value) => !Number.isFinite(value)) : -1
 }
 
+/** What to do, by what is wrong. */
+function advice(wrong: Readonly<Record<'missing' | 'unexpected' | 'shapes' | 'others', number>>): string {
+  if (wrong.shapes > 0 || (wrong.missing > 0 && wrong.unexpected > 0))
+    return 'Use the base model that the adapter was trained on, and for the task that it was trained for.'
+  if (wrong.missing > 0) return 'The tensors are not all there: get the adapter again, or save it again where it was trained.'
+  if (wrong.unexpected > 0)
+    return 'Its adapter_config.json does not ask for these: use the one that was saved with the tensors, and the base model and task that it was trained for.'
+  return 'The numbers themselves are no use: get the adapter again, or train it again.'
+}
+
 /**
  * Checks an adapter's tensors (by PEFT's keys) against the parts it has.
  * @param source folder or file, for the message
@@ -62,7 +72,7 @@ export function checkAdapterTensors(
       [
         `${source} does not fit the model or its own adapter_config.json:`,
         ...problems,
-        '  Use the base model that the adapter was trained on.',
+        `  ${advice({ missing: missing.length, unexpected: unexpected.length, shapes: shapes.length, others: types.length + poisoned.length })}`,
       ].join('\n'),
     )
 }

@@ -247,7 +247,7 @@ describe('checkAdapterTensors', () => {
         '    base_model.model.a.v.lora_A.weight: int64',
         '  tensors with NaN or infinity (1):',
         '    base_model.model.a.v.lora_B.weight, element 3',
-        '  Use the base model that the adapter was trained on.',
+        '  Use the base model that the adapter was trained on, and for the task that it was trained for.',
       ].join('\n'),
     )
   })
