@@ -62,16 +62,27 @@ export function targetMatcher(config: LoraConfig, targets: readonly string[] | s
   }
 }
 
-/** Names of all modules that `all-linear` means: every linear layer but the output head. */
-const allLinear = (modules: ReadonlyMap<string, Module>): string[] =>
-  [...modules.values()].filter(({ kind, isOutputHead }) => kind !== 'Embedding' && !isOutputHead).map(({ name }) => name)
+/** Whether a branch of the rank that a layer gets can be put on it: a grouped convolution takes multiples of its groups. */
+function takesRank({ name, convolution }: Module, config: LoraConfig): boolean {
+  const groups = convolution?.groups ?? 1
+  return groups === 1 || (patternValue(compilePatterns(config.rankPattern), 'rankPattern', name) ?? config.r) % groups === 0
+}
+
+/**
+ * Names of all modules that `all-linear` means: every linear layer and convolution but the output head. Depthwise
+ * convolutions, which the rank does not fit, are left out.
+ */
+const allLinear = (modules: ReadonlyMap<string, Module>, config: LoraConfig): string[] =>
+  [...modules.values()]
+    .filter((module) => module.kind !== 'Embedding' && !module.isOutputHead && takesRank(module, config))
+    .map(({ name }) => name)
 
 /** The targets as PEFT matches them: `all-linear` expanded to names. */
 function expand(modules: ReadonlyMap<string, Module>, config: LoraConfig): readonly string[] | string {
   const { targetModules } = config
   if (targetModules === null)
     throw new InvalidOptionError('"targetModules" is not set; give a list of names, a regular expression or "all-linear"')
-  return isAllLinear(targetModules) ? allLinear(modules) : targetModules
+  return isAllLinear(targetModules) ? allLinear(modules, config) : targetModules
 }
 
 /** Names of the blocks that hold modules: `model.layers.0`, `model.layers`, `model`. */
@@ -148,7 +159,7 @@ export function matchTargets(
     const groups = convolution?.groups ?? 1
     if (r % groups !== 0)
       throw new InvalidOptionError(
-        `rank ${r} does not fit ${name}, a convolution with ${groups} groups; choose a multiple of ${groups}`,
+        `rank ${r} does not fit ${name}, a convolution with ${groups} groups; choose a multiple of ${groups}, or leave the layer out of the targets ("all-linear" does)`,
       )
     return { module, r, alpha, scale: config.useRslora ? alpha / Math.sqrt(r) : alpha / r }
   })

@@ -292,6 +292,12 @@ function isTied(path: string | undefined, weight: string | undefined): boolean {
   return last(path).replace(/_\d+$/, '') !== last(weight).replace(/_\d+$/, '')
 }
 
+/** The blocks that a name lies in: `model.layers` and `model` of `model.layers.0`. */
+function containersOf(name: string): string[] {
+  const parts = name.split('.')
+  return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join('.'))
+}
+
 interface Named {
   readonly name: string
   /** Whether its author named it; else it is called after the value that holds its weight. */
@@ -304,8 +310,12 @@ interface Named {
  */
 function nameAll(found: readonly Found[]): Map<Found, Named> {
   const passedOver = prefixesPassedOver(found)
+  const all = found.flatMap((f) => [dynamoName(f), weightName(f), fullPath(f, passedOver)].filter((name) => name !== undefined))
+  const containers = new Set(all.flatMap(containersOf))
   const candidatesOf = (f: Found): string[] => {
-    const [path, weight] = [fullPath(f, passedOver), weightName(f)]
+    const [called, weight] = [fullPath(f, passedOver), weightName(f)]
+    // A product right inside of a block has no layer of its own.
+    const path = called !== undefined && containers.has(called) ? undefined : called
     return [dynamoName(f), ...(isTied(path, weight) ? [path, weight] : [weight, path, biasName(f)])].filter((name) => name !== undefined && name !== '') as string[] // prettier-ignore
   }
   const candidates = new Map(found.map((f) => [f, candidatesOf(f)]))
@@ -321,7 +331,7 @@ function nameAll(found: readonly Found[]): Map<Found, Named> {
     const free = candidates
       .get(f)!
       .find((name, i) => !taken.has(name) && (i === 0 ? claims.get(name)!.size === 1 : !claims.has(name)))
-    const wanted = free ?? f.weight.replace(/\.(weight|w_\d+)$/, '')
+    const wanted = free ?? f.weight.replace(ADDED, '').replace(/\.(weight|w_\d+)$/, '')
     let name = wanted
     for (let i = 1; known === undefined && taken.has(name); i++) name = `${wanted}.${i}`
     const named = known ?? { name, isGiven: free !== undefined }

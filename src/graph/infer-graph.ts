@@ -45,6 +45,9 @@ export type Replacement =
 /** A look at each node before its outputs are inferred; undefined keeps it. Its inputs are in `state.graph`. */
 export type Rewrite = (node: Node, state: InferState) => Replacement | Node | undefined
 
+/** Why a node's operator is refused, whatever it reads; undefined if it is not. */
+export type Refusal = (node: Node) => string | undefined
+
 /** Two names for one length are found one at a time; a graph with more is damaged. */
 const MAX_ASSUMPTIONS = 500
 
@@ -93,6 +96,7 @@ export class InferState {
     private readonly source: Graph,
     private readonly equal: ReadonlyMap<string, Dim>,
     private readonly rewrite: Rewrite | undefined,
+    private readonly refused: Refusal | undefined,
   ) {
     this.graph = new UnifiedGraph(source.name, this.unify)
     this.graph.opsets.clear()
@@ -178,7 +182,12 @@ export class InferState {
   private visit(original: Node): void {
     const inputs = original.inputs.map((name) => (name === '' ? '' : (this.aliases.get(name) ?? name)))
     let node: Node = { ...original, inputs }
-    if (inputs.some((name) => this.lost.has(name))) return this.lose(node)
+    if (inputs.some((name) => this.lost.has(name))) {
+      // What is behind a node that is not understood is not looked at, but its operator may be another such.
+      const reason = this.refused?.(node)
+      if (reason !== undefined) this.uninferred.push({ node, reason })
+      return this.lose(node)
+    }
     const folded = this.fold(node)
     if (folded) return
     let found: Replacement | Node | undefined
@@ -282,13 +291,14 @@ function orient(a: Dim, b: Dim, inputs: ReadonlySet<Dim>): [string, Dim] {
  * `attention_mask`); where an operator needs two to be equal they are taken to be, and the result says so.
  *
  * @param rewrite replaces nodes on the way
+ * @param refused why an operator is not supported at all: asked of nodes behind those that are not
  * @returns a pruned graph; the given one is not changed
  */
-export function inferGraph(graph: Graph, rewrite?: Rewrite): InferredGraph {
+export function inferGraph(graph: Graph, rewrite?: Rewrite, refused?: Refusal): InferredGraph {
   const equal = new Map<string, Dim>()
   const inputDims = new Set(graph.inputs.flatMap((i) => i.shape ?? []))
   for (;;) {
-    const state = new InferState(graph, equal, rewrite)
+    const state = new InferState(graph, equal, rewrite, refused)
     try {
       state.run()
     } catch (error) {

@@ -1,6 +1,7 @@
 /** @file From an imported graph to one that lowrank can differentiate: opset 21, constants folded, fused operators opened. */
 import { operatorKey } from '../graph/allowed-ops.js'
 import { DEFAULT_OPSET, type Graph } from '../graph/graph.js'
+import { canInfer } from '../graph/infer.js'
 import { inferGraph, type InferState, type Replacement } from '../graph/infer-graph.js'
 import { LOWERED } from '../graph/module.js'
 import type { Dim, Node, Value } from '../graph/types.js'
@@ -107,12 +108,20 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
     return { values: Array.isArray(emitted) ? (emitted as readonly (Value | undefined)[]) : [emitted as Value] }
   }
 
-  const { graph: result, assumptions, uninferred } = inferGraph(source, rewrite)
+  const isKnown = (node: Node): boolean =>
+    canInfer(node.op) ||
+    Object.hasOwn(table, operatorKey(node.op, node.domain)) ||
+    node.op === 'If' ||
+    ['Constant', 'Scatter', 'Upsample'].includes(node.op) ||
+    origin?.functions.has(functionKey(node.domain, node.op, node.overload)) === true
+  const refused = (node: Node): string | undefined =>
+    node.op === 'If' ? undefined : (adviceFor(node) ?? (isKnown(node) ? undefined : 'its output shapes are not known'))
+  const { graph: result, assumptions, uninferred } = inferGraph(source, rewrite, refused)
   const problems = uninferred.map(({ node, reason }) => ({
     node,
     reason: node.op === 'If' ? reason : (adviceFor(node) ?? reason),
   }))
-  if (problems.length > 0) throw refuse(problems, graph.opsets)
+  if (problems.length > 0) throw refuse(problems, graph)
   result.inferred = true
   return { graph: result, report: { lowered, assumptions, branches } }
 }

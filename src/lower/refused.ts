@@ -1,6 +1,8 @@
 /** @file Everything of a graph that cannot be trained through, in one error with what to do about it. */
 import { UnsupportedOpError } from '../errors.js'
 import { operatorKey } from '../graph/allowed-ops.js'
+import { namesOf } from '../graph/dim/index.js'
+import type { Graph } from '../graph/graph.js'
 import type { Node } from '../graph/types.js'
 
 const loop = 'a loop cannot be differentiated; export the model traced for a fixed number of rounds'
@@ -45,17 +47,34 @@ export const adviceFor = (node: Node): string | undefined => {
   return Object.hasOwn(refusedOps, key) ? refusedOps[key] : undefined
 }
 
+/** Lengths that are free by nature: rows come in any number, texts in any length. */
+const ALWAYS_FREE = new Set(['batch', 'sequence'])
+
+/** How many nodes there are of each operator: `2 Loop, 1 Scan`. */
+function counted(nodes: readonly Node[]): string {
+  const counts = new Map<string, number>()
+  for (const { op, domain } of nodes) counts.set(operatorKey(op, domain), (counts.get(operatorKey(op, domain)) ?? 0) + 1)
+  return [...counts].map(([key, count]) => `${count} ${key}`).join(', ')
+}
+
+/** What may help where lengths are not known: to give those that the file leaves free. */
+function lengthsToGive({ inputs }: Graph): string {
+  const free = [...new Set(inputs.flatMap(({ shape }) => shape ?? []).flatMap(namesOf))].filter((name) => !ALWAYS_FREE.has(name))
+  const [first] = free
+  return first === undefined
+    ? ''
+    : `\nLengths that the file leaves free can be given: { dims: { ${/^\w+$/.test(first) ? first : JSON.stringify(first)}: 640 } }, --dims ${first}=640; they are ${free.join(', ')}.`
+}
+
 /** One line for each node: operator, operator set, name, reason. */
-export function refuse(
-  problems: readonly { readonly node: Node; readonly reason: string }[],
-  opsets: ReadonlyMap<string, number>,
-): UnsupportedOpError {
+export function refuse(problems: readonly { readonly node: Node; readonly reason: string }[], graph: Graph): UnsupportedOpError {
   const lines = problems.map(({ node, reason }) => {
-    const version = node.opset ?? opsets.get(node.domain)
+    const version = node.opset ?? graph.opsets.get(node.domain)
     return `  ${operatorKey(node.op, node.domain)} (${version === undefined ? 'opset unknown' : `opset ${version}`}) "${node.name}": ${reason}`
   })
+  const isOfLengths = problems.some(({ node }) => adviceFor(node) === undefined)
   return new UnsupportedOpError(
-    `${problems.length} node(s) of the graph are not supported:\n${lines.join('\n')}\n` +
-      'Export the model without them (a plain fp32 export usually has none), or pass { lowerings } for them.',
+    `${problems.length} node(s) of the graph are not supported (${counted(problems.map(({ node }) => node))}):\n${lines.join('\n')}\n` +
+      `Export the model without them (a plain fp32 export usually has none).${isOfLengths ? lengthsToGive(graph) : ''}`,
   )
 }

@@ -44,7 +44,10 @@ export const averagePool = rule('AveragePool', (c) => {
   const reach = windows.map((w, i): Window => {
     const [length, count] = [lengths[i]!, counts[i]!]
     if (typeof length !== 'number' || typeof count !== 'number') {
-      if (c.int('ceil_mode', 0) === 1) throw new ShapeError(`${c.where}: ceil_mode needs a fixed input size to have a gradient`)
+      if (c.int('ceil_mode', 0) === 1)
+        throw new ShapeError(
+          `${c.where}: ceil_mode needs a fixed input size to have a gradient; give the file's free lengths with { dims } (--dims)`,
+        )
       return w
     }
     const end = (count - 1) * w.stride + w.dilation * (w.kernel - 1) + 1
@@ -59,7 +62,9 @@ export const averagePool = rule('AveragePool', (c) => {
     const inside: Shape = padsCount
       ? lengths.map((length, i): Dim => {
           if (typeof length !== 'number')
-            throw new ShapeError(`${c.where}: count_include_pad needs a fixed input size to have a gradient`)
+            throw new ShapeError(
+              `${c.where}: count_include_pad needs a fixed input size to have a gradient; give the file's free lengths with { dims } (--dims)`,
+            )
           return length + windows[i]!.padBefore + windows[i]!.padAfter
         })
       : lengths
