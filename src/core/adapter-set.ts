@@ -21,6 +21,7 @@ import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
 import { float32, int64 } from '../graph/constants.js'
 import type { Module } from '../graph/module.js'
 import type { HostTensor } from '../graph/types.js'
+import { DisposableResource } from '../util/disposable.js'
 import { loadAdapter, type Adapter } from './adapter.js'
 import type { Model } from './model.js'
 import { baseOf, serveAdapter, type ServedAdapter } from './served-adapter.js'
@@ -65,8 +66,10 @@ type Tensors = Readonly<Record<string, HostTensor>>
  * adapters.setAdapter('poet')
  * await generate(adapters, { prompt })
  */
-export class AdapterSet {
+export class AdapterSet extends DisposableResource {
   private readonly entries = new Map<string, Entry>()
+  /** Names of adapters that are being added or replaced. */
+  private readonly pending = new Set<string>()
   private readonly layers = new Map<string, Layer>()
   /** Tensors of the base that some adapter replaces, by name, with the base's own values. */
   private readonly replaced = new Map<string, { readonly part: Part; readonly base: HostTensor }>()
@@ -82,6 +85,7 @@ export class AdapterSet {
     readonly model: Model,
     options: AdapterSetOptions = {},
   ) {
+    super()
     checkKeys(options, adapterSetOptionKeys, 'AdapterSet')
     const { targetModules } = options
     if (targetModules === undefined) return
@@ -113,17 +117,30 @@ export class AdapterSet {
    * @throws InvalidOptionError if the name is taken; InvalidAdapterError if it cannot be served beside the others
    */
   async add(name: string, adapter: Adapter): Promise<void> {
+    await this.adding(name, () => Promise.resolve(adapter))
+  }
+
+  /** Keeps a name for an adapter from the call on. */
+  private async adding(name: string, adapter: () => Promise<Adapter>): Promise<Adapter> {
+    this.checkNotDisposed('the set of adapters')
     if (name === '') throw new InvalidOptionError('an adapter needs a name that is not empty')
-    if (this.entries.has(name))
-      throw new InvalidOptionError(`the set has an adapter "${name}" already; remove it, replace it, or choose another name`)
-    await this.put(name, adapter, false)
+    if (this.entries.has(name) || this.pending.has(name))
+      throw new InvalidOptionError(
+        `the set has an adapter "${name}" already${this.entries.has(name) ? '' : ', which is being added'}; remove it, replace it, or choose another name`,
+      )
+    this.pending.add(name)
+    try {
+      const added = await adapter()
+      await this.put(name, added, false)
+      return added
+    } finally {
+      this.pending.delete(name)
+    }
   }
 
   /** Loads a PEFT folder onto the model and adds it. */
   async load(name: string, folder: string): Promise<Adapter> {
-    const adapter = await loadAdapter(this.model, folder)
-    await this.add(name, adapter)
-    return adapter
+    return this.adding(name, () => loadAdapter(this.model, folder))
   }
 
   /**
@@ -134,11 +151,17 @@ export class AdapterSet {
    * the set's graph does not serve
    */
   async replace(name: string, other: Adapter | string): Promise<Adapter> {
-    const { scale } = this.entry(name)
-    const adapter = typeof other === 'string' ? await loadAdapter(this.model, other) : other
-    await this.put(name, adapter, true)
-    this.entry(name).scale = scale
-    return adapter
+    this.entry(name)
+    if (this.pending.has(name))
+      throw new InvalidOptionError(`the adapter "${name}" is being replaced already; wait for that before the next`)
+    this.pending.add(name)
+    try {
+      const adapter = typeof other === 'string' ? await loadAdapter(this.model, other) : other
+      await this.put(name, adapter, true)
+      return adapter
+    } finally {
+      this.pending.delete(name)
+    }
   }
 
   /** Removes an adapter; the others stay as they are. @throws InvalidOptionError if there is none of the name */
@@ -193,6 +216,7 @@ export class AdapterSet {
 
   /** The parts and tensors of the active adapters. */
   serving(): Serving {
+    this.checkNotDisposed('the set of adapters')
     return { parts: this.parts().one, tensors: this.tensorsOf(this.active) }
   }
 
@@ -203,6 +227,7 @@ export class AdapterSet {
    * adapters that replace tensors of the base, which all rows share
    */
   servingRows(rows: readonly (string | null)[]): Serving {
+    this.checkNotDisposed('the set of adapters')
     const order = this.names
     for (const name of new Set(rows)) {
       if (name === null) continue
@@ -220,7 +245,17 @@ export class AdapterSet {
     return { parts, tensors: { ...this.stacked, [ADAPTER_INDEX]: index } }
   }
 
+  /** Forgets the adapters. The sessions are the model's, which other sets may use: {@link FolderModel.dispose} gives them back. */
+  protected release(): Promise<void> {
+    for (const held of [this.entries, this.layers, this.replaced, this.prepared]) held.clear()
+    this.chosen = []
+    this.stacked = undefined
+    this.layout = undefined
+    return Promise.resolve()
+  }
+
   private entry(name: string): Entry {
+    this.checkNotDisposed('the set of adapters')
     const entry = this.entries.get(name)
     if (entry !== undefined) return entry
     throw new InvalidOptionError(`the set has no adapter "${name}"; it has ${this.names.join(', ') || 'none'}`)
@@ -267,7 +302,10 @@ export class AdapterSet {
       }
     }
     if (this.layout === undefined) this.prepared.clear()
-    this.entries.set(name, { ...served, scale: 1 })
+    this.checkNotDisposed('the set of adapters')
+    // One that was removed meanwhile does not come back.
+    const scale = keepLayout ? this.entry(name).scale : 1
+    this.entries.set(name, { ...served, scale })
     this.changed(name)
   }
 
@@ -356,6 +394,21 @@ export class AdapterSet {
       if (part.shift) tensors[part.shift.name] = stackVectors(branches, 'shift', outFeatures)
     }
     return tensors
+  }
+}
+
+/**
+ * {@link servingOf} with numbers that stay what they are now, whatever is trained or switched later: for what runs after an
+ * `await`. A set's are copies of its own that nobody changes.
+ */
+export function snapshotOf(subject: Model | Adapter | AdapterSet): Serving {
+  const { parts, tensors } = servingOf(subject)
+  if (!('serving' in subject) || subject instanceof AdapterSet) return { parts, tensors }
+  return {
+    parts,
+    tensors: Object.fromEntries(
+      Object.entries(tensors).map(([name, { shape, data }]) => [name, float32(shape, (data as Float32Array).slice())]),
+    ),
   }
 }
 

@@ -18,6 +18,7 @@ import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import { takeBroughtWeights } from './brought-weights.js'
 import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weights.js'
+import { DisposableResource } from '../util/disposable.js'
 import { FolderModel } from './folder-model.js'
 import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } from './adapter-head.js'
 import { endsFile, readAdapterEnds } from './generation-config.js'
@@ -61,8 +62,8 @@ export interface SaveOptions {
 const saveOptionKeys = { saveEmbeddingLayers: true } satisfies OptionKeys<SaveOptions>
 
 /** Trainable parts for some layers of a model. The model itself never changes. */
-export class Adapter {
-  readonly parameters: Parameters
+export class Adapter extends DisposableResource {
+  private held: Parameters | undefined
   /** Everything that the adapter changes, and how. */
   readonly parts: readonly Part[]
   /** What it holds for modules that are not run here. */
@@ -79,15 +80,28 @@ export class Adapter {
     /** Beside the configuration: what is not written. */
     extras: AdapterExtras = {},
   ) {
+    super()
     this.carried = extras.carried
     const own = extras.carried?.withoutThem(config) ?? config
     this.parts = adapterParts(usedWeights(model, own), own, targets, extras.initial)
     const specs = this.parts.flatMap(({ tensors }) => tensors)
     const frozen = specs.filter(({ role }) => extras.freezeA === true && role === 'A')
-    this.parameters = new Parameters(
+    this.held = new Parameters(
       specs.filter((spec) => !frozen.includes(spec)),
       frozen,
     )
+  }
+
+  /** What is trained, and the numbers of all tensors. @throws InvalidOptionError after `dispose` */
+  get parameters(): Parameters {
+    this.checkNotDisposed('the adapter')
+    return this.held!
+  }
+
+  /** Forgets its numbers. The sessions are the model's, which other adapters use. */
+  protected release(): Promise<void> {
+    this.held = undefined
+    return Promise.resolve()
   }
 
   /** Tokens that generation ends at with this adapter, beside the model's own: the ends of the turns that it has learned. */

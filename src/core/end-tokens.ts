@@ -9,9 +9,11 @@ import type { Model } from './model.js'
  * @param adapter of a set, that of a row of a batch: a name, or null for the base; what is active in it unless given
  */
 export async function endTokensOf(subject: Model | Adapter | AdapterSet, adapter?: string | null): Promise<ReadonlySet<number>> {
+  // Before anything is waited for: another adapter may be in use then.
+  const learned = learnedEnds(subject, adapter)
   const model = subject instanceof Adapter || subject instanceof AdapterSet ? subject.model : subject
   const own = (await model.tokenizer())?.eosTokenIds ?? (await configuredEnds(model))
-  return new Set([...own, ...learnedEnds(subject, adapter)])
+  return new Set([...own, ...learned])
 }
 
 function learnedEnds(subject: Model | Adapter | AdapterSet, adapter: string | null | undefined): readonly number[] {

@@ -14,7 +14,9 @@ import { buildModel, findArchitecture, graphNames, tasksOf } from '../models/reg
 import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
 import { readTask, type Task } from '../models/task.js'
 import { checkKeys } from '../util/option-keys.js'
+import { DisposableResource } from '../util/disposable.js'
 import type { Environment } from './environment.js'
+import { releaseSessions } from './session-pool.js'
 import type { Model } from './model.js'
 import { refuseQuantizedConfig, refuseQuantizedTensors } from '../models/quantized-checkpoint.js'
 import { notAModel } from './wrong-place.js'
@@ -58,7 +60,7 @@ interface Origin {
 }
 
 /** A model that config.json describes. Its weights stay on disk, untouched. */
-export class FolderModel implements Model {
+export class FolderModel extends DisposableResource implements Model {
   readonly environment: Environment
   readonly path: string
   readonly id: string
@@ -78,6 +80,7 @@ export class FolderModel implements Model {
   readonly sentence: SentenceSettings | undefined
   private readonly origin: Origin
   private readonly headed = new Map<string, FolderModel>()
+  private readonly replicas = new Map<string, FolderModel>()
   readonly modules: ReadonlyMap<string, Module>
   readonly inputs: readonly Value[]
   readonly vocabularySize: number
@@ -85,6 +88,7 @@ export class FolderModel implements Model {
   private tokenizerPromise: Promise<Tokenizer | undefined> | undefined
 
   private constructor(contents: Contents) {
+    super()
     this.environment = contents.environment
     this.path = contents.path
     this.id = contents.id
@@ -191,11 +195,15 @@ export class FolderModel implements Model {
   }
 
   build(options: BuildOptions, weights = this.weights): ModelGraph {
+    this.checkNotDisposed(`the model ${this.path}`)
     return buildModel(this.config, weights, options, this.path, this.task)
   }
 
   /** The model with its layers as PEFT's `layer_replication` orders them. @throws InvalidOptionError for other ranges than it has */
   replicated(ranges: LayerRanges): FolderModel {
+    const key = JSON.stringify(ranges)
+    const known = this.replicas.get(key)
+    if (known !== undefined) return known
     const { config, sources } = replicatedConfig(this.config, ranges, this.weights.keys())
     const names = replicatedNames(this.weights.keys(), sources)
     const weights = new Map([...names].map(([name, source]) => [name, this.weights.get(source)!]))
@@ -203,6 +211,7 @@ export class FolderModel implements Model {
     const replicated = { config, weights, layerReplication: ranges, replicatedFrom: this }
     const model = new FolderModel({ environment, path, id, architecture, task, head, origin, ...replicated })
     model.tokenizerPromise = this.tokenizer()
+    this.replicas.set(key, model)
     return model
   }
 
@@ -234,6 +243,13 @@ export class FolderModel implements Model {
       larger.tokenizer === undefined ? own : loadTokenizer(environment.files, larger.tokenizer).then((theirs) => theirs ?? own)
     this.based.set(key, model)
     return model
+  }
+
+  /** The models that were made of it for other tasks or adapters go as well. */
+  protected async release(): Promise<void> {
+    await releaseSessions(this)
+    for (const model of [...this.headed.values(), ...this.based.values()]) await model.dispose()
+    for (const model of this.replicas.values()) await model.dispose()
   }
 
   get defaultTargetModules(): readonly string[] {

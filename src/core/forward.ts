@@ -1,13 +1,11 @@
 /** @file One pass of a model over a batch, with adapters: its outputs as they are. */
-import { attachParts } from '../adapters/attach.js'
-import type { Serving } from '../adapters/serving/serving.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
-import type { Session } from '../runtime/runtime.js'
 import type { Adapter } from './adapter.js'
-import { AdapterSet, modelOf, servingOf } from './adapter-set.js'
+import { AdapterSet, modelOf, snapshotOf } from './adapter-set.js'
 import type { Model } from './model.js'
+import { sessionsOf, type RunKind } from './session-pool.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface ForwardOptions {
@@ -19,31 +17,11 @@ const forwardOptionKeys = { adapters: true } satisfies OptionKeys<ForwardOptions
 
 type Tensors = Readonly<Record<string, HostTensor>>
 
-interface Compiled {
-  readonly session: Session
-  readonly inputs: readonly string[]
-}
-
-/** By the names of the adapted layers. */
-const compiled = new WeakMap<Model, Map<string, Promise<Compiled>>>()
-
-/** The session of a model with these parts, compiled once for every set of adapters of the same layers. */
-function sessionFor(model: Model, { parts }: Serving): Promise<Compiled> {
-  let sessions = compiled.get(model)
-  if (sessions === undefined) compiled.set(model, (sessions = new Map()))
-  const key = JSON.stringify(parts.map(({ module, kind }) => [module, kind]))
-  let entry = sessions.get(key)
-  if (entry === undefined) {
-    const build = async (): Promise<Compiled> => {
-      const { graph } = attachParts(model.build({ mode: 'full' }).graph, parts, { scaling: 'tensors' })
-      const session = await model.environment.runtime.createSession(graph)
-      return { session, inputs: graph.inputs.map(({ name }) => name) }
-    }
-    sessions.set(key, (entry = build()))
-    const known = sessions
-    entry.catch(() => known.delete(key))
-  }
-  return entry
+/** Whole rows, every output. */
+const fullRun: RunKind = {
+  name: 'full',
+  build: (model) => model.build({ mode: 'full' }),
+  compile: ({ environment }, graph) => environment.runtime.createSession(graph),
 }
 
 /**
@@ -70,12 +48,14 @@ export async function forward(
     throw new InvalidOptionError(
       `${adapters.length} adapters were named for a batch of ${rows} rows; name one, or null, for each row`,
     )
-  const serving = adapters === undefined ? servingOf(subject) : (subject as AdapterSet).servingRows(adapters)
-  const { session, inputs: names } = await sessionFor(model, serving)
+  const serving = adapters === undefined ? snapshotOf(subject) : (subject as AdapterSet).servingRows(adapters)
   const given: Tensors = { ...defaults(inputs['input_ids']), ...inputs, ...serving.tensors }
-  const missing = names.filter((name) => given[name] === undefined)
-  if (missing.length > 0) throw new InvalidDataError(`the model reads ${missing.join(', ')}, which the batch does not have`)
-  return session.run(Object.fromEntries(names.map((name) => [name, given[name]!])))
+  return sessionsOf(model).use(fullRun, serving.parts, 0, ({ session, inputs: names, zeros }) => {
+    const feeds: Tensors = { ...zeros, ...given }
+    const missing = [...names].filter((name) => feeds[name] === undefined)
+    if (missing.length > 0) throw new InvalidDataError(`the model reads ${missing.join(', ')}, which the batch does not have`)
+    return session.run(Object.fromEntries([...names].map((name) => [name, feeds[name]!])))
+  })
 }
 
 /** What follows from tokens without padding. */

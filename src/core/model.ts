@@ -57,6 +57,10 @@ export interface Model {
   build(options: BuildOptions, weights?: ReadonlyMap<string, Initializer>): ModelGraph
   /** The tokenizer beside the model, or undefined if there is none (rows must then be tokenised already). */
   tokenizer(): Promise<Tokenizer | undefined>
+  /** Whether {@link dispose} was called. */
+  readonly disposed: boolean
+  /** Gives back every session of the runtime that the model holds; what is running ends first. Nothing can be run on it then. */
+  dispose(): Promise<void>
   /** Writes the model with other weights into a folder. */
   saveWeights(folder: string, weights: ReadonlyMap<string, HostTensor>): Promise<void>
 }

@@ -14,7 +14,9 @@ import type { InputConstants } from '../lower/input-constants.js'
 import type { ConfigReader } from '../models/config-reader.js'
 import { architectures } from '../models/registry.js'
 import type { Task, TaskOption } from '../models/task.js'
+import { DisposableResource } from '../util/disposable.js'
 import type { Environment } from './environment.js'
+import { releaseSessions } from './session-pool.js'
 import type { Model } from './model.js'
 import { textInputs } from './onnx/inputs.js'
 import type { WeightOrigin } from './onnx/names.js'
@@ -68,7 +70,7 @@ const UNLIMITED = Number.MAX_SAFE_INTEGER
  * A graph that someone exported. Its weights stay as they are, in the file or beside it; what is trained lies beside
  * them. Layers have the names that PEFT gives them.
  */
-export class OnnxModel implements Model {
+export class OnnxModel extends DisposableResource implements Model {
   readonly environment: Environment
   readonly path: string
   readonly id: string
@@ -93,6 +95,7 @@ export class OnnxModel implements Model {
   private tokenizerPromise: Promise<Tokenizer | undefined> | undefined
 
   private constructor({ environment, path, id, graph, origins, branches, task, output, config, constants, sentence }: Contents) {
+    super()
     this.environment = environment
     this.path = path
     this.id = id
@@ -147,7 +150,12 @@ export class OnnxModel implements Model {
     })
   }
 
+  protected release(): Promise<void> {
+    return releaseSessions(this)
+  }
+
   build({ mode, packed }: BuildOptions, weights?: ReadonlyMap<string, Initializer>): ModelGraph {
+    this.checkNotDisposed(`the model ${this.path}`)
     if (mode !== 'full')
       throw new InvalidOptionError(
         `"${this.path}" is a fixed graph and cannot be built for generation; load the model from its folder (config.json and safetensors), or run the file in transformers.js`,

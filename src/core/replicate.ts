@@ -4,9 +4,6 @@ import type { LayerRanges } from '../models/replicate-layers.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
 
-/** Made once for each model and ranges, so that adapters with the same ranges share a model. */
-const made = new WeakMap<Model, Map<string, FolderModel>>()
-
 /**
  * The model with its layers as the ranges say; the model itself where there are none. Weights stay where they lie: copies
  * of a layer read the same bytes.
@@ -20,10 +17,5 @@ export function replicateLayers(model: Model, ranges: LayerRanges | null): Model
     if (JSON.stringify(model.layerReplication) === JSON.stringify(ranges)) return model
     throw new InvalidOptionError(`the layers of "${model.path}" are replicated already; begin with the model as it was loaded`)
   }
-  const known = made.get(model) ?? new Map<string, FolderModel>()
-  made.set(model, known)
-  const key = JSON.stringify(ranges)
-  const replicated = known.get(key) ?? model.replicated(ranges)
-  known.set(key, replicated)
-  return replicated
+  return model.replicated(ranges)
 }

@@ -1,14 +1,11 @@
 /** @file The compiled graph of generation, shared by prefill and single steps and by all adapters with the same targets. */
-import { attachParts } from '../adapters/attach.js'
 import type { Part } from '../adapters/part.js'
-import type { Adapter } from '../core/adapter.js'
-import { servingOf, type AdapterSet } from '../core/adapter-set.js'
 import type { Model } from '../core/model.js'
 import { createModelSession } from '../core/quantized-base.js'
+import { sessionsOf, type RunKind } from '../core/session-pool.js'
 import { InvalidOptionError } from '../errors.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
-import type { Session } from '../runtime/runtime.js'
 import { BatchCache } from './batch-cache.js'
 import { KvCache, type CacheShape } from './cache.js'
 
@@ -18,45 +15,40 @@ const FEWEST_POSITIONS = 1024
 /** Tokens of a prompt in one run: the scores of attention grow with their number times the whole length. */
 const PREFILL = 512
 
-/** By the names of the adapted layers. */
-type Compiled = Map<string, { readonly positions: number; readonly session: Promise<DecodeSession> }>
-const compiled = new WeakMap<Model, Compiled>()
+/** Tokens behind those that are cached. */
+const cachedRun: RunKind = {
+  name: 'cached',
+  build: (model, positions) => model.build({ mode: 'cached', positions }),
+  compile: ({ environment }, graph) => createModelSession(environment, graph),
+}
 
+/**
+ * What continues texts on a model with these parts of an adapter. The compiled graph is the pool's, which may exchange it between
+ * two runs: caches fit any.
+ */
 export class DecodeSession {
   private constructor(
-    private readonly session: Session,
-    private readonly inputs: ReadonlySet<string>,
+    private readonly model: Model,
+    private readonly parts: readonly Part[],
     private readonly cacheShape: CacheShape,
     private readonly positions: number,
   ) {}
 
-  /**
-   * The session of a model with these parts of an adapter, for texts of up to `length` tokens; compiled once. One for
-   * longer texts takes the place of a shorter, so that no model is packed in memory twice.
-   */
+  /** For texts of up to `length` tokens. The graph for longer texts takes the place of one for shorter ones. */
   static for(model: Model, parts: readonly Part[], length: number): Promise<DecodeSession> {
-    let sessions = compiled.get(model)
-    if (sessions === undefined) compiled.set(model, (sessions = new Map()))
-    const key = JSON.stringify(parts.map(({ module, kind }) => [module, kind]))
-    const known = sessions.get(key)
-    if (known !== undefined && known.positions >= length) return known.session
     let positions = FEWEST_POSITIONS
     while (positions < length) positions *= 2
     positions = Math.min(positions, model.maxPositions)
-    const entry = { positions, session: DecodeSession.compile(model, parts, positions) }
-    sessions.set(key, entry)
-    entry.session.catch(() => {
-      if (sessions.get(key) === entry) sessions.delete(key)
-    })
-    return entry.session
+    return sessionsOf(model).use(cachedRun, parts, positions, ({ built }) =>
+      Promise.resolve(new DecodeSession(model, parts, built.cache!, positions)),
+    )
   }
 
-  private static async compile(model: Model, parts: readonly Part[], positions: number): Promise<DecodeSession> {
-    const built = model.build({ mode: 'cached', positions })
-    // The scale goes into the tensors: adapters of any alpha, and of any rank, share the graph.
-    const { graph } = attachParts(built.graph, parts, { scaling: 'tensors' })
-    const session = await createModelSession(model.environment, graph)
-    return new DecodeSession(session, new Set(graph.inputs.map((i) => i.name)), built.cache!, positions)
+  private feed(feeds: Readonly<Record<string, HostTensor>>): Promise<Record<string, HostTensor>> {
+    return sessionsOf(this.model).use(cachedRun, this.parts, this.positions, ({ session, inputs, zeros }) =>
+      // Not every architecture asks for positions, or for lengths of the cache and the row.
+      session.run(Object.fromEntries(Object.entries({ ...zeros, ...feeds }).filter(([name]) => inputs.has(name)))),
+    )
   }
 
   newCache(): KvCache {
@@ -89,15 +81,10 @@ export class DecodeSession {
     const length = rows[0]!.length
     for (let start = 0; ; start += PREFILL) {
       const feeds = { ...cache.feedsFor(rows.map((row) => row.slice(start, start + PREFILL))), ...adapter }
-      const results = await this.session.run(this.only(feeds))
+      const results = await this.feed(feeds)
       cache.append(results)
       if (start + PREFILL >= length) return results['logits']!.data as Float32Array
     }
-  }
-
-  /** Not every architecture asks for positions, or for lengths of the cache and the row. */
-  private only(feeds: Readonly<Record<string, HostTensor>>): Record<string, HostTensor> {
-    return Object.fromEntries(Object.entries(feeds).filter(([name]) => this.inputs.has(name)))
   }
 
   /**
@@ -135,12 +122,8 @@ export class DecodeSession {
       ...cache.feeds(),
       ...adapter,
     }
-    const results = await this.session.run(this.only(feeds))
+    const results = await this.feed(feeds)
     cache.append(results, ids)
     return results['logits']!.data as Float32Array
   }
 }
-
-/** The adapter's tensors with their scales in them, as the graph takes them. */
-export const scaledTensors = (subject: Model | Adapter | AdapterSet): Readonly<Record<string, HostTensor>> =>
-  servingOf(subject).tensors

@@ -1,6 +1,6 @@
 /** @file Several prompts continued together, each with an adapter of its own if it names one. */
 import type { Adapter } from '../core/adapter.js'
-import { AdapterSet, modelOf, servingOf } from '../core/adapter-set.js'
+import { AdapterSet, modelOf, snapshotOf } from '../core/adapter-set.js'
 import { endTokensOf } from '../core/end-tokens.js'
 import type { Model } from '../core/model.js'
 import { InvalidOptionError } from '../errors.js'
@@ -13,6 +13,7 @@ import { generateBeams } from './generate-beams.js'
 import { promptIds, sharedOptionKeys, stopStrings, type FinishReason, type GenerateOptions, type Generation } from './generate.js'
 import { checkSampling, nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
+import { snapshot } from '../util/snapshot.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** One row: exactly one of `prompt`, `messages` and `inputIds`. */
@@ -78,10 +79,11 @@ class Row {
  */
 export async function generateBatch(
   subject: Model | Adapter | AdapterSet,
-  prompts: readonly BatchPrompt[],
-  options: BatchOptions = {},
+  givenPrompts: readonly BatchPrompt[],
+  givenOptions: BatchOptions = {},
 ): Promise<Generation[]> {
-  checkKeys(options, batchOptionKeys, 'generateBatch')
+  checkKeys(givenOptions, batchOptionKeys, 'generateBatch')
+  const [prompts, options] = snapshot([givenPrompts, givenOptions] as const)
   prompts.forEach((prompt, i) => checkKeys(prompt, batchPromptKeys, `generateBatch, prompt ${i}`))
   if (prompts.length === 0) return []
   const model = modelOf(subject)
@@ -93,11 +95,15 @@ export async function generateBatch(
   const mixed = prompts.some(({ adapter }) => adapter !== undefined)
   if (mixed && !(subject instanceof AdapterSet))
     throw new InvalidOptionError('prompts can name adapters only with an AdapterSet; put the adapters into one')
-  const tokenizer = await model.tokenizer()
-  const stops = stopStrings(model, tokenizer, options)
+  // Before anything is waited for: the next request may choose another adapter.
+  const serving = mixed ? (subject as AdapterSet).servingRows(prompts.map(({ adapter = null }) => adapter)) : snapshotOf(subject)
   const endsOf = async ({ adapter = null }: BatchPrompt): Promise<ReadonlySet<number>> =>
     new Set([...(await endTokensOf(subject, mixed ? adapter : undefined)), ...(options.eosTokenIds ?? [])])
-  const ends = await Promise.all(prompts.map(endsOf))
+  const waiting = Promise.all(prompts.map(endsOf))
+  waiting.catch(() => undefined)
+  const tokenizer = await model.tokenizer()
+  const stops = stopStrings(model, tokenizer, options)
+  const ends = await waiting
   const rows = prompts.map((given, i) => {
     const prompt = promptIds(model, tokenizer, given)
     const room = model.maxPositions - prompt.length
@@ -109,7 +115,6 @@ export async function generateBatch(
     const limit = Math.min(maxNewTokens, room)
     return new Row(prompt, given.adapter ?? null, limit, given.seed ?? seed, text, options, ends[i]!, stops.tokens)
   })
-  const serving = mixed ? (subject as AdapterSet).servingRows(rows.map(({ adapter }) => adapter)) : servingOf(subject)
   if ((options.beams ?? 1) > 1) return generateBeams(model, serving, rows, { tokenizer, stops }, options)
   const { parts, tensors } = serving
   const longest = Math.max(...rows.map(({ prompt, limit }) => prompt.length + limit))

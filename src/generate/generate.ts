@@ -1,11 +1,13 @@
 /** @file Text generation on a model, with or without an adapter. */
+import type { Serving } from '../adapters/serving/serving.js'
 import type { Adapter } from '../core/adapter.js'
-import { modelOf, servingOf, type AdapterSet } from '../core/adapter-set.js'
+import { modelOf, snapshotOf, type AdapterSet } from '../core/adapter-set.js'
 import { endTokensOf } from '../core/end-tokens.js'
 import type { Model } from '../core/model.js'
 import type { Message } from '../data/messages.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import { snapshot } from '../util/snapshot.js'
 import { Random } from '../util/rng.js'
 import { beamOptionKeys, checkBeams, type BeamOptions } from './beam-options.js'
 import { DecodeSession } from './decode-session.js'
@@ -90,14 +92,35 @@ export async function generate(subject: Model | Adapter | AdapterSet, options: G
 
 /**
  * `generate`, token by token; the generator's return value is the whole. What a beam search finds is known at its end, and
- * comes then.
+ * comes then. The adapter, its scale and the options are those of the call: what is switched, trained or changed later does
+ * not reach it.
  */
-export async function* generateStream(
+export function generateStream(
   subject: Model | Adapter | AdapterSet,
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, Generation> {
-  checkKeys(options, generateOptionKeys, 'generate')
-  const model = modelOf(subject)
+  try {
+    checkKeys(options, generateOptionKeys, 'generate')
+    const ends = endTokensOf(subject)
+    // Whoever reads the stream is told; whoever does not need not be.
+    ends.catch(() => undefined)
+    return continuePrompt(modelOf(subject), snapshotOf(subject), ends, snapshot(options))
+  } catch (error) {
+    return failed(error)
+  }
+}
+
+/** Tells an error to the reader of a stream, as one that happens later is told. */
+async function* failed(error: unknown): AsyncGenerator<GenerateEvent, Generation> {
+  throw error
+}
+
+async function* continuePrompt(
+  model: Model,
+  serving: Serving,
+  endTokens: Promise<ReadonlySet<number>>,
+  options: GenerateOptions,
+): AsyncGenerator<GenerateEvent, Generation> {
   const { now } = model.environment
   const { maxNewTokens = 128, seed = 0 } = options
   checkSampling(options)
@@ -114,10 +137,10 @@ export async function* generateStream(
   const limit = Math.min(maxNewTokens, room)
 
   const stops = stopStrings(model, tokenizer, options)
-  const ends = new Set([...(await endTokensOf(subject)), ...(options.eosTokenIds ?? [])])
+  const ends = new Set([...(await endTokens), ...(options.eosTokenIds ?? [])])
 
   if ((options.beams ?? 1) > 1) {
-    const [best] = await generateBeams(model, servingOf(subject), [{ prompt, limit, ends }], { tokenizer, stops }, options)
+    const [best] = await generateBeams(model, serving, [{ prompt, limit, ends }], { tokenizer, stops }, options)
     const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
     for (const id of best!.ids) yield { id, text: text.push(id) }
     const rest = text.finish()
@@ -126,7 +149,7 @@ export async function* generateStream(
   }
 
   const random = Random.derive(seed, 'generate')
-  const { parts, tensors } = servingOf(subject)
+  const { parts, tensors } = serving
   const session = await DecodeSession.for(model, parts, prompt.length + limit)
   const cache = session.newCache()
   const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)

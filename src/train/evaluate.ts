@@ -17,6 +17,7 @@ import { lossOptions, LossSession } from './session.js'
 import { batchShard } from './shard.js'
 import { SharedScores } from './shared-scores.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
+import { snapshot } from '../util/snapshot.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 export interface EvaluateOptions extends ObjectiveOptions {
@@ -110,8 +111,10 @@ function traineeOf(subject: Model | Adapter | AdapterSet | Trainee): Trainee {
  * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of its task. Dropout is off.
  * @throws InvalidDataError if a row, or every row, has no label; InvalidOptionError for a loss that does not fit the task
  */
-export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, options: EvaluateOptions): Promise<Evaluation> {
-  checkKeys(options, evaluateOptionKeys, 'evaluate')
+export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, given: EvaluateOptions): Promise<Evaluation> {
+  checkKeys(given, evaluateOptionKeys, 'evaluate')
+  // The adapter and the options are those of the call, whatever is switched, trained or changed while it runs.
+  const options = snapshot(given)
   const trainee = traineeOf(subject)
   const { model } = trainee
   const batchSize = options.batchSize ?? 8
