@@ -15,7 +15,7 @@ import { integersField, textField } from './row-shapes.js'
 import { batchOfFields, type FieldsExample, type RowTensor } from './row-tensors.js'
 import { learnedTurns, unwanted } from './learning-signs.js'
 import { at, hasField, type Row } from './rows.js'
-import type { Tokenizer } from './tokenizer.js'
+import type { Tokenizer, TurnEnd } from './tokenizer.js'
 
 /** A pair of completions as two rows, the chosen one first. */
 interface PairExample extends FieldsExample {
@@ -35,6 +35,8 @@ export interface PreferenceOptions {
 interface Side {
   readonly prompt: readonly number[]
   readonly completion: readonly number[]
+  /** Of a dialogue: how it ends. */
+  readonly turnEnd?: TurnEnd
 }
 
 const shapes =
@@ -59,6 +61,8 @@ export function preferenceEncoding(options: CausalLmEncodingOptions, { labels }:
         tokens: reason === undefined ? 1 : 0,
         truncated: sides.some((_, i) => lengths[i]! < whole[i]!.prompt.length + whole[i]!.completion.length),
         reason,
+        // What is chosen is what generation shall write.
+        ...(reason === undefined && whole[0].turnEnd && { turnEnd: whole[0].turnEnd }),
       }
     },
     lengthOf: (example) => example.length,
@@ -131,9 +135,9 @@ function chatSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
       const answer = given ? messages : messages.slice(before.length)
       const field = messages === dialogues[0] ? chosen : rejected
       noteLostParts(row, { ...(given && { prompt: before }), [field]: messages }, variables, tokenizer)
-      const { ids, learn } = tokenizer.encodeChatCompletion(before, answer, { variables })
+      const { ids, learn, turnEnd } = tokenizer.encodeChatCompletion(before, answer, { variables })
       const start = learn[0]?.start ?? ids.length
-      return { prompt: ids.slice(0, start), completion: ids.slice(start) }
+      return { prompt: ids.slice(0, start), completion: ids.slice(start), ...(turnEnd && { turnEnd }) }
     })
   return [side(dialogues[0]), side(dialogues[1])]
 }

@@ -117,6 +117,16 @@ describe('other ends', () => {
     ])
   })
 
+  it('are learned from preferences too', async () => {
+    const adapter = await addLora(await loadModel(writeChatModel(join(work, 'dpo')), { threads: 1 }), { r: 2 })
+    const turn = (role: string, content: string) => ({ role, content })
+    const pair = { prompt: [turn('user', 'a')], chosen: [turn('assistant', 'b')], rejected: [turn('assistant', 'c')] }
+    const data = writeRows(join(work, 'pairs.jsonl'), [pair])
+    const { events } = await runTraining(adapter, { ...options, data, objective: 'dpo', steps: 2 })
+    expect(warnings(events)).toEqual([expect.stringMatching(/^learned turns end in "<\|im_end\|>"/)])
+    expect(adapter.endTokenIds).toEqual([IM_END])
+  })
+
   it('are told where there is none', async () => {
     const [said, out] = await trained('open', CHATML.replace('<|im_end|>\n{% endfor %}', '\n{% endfor %}'))
     expect(said).toEqual([
