@@ -3,7 +3,9 @@ import { keptNumber } from '../util/exact-json.js'
 import { PythonFloat } from '../util/python-json.js'
 import { learnedTurns } from './learning-signs.js'
 import { messagesField, templateVariables, type Message } from './messages.js'
-import type { Row } from './rows.js'
+import { openRows, type Row } from './rows.js'
+import { memoryFiles } from '../../test/support/data.js'
+import { ChatTemplate } from './chat-template.js'
 
 const row = (value: Record<string, unknown>): Row => ({ value, file: 'd.jsonl', line: 7 })
 const user = { role: 'user', content: 'hi' }
@@ -34,6 +36,23 @@ describe('messagesField', () => {
     [[{ content: 'a' }], '"messages"[0].role must be text, found nothing'],
   ])('refuses %j', (messages, message) => {
     expect(() => messagesField(row({ messages }), 'messages')).toThrow(message)
+  })
+})
+
+describe('a row of JSON lines', () => {
+  it('reaches the template with its floats and large integers', async () => {
+    const json =
+      '{"messages": [{"role": "assistant", "tool_calls": [{"arguments": {"x": 1.0, "y": 1, "id": 12345678901234567890}}]}], ' +
+      '"tools": [{"default": 2.0}], "chat_template_kwargs": {"t": 3.0, "u": 3}}'
+    const read = await (await openRows(memoryFiles({ 'd.jsonl': json }), 'd.jsonl')).row(0)
+    const source =
+      '{{ messages[0].tool_calls[0].arguments | tojson }} {{ messages[0].tool_calls }} {{ tools[0].default }} {{ t }} {{ u }}'
+    const template = new ChatTemplate(source, 'x', {}, () => new Date(0))
+    // As transformers prints it.
+    expect(template.render(messagesField(read, 'messages'), false, templateVariables(read))).toBe(
+      '{"x": 1.0, "y": 1, "id": 12345678901234567890} ' +
+        "[{'arguments': {'x': 1.0, 'y': 1, 'id': 12345678901234567890}}] 2.0 3.0 3",
+    )
   })
 })
 
