@@ -55,6 +55,7 @@ export function withoutMarks(
   marked: string,
   noted: readonly Stretch[],
 ): { readonly text: string; readonly stretches: readonly Stretch[] } {
+  if (marked.search(MARKS) < 0) return { text: marked, stretches: noted }
   const found: Stretch[] = []
   const places: number[] = []
   const open: number[] = []
@@ -71,7 +72,6 @@ export function withoutMarks(
   const all = [...found, ...noted.map(({ start, end }) => ({ start: shift(start), end: shift(end) }))]
   all.sort((a, b) => a.start - b.start || b.end - a.end)
   const outermost: Stretch[] = []
-  if (found.length === 0) return { text: marked, stretches: all }
   for (const stretch of all) if (stretch.end > (outermost.at(-1)?.end ?? -1)) outermost.push(stretch)
   return { text: marked.replace(MARKS, ''), stretches: outermost }
 }
