@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { FileError } from '../errors.js'
+import { handleFiles } from './handle-files.js'
 import { memoryFiles } from './memory-files.js'
 import { nodeFiles } from './node-files.js'
 import { isAlive, startOf, thisHost } from './node-process.js'
@@ -124,6 +125,48 @@ describe('a lock', () => {
       await page.lock!('out/lock')
     )()
     expect(page.blobs.size).toBe(0)
+  })
+})
+
+describe("a lock of a page's private files", () => {
+  afterEach(() => void vi.unstubAllGlobals())
+  const root = (name: string): FileSystemDirectoryHandle => ({ name }) as FileSystemDirectoryHandle
+
+  it('is held by one tab, by the Web Locks API, and folders of one name that users picked are not one', async () => {
+    const taken = new Set<string>()
+    type Ask = (name: string, options: object, then: (lock: object | null) => unknown) => Promise<void>
+    const request: Ask = async (name, _, then) => {
+      if (taken.has(name)) return void (await then(null))
+      taken.add(name)
+      await then({ name })
+      taken.delete(name)
+    }
+    vi.stubGlobal('navigator', { locks: { request } })
+    const [tab, other] = [handleFiles(root('')), handleFiles(root(''))]
+    const release = await tab.lock!('out/lock')
+    await expect(tab.lock!('out/lock')).rejects.toThrow('"out" is being written by another run (in this page)')
+    await expect(other.lock!('/out/lock')).rejects.toThrow('"out" is being written by another run (in another tab)')
+    await release()
+    await new Promise((go) => setTimeout(go))
+    await (
+      await other.lock!('out/lock')
+    )()
+    const picked = await handleFiles(root('work')).lock!('out/lock')
+    await (
+      await handleFiles(root('work')).lock!('out/lock')
+    )()
+    await picked()
+  })
+
+  it('without that API is held by one run of the page', async () => {
+    vi.stubGlobal('navigator', {})
+    const files_ = handleFiles(root(''))
+    const release = await files_.lock!('out/lock')
+    await expect(files_.lock!('out/lock')).rejects.toThrow('in this page')
+    await release()
+    await (
+      await files_.lock!('out/lock')
+    )()
   })
 })
 
