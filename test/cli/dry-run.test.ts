@@ -46,6 +46,6 @@ describe('lowrank train --dry-run', () => {
   it('refuses what training refuses', async () => {
     const { code, stderr } = await runCli(args('never', '--dry-run', '--early-stopping', '2'))
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^error: earlyStopping needs evalData/)
+    expect(stderr).toMatch(/^error: --early-stopping needs --eval-data/)
   })
 })
