@@ -355,13 +355,20 @@ const isExportedItself = ({ nodes }: Graph): boolean =>
  * The one name above everything, if what lies below it is not just a list of layers, and the file has no parameter that
  * lies elsewhere.
  */
-function wrapperOf(graph: Graph, named: readonly Named[]): string {
-  const names = named.flatMap(({ name, isGiven }) => (isGiven ? [name] : []))
+function wrapperOf(graph: Graph, named: ReadonlyMap<Found, Named>): string {
+  const names = [...named.values()].flatMap(({ name, isGiven }) => (isGiven ? [name] : []))
   const root = names[0] === undefined ? '' : firstPart(names[0])
   const below = names.map((name) => name.slice(root.length + 1))
   const isInside = (name: string): boolean => name.startsWith(`${root}.`)
   const isWrapper = names.length > 1 && names.every(isInside) && !below.some((name) => /^\d/.test(name))
   if (!isWrapper || partsOfModels.has(root) || isExportedItself(graph)) return ''
+  // A head without a name that reads the table lies outside of the body that all others are in.
+  const tables = new Set([...named.keys()].filter(({ kind }) => kind === 'Embedding').map(({ weight }) => weight))
+  const isHeadOutside = [...named].some(
+    ([{ kind, weight }, { isGiven }]) => !isGiven && kind !== 'Embedding' && tables.has(weight),
+  )
+  const blocks = [...named.values()].flatMap(({ name }) => (isInside(name) ? [firstPart(name.slice(root.length + 1))] : []))
+  if (isHeadOutside && new Set(blocks).size > 1) return ''
   const parameters = [...graph.initializers.keys()].filter((name) => /^[A-Za-z_]\w*(\.\w+)*\.(weight|bias)$/.test(name))
   return parameters.every(isInside) ? root : ''
 }
@@ -376,7 +383,7 @@ function wrapperOf(graph: Graph, named: readonly Named[]): string {
 export function findModules(graph: Graph, options: FindModulesOptions = {}): Map<string, Module> {
   const found = new Finder(graph).find()
   const names = nameAll(found)
-  const root = options.root ?? wrapperOf(graph, [...names.values()])
+  const root = options.root ?? wrapperOf(graph, names)
   const modules = new Map<string, Module>()
   for (const f of found) {
     const full = names.get(f)!.name

@@ -326,10 +326,11 @@ const inferences: Readonly<Record<string, Inference>> = {
   Split: (c) => {
     const shape = c.shape(0)
     const axis = normalizeAxis(c.int('axis', 0), shape.length, c.where)
-    const sizes = c.ints('split') ?? c.constant(1)
-    // Sizes that are only known at the run: whoever emits the node says the shapes.
-    if (sizes === undefined && c.inputs[1] !== undefined)
-      return Array.from({ length: c.outputCount }, () => ({ dtype: c.dtype(0), shape: undefined }))
+    const sizes =
+      c.ints('split') ??
+      c.dims(1) ??
+      // Sizes that are only known at the run.
+      (c.inputs[1] && Array.from({ length: c.outputCount }, (_, i) => unknownDim('split', c.inputs[1]!.name, i)))
     return Array.from({ length: c.outputCount }, (_, i) => {
       const part = sizes === undefined ? divideDims(shape[axis]!, c.outputCount) : sizes[i]
       if (part === undefined)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { Model } from '../../src/core/model.js'
 import { exportModel, type ExportOptions } from '../../src/core/export-model.js'
-import { addLora, evaluate, inspect, loadAdapter, loadModel, merge, nodeEnvironment, train, type Adapter } from '../../src/index.js' // prettier-ignore
+import { addLora, evaluate, forward, inspect, loadAdapter, loadModel, merge, nodeEnvironment, train, type Adapter } from '../../src/index.js' // prettier-ignore
 import { bytesOf, tensor } from '../../src/graph/constants.js'
 import { Graph } from '../../src/graph/graph.js'
 import { int, type Attributes, type HostTensor, type Initializer, type Node, type Shape } from '../../src/graph/types.js'
@@ -41,6 +41,25 @@ function moved(adapter: Adapter): Adapter {
   adapter.parameters.data.forEach((value, i) => (adapter.parameters.data[i] = value + 0.02 * Math.sin(i)))
   return adapter
 }
+
+describe('our own exports', () => {
+  it.each(['deberta-v2', 'gemma2', 'gpt_neox'])('%s reopens: the same scores, names and a gradient', async (name) => {
+    const source = await loadModel(`${golden}/${name}/model`, { threads: 1 })
+    const model = await loadModel(`${await exported(name, `${name}-again`)}/model.onnx`, { threads: 1 })
+    const input_ids = tensor('int64', [2, 5], [3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    const [here, there] = [await forward(model, { input_ids }), await forward(source, { input_ids })]
+    const expected = there['logits']!.data as Float32Array
+    ;(here['logits']!.data as Float32Array).forEach((v, i) => expect(v).toBeCloseTo(expected[i]!, 4))
+    expect([...model.modules.keys()]).toEqual(expect.arrayContaining([...source.modules.keys()]))
+    const adapter = await addLora(model, { r: 2, targetModules: 'all-linear' })
+    if (name === 'deberta-v2') {
+      const rows = join(temporary, 'labelled.jsonl')
+      writeFileSync(rows, [0, 1, 0].map((label, i) => JSON.stringify({ input_ids: [5 + i, 6, 7, 8], labels: label })).join('\n'))
+      const found = await losses(adapter, rows, 8)
+      expect(found.at(-1)!).toBeLessThan(found[0]!)
+    } else expect((await losses(adapter, data))[0]).toBeGreaterThan(0)
+  })
+})
 
 describe('decoders in the layout of transformers.js', () => {
   it.each([

@@ -74,7 +74,7 @@ function modulesOf(
   // A wrapper may bear the same name as the body: `model.model.layers`.
   if (basePrefix === undefined || [...found.keys()].some((name) => name.startsWith(basePrefix) || name === 'lm_head'))
     return { found, wrapper }
-  return [...full.keys()].every((name) => name.startsWith(basePrefix)) ? whole : { found, wrapper }
+  return [...full.keys()].some((name) => name.startsWith(basePrefix)) ? whole : { found, wrapper }
 }
 
 const layerOps = new Set(['Conv', 'Gemm', 'MatMul', 'Gather'])

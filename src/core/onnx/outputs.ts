@@ -16,7 +16,12 @@ function rename(graph: Graph, { name, dtype, shape }: Value, to: string): Value 
   const renamed = graph.declare(to, dtype, shape)
   graph.nodes = graph.nodes.map((node) =>
     node.inputs.includes(name) || node.outputs.includes(name)
-      ? { ...node, inputs: node.inputs.map(named), outputs: node.outputs.map(named) }
+      ? {
+          ...node,
+          name: node.outputs.includes(name) ? named(node.name) : node.name,
+          inputs: node.inputs.map(named),
+          outputs: node.outputs.map(named),
+        }
       : node,
   )
   graph.outputs = graph.outputs.map((output) => (output.name === name ? renamed : output))
