@@ -127,6 +127,7 @@ describe('symbolic lengths', () => {
     for (const name of ['a b', 'height/4', 'a*(b+c)', 'past + now', 'floor{(h+1)/2}', '(2·a+1)', 'x[0'])
       expect(dimOfFile(String(dimOfFile(name))), name).toBe(dimOfFile(name))
     expect(dimOfFile(`${'('.repeat(100_000)}a`)).toMatch(/^%28/)
+    expect(dimOfFile(`${'('.repeat(100_000)}a·b${')'.repeat(100_000)}`)).toMatch(/^%28/)
   })
 
   it('names what only the run tells without meaning anything else', () => {

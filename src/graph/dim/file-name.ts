@@ -8,6 +8,8 @@ const TOKEN = /\/\/|[+*/()-]|[\w.]+(?:-[A-Za-z_][\w.]*)*/g
 const ARITHMETIC = /^[\w\s.+*/()-]+$/
 /** Deeper brackets are no length that anyone meant. */
 const MOST_TOKENS = 200
+/** Of a length that is written as here already. */
+const LONGEST_NORMAL = 1000
 
 type Operators = Readonly<Record<string, (a: Dim, b: Dim) => Dim>>
 
@@ -64,7 +66,7 @@ function isBalanced(text: string): boolean {
 /** A length as a file names it, in normal form. What is no arithmetic is a name, its letters escaped where they mean something. */
 export function dimOfFile(name: string): Dim {
   // A graph may come here twice.
-  if (/[·{]/.test(name) && isBalanced(name) && normalizeDim(name) === name) return name
+  if (name.length <= LONGEST_NORMAL && /[·{]/.test(name) && isBalanced(name) && normalizeDim(name) === name) return name
   const tokens = ARITHMETIC.test(name) ? (name.match(TOKEN) ?? []) : []
   const isExpression = tokens.length > 1 && tokens.length <= MOST_TOKENS
   return (isExpression ? new Reader(tokens).read() : undefined) ?? asName(name)
