@@ -223,17 +223,11 @@ export class Tokenizer {
    * the next begins, with `<|user|>`): generation stops there, so the model must have learned to write it.
    */
   private mask(rendered: Rendered): MaskedTokens {
-    const ids = this.encode(rendered.text, { addSpecialTokens: false })
-    const border = (place: number): { readonly tokens: number; readonly exact: boolean } => {
-      if (place >= rendered.text.length) return { tokens: ids.length, exact: true }
-      const before = this.encode(rendered.text.slice(0, place), { addSpecialTokens: false })
-      let common = 0
-      while (common < before.length && before[common] === ids[common]) common++
-      return { tokens: common, exact: common === before.length }
-    }
-    const learn = rendered.spans.map(({ start, end }) => {
-      const last = border(end)
-      return { start: border(start).tokens, end: last.exact ? last.tokens : Math.min(ids.length, last.tokens + 1) }
+    const places = rendered.spans.flatMap(({ start, end }) => [start, end])
+    const { ids, borders } = this.pipeline.encodeWithBorders(rendered.text, places)
+    const learn = rendered.spans.map((_, i) => {
+      const [first, last] = [borders[2 * i]!, borders[2 * i + 1]!]
+      return { start: first.tokens, end: last.exact ? last.tokens : Math.min(ids.length, last.tokens + 1) }
     })
     const stretches = learn.map((span) => this.withEndToken(ids, span))
     const last = stretches.at(-1)

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { byteTokenizer } from '../../test/support/data.js'
 import { TextStream } from '../generate/text-stream.js'
 import { Pipeline } from './pipeline.js'
@@ -39,4 +39,40 @@ it('streams the text that decoding the whole gives', () => {
   const stream = new TextStream(decoder, [], [])
   const pieces = ids.map((id) => stream.push(id))
   expect([...pieces, stream.finish()].join('')).toBe(pipeline.decode(ids, true))
+})
+
+describe('borders', () => {
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }
+  const added = [
+    { ...flags, id: 301, content: '<a>' },
+    { ...flags, id: 302, content: '<a>b', lstrip: true },
+    { ...flags, id: 303, content: 'end', single_word: true },
+    { ...flags, id: 304, content: '</s>', rstrip: true },
+    { ...flags, id: 305, content: 'NORM', normalized: true, special: false },
+  ]
+  const pipeline = open({ added_tokens: added, normalizer: { type: 'Prepend', prepend: '_' } })
+
+  it('are those of the text before each place, tokenised by itself', () => {
+    const text = 'x <a>b <a>  c end ends</s>  y NORM é👩\u200d👧<a> \n</s></s>end<a>bend z'
+    const places = Array.from({ length: text.length + 2 }, (_, i) => i)
+    const { ids, borders } = pipeline.encodeWithBorders(text, places)
+    expect(ids).toEqual(pipeline.encode(text))
+    const slowly = places.map((place) => {
+      const before = pipeline.encode(text.slice(0, place))
+      const common = before.findIndex((id, i) => id !== ids[i])
+      return { tokens: common < 0 ? before.length : common, exact: common < 0 }
+    })
+    expect(borders).toEqual(slowly)
+    expect(borders.some(({ exact }) => !exact)).toBe(true)
+  })
+
+  it('of many turns take little more than the text itself', () => {
+    const turn = '<a>what is said in a turn</s>'
+    const places = Array.from({ length: 400 }, (_, i) => i * turn.length + 3)
+    const encode = vi.spyOn(pipeline, 'encode')
+    pipeline.encodeWithBorders(turn.repeat(400), places)
+    const length = encode.mock.calls.reduce((sum, [text]) => sum + text.length, 0)
+    encode.mockRestore()
+    expect(length).toBeLessThan(4 * 400 * turn.length)
+  })
 })

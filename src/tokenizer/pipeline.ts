@@ -17,6 +17,14 @@ export interface PipelineOptions {
   readonly splitSpecialTokens?: boolean
 }
 
+/** Where a place in a text lies among its tokens. */
+export interface Border {
+  /** How many tokens lie before it. */
+  readonly tokens: number
+  /** Whether a token ends there. */
+  readonly exact: boolean
+}
+
 export class Pipeline {
   private readonly normalizer: Normalizer | undefined
   private readonly preTokenizer: PreTokenizer | undefined
@@ -89,6 +97,34 @@ export class Pipeline {
     return ids
   }
 
+  /**
+   * Token ids of a text, and for each of some places in it how many of them the text before the place has in common with
+   * it; `exact` where that text is no other tokens. What ends before a place at an added token is not tokenised again, so
+   * that the time does not grow with the square of a dialogue's turns.
+   */
+  encodeWithBorders(text: string, places: readonly number[]): { readonly ids: number[]; readonly borders: readonly Border[] } {
+    const whole = wellFormed(text)
+    const ids: number[] = []
+    const anchors: { readonly start: number; readonly end: number; readonly tokens: number }[] = []
+    for (const { start, end, id } of this.added.cut(whole, false)) {
+      if (id === undefined) this.encodeSection(whole.slice(start, end), start === 0, ids, Infinity)
+      else {
+        anchors.push({ start, end, tokens: ids.length })
+        ids.push(id)
+      }
+    }
+    const border = (place: number): Border => {
+      if (place >= text.length) return { tokens: ids.length, exact: true }
+      // One that touches the place may be found otherwise without what follows.
+      const { start, tokens } = anchors[firstWhere(anchors, ({ end }) => end >= place) - 1] ?? { start: 0, tokens: 0 }
+      const before = this.encode(text.slice(start, place))
+      let common = 0
+      while (common < before.length && before[common] === ids[tokens + common]) common++
+      return { tokens: tokens + common, exact: common === before.length }
+    }
+    return { ids, borders: places.map(border) }
+  }
+
   /** One or two texts with the special tokens of the post-processor. */
   process(texts: readonly (readonly number[])[], addSpecialTokens = true): Encoding {
     const encodings = texts.map((ids, i) => ({ ids, types: ids.map(() => i) }))
@@ -128,4 +164,15 @@ export class Pipeline {
     }
     return false
   }
+}
+
+/** Index of the first of ascending items that something holds for, or their number. */
+function firstWhere<T>(items: readonly T[], holds: (item: T) => boolean): number {
+  let [low, high] = [0, items.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (holds(items[middle]!)) high = middle
+    else low = middle + 1
+  }
+  return low
 }
