@@ -14,6 +14,7 @@ import { inspect as inspectWith, inspectOptionKeys, type Inspection } from './co
 import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { InvalidOptionError } from './errors.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
+import { snapshot } from './util/snapshot.js'
 import type { Tokenizer } from './data/tokenizer.js'
 
 /** Where and how a model runs: options for an environment, or one that is there already. */
@@ -47,7 +48,8 @@ function environmentOf(options: LoadOptions, where: string): Environment {
  * @example
  * const model = await loadModel('https://example.org/SmolLM2-135M', { device: 'webgpu' })
  */
-export const loadModel = (path: string, options: LoadOptions = {}): Promise<Model> => {
+export const loadModel = (path: string, given: LoadOptions = {}): Promise<Model> => {
+  const options = snapshot(given)
   const folder = path.replace(/\/+$/, '')
   return Promise.resolve().then(() =>
     Model.load(folder, environmentOf(options, 'loadModel'), pickKeys(options, modelOptionKeys), folder),
@@ -65,8 +67,10 @@ export const loadModel = (path: string, options: LoadOptions = {}): Promise<Mode
  * const tokenizer = await loadTokenizer('https://example.org/SmolLM2-135M')
  * const ids = tokenizer.encode('Hello', { addSpecialTokens: false })
  */
-export const loadTokenizer = (path: string, options: LoadOptions = {}): Promise<Tokenizer> =>
-  Promise.resolve().then(() => openTokenizer(environmentOf(options, 'loadTokenizer').files, path.replace(/\/+$/, '')))
+export const loadTokenizer = (path: string, given: LoadOptions = {}): Promise<Tokenizer> => {
+  const options = snapshot(given)
+  return Promise.resolve().then(() => openTokenizer(environmentOf(options, 'loadTokenizer').files, path.replace(/\/+$/, '')))
+}
 
 /**
  * Puts a new LoRA adapter on a model.
@@ -84,8 +88,10 @@ export const loadAdapter = (model: Model, path: string, options: LoadAdapterOpti
 }
 
 /** Describes what a URL or path holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
-export const inspect = (path: string, options: LoadOptions = {}): Promise<Inspection> =>
-  Promise.resolve().then(() => inspectWith(path, environmentOf(options, 'inspect'), pickKeys(options, inspectOptionKeys)))
+export const inspect = (path: string, given: LoadOptions = {}): Promise<Inspection> => {
+  const options = snapshot(given)
+  return Promise.resolve().then(() => inspectWith(path, environmentOf(options, 'inspect'), pickKeys(options, inspectOptionKeys)))
+}
 
 const withoutEnvironment = <T extends { environment: Environment }>({ environment: _, ...rest }: T): Omit<T, 'environment'> =>
   rest

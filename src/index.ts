@@ -9,6 +9,7 @@ import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
+import { snapshot } from './util/snapshot.js'
 import type { Tokenizer } from './data/tokenizer.js'
 import { nodeFiles } from './io/node-files.js'
 
@@ -46,8 +47,9 @@ const loadOptionKeys = {
  * // A pretrained encoder with a fresh head for two classes, which the adapter then trains and saves.
  * const classifier = await loadModel('./bert-base', { task: 'sequence-classification', labels: ['ham', 'spam'] })
  */
-export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
-  checkKeys(options, loadOptionKeys, 'loadModel')
+export async function loadModel(path: string, given: LoadOptions = {}): Promise<Model> {
+  checkKeys(given, loadOptionKeys, 'loadModel')
+  const options = snapshot(given)
   const found = await resolveModel(path, options)
   const environment = nodeEnvironment(pickKeys(options, environmentOptionKeys))
   return Model.load(found.path, environment, pickKeys(options, modelOptionKeys), found.id)
@@ -79,8 +81,9 @@ export async function loadTokenizer(path: string, options: HubOptions = {}): Pro
 export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> => createLora(model, options)
 
 /** Loads a PEFT adapter, from a folder or a hub id, onto a model, strictly. */
-export async function loadAdapter(model: Model, path: string, options: HubOptions = {}): Promise<Adapter> {
-  checkKeys(options, hubOptionKeys, 'loadAdapter')
+export async function loadAdapter(model: Model, path: string, given: HubOptions = {}): Promise<Adapter> {
+  checkKeys(given, hubOptionKeys, 'loadAdapter')
+  const options = snapshot(given)
   return loadAdapterOf(
     model,
     (await resolveModel(path, { ...options, kind: 'adapter' })).path,
@@ -105,12 +108,13 @@ export async function collectLabels(
   options: { readonly task?: TaskOption } = {},
 ): Promise<CollectedLabels> {
   checkKeys(options, collectKeys, 'collectLabels')
-  return collectLabelsOf(nodeEnvironment().files, data, options.task ?? 'sequence-classification')
+  return collectLabelsOf(nodeEnvironment().files, snapshot(data), options.task ?? 'sequence-classification')
 }
 
 /** Describes what a path or hub id holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
-export async function inspect(path: string, options: InspectOptions & HubOptions = {}): Promise<Inspection> {
-  checkKeys(options, { ...hubOptionKeys, ...inspectOptionKeys }, 'inspect')
+export async function inspect(path: string, given: InspectOptions & HubOptions = {}): Promise<Inspection> {
+  checkKeys(given, { ...hubOptionKeys, ...inspectOptionKeys }, 'inspect')
+  const options = snapshot(given)
   const { path: found } = await resolveModel(path, { ...pickKeys(options, hubOptionKeys), kind: 'any' })
   return inspectWith(found, nodeEnvironment(), pickKeys(options, inspectOptionKeys))
 }

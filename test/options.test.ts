@@ -28,6 +28,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   loadAdapter: () => lowrank.loadAdapter(model, 'nowhere', wrong()),
   loadTokenizer: () => lowrank.loadTokenizer('nowhere', wrong()),
   inspect: () => lowrank.inspect('nowhere', wrong()),
+  collectLabels: () => lowrank.collectLabels('nowhere', wrong()),
   convert: () => lowrank.convert('nowhere', 'out', wrong()),
   nodeEnvironment: () => lowrank.nodeEnvironment(wrong()),
   'Model.load': () => lowrank.Model.load('nowhere', environment, wrong()),

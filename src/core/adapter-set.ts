@@ -117,11 +117,11 @@ export class AdapterSet extends DisposableResource {
    * @throws InvalidOptionError if the name is taken; InvalidAdapterError if it cannot be served beside the others
    */
   async add(name: string, adapter: Adapter): Promise<void> {
-    await this.adding(name, () => Promise.resolve(adapter))
+    await this.adding(name, adapter)
   }
 
   /** Keeps a name for an adapter from the call on. */
-  private async adding(name: string, adapter: () => Promise<Adapter>): Promise<Adapter> {
+  private async adding(name: string, adapter: Adapter | string): Promise<Adapter> {
     this.checkNotDisposed('the set of adapters')
     if (name === '') throw new InvalidOptionError('an adapter needs a name that is not empty')
     if (this.entries.has(name) || this.pending.has(name))
@@ -130,9 +130,7 @@ export class AdapterSet extends DisposableResource {
       )
     this.pending.add(name)
     try {
-      const added = await adapter()
-      await this.put(name, added, false)
-      return added
+      return await this.place(name, adapter, false)
     } finally {
       this.pending.delete(name)
     }
@@ -140,7 +138,7 @@ export class AdapterSet extends DisposableResource {
 
   /** Loads a PEFT folder onto the model and adds it. */
   async load(name: string, folder: string): Promise<Adapter> {
-    return this.adding(name, () => loadAdapter(this.model, folder))
+    return this.adding(name, folder)
   }
 
   /**
@@ -156,9 +154,7 @@ export class AdapterSet extends DisposableResource {
       throw new InvalidOptionError(`the adapter "${name}" is being replaced already; wait for that before the next`)
     this.pending.add(name)
     try {
-      const adapter = typeof other === 'string' ? await loadAdapter(this.model, other) : other
-      await this.put(name, adapter, true)
-      return adapter
+      return await this.place(name, other, true)
     } finally {
       this.pending.delete(name)
     }
@@ -271,6 +267,13 @@ export class AdapterSet extends DisposableResource {
     return layer
   }
 
+  private async place(name: string, from: Adapter | string, keepLayout: boolean): Promise<Adapter> {
+    // One that is in memory is taken as it is at the call: there is no await before.
+    const adapter = typeof from === 'string' ? await loadAdapter(this.model, from) : from
+    await this.put(name, adapter, keepLayout)
+    return adapter
+  }
+
   private async put(name: string, adapter: Adapter, keepLayout: boolean): Promise<void> {
     if (adapter.model !== this.model)
       throw new InvalidOptionError(
@@ -280,19 +283,22 @@ export class AdapterSet extends DisposableResource {
             : ''),
       )
     const served = await serveAdapter(adapter)
-    if (keepLayout) this.checkLayout(name, served)
     const bases = new Map<string, HostTensor>()
-    for (const [tensor, { part }] of served.replacements) {
-      const known = this.replaced.get(tensor)
-      if (known === undefined) bases.set(tensor, await baseOf(this.model, part))
-      else if (known.part.kind !== part.kind)
+    for (const [tensor, { part }] of served.replacements)
+      if (!this.replaced.has(tensor)) bases.set(tensor, await baseOf(this.model, part))
+    // Nothing is changed before everything is known to fit, and nothing waits from here on: another may have been added meanwhile.
+    this.checkNotDisposed('the set of adapters')
+    if (keepLayout) this.checkLayout(name, served)
+    for (const [tensor, { part }] of served.replacements)
+      if (this.replaced.has(tensor) && this.replaced.get(tensor)!.part.kind !== part.kind)
         throw new InvalidAdapterError(
           `the adapter "${name}" trains other rows of ${part.module} than one that is in the set; use a set of its own for it`,
         )
-    }
-    // Nothing is changed before everything is known to fit.
-    for (const [tensor, base] of bases) this.replaced.set(tensor, { part: served.replacements.get(tensor)!.part, base })
-    if (bases.size > 0) this.layout = undefined
+    for (const [tensor, base] of bases)
+      if (!this.replaced.has(tensor)) {
+        this.replaced.set(tensor, { part: served.replacements.get(tensor)!.part, base })
+        this.layout = undefined
+      }
     for (const { module, rescale, shift } of served.branches.values()) {
       const layer = this.reserve(module)
       if ((rescale !== undefined && !layer.rescaled) || (shift !== undefined && !layer.shifted)) {
@@ -302,7 +308,6 @@ export class AdapterSet extends DisposableResource {
       }
     }
     if (this.layout === undefined) this.prepared.clear()
-    this.checkNotDisposed('the set of adapters')
     // One that was removed meanwhile does not come back.
     const scale = keepLayout ? this.entry(name).scale : 1
     this.entries.set(name, { ...served, scale })

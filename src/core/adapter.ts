@@ -28,6 +28,7 @@ import { Parameters } from './parameters.js'
 import { replicateLayers } from './replicate.js'
 import { companions, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { snapshot } from '../util/snapshot.js'
 import { inNamesOf } from './adapter-names.js'
 import { CarriedParts } from './carried-parts.js'
 import { checkIsPeftFolder } from './wrong-place.js'
@@ -162,13 +163,14 @@ export class Adapter extends DisposableResource {
    */
   async save(folder: string, options: SaveOptions = {}): Promise<void> {
     checkKeys(options, saveOptionKeys, 'adapter.save')
+    const { saveEmbeddingLayers = true } = options
     const { model } = this
     const config = plainConfig({ ...this.config, targetModules: targetModulesForFile(model.modules, this.config) }, this.parts)
     // A run may go on with the adapter while files are written: they hold what it is at this moment.
     const values = this.parameters.copy().tensors
     const tensors = plainTensors(this.parts, values)
     for (const [name, tensor] of await companions(model, this.config, this.parts, values))
-      if (options.saveEmbeddingLayers !== false || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
+      if (saveEmbeddingLayers || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
     for (const [name, tensor] of this.carried?.tensors ?? []) tensors.set(name, tensor)
     const { files } = model.environment
     const head = headFile(model)
@@ -235,8 +237,9 @@ function newTargets(model: Model, config: LoraConfig, options: LoraOptions): Lor
  * @throws InvalidOptionError if a name (of a target, an excluded or saved module, a pattern, a layer) matches nothing, or a
  * rank is 0 or larger than the matrix
  */
-export function addLora(loaded: Model, options: LoraOptions = {}, base?: BaseWeights): Adapter {
-  checkKeys(options, loraOptionKeys, 'addLora')
+export function addLora(loaded: Model, given: LoraOptions = {}, base?: BaseWeights): Adapter {
+  checkKeys(given, loraOptionKeys, 'addLora')
+  const options = snapshot(given)
   const model = replicateLayers(loaded, options.layerReplication ?? null)
   const known = base ?? weightsInMemory(model)
   const config = configOf(model, options)
@@ -286,8 +289,9 @@ function startWithLoftq(adapter: Adapter, seed: number, weight: TensorValues, va
 }
 
 /** {@link addLora} for any adapter: reads the weights of the base that the first values come from. */
-export async function createLora(loaded: Model, options: LoraOptions = {}): Promise<Adapter> {
-  checkKeys(options, loraOptionKeys, 'addLora')
+export async function createLora(loaded: Model, given: LoraOptions = {}): Promise<Adapter> {
+  checkKeys(given, loraOptionKeys, 'addLora')
+  const options = snapshot(given)
   const model = replicateLayers(loaded, options.layerReplication ?? null)
   const config = configOf(model, options)
   const { parts } = new Adapter(model, config, newTargets(model, config, options))

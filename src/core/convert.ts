@@ -7,6 +7,7 @@ import type { Environment } from './environment.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { snapshot } from '../util/snapshot.js'
 
 /** What the files themselves may not tell, and what is written. */
 export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'anyPlace'>, Pick<AdapterWriteOptions, 'layout'> {
@@ -49,8 +50,9 @@ const ofModel = (model: Model | undefined): Pick<AdapterReadOptions, 'modules' |
  * @throws InvalidAdapterError if it is damaged or cannot be said in the other format
  * @throws InvalidOptionError if the file lacks something that an option must tell
  */
-export async function convert(from: string, to: string, options: ConvertOptions, { files }: Environment): Promise<Conversion> {
-  checkKeys(options, convertOptionKeys, 'convert')
+export async function convert(from: string, to: string, given: ConvertOptions, { files }: Environment): Promise<Conversion> {
+  checkKeys(given, convertOptionKeys, 'convert')
+  const options = snapshot(given)
   const target = chooseAdapterFormat(to, options.format)
   if ((await files.realPath(from)) === (await files.realPath(to)))
     throw new InvalidAdapterError(`"${to}" is the adapter that is converted; choose another place to write to`)

@@ -8,6 +8,7 @@ import { Adapter } from './adapter.js'
 import { checkExportOptions, exportModel, type ExportOptions, type ExportResult } from './export-model.js'
 import { endsFile } from './generation-config.js'
 import type { Model } from './model.js'
+import { snapshot } from '../util/snapshot.js'
 
 /**
  * Writes a model, or one with an adapter merged into it, as ONNX in the layout that transformers.js reads.
@@ -17,13 +18,12 @@ import type { Model } from './model.js'
  * @example
  * await exportOnnx(adapter, 'my-model') // pipeline('text-generation', 'my-model') in transformers.js
  */
-export async function exportOnnx(subject: Model | Adapter, out: string, options: ExportOptions = {}): Promise<ExportResult> {
-  checkExportOptions(options, 'exportOnnx')
+export async function exportOnnx(subject: Model | Adapter, out: string, given: ExportOptions = {}): Promise<ExportResult> {
+  checkExportOptions(given, 'exportOnnx')
+  const options = snapshot(given)
   if (!(subject instanceof Adapter)) return exportModel(subject, out, options)
-  return exportModel(subject.model, out, options, {
-    deltas: byWeight(subject.deltas()),
-    more: await endsFile(subject.model, subject.endTokenIds),
-  })
+  const deltas = byWeight(subject.deltas())
+  return exportModel(subject.model, out, options, { deltas, more: await endsFile(subject.model, subject.endTokenIds) })
 }
 
 const layout = (parts: readonly Part[]): string => JSON.stringify(parts.map(({ module, kind }) => [module, kind]))
@@ -47,9 +47,10 @@ function inputFiles(name: string, adapter: Adapter): [string, Uint8Array][] {
 export async function exportWithAdapterInputs(
   adapters: Readonly<Record<string, Adapter>>,
   out: string,
-  options: ExportOptions = {},
+  given: ExportOptions = {},
 ): Promise<ExportResult> {
-  checkExportOptions(options, 'exportWithAdapterInputs')
+  checkExportOptions(given, 'exportWithAdapterInputs')
+  const options = snapshot(given)
   const entries = Object.entries(adapters)
   const first = entries[0]?.[1]
   if (first === undefined) throw new InvalidOptionError('an export with adapters as inputs needs at least one adapter')
@@ -63,9 +64,7 @@ export async function exportWithAdapterInputs(
       )
   }
   const ends = entries.flatMap(([, { endTokenIds }]) => endTokenIds)
-  const more = new Map([
-    ...entries.flatMap(([name, adapter]) => inputFiles(name, adapter)),
-    ...(await endsFile(first.model, ends)),
-  ])
+  const own = entries.flatMap(([name, adapter]) => inputFiles(name, adapter))
+  const more = new Map([...own, ...(await endsFile(first.model, ends))])
   return exportModel(first.model, out, options, { parts, more })
 }

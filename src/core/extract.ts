@@ -12,6 +12,7 @@ import { readBaseWeights } from './base-weights.js'
 import { makeAdapter, type MadeLayer } from './made-adapter.js'
 import type { Model } from './model.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { snapshot } from '../util/snapshot.js'
 import { checkTargetNames } from '../adapters/unmatched.js'
 
 export interface ExtractOptions {
@@ -47,7 +48,7 @@ export interface Extraction {
  */
 export async function extractLora(base: Model, tuned: Model, options: ExtractOptions): Promise<Extraction> {
   checkKeys(options, extractOptionKeys, 'extractLora')
-  const { r, energy, targetModules = 'all-linear' } = options
+  const { r, energy, targetModules = 'all-linear' } = snapshot(options)
   if ((r === undefined) === (energy === undefined))
     throw new InvalidOptionError(`give either r or energy; ${r === undefined ? 'none' : 'both'} of them was given`)
   if (r !== undefined && !(Number.isInteger(r) && r >= 1))

@@ -172,7 +172,7 @@ export class FolderModel extends DisposableResource implements Model {
       throw new InvalidOptionError(`the layers of "${this.path}" are replicated; begin with the model as it was loaded`)
     const key = JSON.stringify(options)
     const known = this.headed.get(key)
-    if (known !== undefined) return known
+    if (known?.disposed === false) return known
     const { environment, path, id, architecture, origin } = this
     const model = FolderModel.forTask({ environment, path, id, architecture, origin }, options)
     this.headed.set(key, model)
@@ -203,7 +203,7 @@ export class FolderModel extends DisposableResource implements Model {
   replicated(ranges: LayerRanges): FolderModel {
     const key = JSON.stringify(ranges)
     const known = this.replicas.get(key)
-    if (known !== undefined) return known
+    if (known?.disposed === false) return known
     const { config, sources } = replicatedConfig(this.config, ranges, this.weights.keys())
     const names = replicatedNames(this.weights.keys(), sources)
     const weights = new Map([...names].map(([name, source]) => [name, this.weights.get(source)!]))
@@ -229,7 +229,7 @@ export class FolderModel extends DisposableResource implements Model {
       ...[...weights].map(([name, { dtype, shape, data }]) => [name, dtype, shape, fingerprintArray(data)]),
     ])
     const known = this.based.get(key)
-    if (known !== undefined) return known
+    if (known?.disposed === false) return known
     const { environment, path, id, architecture, task, head, origin, layerReplication, replicatedFrom } = this
     const config = larger.vocabulary === undefined ? this.config : withVocabulary(this.config, larger.vocabulary)
     const contents = { environment, path, id, architecture, task, head, origin, layerReplication, config, brought: weights }

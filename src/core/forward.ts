@@ -7,6 +7,7 @@ import { AdapterSet, modelOf, snapshotOf } from './adapter-set.js'
 import type { Model } from './model.js'
 import { sessionsOf, type RunKind } from './session-pool.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { snapshot } from '../util/snapshot.js'
 
 export interface ForwardOptions {
   /** Name of each row's adapter in the set, null for the base model; what is active in the set unless said. */
@@ -49,7 +50,7 @@ export async function forward(
       `${adapters.length} adapters were named for a batch of ${rows} rows; name one, or null, for each row`,
     )
   const serving = adapters === undefined ? snapshotOf(subject) : (subject as AdapterSet).servingRows(adapters)
-  const given: Tensors = { ...defaults(inputs['input_ids']), ...inputs, ...serving.tensors }
+  const given: Tensors = { ...defaults(inputs['input_ids']), ...copies(inputs), ...serving.tensors }
   return sessionsOf(model).use(fullRun, serving.parts, 0, ({ session, inputs: names, zeros }) => {
     const feeds: Tensors = { ...zeros, ...given }
     const missing = [...names].filter((name) => feeds[name] === undefined)
@@ -57,6 +58,10 @@ export async function forward(
     return session.run(Object.fromEntries([...names].map((name) => [name, feeds[name]!])))
   })
 }
+
+/** Tensors as they are now: who makes batches in one buffer fills it anew for the next. */
+const copies = (inputs: Tensors): Tensors =>
+  Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, { ...tensor, data: tensor.data.slice() }]))
 
 /** What follows from tokens without padding. */
 function defaults(ids: HostTensor | undefined): Tensors {
@@ -73,15 +78,16 @@ function defaults(ids: HostTensor | undefined): Tensors {
 
 /**
  * The logits of rows of tokens of any lengths, in one run.
- * @param rows token ids; shorter rows are padded at their end, and the padding is not seen
+ * @param given token ids; shorter rows are padded at their end, and the padding is not seen
  * @returns for each row: of a language model [length, vocabulary], of token-wise heads [length, labels], else [labels]
  */
 export async function logits(
   subject: Model | Adapter | AdapterSet,
-  rows: readonly (readonly number[])[],
+  given: readonly (readonly number[])[],
   options: ForwardOptions = {},
 ): Promise<HostTensor[]> {
   checkKeys(options, forwardOptionKeys, 'logits')
+  const rows = snapshot(given)
   const model = modelOf(subject)
   const length = Math.max(0, ...rows.map((row) => row.length))
   if (rows.length === 0 || rows.some((row) => row.length === 0)) throw new InvalidDataError('each row needs at least one token')

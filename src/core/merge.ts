@@ -55,7 +55,7 @@ const withoutMerging = (result: MergeResult, modules: readonly string[]): MergeR
 
 /** Merges one adapter, or the sum of several, into its model. */
 export function merge(adapters: Adapter | readonly Adapter[]): Merged {
-  const list = Array.isArray(adapters) ? (adapters as readonly Adapter[]) : [adapters as Adapter]
+  const list = Array.isArray(adapters) ? [...(adapters as readonly Adapter[])] : [adapters as Adapter]
   const first = list[0]
   if (first === undefined) throw new InvalidOptionError('merge needs at least one adapter')
   if (list.some((a) => a.model !== first.model))

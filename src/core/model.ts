@@ -11,6 +11,7 @@ import type { Environment } from './environment.js'
 import { FolderModel } from './folder-model.js'
 import { headOptionKeys, type HeadOptions } from '../models/new-head.js'
 import { checkKeys, type OptionKeys, pickKeys } from '../util/option-keys.js'
+import { snapshot } from '../util/snapshot.js'
 import { OnnxModel, onnxOptionKeys, type OnnxOptions } from './onnx-model.js'
 
 /**
@@ -85,8 +86,9 @@ export const Model = {
 const onnxOnly = ['output', 'constants', 'dims'] as const
 const folderOnly = ['labels', 'numLabels', 'problemType', 'newHead'] as const
 
-async function loadAny(path: string, environment: Environment, options: ModelOptions, id: string | undefined): Promise<Model> {
-  checkKeys(options, modelOptionKeys, 'Model.load')
+async function loadAny(path: string, environment: Environment, asked: ModelOptions, id: string | undefined): Promise<Model> {
+  checkKeys(asked, modelOptionKeys, 'Model.load')
+  const options = snapshot(asked)
   const isFile = path.endsWith('.onnx')
   const given = (isFile ? folderOnly : onnxOnly).filter((name) => options[name] !== undefined)
   if (given.length > 0)

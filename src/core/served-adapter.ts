@@ -21,22 +21,21 @@ export interface ServedAdapter {
   readonly replacements: ReadonlyMap<string, { readonly part: Part; readonly tensor: HostTensor }>
 }
 
-/** Reads what a set needs; of the base only the weights of layers with DoRA, one at a time. */
+/** Takes what a set needs of the adapter at the call; of the base it reads the weights of layers with DoRA alone, one at a time. */
 export async function serveAdapter(adapter: Adapter): Promise<ServedAdapter> {
   const { parts, tensors } = adapter.serving()
   const branches = new Map<string, ServedBranch>()
   const replacements = new Map<string, { part: Part; tensor: HostTensor }>()
   for (const part of parts) {
     if (part instanceof LoraPart) branches.set(part.module, await branchOf(adapter.model, part, tensors))
-    // A copy: what is trained on must not change what is served.
-    else for (const { name, shape } of part.tensors) replacements.set(name, { part, tensor: float32(shape, (tensors[name]!.data as Float32Array).slice()) }) // prettier-ignore
+    else for (const { name, shape } of part.tensors) replacements.set(name, { part, tensor: float32(shape, tensors[name]!.data as Float32Array) }) // prettier-ignore
   }
   return { adapter, branches, replacements }
 }
 
 async function branchOf(model: Model, part: LoraPart, tensors: Readonly<Record<string, HostTensor>>): Promise<ServedBranch> {
   const { module, r } = part.target
-  const values = (name: string): Float32Array => (tensors[name]!.data as Float32Array).slice()
+  const values = (name: string): Float32Array => tensors[name]!.data as Float32Array
   const [A, B] = [values(part.A.name), values(part.B.name)]
   const shift = part.bias && values(part.bias.name)
   if (part.magnitude === undefined) return { module, r, A, B, ...(shift && { shift }) }

@@ -15,6 +15,7 @@ import { initializeRest, type Module } from './module.js'
 import { Optimizer, type OptimizerChoice } from './optimizer.js'
 import type { Buffer, Parameter } from './parameter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { snapshot } from '../util/snapshot.js'
 
 export interface TrainModuleOptions {
   /** Runtime and clock: `nodeEnvironment()` in Node. */
@@ -121,8 +122,9 @@ function plannedSteps({ data, epochs = 1, steps, batchSize = 32, schedule = 'con
  * for await (const event of trainModule(model, { environment: nodeEnvironment(), data: { input, labels }, loss: 'crossEntropy' }))
  *   if (event.event === 'step') console.log(event.step, event.loss)
  */
-export async function* trainModule(model: Module, options: TrainModuleOptions): AsyncGenerator<ModuleTrainEvent> {
-  checkKeys(options, trainModuleOptionKeys, 'trainModule')
+export async function* trainModule(model: Module, given: TrainModuleOptions): AsyncGenerator<ModuleTrainEvent> {
+  checkKeys(given, trainModuleOptionKeys, 'trainModule')
+  const options = snapshot(given)
   const { learningRate = 1e-3 } = options
   if (!(learningRate >= 0 && learningRate < Infinity))
     throw new InvalidOptionError(`learningRate must be a number of at least 0, got ${learningRate}`)

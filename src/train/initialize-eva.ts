@@ -21,6 +21,7 @@ import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { Random } from '../util/rng.js'
 import { chooseObjective, openTaskDataset } from './evaluate.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { snapshot } from '../util/snapshot.js'
 
 export interface EvaOptions {
   /** Files of rows, as for training. */
@@ -66,8 +67,9 @@ interface Source {
  * @example
  * const adapter = await initializeEva(await addLora(model, { r: 8 }), { data: 'train.jsonl' })
  */
-export async function initializeEva(adapter: Adapter, options: EvaOptions): Promise<Adapter> {
-  checkKeys(options, evaOptionKeys, 'initializeEva')
+export async function initializeEva(adapter: Adapter, given: EvaOptions): Promise<Adapter> {
+  checkKeys(given, evaOptionKeys, 'initializeEva')
+  const options = snapshot(given)
   const { batchSize = 8, rho = 2, whiten = false, adjustScalingFactors = true, seed = 0, batches } = options
   if (!(rho >= 1 && Number.isFinite(rho))) throw new InvalidOptionError(`rho must be a finite number of at least 1, got ${rho}`)
   for (const [name, value] of Object.entries({ batchSize, ...(batches !== undefined && { batches }) }))

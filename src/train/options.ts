@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../errors.js'
 import { objectiveOptionKeys, type ObjectiveOptions } from './objectives/index.js'
 import { scheduleNames, type ScheduleName } from '../optim/schedule.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { snapshot } from '../util/snapshot.js'
 
 export interface TrainOptions extends ObjectiveOptions {
   /** Files of rows: JSONL, CSV, TSV or Parquet. */
@@ -118,7 +119,9 @@ const trainOptionKeys = {
 /** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
 export function resolveTrainOptions(options: TrainOptions, where = 'train'): ResolvedTrainOptions {
   checkKeys(options, trainOptionKeys, where)
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as TrainOptions
+  const given = Object.fromEntries(
+    Object.entries(snapshot(options)).filter(([, value]) => value !== undefined),
+  ) as unknown as TrainOptions
   const resolved: ResolvedTrainOptions = {
     epochs: 1,
     batchSize: 8,
