@@ -156,7 +156,8 @@ export class Adapter extends DisposableResource {
 
   /**
    * Writes a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`, and `generation_config.json` where it ends
-   * texts with tokens that the model does not stop at. Each file appears whole or not at all.
+   * texts with tokens that the model does not stop at. Each file appears whole or not at all; an adapter that is there is
+   * replaced, as Python's `save_pretrained` does, so that it can be called again and again while training.
    *
    * As PEFT does, an adapter that targets `embed_tokens` or `lm_head` by name stores the base's weights of these as well.
    * Beside them, for a base that got a head for its task, `head_config.json` keeps what PEFT has no place for: the labels.

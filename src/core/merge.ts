@@ -29,14 +29,20 @@ export interface MergeOptions {
    * and what describes it.
    */
   readonly format?: 'safetensors' | 'onnx'
+  /**
+   * Of an .onnx file that is merged into another: replace that, with its data, where it is there. Folders are always new,
+   * empty, or of an earlier merge, which is replaced.
+   */
+  readonly overwrite?: boolean
 }
 
-const mergeOptionKeys = { format: true } satisfies OptionKeys<MergeOptions>
+const mergeOptionKeys = { format: true, overwrite: true } satisfies OptionKeys<MergeOptions>
 
 export interface Merged {
   /**
    * Writes the merged model; sums are computed in float32.
-   * @throws InvalidOptionError for a format that is not supported, or the source folder as target
+   * @throws InvalidOptionError for a format that is not supported, the source as target, or one that holds something else
+   * @throws FileError if another run writes there
    */
   save(out: string, options?: MergeOptions): Promise<MergeResult>
 }
@@ -82,7 +88,7 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
         list.flatMap(({ endTokenIds }) => endTokenIds),
       )
       if (first.model instanceof OnnxModel) {
-        const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas, more)
+        const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas, more, options.overwrite)
         return { out: path, mergedModules: deltas.size, maxAbsDelta }
       }
       const layerReplication = first.model instanceof FolderModel ? first.model.layerReplication : undefined

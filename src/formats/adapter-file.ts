@@ -57,6 +57,8 @@ export interface AdapterFormat {
   readonly name: string
   /** What its path is: `folder with adapters.safetensors`. */
   readonly description: string
+  /** Whether it is a folder, not one file. */
+  readonly isFolder?: boolean
   /** Whether the path holds it, by the names and heads of files. */
   holds(files: Files, path: string): Promise<boolean>
   /** Whether a path that is to be written is of it, by its ending. */

@@ -79,6 +79,7 @@ async function readConfig(
 export const mlxFormat: AdapterFormat = {
   name: 'mlx',
   description: 'a folder of mlx-lm with adapters.safetensors and adapter_config.json',
+  isFolder: true,
   holds: (files, path) => files.exists(`${path}/${TENSORS}`),
   takes: () => false,
 

@@ -11,6 +11,7 @@ const hasBoth = async (files: Files, path: string, tensors: string): Promise<boo
 export const peftFormat: AdapterFormat = {
   name: 'peft',
   description: `a folder of PEFT with ${CONFIG_FILE} and ${TENSORS_FILE}`,
+  isFolder: true,
   holds: (files, path) => hasBoth(files, path, TENSORS_FILE),
   takes: (path) => !/\.[a-z_]+$/i.test(path.slice(path.lastIndexOf('/') + 1)),
   read: async (files, path) => ({ ...(await readAdapterFolder(files, path)), notes: [] }),
@@ -23,6 +24,7 @@ export const peftFormat: AdapterFormat = {
 export const peftBinFormat: AdapterFormat = {
   name: 'peft-bin',
   description: `a folder of PEFT with ${CONFIG_FILE} and ${TORCH_TENSORS_FILE}`,
+  isFolder: true,
   holds: (files, path) => hasBoth(files, path, TORCH_TENSORS_FILE),
   takes: () => false,
   read: async (files, path) => ({ ...(await readAdapterFolder(files, path)), notes: [] }),

@@ -8,15 +8,16 @@ export const LOCK_FILE = '.lowrank.lock'
 export const isLockFile = (name: string): boolean => name.startsWith(LOCK_FILE)
 
 /**
- * Takes a folder, which is made if it is not there.
- * @returns gives it back, and removes it if it is empty: a run that was refused leaves nothing
+ * Takes a folder, which is made if it is not there, or with `name` a place in it of that name.
+ * @returns gives it back, and removes a folder that was made for it and is empty: a run that was refused leaves nothing
  * @throws FileError naming the run that has it
  */
-export async function lockFolder(files: Files, folder: string): Promise<() => Promise<void>> {
-  const release = await files.lock?.(`${folder}/${LOCK_FILE}`)
+export async function lockFolder(files: Files, folder: string, name?: string): Promise<() => Promise<void>> {
+  const wasThere = await files.exists(folder)
+  const release = await files.lock?.(`${folder}/${LOCK_FILE}${name === undefined ? '' : `-${name}`}`)
   return async () => {
     await release?.()
-    if ((await files.isDirectory(folder)) && (await files.list(folder)).length === 0) await files.remove(folder)
+    if (!wasThere && (await files.isDirectory(folder)) && (await files.list(folder)).length === 0) await files.remove(folder)
   }
 }
 
@@ -24,6 +25,18 @@ export async function lockFolder(files: Files, folder: string): Promise<() => Pr
 export async function whileLocked<T>(files: Files, folder: string, task: () => Promise<T>): Promise<T> {
   if ((await files.exists(folder)) && !(await files.isDirectory(folder))) return task()
   const release = await lockFolder(files, folder)
+  try {
+    return await task()
+  } finally {
+    await release()
+  }
+}
+
+/** Does something while the file is this run's; others may write beside it. */
+export async function whileFileLocked<T>(files: Files, path: string, task: () => Promise<T>): Promise<T> {
+  const slash = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
+  const folder = slash < 0 ? '.' : path.slice(0, Math.max(1, slash))
+  const release = await lockFolder(files, folder, path.slice(slash + 1))
   try {
     return await task()
   } finally {

@@ -1,4 +1,5 @@
 /** @file Checkpoints: everything a run needs to continue bit for bit, in a folder that appears whole or not at all. */
+import { checkpointName, listCheckpoints } from '../core/output-place.js'
 import type { Parameters } from '../core/parameters.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader, toFloat32 } from '../formats/safetensors.js'
@@ -13,21 +14,8 @@ import { parseJson } from '../util/json.js'
 const FORMAT = 2
 const STATE_FILE = 'training_state.json'
 const TENSOR_FILE = 'training_state.safetensors'
-const NAME = /^checkpoint-(\d+)$/
 /** What a killed process leaves: a checkpoint that was being written or removed. */
 const LEFTOVER = /^\.checkpoint-\d+\.(partial|removed)$/
-
-const folderName = (step: number): string => `checkpoint-${step}`
-
-/** Steps of the checkpoints in a folder, oldest first. A folder that was being written has another name. */
-export async function listCheckpoints(files: Files, out: string): Promise<number[]> {
-  if (!(await files.isDirectory(out))) return []
-  const steps = (await files.list(out)).flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number)
-  return steps.sort((a, b) => a - b)
-}
-
-export const checkpointNames = async (files: Files, out: string): Promise<string[]> =>
-  (await listCheckpoints(files, out)).map(folderName)
 
 /** Removes the checkpoints of an earlier run, newest first, so that what a kill leaves is an earlier state of it. */
 export async function removeCheckpoints(files: Files, out: string): Promise<void> {
@@ -64,8 +52,8 @@ export async function writeCheckpoint(
   optimizer: OptimizerState,
   options: CheckpointOptions,
 ): Promise<string> {
-  const path = `${out}/${folderName(state.step)}`
-  const partial = `${out}/.${folderName(state.step)}.partial`
+  const path = `${out}/${checkpointName(state.step)}`
+  const partial = `${out}/.${checkpointName(state.step)}.partial`
   const n = [parameters.count]
   const tensors = new Map<string, HostTensor>([
     ['moment1', float32(n, optimizer.moment1)],
@@ -97,9 +85,9 @@ export async function writeCheckpoint(
 
 /** Removes a checkpoint by another name first: a kill in between must not leave half of one behind. */
 async function discard(files: Files, out: string, step: number): Promise<void> {
-  const doomed = `${out}/.${folderName(step)}.removed`
+  const doomed = `${out}/.${checkpointName(step)}.removed`
   await files.remove(doomed)
-  await files.move(`${out}/${folderName(step)}`, doomed)
+  await files.move(`${out}/${checkpointName(step)}`, doomed)
   await files.remove(doomed)
 }
 
@@ -125,7 +113,7 @@ export async function loadCheckpoint(
 ): Promise<LoadedCheckpoint | undefined> {
   const newest = (await listCheckpoints(files, out)).pop()
   if (newest === undefined) return undefined
-  const path = `${out}/${folderName(newest)}`
+  const path = `${out}/${checkpointName(newest)}`
   for (const name of [STATE_FILE, TENSOR_FILE])
     if (!(await files.exists(`${path}/${name}`)))
       throw new InvalidModelError(

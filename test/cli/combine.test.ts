@@ -1,6 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { LOCK_FILE } from '../../src/io/folder-lock.js'
+import { takeLock } from '../../src/io/node-lock.js'
 import { readAll } from './golden-rows.js'
 import { golden, runCli, temporaryFolder } from './run-cli.js'
 
@@ -88,9 +90,61 @@ describe('extract', () => {
     for (const { energy } of layers) expect(energy).toBeGreaterThanOrEqual(0.9999)
     expect(left).toEqual([])
     expect(existsSync(join(out, 'adapter_model.safetensors'))).toBe(true)
-    const people = await runCli(['extract', '--model', model, '--tuned', tuned, '--out', out, '--r', '4'])
+    const people = await runCli(['extract', '--model', model, '--tuned', tuned, '--out', `${out}4`, '--r', '4'])
     expect(people.stdout).toMatch(/^extracted \d+ layers into .*; ranks 4 to 4, at least [\d.]+ % of each change\n$/)
-    const wrong = await runCli(['extract', '--model', model, '--tuned', tuned, '--out', out])
+    const wrong = await runCli(['extract', '--model', model, '--tuned', tuned, '--out', `${out}5`])
     expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('give either r or energy')])
+  })
+})
+
+describe('what is finished is not written over unasked', () => {
+  const both = ['--model', model, '--adapter', poet, '--adapter', lawyer]
+  const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors']
+  const refusal = (out: string): string =>
+    `error: "${out}" holds a finished adapter (${adapterFiles.join(', ')}). Choose another output folder, or replace it with --overwrite.\n`
+
+  it('by combine and extract', async () => {
+    const out = temporaryFolder()
+    const tuned = join(out, 'tuned')
+    await runCli(['merge', '--model', model, '--adapter', poet, '--out', tuned])
+    for (const command of [
+      ['combine', ...both],
+      ['extract', '--model', model, '--tuned', tuned, '--r', '2'],
+    ]) {
+      const to = join(out, command[0]!)
+      cpSync(lawyer, to, { recursive: true })
+      const before = readFileSync(join(to, 'adapter_model.safetensors'))
+      const refused = await runCli([...command, '--out', to])
+      expect([refused.code, refused.stderr]).toEqual([1, refusal(to)])
+      expect(readFileSync(join(to, 'adapter_model.safetensors')).equals(before)).toBe(true)
+      writeFileSync(join(to, 'adapter_model.bin'), 'of the earlier one')
+      expect(await runCli([...command, '--out', to, '--overwrite'])).toMatchObject({ code: 0, stderr: '' })
+      expect(readFileSync(join(to, 'adapter_model.safetensors')).equals(before)).toBe(false)
+      // PEFT would not look at it, other programs would.
+      expect(readdirSync(to).sort()).toEqual(adapterFiles)
+    }
+    const base = await runCli(['combine', ...both, '--out', model, '--overwrite'])
+    expect(base.stderr).toContain('is the folder of the base model, which is never changed')
+    const theirs = await runCli(['combine', ...both, '--out', tuned])
+    expect(theirs.stderr).toContain(`"${tuned}" is the folder of a model (config.json, model.safetensors)`)
+    const run = join(out, 'run')
+    mkdirSync(join(run, 'checkpoint-3'), { recursive: true })
+    const unfinished = await runCli(['combine', ...both, '--out', run])
+    expect(unfinished.stderr).toContain(`"${run}" holds checkpoints of an earlier run (checkpoint-3).`)
+  })
+
+  it('nor while a run writes there', async () => {
+    const to = join(temporaryFolder(), 'busy')
+    mkdirSync(to)
+    const release = await takeLock(join(to, LOCK_FILE))
+    for (const command of [
+      ['combine', ...both, '--out', to],
+      ['convert', '--from', poet, '--to', to],
+    ]) {
+      const { code, stderr } = await runCli([...command, '--overwrite'])
+      expect([code, stderr]).toEqual([1, expect.stringContaining(`process ${process.pid}`)])
+    }
+    await release()
+    expect(readdirSync(to)).toEqual([])
   })
 })

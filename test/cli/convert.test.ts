@@ -1,5 +1,5 @@
 /** @file `lowrank convert` and `lowrank inspect` on torch files and adapters of other formats. */
-import { existsSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { golden, runCli, temporaryFolder } from './run-cli.js'
@@ -25,7 +25,7 @@ describe('convert', () => {
     const args = ['convert', '--from', join(golden, 'llama/adapter'), '--to', out, '--json']
     const refused = await runCli(args)
     expect(refused.code).toBe(1)
-    expect(refused.stderr).toMatch(/base model must be told: give model \(--model\)/)
+    expect(refused.stderr).toMatch(/base model must be told: give --model/)
     const { json, stderr } = await runCli([...args, '--model', join(golden, 'llama/model')])
     expect(stderr).toBe('')
     expect(json()[0]).toMatchObject({ out, from: 'peft', format: 'gguf', lossless: true, notes: [] })
@@ -39,6 +39,34 @@ describe('convert', () => {
     })
     const back = await runCli(['convert', '--from', out, '--to', join(folder, 'llama-back'), '--json'])
     expect(back.json()[0]).toMatchObject({ from: 'gguf', format: 'peft', lossless: true })
+  })
+
+  it('replaces what is there only if that is meant', async () => {
+    const from = join(golden, 'llama/adapter')
+    const file = join(folder, 'taken.onnx_adapter')
+    writeFileSync(file, 'mine')
+    const args = ['convert', '--from', from, '--to', file]
+    const refused = await runCli(args)
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      `error: "${file}" is there already. Choose another name, or replace it with --overwrite.\n`,
+    ])
+    expect(readFileSync(file, 'utf8')).toBe('mine')
+    expect((await runCli([...args, '--overwrite'])).code).toBe(0)
+    expect(readFileSync(file, 'utf8')).not.toBe('mine')
+
+    const to = join(folder, 'taken')
+    cpSync(from, to, { recursive: true })
+    const toMlx = ['convert', '--to', to, '--format', 'mlx']
+    expect((await runCli([...toMlx, '--from', from])).stderr).toContain(`"${to}" holds a finished adapter`)
+    // What cannot be converted removes nothing.
+    const torn = join(folder, 'torn')
+    cpSync(from, torn, { recursive: true })
+    truncateSync(join(torn, 'adapter_model.safetensors'), 400)
+    expect((await runCli([...toMlx, '--from', torn, '--overwrite'])).code).toBe(1)
+    expect(readdirSync(to)).toEqual(readdirSync(from))
+    expect((await runCli([...toMlx, '--from', from, '--overwrite'])).code).toBe(0)
+    expect(readdirSync(to).sort()).toEqual(['adapter_config.json', 'adapters.safetensors'])
   })
 
   it('a mistake is one line and exit code 1 or 2', async () => {

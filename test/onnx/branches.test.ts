@@ -190,7 +190,12 @@ describe('weights that branches hold', () => {
     const before = (await evaluate(model, { data })).loss
     expect(loss).toBeLessThan(before)
 
-    const { out } = await merge(adapter).save(join(temporary, `${name.replaceAll(' ', '-')}-merged/model.onnx`))
+    const merged = join(temporary, `${name.replaceAll(' ', '-')}-merged`)
+    const { out } = await merge(adapter).save(join(merged, 'model.onnx'))
+    // Data of another model is not written over, however its graph is called.
+    await expect(merge(adapter).save(join(merged, 'other.onnx'))).rejects.toThrow(
+      `${join(merged, 'model.data')}" is there already`,
+    )
     expect((await evaluate(await open(out, { sr: 16000, deep }), { data })).loss).toBeCloseTo(loss, 5)
     // Other branches are what they were, whatever their values are called.
     for (const others of [

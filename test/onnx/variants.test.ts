@@ -256,5 +256,10 @@ describe('files that say little', () => {
     )
     expect(changed).toHaveLength(adapter.targets.length)
     expect(encodeModel(after!).length).toBe(readFileSync(out).length)
+    // A file that is there is replaced only if that is meant.
+    await expect(merge(adapter).save(out)).rejects.toThrow(
+      `"${out}" is there already. Choose another name, or replace it with overwrite (--overwrite).`,
+    )
+    expect((await merge(adapter).save(out, { overwrite: true })).out).toBe(out)
   })
 })

@@ -1,9 +1,11 @@
 /** @file `lowrank combine`. */
 import { combine, combinationFlags } from '../combination.js'
+import type { Adapter } from '../../index.js'
 import { defineCommand } from '../flags.js'
 import { count } from '../format.js'
 import { openAdapter, openModel } from '../sources.js'
 import { onnxFlags } from '../onnx-flags.js'
+import { overwriteFlag, writeAdapter } from '../write-adapter.js'
 
 export const combineCommand = defineCommand({
   name: 'combine',
@@ -16,6 +18,7 @@ export const combineCommand = defineCommand({
     adapter: { type: 'texts', value: 'DIR…', required: true, help: 'Adapter folder (PEFT) or hub id, once for each.' },
     ...combinationFlags,
     out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write the adapter to.' },
+    overwrite: overwriteFlag,
   },
   examples: [
     'lowrank combine --model SmolLM2-135M --adapter poet --adapter lawyer --weights 0.7,0.3 --out both',
@@ -24,10 +27,14 @@ export const combineCommand = defineCommand({
   prints: '`{"out":…,"adapters":N,"layers":[{"module":…,"r":N}]}`.',
   async run(values, { output }) {
     const model = await openModel(values, output)
-    const adapters = []
+    const adapters: Adapter[] = []
     for (const path of values.adapter) adapters.push(await openAdapter(model, path, output))
-    const adapter = await combine(adapters, values)
-    await adapter.save(values.out)
+    const adapter = await writeAdapter(
+      model,
+      values,
+      () => combine(adapters, values),
+      (made) => made,
+    )
     const layers = adapter.targets.map(({ module, r }) => ({ module: module.name, r }))
     if (output.json) output.printJson({ out: values.out, adapters: adapters.length, layers })
     else {

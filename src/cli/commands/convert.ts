@@ -22,6 +22,10 @@ export const convertCommand = defineCommand({
   flags: {
     from: { type: 'text', value: 'A', required: true, help: 'Adapter to read: a folder or a file.' },
     to: { type: 'text', value: 'B', required: true, help: 'Folder or file to write.' },
+    overwrite: {
+      type: 'switch',
+      help: 'Replace the file --to, or the adapter in that folder; also write beside checkpoints or a model there.',
+    },
     format: {
       type: 'text',
       choices: ['peft', 'peft-bin', 'loralib', 'onnx-adapter', 'mlx', 'gguf'],
@@ -66,6 +70,7 @@ export const convertCommand = defineCommand({
       values.to,
       defined({
         format: values.format,
+        overwrite: values.overwrite,
         alpha: values.alpha,
         model,
         enableLora: slices(values['enable-lora']),

@@ -3,6 +3,7 @@ import { defineCommand, defined } from '../flags.js'
 import { count, digits } from '../format.js'
 import { library, openModel } from '../sources.js'
 import { onnxFlags } from '../onnx-flags.js'
+import { overwriteFlag, writeAdapter } from '../write-adapter.js'
 
 export const extractCommand = defineCommand({
   name: 'extract',
@@ -14,6 +15,7 @@ export const extractCommand = defineCommand({
     ...onnxFlags,
     tuned: { type: 'text', value: 'M', required: true, help: 'The model that was fine-tuned from it, with all its weights.' },
     out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write the adapter to.' },
+    overwrite: overwriteFlag,
     r: { type: 'integer', value: 'N', min: 1, help: 'Rank of every layer. Give this or --energy.' },
     energy: {
       type: 'number',
@@ -39,8 +41,12 @@ export const extractCommand = defineCommand({
     const base = await openModel(values, output)
     const tuned = await openModel({ ...values, model: values.tuned }, output)
     const options = { targetModules: values['target-modules'], ...defined({ r: values.r, energy: values.energy }) }
-    const { adapter, layers, left } = await extractLora(base, tuned, options)
-    await adapter.save(values.out)
+    const { layers, left } = await writeAdapter(
+      base,
+      values,
+      () => extractLora(base, tuned, options),
+      ({ adapter }) => adapter,
+    )
     if (output.json) output.printJson({ out: values.out, layers, left })
     else {
       const ranks = layers.map(({ r }) => r)

@@ -23,6 +23,10 @@ export const mergeCommand = defineCommand({
       required: true,
       help: 'Folder to write the merged model to; of an .onnx file also a name that ends in .onnx.',
     },
+    overwrite: {
+      type: 'switch',
+      help: 'Replace the .onnx file that --out names, with its data. Folders are new, empty, or of an earlier merge.',
+    },
     format: {
       type: 'text',
       choices: ['safetensors', 'onnx'],
@@ -42,7 +46,7 @@ export const mergeCommand = defineCommand({
     for (const path of values.adapter) adapters.push(await openAdapter(model, path, output))
     const result = await merge(await combined(adapters, values)).save(
       values.out,
-      defined({ format: values.format as 'safetensors' | 'onnx' | undefined }),
+      defined({ format: values.format as 'safetensors' | 'onnx' | undefined, overwrite: values.overwrite }),
     )
     if (result.notMerged !== undefined)
       output.note(

@@ -6,8 +6,10 @@ import { bytesOf } from '../../graph/constants.js'
 import type { Graph } from '../../graph/graph.js'
 import { isFileTensor, type FileTensor, type Initializer } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
+import { isLockFile, whileFileLocked, whileLocked } from '../../io/folder-lock.js'
 import { encodeModel } from '../../onnx/encode.js'
 import type { Environment } from '../environment.js'
+import { refuseFiles } from '../output-place.js'
 import { branchFiles } from './branch-weights.js'
 import { planPatches, replaceStored, untie, type Patch, type PatchedModel } from './patch.js'
 import { folderOf, isOnnxFolder, readConfigBeside, readOnnx } from './read.js'
@@ -41,7 +43,7 @@ async function targetOf(files: Files, model: PatchedModel, out: string): Promise
   }
   if ((await files.exists(out)) && !(await files.isDirectory(out)))
     throw new InvalidOptionError(`"${out}" is a file; choose a folder, or a name that ends in .onnx`)
-  const present = (await files.isDirectory(out)) ? await files.list(out) : []
+  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isLockFile(name)) : []
   if (present.length > 0)
     throw new InvalidOptionError(
       `"${out}" is not empty (${present.slice(0, 5).join(', ')}); choose an empty or new folder, or a name that ends in .onnx`,
@@ -66,6 +68,7 @@ function fileTensors(graph: Graph): FileTensor[] {
  * The graph, its notes and its unknown fields are those that were read. A weight keeps its place and element type; one
  * that other layers share gets a copy for the layer that changes. External data is copied in pieces.
  * @throws InvalidAdapterError for weights that cannot be changed exactly (quantised, computed)
+ * @param overwrite whether a file of that name, and its data, may be replaced; a folder must be empty or new
  * @throws InvalidOptionError if the target is the source, or holds something
  */
 export async function writeOnnx(
@@ -73,12 +76,29 @@ export async function writeOnnx(
   out: string,
   deltas: ReadonlyMap<string, readonly WeightDelta[]>,
   more: ReadonlyMap<string, Uint8Array> = new Map(),
+  overwrite = false,
 ): Promise<WrittenOnnx> {
   const { files } = model.environment
-  const target = await targetOf(files, model, out)
+  const write = async (): Promise<WrittenOnnx> => writeTo(model, await targetOf(files, model, out), deltas, more, overwrite)
+  return out.endsWith('.onnx') ? whileFileLocked(files, out, write) : whileLocked(files, out, write)
+}
+
+async function writeTo(
+  model: PatchedModel & { readonly environment: Environment },
+  target: Target,
+  deltas: ReadonlyMap<string, readonly WeightDelta[]>,
+  more: ReadonlyMap<string, Uint8Array>,
+  overwrite: boolean,
+): Promise<WrittenOnnx> {
+  const { files } = model.environment
   const graph = (await readOnnx(files, model.path)).clone()
   const patches = planPatches(graph, model, deltas, files)
   const external = fileTensors(graph)
+  const dataPaths = [...new Set(external.map(({ file }) => file.path))]
+  const prefix = (await files.realPath(target.folder)) === (await files.realPath(folderOf(model.path))) ? `${baseName(target.file)}_` : '' // prettier-ignore
+  const locate = (path: string): string => relocated(path, folderOf(model.path), prefix)
+  // The data of another model may lie there under the same name.
+  if (!overwrite) await refuseFiles(files, [target.file, ...dataPaths.map((path) => `${target.folder}/${locate(path)}`)])
   let maxAbsDelta = 0
   const tensorOf = async (patch: Patch) => {
     const result = await patch.compute()
@@ -94,15 +114,13 @@ export async function writeOnnx(
       inFiles.set(tensor.file.path, [...(inFiles.get(tensor.file.path) ?? []), patch]) // prettier-ignore
     else replaceStored(graph, patch.stored, await tensorOf(patch))
   }
-  const prefix = (await files.realPath(target.folder)) === (await files.realPath(folderOf(model.path))) ? `${baseName(target.file)}_` : '' // prettier-ignore
-  const locate = (path: string): string => relocated(path, folderOf(model.path), prefix)
   const bytes = encodeModel(graph, locate)
   if (bytes.length > LARGEST_PROTO)
     throw new InvalidModelError(
       `the merged model would take ${bytes.length} bytes in one file; a weight that layers share became two: save the source with external data`,
     )
   await files.makeFolder(target.folder)
-  for (const path of new Set(external.map(({ file }) => file.path))) {
+  for (const path of dataPaths) {
     const changes = inFiles.get(path) ?? []
     await files.write(`${target.folder}/${locate(path)}`, patchedFile(files, path, changes, tensorOf))
   }
