@@ -83,6 +83,9 @@ interface Part {
   readonly type: number
 }
 
+/** Special tokens by RoBERTa's names, which others have, too. */
+const robertaTokens = { bos: '<s>', eos: '</s>', unk: '<unk>', sep: '</s>', pad: '<pad>', cls: '<s>', mask: '<mask>' }
+
 const gpt2: TokenizerClass = {
   tokens: { bos: '<|endoftext|>', eos: '<|endoftext|>', unk: '<|endoftext|>' },
   types: false,
@@ -102,6 +105,14 @@ const clsSep: NonNullable<TokenizerClass['postProcessor']> = (token, id) => {
   const first: Part[] = [cls!(0), { text: 'A', type: 0 }, sep!(0)]
   return template(first, [...first, { text: 'B', type: 1 }, sep!(1)])
 }
+
+const robertaProcessing: NonNullable<TokenizerClass['postProcessor']> = (token, id) => ({
+  type: 'RobertaProcessing',
+  sep: [token('sep'), id('sep')],
+  cls: [token('cls'), id('cls')],
+  trim_offsets: true,
+  add_prefix_space: false,
+})
 
 const bert: TokenizerClass = {
   tokens: { unk: '[UNK]', sep: '[SEP]', pad: '[PAD]', cls: '[CLS]', mask: '[MASK]' },
@@ -149,22 +160,78 @@ const qwen = (letters: string): TokenizerClass => ({
   }),
 })
 
+/** Takes back the space that stands for the beginning of a text. */
+const leadingSpace: Json = { type: 'Strip', content: ' ', start: 1, stop: 0 }
+
+const llama: TokenizerClass = {
+  tokens: { bos: '<s>', eos: '</s>', unk: '<unk>' },
+  types: false,
+  fits: fallsBack,
+  rebuild: (file, config) => {
+    const prefix = flag(config, 'add_prefix_space', true)
+    const scheme = !prefix ? 'never' : flag(config, 'legacy', false) ? 'always' : 'first'
+    return {
+      ...file,
+      model: bpe(file, { fuse_unk: true, byte_fallback: true }),
+      normalizer: null,
+      pre_tokenizer: metaspace(scheme, false),
+      decoder: sequence('decoders', prefix ? [...fallback, leadingSpace] : fallback),
+    }
+  },
+}
+
+const xlmRoberta: TokenizerClass = {
+  tokens: robertaTokens,
+  types: false,
+  fits: isUnigram,
+  rebuild: (file, config) => {
+    const scheme = flag(config, 'add_prefix_space', true) ? 'always' : 'never'
+    return {
+      ...file,
+      model: { type: 'Unigram', vocab: modelOf(file)['vocab'], unk_id: 3, byte_fallback: false },
+      normalizer: precompiled(file['normalizer']),
+      pre_tokenizer: sequence('pretokenizers', [{ type: 'WhitespaceSplit' }, metaspace(scheme)]),
+      decoder: metaspace(scheme),
+    }
+  },
+  postProcessor: (token, id) => {
+    const [bos, eos] = (['bos', 'eos'] as const).map((role): Part => ({ token: token(role), id: id(role), type: 0 }))
+    const first: Part[] = [bos!, { text: 'A', type: 0 }, eos!]
+    return template(first, [...first, eos!, { text: 'B', type: 0 }, eos!])
+  },
+}
+
 /** The classes whose tokenizers are rebuilt; all others take tokenizer.json as it is. */
 const classes: Readonly<Record<string, TokenizerClass>> = {
-  LlamaTokenizer: {
-    tokens: { bos: '<s>', eos: '</s>', unk: '<unk>' },
+  LlamaTokenizer: llama,
+  CodeLlamaTokenizer: {
+    ...llama,
+    rebuild: (file, config, token) => ({
+      ...llama.rebuild(file, { ...config, legacy: false }, token),
+      model: bpe(file, { fuse_unk: true, byte_fallback: true, unk_token: token('unk') }),
+      decoder: sequence('decoders', [...fallback, leadingSpace]),
+    }),
+    postProcessor: (token, id) => {
+      const bos = { token: token('bos'), id: id('bos'), type: 0 }
+      const first: Part[] = [bos, { text: 'A', type: 0 }]
+      return template(first, [...first, { ...bos, type: 1 }, { text: 'B', type: 1 }])
+    },
+  },
+  CohereTokenizer: {
+    tokens: {
+      ...{ bos: '<BOS_TOKEN>', eos: '<|END_OF_TURN_TOKEN|>', unk: '<UNK>', pad: '<PAD>' },
+      ...{ cls: '<CLS>', sep: '<SEP>', mask: '<MASK_TOKEN>' },
+    },
     types: false,
-    fits: fallsBack,
+    fits: isByteLevel,
     rebuild: (file, config) => {
-      const prefix = flag(config, 'add_prefix_space', true)
-      const scheme = !prefix ? 'never' : flag(config, 'legacy', false) ? 'always' : 'first'
-      const strip = { type: 'Strip', content: ' ', start: 1, stop: 0 }
+      const prefix = flag(config, 'add_prefix_space', false)
       return {
         ...file,
-        model: bpe(file, { fuse_unk: true, byte_fallback: true }),
-        normalizer: null,
-        pre_tokenizer: metaspace(scheme, false),
-        decoder: sequence('decoders', prefix ? [...fallback, strip] : fallback),
+        model: bpe(file, {}),
+        normalizer: { type: 'NFC' },
+        pre_tokenizer: sequence('pretokenizers', [{ type: 'Digits', individual_digits: true }, byteLevel(prefix)]),
+        decoder: byteLevel(prefix),
       }
     },
   },
@@ -183,14 +250,8 @@ const classes: Readonly<Record<string, TokenizerClass>> = {
   GPT2Tokenizer: gpt2,
   RobertaTokenizer: {
     ...gpt2,
-    tokens: { bos: '<s>', eos: '</s>', unk: '<unk>', sep: '</s>', pad: '<pad>', cls: '<s>', mask: '<mask>' },
-    postProcessor: (token, id) => ({
-      type: 'RobertaProcessing',
-      sep: [token('sep'), id('sep')],
-      cls: [token('cls'), id('cls')],
-      trim_offsets: true,
-      add_prefix_space: false,
-    }),
+    tokens: robertaTokens,
+    postProcessor: robertaProcessing,
   },
   Qwen2Tokenizer: qwen(''),
   Qwen3_5Tokenizer: qwen('\\p{M}'),
@@ -205,24 +266,40 @@ const classes: Readonly<Record<string, TokenizerClass>> = {
   },
   BertTokenizer: bert,
   DistilBertTokenizer: { ...bert, types: false },
-  XLMRobertaTokenizer: {
-    tokens: { bos: '<s>', eos: '</s>', unk: '<unk>', sep: '</s>', pad: '<pad>', cls: '<s>', mask: '<mask>' },
+  MPNetTokenizer: {
+    ...bert,
+    tokens: { ...robertaTokens, unk: '[UNK]' },
+    types: false,
+    postProcessor: robertaProcessing,
+  },
+  XLMRobertaTokenizer: xlmRoberta,
+  CamembertTokenizer: {
+    ...xlmRoberta,
+    rebuild: (file, config, token) => {
+      const vocab = modelOf(file)['vocab'] as readonly (readonly [string, number])[]
+      const unknown = vocab.findIndex(([text]) => text === token('unk'))
+      const built = xlmRoberta.rebuild(file, config, token)
+      return { ...built, model: { ...modelOf(built), unk_id: Math.max(0, unknown) } }
+    },
+  },
+  AlbertTokenizer: {
+    tokens: { bos: '[CLS]', eos: '[SEP]', unk: '<unk>', sep: '[SEP]', pad: '<pad>', cls: '[CLS]', mask: '[MASK]' },
     types: false,
     fits: isUnigram,
-    rebuild: (file, config) => {
-      const scheme = flag(config, 'add_prefix_space', true) ? 'always' : 'never'
+    rebuild: (file, config, token) => {
+      const built = xlmRoberta.rebuild(file, config, token)
+      const map = precompiled(file['normalizer'])
       return {
-        ...file,
-        model: { type: 'Unigram', vocab: modelOf(file)['vocab'], unk_id: 3, byte_fallback: false },
-        normalizer: precompiled(file['normalizer']),
-        pre_tokenizer: sequence('pretokenizers', [{ type: 'WhitespaceSplit' }, metaspace(scheme)]),
-        decoder: metaspace(scheme),
+        ...built,
+        model: { ...modelOf(built), unk_id: 1 },
+        normalizer: sequence('normalizers', [
+          replace({ String: '``' }, '"'),
+          replace({ String: "''" }, '"'),
+          ...(flag(config, 'keep_accents', false) ? [] : [{ type: 'NFKD' }, { type: 'StripAccents' }]),
+          ...(flag(config, 'do_lower_case', true) ? [{ type: 'Lowercase' }] : []),
+          ...(map === null ? [] : [map]),
+        ]),
       }
-    },
-    postProcessor: (token, id) => {
-      const [bos, eos] = (['bos', 'eos'] as const).map((role): Part => ({ token: token(role), id: id(role), type: 0 }))
-      const first: Part[] = [bos!, { text: 'A', type: 0 }, eos!]
-      return template(first, [...first, eos!, { text: 'B', type: 0 }, eos!])
     },
   },
   DebertaV2Tokenizer: {
@@ -252,6 +329,15 @@ const classes: Readonly<Record<string, TokenizerClass>> = {
     postProcessor: clsSep,
   },
 }
+
+/** Names that transformers has given to one of them, too. */
+const otherNames: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries({
+    RobertaTokenizer: 'Bart LED Longformer Mvp',
+    BertTokenizer: 'Electra LayoutLM Lxmert MobileBert SqueezeBert',
+    LlamaTokenizer: 'Phi3',
+  }).flatMap(([name, others]) => others.split(' ').map((other) => [`${other}Tokenizer`, name])),
+)
 
 /** The character map of a normalizer, or of the first of its parts that has one. */
 function precompiled(normalizer: unknown): Json | null {
@@ -283,6 +369,11 @@ const ofModelType: Readonly<Record<string, readonly string[]>> = {
   RobertaTokenizer: 'bart data2vec-text ibert longformer mega mra roberta roberta-prelayernorm'.split(' '),
   XLMRobertaTokenizer: 'gte jina_embeddings_v3 xlm-roberta xmod'.split(' '),
   DebertaV2Tokenizer: ['deberta-v2'],
+  AlbertTokenizer: ['albert'],
+  CamembertTokenizer: ['camembert'],
+  MPNetTokenizer: ['mpnet'],
+  CodeLlamaTokenizer: ['code_llama'],
+  CohereTokenizer: ['cohere', 'cohere2'],
   GPT2Tokenizer: 'codegen dbrx gpt2 gpt_neo gptj jais2 opt phi starcoder2'.split(' '),
   GPTNeoXTokenizer: 'gpt_neox mamba mamba2 rwkv xlstm'.split(' '),
   GemmaTokenizer: 'gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text recurrent_gemma t5gemma'.split(' '),
@@ -297,7 +388,8 @@ export function classOf(file: Json, config: Json, modelConfig: Json): TokenizerC
   const named = config['tokenizer_class'] ?? modelConfig['tokenizer_class']
   const registered = Object.keys(ofModelType).find((name) => typeof type === 'string' && ofModelType[name]!.includes(type))
   const trusted = typeof named === 'string' && !(typeof type === 'string' && misnamed.has(type))
-  const name = trusted ? named.replace(/Fast$/, '') : registered
+  const given = trusted ? named.replace(/Fast$/, '') : registered
+  const name = given !== undefined && Object.hasOwn(otherNames, given) ? otherNames[given] : given
   const found = name !== undefined && Object.hasOwn(classes, name) ? classes[name] : undefined
   return found?.fits(file) === true ? found : undefined
 }

@@ -31,6 +31,7 @@ gpt2, llama, bert, unigram = "gpt-2", "llama", "bert", "xlm-r"
 digits = {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]}}
 limits = {"truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}, "padding": {"strategy": {"Fixed": 12}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "<s>"}}
 deberta = [["[PAD]", 0.0], ["[CLS]", 0.0], ["[SEP]", 0.0], ["[UNK]", 0.0], *[v for v in tokenizers[unigram]["model"]["vocab"] if v[0] not in ("<s>", "<pad>", "</s>", "<unk>")], ["[MASK]", 0.0]]
+albert = {"type": "Unigram", "vocab": [["<pad>", 0.0], ["<unk>", 0.0], *[[t, 0.0] for t in ("[CLS]", "[SEP]", "[MASK]")], *[v for v in tokenizers[unigram]["model"]["vocab"] if v[0] not in ("<s>", "<pad>", "</s>", "<unk>")]], "unk_id": 1, "byte_fallback": False}
 added = lambda content, special=True, **flags: {"content": content, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": special, **flags}
 # name: tokenizer, its changes, tokenizer_config.json, config.json, other files
 FOLDERS = {
@@ -56,6 +57,16 @@ FOLDERS = {
     "xlm-r, added": ["added to unigram", {}, {"tokenizer_class": "XLMRobertaTokenizer", "mask_token": {"__type": "AddedToken", **added("<mask>", lstrip=True)}}, None, {}],
     "deberta": [unigram, {"model": {"type": "Unigram", "vocab": deberta, "unk_id": 3, "byte_fallback": False}}, {"tokenizer_class": "DebertaV2TokenizerFast", "do_lower_case": True, "split_by_punct": True}, {"model_type": "deberta-v2"}, {}],
     "deberta, first": [unigram, {"model": {"type": "Unigram", "vocab": deberta, "unk_id": 3, "byte_fallback": False}}, {"tokenizer_class": "DebertaV2Tokenizer", "add_prefix_space": False}, None, {}],
+    "code llama": ["llama legacy", {}, {"tokenizer_class": "CodeLlamaTokenizer"}, {"model_type": "llama"}, {}],
+    "code llama, without space": [llama, {}, {"tokenizer_class": "CodeLlamaTokenizerFast", "add_prefix_space": False}, None, {}],
+    "cohere": [gpt2, {}, {"tokenizer_class": "CohereTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}, {"model_type": "cohere"}, {}],
+    "mpnet": [bert, {}, {"tokenizer_class": "MPNetTokenizer", "bos_token": "[CLS]", "eos_token": "[SEP]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]"}, {"model_type": "mpnet"}, {}],
+    "mpnet, accents kept": [bert, {}, {"tokenizer_class": "MPNetTokenizerFast", "strip_accents": False, "do_lower_case": False, "tokenize_chinese_chars": False}, None, {}],
+    "electra": [bert, {}, {"tokenizer_class": "ElectraTokenizerFast", "do_lower_case": False}, {"model_type": "electra"}, {}],
+    "bart": [gpt2, {}, {"tokenizer_class": "BartTokenizer", "add_prefix_space": True}, {"model_type": "bart"}, {}],
+    "camembert": [unigram, {}, {"tokenizer_class": "CamembertTokenizer", "additional_special_tokens": ["<s>"]}, {"model_type": "camembert"}, {}],
+    "albert": [unigram, {"model": albert}, {"tokenizer_class": "AlbertTokenizer"}, {"model_type": "albert"}, {}],
+    "albert, cased": [unigram, {"model": albert}, {"tokenizer_class": "AlbertTokenizerFast", "do_lower_case": False, "keep_accents": True, "add_prefix_space": False}, None, {}],
     "names in the map": [gpt2, {}, {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>"}, None, {"special_tokens_map.json": {"eos_token": "<s>", "pad_token": {"content": "hello", "lstrip": True, "rstrip": False, "normalized": False, "single_word": False}}}],
     "tokens of the configuration": [gpt2, {}, {"tokenizer_class": "PreTrainedTokenizerFast", "added_tokens_decoder": {"601": added("dog", False), "600": added("my", lstrip=True), "1": added("</s>", rstrip=True)}, "extra_special_tokens": ["cute", "<extra>"], "image_token": "Hello"}, None, {}],
     "extra tokens by name": [gpt2, {}, {"tokenizer_class": "PreTrainedTokenizerFast", "extra_special_tokens": {"image_token": "Hello", "boi": "dog"}}, None, {}],
