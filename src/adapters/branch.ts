@@ -67,7 +67,8 @@ function embeddingBranch(
 
 /**
  * PEFT's formulation: A is a convolution with the layer's own kernel, strides, pads and dilations to r channels, B one
- * with a kernel of 1.
+ * with a kernel of 1. PEFT itself leaves the dilations and the kind of padding out until it merges; here the branch is what the
+ * merge gives.
  */
 function convolutionBranch(
   b: GraphBuilder,

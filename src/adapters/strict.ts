@@ -32,6 +32,7 @@ function advice(wrong: Readonly<Record<'missing' | 'unexpected' | 'shapes' | 'ot
 /**
  * Checks an adapter's tensors (by PEFT's keys) against the parts it has.
  * @param source folder or file, for the message
+ * @param notes what is known of the model that explains tensors which are not expected, in place of advice
  * @throws InvalidAdapterError naming at once every tensor that is missing, unexpected, of the wrong shape or type, or
  * that holds NaN or infinity
  */
@@ -39,6 +40,7 @@ export function checkAdapterTensors(
   parts: readonly Pick<Part, 'tensors'>[],
   tensors: ReadonlyMap<string, HostTensor>,
   source = 'the adapter',
+  notes: readonly string[] = [],
 ): void {
   const expected = new Map<string, readonly number[]>()
   for (const { tensors: needed } of parts) for (const { name, shape } of needed) expected.set(name, shape)
@@ -72,7 +74,11 @@ export function checkAdapterTensors(
       [
         `${source} does not fit the model or its own adapter_config.json:`,
         ...problems,
-        `  ${advice({ missing: missing.length, unexpected: unexpected.length, shapes: shapes.length, others: types.length + poisoned.length })}`,
+        ...(unexpected.length > 0 && shapes.length === 0 && notes.length > 0
+          ? notes.map((note) => `  ${note}.`)
+          : [
+              `  ${advice({ missing: missing.length, unexpected: unexpected.length, shapes: shapes.length, others: types.length + poisoned.length })}`,
+            ]),
       ].join('\n'),
     )
 }

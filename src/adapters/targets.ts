@@ -172,7 +172,18 @@ const adaptableNames = (modules: ReadonlyMap<string, Module>): string[] => [
 ]
 
 const adaptable = (modules: ReadonlyMap<string, Module>): string =>
-  `layers that can be adapted: ${adaptableNames(modules).join(', ')}`
+  [`layers that can be adapted: ${adaptableNames(modules).join(', ')}`, ...unnamedNote(modules)].join('; ')
+
+/** Why names of layers are not what one expects, where a file does not tell them; nothing where it does. */
+export function unnamedNote(modules: ReadonlyMap<string, Module>): string[] {
+  const unnamed = [...modules.values()].flatMap(({ name, unnamed }) => (unnamed === true ? [name] : []))
+  if (unnamed.length === 0) return []
+  return [
+    `the file does not say what ${unnamed.length} of its ${modules.size} layers were called (${unnamed.slice(0, 3).join(', ')}${unnamed.length > 3 ? ', …' : ''}), ` +
+      "so they bear the names of values, under which PEFT's adapters do not find them. Quantisers and optimisers drop what dynamo's export notes: " +
+      'run them on the TorchScript export (dynamo=False), whose nodes are called after their layers',
+  ]
+}
 
 function nothingMatches(modules: ReadonlyMap<string, Module>, config: LoraConfig): InvalidOptionError {
   const { targetModules, excludeModules, layersToTransform, layersPattern, modulesToSave } = config

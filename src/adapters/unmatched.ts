@@ -10,7 +10,7 @@ import type { LoraTarget } from './lora.js'
 import { isAllLinear, type LoraConfig } from './lora-config.js'
 import { isSavedPath, type AdaptedModel } from './parts.js'
 import { pythonRegex } from './python-regex.js'
-import { compilePatterns, layerMatcher } from './targets.js'
+import { compilePatterns, layerMatcher, unnamedNote } from './targets.js'
 
 const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
 
@@ -22,7 +22,8 @@ function hint(name: string, modules: ReadonlyMap<string, unknown>): string {
   return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`
 }
 
-const adaptable = (modules: ReadonlyMap<string, Module>): string => [...new Set([...modules.keys()].map(lastPart))].join(', ')
+const adaptable = (modules: ReadonlyMap<string, Module>): string =>
+  [[...new Set([...modules.keys()].map(lastPart))].join(', '), ...unnamedNote(modules)].join('; ')
 
 const matchesName = (path: string, name: string): boolean => path === name || path.endsWith(`.${name}`)
 

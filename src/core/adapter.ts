@@ -8,7 +8,7 @@ import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
 import type { InitialMatrices, Part, TensorValues } from '../adapters/part.js'
 import { adapterParts, isSavedPath, type AdaptedModel } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
-import { matchTargets, targetModulesForFile } from '../adapters/targets.js'
+import { matchTargets, targetModulesForFile, unnamedNote } from '../adapters/targets.js'
 import type { WeightDelta } from '../adapters/weight-delta.js'
 import { InvalidOptionError } from '../errors.js'
 import { readAdapterFolder, writeAdapterFolder } from '../formats/peft.js'
@@ -23,6 +23,7 @@ import { FolderModel } from './folder-model.js'
 import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } from './adapter-head.js'
 import { endsFile, readAdapterEnds } from './generation-config.js'
 import type { Model } from './model.js'
+import { FOLDED_KEY, foldedEntry, foldedNotice } from './folded-norms.js'
 import { checkConstants, CONSTANTS_KEY, constantsEntry } from './model-constants.js'
 import { Parameters } from './parameters.js'
 import { replicateLayers } from './replicate.js'
@@ -176,7 +177,7 @@ export class Adapter extends DisposableResource {
     const { files } = model.environment
     const head = headFile(model)
     if (head !== undefined) await files.write(`${folder}/${HEAD_FILE}`, head)
-    const unknownKeys = { ...this.unknownKeys, ...constantsEntry(model) }
+    const unknownKeys = { ...this.unknownKeys, ...constantsEntry(model), ...foldedEntry(model, this.parts) }
     const more = await endsFile(model, this.ends)
     await writeAdapterFolder(files, folder, { config, tensors, unknownKeys, more })
   }
@@ -325,9 +326,11 @@ export async function loadAdapter(loaded: Model, folder: string, options: LoadAd
   if (carried !== undefined) options.onWarning?.(`${folder}: ${carried.notice}`)
   // Before memory is taken for them: a configuration may ask for any rank.
   const own = carried?.withoutThem(config) ?? config
-  checkAdapterTensors(adapterParts(usedWeights(model, own), own, targets), tensors, folder)
+  checkAdapterTensors(adapterParts(usedWeights(model, own), own, targets), tensors, folder, unnamedNote(model.modules))
   const adapter = new Adapter(model, config, targets, unknownKeys, carried && { carried })
   checkFreshWeights(adapter.model, adapter.parts, folder)
+  const folded = foldedNotice(model, adapter.parts, unknownKeys[FOLDED_KEY])
+  if (folded !== undefined) options.onWarning?.(`${folder}: ${folded}`)
   for (const [name, tensor] of tensors) adapter.parameters.view(name).set(toFloat32(tensor))
   adapter.addEndTokens(await readAdapterEnds(loaded.environment.files, folder))
   return adapter

@@ -175,13 +175,17 @@ class Finder {
   }
 }
 
+/** What ONNX Runtime's optimiser puts before the name of a weight that it multiplied by a norm or by a constant. */
+const FUSED = /^Conv(Bn|Mul)Fusion_W_/
+
 /**
- * Whether a BatchNorm was taken into the weight: dynamo's optimiser notes it, and of TorchScript's exporter nothing else
- * gives a convolution both a weight and a bias without the names of their layer.
+ * Whether a BatchNorm was taken into the weight: dynamo's and ONNX Runtime's optimisers note it, and of TorchScript's
+ * exporter nothing else gives a convolution both a weight and a bias without the names of their layer.
  */
 const foldedNorm = ({ metadata, op, inputs: [, weight, bias] }: Node): boolean =>
   (metadata?.['pkg.onnxscript.rewriter.rule_name'] ?? '').split(/[\s,]+/).some((rule) => /^FuseBatchNormInto/.test(rule)) ||
-  (op === 'Conv' && [weight, bias].every((name) => /^onnx::Conv_\d+$/.test(name ?? '')))
+  FUSED.test(weight ?? '') ||
+  (op === 'Conv' && [weight, bias].every((name) => /^onnx::Conv_\d+(_quantized)?$/.test(name ?? '')))
 
 /** Classes of PyTorch and transformers that are layers, by the operator they become. */
 const layerClasses: Readonly<Record<string, RegExp>> = {
@@ -242,6 +246,7 @@ export const layerName = (node: Node): string | undefined => dynamoName({ node }
 const ADDED = /(_(quantized|quant|transposed|[qQ]\d+(G\d+)?|bnb4|DQ_[qQ]\d+))+$/
 const parameterName = (value: string, kind: 'weight' | 'bias'): string | undefined => {
   const name = value
+    .replace(FUSED, '')
     .replace(ADDED, '')
     .replace(/\.qweight$/, '.weight')
     .replace(/\.(MatMul|Gemm|Add)(?=\.(weight|bias)$)/, '')
@@ -386,7 +391,7 @@ export function findModules(graph: Graph, options: FindModulesOptions = {}): Map
   const root = options.root ?? wrapperOf(graph, names)
   const modules = new Map<string, Module>()
   for (const f of found) {
-    const full = names.get(f)!.name
+    const { name: full, isGiven } = names.get(f)!
     const name = root !== '' && full.startsWith(`${root}.`) ? full.slice(root.length + 1) : full
     const known = modules.get(name)
     if (known !== undefined) {
@@ -395,7 +400,8 @@ export function findModules(graph: Graph, options: FindModulesOptions = {}): Map
       continue
     }
     const { node: _, ...rest } = f
-    modules.set(name, { name, ...rest, isOutputHead: heads.has(name.slice(name.lastIndexOf('.') + 1)) })
+    const isOutputHead = heads.has(name.slice(name.lastIndexOf('.') + 1))
+    modules.set(name, { name, ...rest, isOutputHead, ...(!isGiven && { unnamed: true }) })
   }
   return modules
 }

@@ -57,6 +57,8 @@ export interface Module {
    * and PEFT's adapters of the layer without it do not fit here. Export the model without folding to exchange them.
    */
   readonly foldedNorm?: boolean
+  /** The file does not say what its author called it: its name is that of the value that holds its weight. */
+  readonly unnamed?: boolean
   /** Further places where the same layer is applied (ALBERT's shared blocks). */
   readonly moreUses?: readonly ModuleUse[]
 }

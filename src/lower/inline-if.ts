@@ -3,7 +3,7 @@ import { UnsupportedOpError } from '../errors.js'
 import type { InferState, Replacement } from '../graph/infer-graph.js'
 import { formatShape, type Node, type Value } from '../graph/types.js'
 import { inlineSubgraph, type Inlined } from '../onnx/inline.js'
-import { adviceFor } from './refused.js'
+import { adviceFor, MACHINE_LAYOUT } from './refused.js'
 
 /** Operators that read no elements of what they are given, only its lengths. */
 const readsLengths = new Set(['Shape', 'Size'])
@@ -70,10 +70,14 @@ export class Branches {
   }
 }
 
-/** What a sub-graph reads of the graph around it is seen by no pass, so such a node cannot stay, whatever its outputs are. */
-export function refuseSubgraph(node: Node): void {
+/**
+ * What a sub-graph reads of the graph around it is seen by no pass, and a layout for one machine has the axes elsewhere under
+ * the same names of operators: such nodes cannot stay, whatever is known of their outputs.
+ */
+export function refuseOutright(node: Node): void {
   const advice = adviceFor(node)
-  if (advice !== undefined && ['Loop', 'Scan', 'SequenceMap'].includes(node.op)) throw new UnsupportedOpError(advice)
+  const staysNever = ['Loop', 'Scan', 'SequenceMap'].includes(node.op) || node.domain === MACHINE_LAYOUT
+  if (advice !== undefined && staysNever) throw new UnsupportedOpError(advice)
 }
 
 /** Why an `If` is not decided, and by which option it is. */

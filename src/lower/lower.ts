@@ -13,7 +13,7 @@ import { attentionLowerings } from './attention.js'
 import { elementwiseLowerings } from './elementwise.js'
 import { convolutionLowerings } from './convolution.js'
 import { withFileDims, type DimOverrides } from './file-dims.js'
-import { Branches, inlineIf, refuseSubgraph } from './inline-if.js'
+import { Branches, inlineIf, refuseOutright } from './inline-if.js'
 import { fixInputs, type InputConstants } from './input-constants.js'
 import { matrixLowerings } from './matrix.js'
 import { movementLowerings } from './movement.js'
@@ -97,7 +97,7 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
       return { nodes: [], initializers: new Map([[node.outputs[0]!, value.value]]), outputs: [node.outputs[0]!] }
     if (node.op === 'Identity' && node.domain === '') return { nodes: [], outputs: [node.inputs[0]!] }
     if (node.op === 'If') return inlineIf(node, state, origin?.folder, branches)
-    refuseSubgraph(node)
+    refuseOutright(node)
     const key = operatorKey(node.op, node.domain)
     const context = new LowerContext(node, state, quantized)
     const through = state.b.scope(`${LOWERED}${node.name}`, () => throughQuantized(context))

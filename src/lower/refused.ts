@@ -5,6 +5,9 @@ import { namesOf } from '../graph/dim/index.js'
 import type { Graph } from '../graph/graph.js'
 import type { Node } from '../graph/types.js'
 
+/** Domain of operators that ONNX Runtime puts in the place of the standard ones, on blocks of channels. */
+export const MACHINE_LAYOUT = 'com.microsoft.nchwc'
+
 const loop = 'a loop cannot be differentiated; export the model traced for a fixed number of rounds'
 const sequence = 'sequences of tensors cannot be differentiated; export the model so that it splits and concatenates tensors'
 
@@ -37,6 +40,14 @@ export const refusedOps: Readonly<Record<string, string>> = {
     ]),
   ),
   'com.microsoft.RelativePositionBias': 'this fused operator has no lowering; use the model before optimisation for inference',
+  ...Object.fromEntries(
+    ['ReorderInput', 'ReorderOutput', 'Conv', 'MaxPool', 'AveragePool', 'GlobalMaxPool', 'GlobalAveragePool', 'Upsample'].map(
+      (op) => [
+        `${MACHINE_LAYOUT}.${op}`,
+        'ONNX Runtime laid the file out for one machine (its level "all"); use the file before, or optimised to "extended"',
+      ],
+    ),
+  ),
   'com.microsoft.MatMulBnb4': 'its number format has no lowering; use the fp32, fp16 or q4 file of the model',
   TensorScatter: 'it writes into a cache, which training has none of; export the model without past and cache',
 }

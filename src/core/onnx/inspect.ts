@@ -33,6 +33,7 @@ const described = (module: Module, { initializers }: Graph): InspectedModule => 
   const notes = [
     ...((module.convolution?.groups ?? 1) > 1 ? [`${module.convolution!.groups} groups`] : []),
     ...(module.foldedNorm === true ? ['a BatchNorm is folded into the weight: adapters of the layer without it do not fit'] : []),
+    ...(module.unnamed === true ? ['its name is that of a value: the file does not tell its own'] : []),
     ...(module.moreUses === undefined ? [] : [`applied ${module.moreUses.length + 1} times`]),
     ...quantisation(initializers.get(module.weight)),
   ]

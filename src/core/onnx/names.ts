@@ -96,7 +96,7 @@ function headNamed(modules: ReadonlyMap<string, Module>): Map<string, Module> {
     [...modules].map(([name, module]) => {
       const table = module.kind === 'Embedding' ? undefined : tables.get(module.weight)
       const unnamed = table !== undefined && name === `${table}.1` && !modules.has('lm_head')
-      return unnamed ? ['lm_head', { ...module, name: 'lm_head', isOutputHead: true }] : [name, module]
+      return unnamed ? ['lm_head', { ...module, name: 'lm_head', isOutputHead: true, unnamed: false }] : [name, module]
     }),
   )
 }
