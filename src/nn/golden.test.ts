@@ -48,7 +48,8 @@ const TOLERANCE = 1e-6
 
 function layerOf(c: Case, tensors: ReadonlyMap<string, HostTensor>): Module {
   const weight = tensors.get('param.weight')!.shape
-  const options = { r: c.r, loraAlpha: c.alpha, bias: tensors.has('param.bias') }
+  const lora = { r: c.r, loraAlpha: c.alpha }
+  const options = { ...lora, bias: tensors.has('param.bias') }
   const [out, inner] = c.fan_in_fan_out ? [weight[1]!, weight[0]!] : [weight[0]!, weight[1]!]
   switch (c.layer) {
     case 'Linear':
@@ -56,7 +57,7 @@ function layerOf(c: Case, tensors: ReadonlyMap<string, HostTensor>): Module {
     case 'MergedLinear':
       return new MergedLinear(inner, out, { ...options, fanInFanOut: c.fan_in_fan_out ?? false, enableLora: c.enable_lora! })
     case 'Embedding':
-      return new Embedding(out, inner, options)
+      return new Embedding(out, inner, lora)
     default: {
       const { stride = 1, padding = 0, dilation = 1, groups = 1, formulation = 'loralib' } = c
       const Layer = convolutions[c.layer as keyof typeof convolutions]
