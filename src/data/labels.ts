@@ -2,7 +2,8 @@
 import { InvalidDataError } from '../errors.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { ProblemType, Task } from '../models/task.js'
-import { at, hasField, kindOf, takeField, type Row } from './rows.js'
+import { someNames } from '../util/some-of.js'
+import { at, foundFields, hasField, kindOf, takeField, type Row } from './rows.js'
 
 /** The name under which a row brings its label. @throws InvalidDataError if it brings none */
 export function labelField(row: Row): string {
@@ -11,10 +12,7 @@ export function labelField(row: Row): string {
     takeField(row, field)
     return field
   }
-  const found = Object.keys(row.value).map((key) => `"${key}"`)
-  throw new InvalidDataError(
-    `${at(row)}: found the fields ${found.join(', ') || '(none)'}, but no label; expected "label" beside the text.`,
-  )
+  throw new InvalidDataError(`${at(row)}: ${foundFields(row)}, but no label; expected "label" beside the text.`)
 }
 
 const integerText = /^\s*-?\d+\s*$/
@@ -29,17 +27,11 @@ export function classNumber(row: Row, field: string, value: unknown, { numLabels
   if (number === IGNORED_LABEL) return IGNORED_LABEL
   if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number < numLabels) return number
   const shown = typeof value === 'string' ? JSON.stringify(value) : kindOf(value)
-  const names = labels.length > 0 && typeof value === 'string' ? `, or one of ${some(labels)}` : ''
+  const names = labels.length > 0 && typeof value === 'string' ? `, or one of ${someNames(labels)}` : ''
   throw new InvalidDataError(
     `${at(row)}: "${field}"${place} is ${shown}; the model has ${numLabels} labels: expected a whole number from 0 to ${numLabels - 1}${names}.`,
   )
 }
-
-const some = (names: readonly string[]): string =>
-  names
-    .slice(0, 10)
-    .map((name) => JSON.stringify(name))
-    .join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '')
 
 /** The class of a row. */
 export function readClass(row: Row, task: Task): number {

@@ -2,8 +2,9 @@
 import { InvalidDataError } from '../errors.js'
 import { learnedTurns, tokenMasks } from './learning-signs.js'
 import { messagesField, templateVariables, type Message, type TemplateVariables } from './messages.js'
-import { at, hasField, kindOf, takeField, type Row } from './rows.js'
+import { at, foundFields, hasField, kindOf, takeField, type Row } from './rows.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
+import { someNames } from '../util/some-of.js'
 
 /** What a row asks to learn. */
 export type RowShape =
@@ -53,12 +54,11 @@ const known = shapes.map((shape) => shape.describe).join(', ')
  */
 export function readShape(row: Row): RowShape {
   const has = (field: string): boolean => hasField(row, field)
-  const found = Object.keys(row.value).map((key) => `"${key}"`)
   const fits = shapes.filter((shape) => shape.needs.every(has))
   if (fits.length > 1) {
     const names = fits.map((shape) => shape.describe).join(' and ')
     throw new InvalidDataError(
-      `${at(row)}: the fields ${found.join(', ')} fit more than one shape, ${names}; leave only the fields of one.`,
+      `${at(row)}: the fields ${someNames(Object.keys(row.value))} fit more than one shape, ${names}; leave only the fields of one.`,
     )
   }
   const shape = fits[0]
@@ -71,7 +71,7 @@ export function readShape(row: Row): RowShape {
         : missing === undefined
           ? ''
           : ` Missing beside what is there: ${missing.join(', ')}.`
-    throw new InvalidDataError(`${at(row)}: found the fields ${found.join(', ') || '(none)'}; expected one of ${known}.${hint}`)
+    throw new InvalidDataError(`${at(row)}: ${foundFields(row)}; expected one of ${known}.${hint}`)
   }
   switch (shape.name) {
     case 'text':

@@ -1,6 +1,7 @@
 /** @file Rows of data files, read one at a time from disk: what a row is, where it came from, and which reader a file needs. */
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { someNames } from '../util/some-of.js'
 import { openCsv } from './read-csv.js'
 import { openJsonl } from './read-jsonl.js'
 import { openParquet } from './read-parquet.js'
@@ -39,6 +40,9 @@ export interface RowSource {
 
 /** Whether a row brings a field; null counts as absent, as tables write it. */
 export const hasField = (row: Row, field: string): boolean => row.value[field] !== undefined && row.value[field] !== null
+
+/** What a row holds, for messages. */
+export const foundFields = ({ value }: Row): string => `found the fields ${someNames(Object.keys(value)) || '(none)'}`
 
 /** The value of a field, which counts as read from here on. */
 export function takeField(row: Row, field: string): unknown {

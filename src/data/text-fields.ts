@@ -2,7 +2,7 @@
 import { InvalidDataError } from '../errors.js'
 import { perToken, textField, tokensShape } from './row-shapes.js'
 import { longestRow } from './examples.js'
-import { at, hasField, kindOf, takeField, type Row } from './rows.js'
+import { at, foundFields, hasField, kindOf, takeField, type Row } from './rows.js'
 import type { EncodedText } from './text-pairs.js'
 import type { Tokenizer } from './tokenizer.js'
 
@@ -48,8 +48,7 @@ export function readTexts(row: Row): readonly [string] | readonly [string, strin
   if (pair !== undefined) return [textField(row, pair[0]), textField(row, pair[1])]
   const name = single.find((candidate) => hasField(row, candidate))
   if (name !== undefined) return [textField(row, name)]
-  const found = Object.keys(row.value).map((key) => `"${key}"`)
-  throw new InvalidDataError(`${at(row)}: found the fields ${found.join(', ') || '(none)'}; expected ${shapes}, with its label.`)
+  throw new InvalidDataError(`${at(row)}: ${foundFields(row)}; expected ${shapes}, with its label.`)
 }
 
 /**

@@ -19,6 +19,7 @@ import { qwen2 } from './qwen2.js'
 import { qwen3 } from './qwen3.js'
 import { roberta } from './roberta.js'
 import { readTask, taskNamed, type Task, type TaskName } from './task.js'
+import { someOf } from '../util/some-of.js'
 import { vit } from './vit.js'
 
 export const architectures: readonly Architecture[] = [
@@ -94,11 +95,8 @@ const HEADS = /^(lm_head|score|classifier|qa_outputs)\./
 const isSpare = ({ spareTensors, baseModelPrefix }: Architecture, name: string): boolean =>
   spareTensors !== undefined && (spareTensors.test(name) || spareTensors.test(baseModelPrefix + name))
 
-const SHOWN = 10
-
 /** Lists a few of many. */
-const some = (items: readonly string[]): string =>
-  items.slice(0, SHOWN).join('; ') + (items.length > SHOWN ? `; and ${items.length - SHOWN} more` : '')
+const some = (items: readonly string[]): string => someOf(items, { separator: '; ' })
 
 /** A layer has a tensor at least: a damaged configuration can ask for any number of layers, each of which takes memory. */
 function refuseEndless(config: ConfigReader, tensors: number): void {

@@ -1,8 +1,8 @@
 /** @file What a run says once of the rows that it reads: fields that nothing reads, rows that were cut, ends that nothing stops at. */
 import type { RowReport } from '../data/dataset.js'
+import { someNames } from '../util/some-of.js'
 import { RowPlaces } from './row-places.js'
 
-const SHOWN = 12
 const MOST_FIELDS = 1000
 
 export interface RowNotesOptions {
@@ -82,8 +82,7 @@ export class RowNotes {
     const { freshUnread: fresh } = this
     if (fresh.length === 0) return []
     this.freshUnread = []
-    const names = fresh.slice(0, SHOWN).map((name) => JSON.stringify(name)).join(', ') // prettier-ignore
-    return [`nothing reads these fields of the rows: ${names}${fresh.length > SHOWN ? `, and ${fresh.length - SHOWN} more` : ''}`]
+    return [`nothing reads these fields of the rows: ${someNames(fresh)}`]
   }
 
   private takeSkipped(): string[] {

@@ -5,6 +5,7 @@ import { combinationFlags, combined } from '../combination.js'
 import { headFlags } from '../head-flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { onnxFlags } from '../onnx-flags.js'
+import { someOf } from '../../util/some-of.js'
 
 export const mergeCommand = defineCommand({
   name: 'merge',
@@ -50,9 +51,7 @@ export const mergeCommand = defineCommand({
     )
     if (result.notMerged !== undefined)
       output.note(
-        output.color.yellow(
-          `warning: not merged, because the written model has no weights of them: ${result.notMerged.slice(0, 5).join(', ')}${result.notMerged.length > 5 ? ` and ${result.notMerged.length - 5} more` : ''}`,
-        ),
+        output.color.yellow(`warning: not merged, because the written model has no weights of them: ${someOf(result.notMerged)}`),
       )
     if (output.json) output.printJson(result)
     else
