@@ -47,7 +47,6 @@ const calls: Readonly<Record<string, () => unknown>> = {
   logits: () => lowrank.logits(model, [[1]], wrong()),
   combineAdapters: () => lowrank.combineAdapters(model, [], wrong()),
   extractLora: () => lowrank.extractLora(model, model, wrong({ r: 1 })),
-  collectLabels: () => lowrank.collectLabels('nowhere', wrong()),
   initializeEva: () => lowrank.initializeEva(adapter, wrong({ data: 'nowhere' })),
   evaluate: () => lowrank.evaluate(model, wrong({ data: 'nowhere' })),
   Linear: () => new nn.Linear(1, 1, wrong()),
