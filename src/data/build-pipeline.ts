@@ -2,6 +2,7 @@
 import { readAddedToken, type AddedToken } from '../tokenizer/added-tokens.js'
 import { Component } from '../tokenizer/json.js'
 import { Pipeline } from '../tokenizer/pipeline.js'
+import { mendedPreTokenizer } from './mistral-pattern.js'
 import { classOf, plainSpecial, roles, type Role, type TokenizerClass } from './tokenizer-class.js'
 import { tokenText, type TokenizerFolder } from './tokenizer-folder.js'
 
@@ -19,7 +20,8 @@ export interface BuiltPipeline {
  * 2. special tokens are named by tokenizer_config.json and, where that has no `added_tokens_decoder`, by
  *    special_tokens_map.json, which goes before it;
  * 3. the tokens of `added_tokens_decoder` are added in the order of their ids, then named ones that are no added tokens,
- *    then `extra_special_tokens`; those that the vocabulary lacks are numbered on.
+ *    then `extra_special_tokens`; those that the vocabulary lacks are numbered on;
+ * 4. `fix_mistral_regex` puts the right pattern in the place of a wrong one.
  *
  * `add_bos_token` and `add_eos_token` mean nothing beside a tokenizer.json, whose post-processor decides; what it says of
  * truncation and padding is put aside.
@@ -40,6 +42,8 @@ export function buildPipeline(contents: TokenizerFolder, folder: string, lowerca
   const pipeline = new Pipeline(json, `${folder}/tokenizer.json`, options)
   pipeline.addTokens(toAdd(given, tokens, named, pipeline))
   if (tokenizerClass?.plainSpecials === true) pipeline.addTokens(Object.values(tokens).map(plainSpecial))
+  const mended = mendedPreTokenizer(json['pre_tokenizer'], config, modelConfig, pipeline.size)
+  if (mended !== undefined) pipeline.setPreTokenizer(mended)
   if (tokenizerClass?.postProcessor !== undefined)
     pipeline.setPostProcessor(tokenizerClass.postProcessor(nameOf, (role) => pipeline.idOf(nameOf(role)) ?? 0))
   return { pipeline, tokens, tokenizerClass }

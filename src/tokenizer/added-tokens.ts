@@ -77,6 +77,11 @@ export class AddedTokens {
     this.normal = finder(true)
   }
 
+  /** Number of tokens, together with the vocabulary's. */
+  get size(): number {
+    return this.model.size + [...this.byContent.keys()].filter((content) => this.model.idOf(content) === undefined).length
+  }
+
   idOf(content: string): number | undefined {
     return this.byContent.get(content) ?? this.model.idOf(content)
   }

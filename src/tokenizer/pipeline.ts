@@ -27,7 +27,7 @@ export interface Border {
 
 export class Pipeline {
   private readonly normalizer: Normalizer | undefined
-  private readonly preTokenizer: PreTokenizer | undefined
+  private preTokenizer: PreTokenizer | undefined
   private readonly model: TokenModel
   private postProcessor: PostProcessor | undefined
   private readonly decoder: Decoder | undefined
@@ -60,9 +60,19 @@ export class Pipeline {
     this.added.add(tokens)
   }
 
+  /** Takes another pre-tokenizer. @throws InvalidDataError naming a type that is not known, or a field that is wrong */
+  setPreTokenizer(json: unknown): void {
+    this.preTokenizer = createPreTokenizer(Component.of(json, `${this.place}: pre_tokenizer`))
+  }
+
   /** Takes another post-processor. @throws InvalidDataError naming a type that is not known */
   setPostProcessor(json: unknown): void {
     this.postProcessor = createPostProcessor(Component.of(json, `${this.place}: post_processor`))
+  }
+
+  /** Number of tokens: the vocabulary's and those added to it. */
+  get size(): number {
+    return this.added.size
   }
 
   /** Whether a token was added beside the vocabulary. */
