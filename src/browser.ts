@@ -15,6 +15,7 @@ import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { InvalidOptionError } from './errors.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
 import { snapshot } from './util/snapshot.js'
+import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
 import type { Tokenizer } from './data/tokenizer.js'
 
 /** Where and how a model runs: options for an environment, or one that is there already. */
@@ -70,6 +71,21 @@ export const loadModel = (path: string, given: LoadOptions = {}): Promise<Model>
 export const loadTokenizer = (path: string, given: LoadOptions = {}): Promise<Tokenizer> => {
   const options = snapshot(given)
   return Promise.resolve().then(() => openTokenizer(environmentOf(options, 'loadTokenizer').files, path.replace(/\/+$/, '')))
+}
+
+/**
+ * The labels that rows have, as options of `loadModel` for a fresh head: names in alphabetical order, or how many.
+ *
+ * @param data URLs of files of rows, or paths in `options.files`
+ * @param given `task`: `token-classification` reads a list of labels a row, every other task one label
+ * @throws InvalidDataError naming the row that has none, or one of another kind than those before
+ */
+export const collectLabels = (data: string | readonly string[], given: LoadOptions = {}): Promise<CollectedLabels> => {
+  const options = snapshot(given)
+  const files = snapshot(data)
+  return Promise.resolve().then(() =>
+    collectLabelsOf(environmentOf(options, 'collectLabels').files, files, options.task ?? 'sequence-classification'),
+  )
 }
 
 /**

@@ -78,6 +78,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   encodeModel: () => encodeModel(emptyGraph, undefined, wrong()),
   gradcheck: () => gradcheck(environment.runtime, { name: 'f', inputs: {}, build: () => [] }, wrong()),
   'in a browser, loadModel': () => browser.loadModel('nowhere', wrong()),
+  'in a browser, collectLabels': () => browser.collectLabels('nowhere', wrong()),
   'in a browser, loadTokenizer': () => browser.loadTokenizer('nowhere', wrong()),
   'in a browser, loadAdapter': () => browser.loadAdapter(model, 'nowhere', wrong()),
   'in a browser, inspect': () => browser.inspect('nowhere', wrong({ environment })),

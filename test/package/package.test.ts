@@ -45,7 +45,7 @@ describe.skipIf(!reachable)(title, () => {
     expect(install).toMatch(/^npm install .*lowrank$/)
     const words = install!.replace(/lowrank$/, join(folder, tarball)).split(' ')
     await run(app, words[0]!, [...words.slice(1), '--no-audit', '--no-fund', '--prefer-offline'])
-  }, 400_000)
+  }, 600_000)
 
   it('fine-tunes a model by the second line of README', async () => {
     const [, line] = block('README.md', 'bash').split('\n')
@@ -53,7 +53,7 @@ describe.skipIf(!reachable)(title, () => {
     const events = (await run(app, 'npx', [...line!.split('#')[0]!.trim().split(' ').slice(1), '--json'])).trim().split('\n')
     expect(JSON.parse(events.at(-1)!)).toMatchObject({ mergedModules: 28, texts: 60, holds: true })
     expect(readdirSync(join(app, 'out/demo'))).toEqual(expect.arrayContaining(['adapter', 'merged']))
-  }, 400_000)
+  }, 600_000)
 
   it('compiles in a page, word for word', async () => {
     writeFileSync(join(app, 'src/main.ts'), block('docs/browser.md', 'ts'))
