@@ -21,6 +21,44 @@ export async function lockFolder(files: Files, folder: string, name?: string): P
   }
 }
 
+/** A folder that is held for long. */
+export class FolderLock {
+  private constructor(
+    private readonly files: Files,
+    private readonly folder: string,
+    private unlock: () => Promise<void>,
+    /** What the sign says; undefined where nobody else can write, and no file is needed. */
+    private sign: string | undefined,
+  ) {}
+
+  /** @throws FileError naming the run that has it */
+  static async take(files: Files, folder: string): Promise<FolderLock> {
+    return new FolderLock(files, folder, await lockFolder(files, folder), await signOf(files, folder))
+  }
+
+  /**
+   * Makes sure that it is held still: the folder may have been removed, with the sign in it, and a process that slept may
+   * have been taken for gone.
+   * @throws FileError naming the run that has it now
+   */
+  async keep(): Promise<void> {
+    if (this.sign === undefined || (await signOf(this.files, this.folder)) === this.sign) return
+    await this.unlock()
+    this.unlock = () => Promise.resolve()
+    this.unlock = await lockFolder(this.files, this.folder)
+    this.sign = await signOf(this.files, this.folder)
+  }
+
+  release(): Promise<void> {
+    return this.unlock()
+  }
+}
+
+async function signOf(files: Files, folder: string): Promise<string | undefined> {
+  const path = `${folder}/${LOCK_FILE}`
+  return (await files.exists(path)) ? files.readText(path) : undefined
+}
+
 /** Does something while the folder is this run's. What is no folder is left to the task to refuse. */
 export async function whileLocked<T>(files: Files, folder: string, task: () => Promise<T>): Promise<T> {
   if ((await files.exists(folder)) && !(await files.isDirectory(folder))) return task()

@@ -125,7 +125,13 @@ export async function loadCheckpoint(
       `cannot resume from ${path}: it was written with other settings (${fingerprintDifference(state.fingerprint, fingerprint)}). ` +
         'Give the same as before, or another output folder.',
     )
-  const { tensors } = await readSafetensorsHeader(files, `${path}/${TENSOR_FILE}`)
+  const { tensors } = await readSafetensorsHeader(files, `${path}/${TENSOR_FILE}`).catch((cause: unknown) => {
+    if (!(cause instanceof InvalidModelError)) throw cause
+    throw new InvalidModelError(
+      `checkpoint "${path}" is damaged: ${TENSOR_FILE} cannot be read. Remove the folder to continue from the checkpoint before it.`,
+      { cause },
+    )
+  })
   const read = async (name: string): Promise<Float32Array> => {
     const tensor = tensors.get(name)
     if (tensor === undefined || tensor.shape.length !== 1 || tensor.shape[0] !== parameters.count)

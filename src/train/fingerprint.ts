@@ -16,7 +16,7 @@ export const START = 'frozen'
 /** Names for the entries whose values tell a reader nothing. */
 const OPAQUE: Readonly<Record<string, string>> = {
   data: 'the data files',
-  evalData: 'the evaluation data',
+  evalData: 'whether evaluations decide when to stop, or their data',
   weights: 'the weights of the base model',
   config: "the base model's config.json",
   graph: "the base model's graph",

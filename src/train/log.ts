@@ -9,14 +9,21 @@ export class RunLog {
   private constructor(
     private readonly files: Files,
     private readonly path: string | undefined,
+    private readonly beforeWriting: () => Promise<void>,
   ) {}
 
   /**
    * Opens the log of a run. A fresh run starts a new log; a resumed one keeps what belongs to the steps it
    * continues from and drops what the interrupted run did after its last checkpoint.
+   * @param beforeWriting throws if the folder is not this run's any more
    */
-  static async open(files: Files, out: string | undefined, step: number): Promise<RunLog> {
-    const log = new RunLog(files, out === undefined ? undefined : `${out}/${LOG_FILE}`)
+  static async open(
+    files: Files,
+    out: string | undefined,
+    step: number,
+    beforeWriting: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<RunLog> {
+    const log = new RunLog(files, out === undefined ? undefined : `${out}/${LOG_FILE}`, beforeWriting)
     if (log.path === undefined) return log
     const kept = step > 0 && (await files.exists(log.path)) ? keepUntil(await files.readText(log.path), step) : ''
     await files.write(log.path, kept)
@@ -28,9 +35,11 @@ export class RunLog {
     return this.path === undefined ? [] : parseEvents(await this.files.readText(this.path))
   }
 
-  /** @throws FileError if the disk is full */
+  /** @throws FileError if the disk is full, or the folder another run's by now */
   async append(event: TrainEvent): Promise<void> {
-    if (this.path !== undefined) await this.files.append(this.path, `${JSON.stringify(event)}\n`)
+    if (this.path === undefined) return
+    await this.beforeWriting()
+    await this.files.append(this.path, `${JSON.stringify(event)}\n`)
   }
 }
 

@@ -2,7 +2,7 @@
 import { listCheckpoints, refuseBase, refuseFinished, removeAdapter } from '../core/output-place.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
-import { lockFolder } from '../io/folder-lock.js'
+import { FolderLock } from '../io/folder-lock.js'
 import { removeCheckpoints, removeLeftovers } from './checkpoint.js'
 import { LOG_FILE } from './log.js'
 import type { ResolvedTrainOptions } from './options.js'
@@ -21,7 +21,7 @@ export class Output {
   private constructor(
     private readonly files: Files,
     readonly path: string,
-    private readonly unlock: () => Promise<void>,
+    private readonly lock: FolderLock,
     /** Whether there is a checkpoint that the run shall continue from. */
     readonly continues: boolean,
   ) {}
@@ -36,16 +36,16 @@ export class Output {
     const { files } = model.environment
     if (out === undefined) return undefined
     await refuseBase(files, out, model)
-    const unlock = await lockFolder(files, out)
+    const lock = await FolderLock.take(files, out)
     try {
       const continues = resume && (await listCheckpoints(files, out)).length > 0
       if (!continues && !overwrite) {
         await refuseFinished(files, out, resume)
         await refuseForeign(files, out)
       }
-      return new Output(files, out, unlock, continues)
+      return new Output(files, out, lock, continues)
     } catch (error) {
-      await unlock()
+      await lock.release()
       throw error
     }
   }
@@ -60,8 +60,13 @@ export class Output {
     for (const name of Object.keys(RESULTS)) await files.remove(`${path}/${name}`)
   }
 
-  async release(): Promise<void> {
-    await this.unlock()
+  /** Before something is written. @throws FileError if the folder is another run's by now */
+  keep(): Promise<void> {
+    return this.lock.keep()
+  }
+
+  release(): Promise<void> {
+    return this.lock.release()
   }
 }
 

@@ -198,7 +198,7 @@ class Run {
         ...{ dataset, evalDataset, notes, ends, extent, sessions, output, start },
         log: await together(communicator, async () => {
           await output?.prepare()
-          return RunLog.open(files, output?.path, start.state.step)
+          return RunLog.open(files, output?.path, start.state.step, () => output?.keep() ?? Promise.resolve())
         }),
         resumedFrom: loaded?.path,
       })
@@ -320,6 +320,7 @@ class Run {
       try {
         await this.together(async () => {
           if (output === undefined) return
+          await output.keep()
           await trainee.save(output.path)
           await writeRunCard(trainee, options, this.prepared)
         })
@@ -516,6 +517,7 @@ class Run {
     const { output, sessions } = this.prepared
     const state = { ...this.state, endTokens: this.endTokens }
     if (output === undefined || state.step === this.savedAt) return undefined
+    await output.keep()
     const path = await writeCheckpoint(
       trainee.model.environment.files,
       output.path,

@@ -1,5 +1,5 @@
 /** Nothing that was learned is lost: errors of every kind, loops that are left, early stopping, folders that are taken. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { addLora, loadAdapter, type Adapter } from '../../src/core/adapter.js'
@@ -512,6 +512,37 @@ describe('the output folder', () => {
     expect(readdirSync(out)).not.toContain('.lowrank.lock')
     await failing(fresh(failsAt(1)), { ...common, out: `${out}-b` })
     await runTraining(fresh(), { ...common, out: `${out}-b`, steps: 1 })
+  })
+
+  it('that was removed meanwhile is taken again', async () => {
+    const out = newOut()
+    let steps = 0
+    for await (const event of train(fresh(), { ...common, out, checkpointEvery: 2 })) {
+      if (event.event === 'step' && ++steps === 1) rmSync(out, { recursive: true })
+      if (event.event === 'step' && steps === 2) expect(readdirSync(out)).toContain('.lowrank.lock')
+    }
+    expect(readdirSync(out)).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors']))
+    expect(readdirSync(out)).not.toContain('.lowrank.lock')
+  })
+
+  it('that another run has taken meanwhile stays as that leaves it', async () => {
+    const out = newOut()
+    const sign = join(out, '.lowrank.lock')
+    let before: Record<string, string> = {}
+    const contents = (): Record<string, string> =>
+      Object.fromEntries(readdirSync(out).flatMap((name) => (name.startsWith('checkpoint') ? [] : [[name, readFileSync(join(out, name), 'utf8')]]))) // prettier-ignore
+    const run = async (): Promise<void> => {
+      for await (const event of train(fresh(), { ...common, out })) {
+        if (event.event !== 'step' || event.step !== 2) continue
+        const holder = JSON.parse(readFileSync(sign, 'utf8')) as object
+        // A process that lives.
+        writeFileSync(sign, JSON.stringify({ ...holder, id: 'theirs', pid: process.ppid, started: '' }))
+        before = contents()
+      }
+    }
+    await expect(run()).rejects.toThrow(`"${out}" is being written by another run (process ${process.ppid}, since `)
+    expect(contents()).toEqual(before)
+    expect(readdirSync(out)).not.toContain('checkpoint-2')
   })
 
   it('in memory, as in a page, is treated alike', async () => {

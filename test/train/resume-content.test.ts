@@ -119,7 +119,9 @@ describe('refuses', () => {
     const other = writeRows(join(folder, 'other.jsonl'), randomRows(3, 11))
     const judged = { evalData, earlyStopping: 5 }
     const out = await begun({}, judged)
-    await expect(resumed(out, {}, { ...judged, evalData: other })).rejects.toThrow('(the evaluation data)')
+    await expect(resumed(out, {}, { ...judged, evalData: other })).rejects.toThrow(
+      'whether evaluations decide when to stop, or their data',
+    )
     const free = await begun({}, { evalData })
     await resumed(free, {}, { evalData: other })
   })

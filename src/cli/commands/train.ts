@@ -205,7 +205,9 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
       if (event.event === 'done') ended = event
       if (output.json) output.printJson(event)
       else view.show(event)
-      if (event.event === 'checkpoint') await report()
+      // Curves that cannot be written now are no reason to stop.
+      if (event.event === 'checkpoint')
+        await report().catch((error: unknown) => output.note(output.color.yellow(`warning: no report: ${messageOf(error)}`)))
       if (event.event === 'error') output.note(whatIsSaved(event, planned))
     }
   } catch (error) {
@@ -215,11 +217,12 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
   } finally {
     view.close()
   }
+  if (ended?.reason === 'aborted') output.note(whatIsSaved(ended, planned))
   await report()
-  if (ended?.reason !== 'aborted') return 0
-  output.note(whatIsSaved(ended, planned))
-  return exitCodeOf(interrupted)
+  return ended?.reason === 'aborted' ? exitCodeOf(interrupted) : 0
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const AGAIN = 'Give the same command with --resume to continue.'
 
