@@ -15,9 +15,6 @@ export interface AdaptedModel {
   readonly weights: ReadonlyMap<string, Initializer>
 }
 
-/** Heads that PEFT adds to `modules_to_save` by the task, whether the model has them or not. */
-const optionalHeads: ReadonlySet<string> = new Set(['classifier', 'score', 'qa_outputs'])
-
 /**
  * All parts of an adapter: first the tensors of the base that are trained themselves, then rows of embeddings, then the
  * branches in the order of the targets.
@@ -95,17 +92,8 @@ function savedModules(model: AdaptedModel, config: LoraConfig, heads: ReadonlyMa
         new ReplacedWeight({ module: head.name, weight, shape, name: `base_model.model.${head.name}.weight`, only: head }),
       )
     }
-  for (const name of names)
-    if (!optionalHeads.has(name) && !parts.some(({ module }) => isSavedPath(module, [name])))
-      throw new InvalidOptionError(
-        `"modulesToSave" names "${name}", but the model has no such module; its weights belong to ${someOf([...model.weights.keys()].map(pathOf))}`,
-      )
   return parts
 }
-
-/** A few module names by their last parts. */
-const someOf = (paths: readonly string[]): string =>
-  [...new Set(paths.map((path) => path.slice(path.lastIndexOf('.') + 1)))].slice(0, 20).join(', ')
 
 function biases(model: AdaptedModel, config: LoraConfig, targets: readonly LoraTarget[]): ReplacedWeight[] {
   if (config.bias === 'none') return []
@@ -142,8 +130,13 @@ function tokenParts(
       throw new InvalidOptionError(
         `the embedding ${embedding.name} cannot both be adapted or saved whole and have "trainableTokenIndices"`,
       )
-    const isWrong = tokens.some((token) => token >= embedding.inFeatures || token < 0)
-    if (isWrong || new Set(tokens).size < tokens.length || tokens.length === 0)
+    const larger = tokens.find((token) => token >= embedding.inFeatures)
+    if (larger !== undefined)
+      throw new InvalidOptionError(
+        `"trainableTokenIndices" of ${embedding.name} names token ${larger}, but it has ${embedding.inFeatures} rows: if the vocabulary was made larger, ` +
+          'make it as large in the base (in Python: model.resize_token_embeddings(number of tokens)), save it, and use that as the base',
+      )
+    if (tokens.some((token) => token < 0) || new Set(tokens).size < tokens.length || tokens.length === 0)
       throw new InvalidOptionError(
         `"trainableTokenIndices" of ${embedding.name} must be different numbers from 0 to ${embedding.inFeatures - 1}, got ${JSON.stringify(tokens)}`,
       )

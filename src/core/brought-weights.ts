@@ -5,6 +5,7 @@
 import type { LoraConfig } from '../adapters/lora-config.js'
 import { weightName } from '../adapters/lora.js'
 import { isSavedPath } from '../adapters/parts.js'
+import { tokensName } from '../adapters/trainable-tokens.js'
 import { InvalidAdapterError } from '../errors.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
@@ -55,6 +56,19 @@ async function isOwnOfBase(model: Model, config: LoraConfig, key: string, copy: 
   return compare(toFloat32(copy), ours, base.dtype) === 'equal'
 }
 
+/** Trained rows of a head that has its weight from the embedding: PEFT stores them once more beside tables that were resized. */
+function tokensOfTiedHeads({ modules }: Model, tensors: ReadonlyMap<string, HostTensor>): string[] {
+  const list = [...modules.values()]
+  return list
+    .filter(({ isOutputHead }) => isOutputHead)
+    .flatMap((head) => {
+      const embedding = list.find(({ kind, weight }) => kind === 'Embedding' && weight === head.weight)
+      const [own, theirs] = [tensors.get(tokensName(head.name)), embedding && tensors.get(tokensName(embedding.name))]
+      if (own === undefined || theirs === undefined || formatShape(own.shape) !== formatShape(theirs.shape)) return []
+      return firstDifference(toFloat32(own), toFloat32(theirs)) < 0 ? [tokensName(head.name)] : []
+    })
+}
+
 const isVocabulary = (module: Module, model: Model): boolean =>
   module.isOutputHead || (module.kind === 'Embedding' && module.inFeatures === model.vocabularySize)
 
@@ -71,6 +85,7 @@ export async function takeBroughtWeights(
   source: string,
 ): Promise<BroughtBase> {
   const own = new Map(tensors)
+  for (const name of tokensOfTiedHeads(model, tensors)) own.delete(name)
   const brought = new Map<string, HostTensor>()
   let grown = 0
   const files = model.environment.files

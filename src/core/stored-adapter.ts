@@ -3,6 +3,7 @@ import { LoraPart } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { Part, TensorValues } from '../adapters/part.js'
 import { ReplacedWeight } from '../adapters/replaced-weight.js'
+import { TrainableTokens } from '../adapters/trainable-tokens.js'
 import { pythonRegex } from '../adapters/python-regex.js'
 import { isAllLinear } from '../adapters/lora-config.js'
 import { float32 } from '../graph/constants.js'
@@ -116,9 +117,10 @@ export async function companions(
   // What the adapter brought, where nothing else stores it: a table for a larger vocabulary.
   for (const [weight, tensor] of model instanceof FolderModel ? (model.brought ?? []) : []) {
     const module = weight.slice(0, -'.weight'.length)
-    const stored = [`base_model.model.${module}.weight`, `base_model.model.${module}.base_layer.weight`]
-    if (!stored.some((name) => tensors.has(name) || result.has(name)))
-      result.set(parts.some((part) => part instanceof LoraPart && part.module === module) ? stored[1]! : stored[0]!, tensor)
+    const stored = ['weight', 'base_layer.weight', 'token_adapter.base_layer.weight'].map((end) => `base_model.model.${module}.${end}`) // prettier-ignore
+    if (stored.some((name) => tensors.has(name) || result.has(name))) continue
+    const part = parts.find((each) => each.module === module)
+    result.set(stored[part instanceof LoraPart ? 1 : part instanceof TrainableTokens ? 2 : 0]!, tensor)
   }
   if (config.bias !== 'all') return result
   for (const { saved, rest, weight, name } of savedBiases(config, parts)) {

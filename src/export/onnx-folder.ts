@@ -5,6 +5,7 @@ import type { Graph } from '../graph/graph.js'
 import type { Files } from '../io/files.js'
 import { whileLocked } from '../io/folder-lock.js'
 import type { Json } from '../models/config-reader.js'
+import { parseJson } from '../util/json.js'
 import { writeOnnxFile, type OnnxFile, type OnnxFileOptions } from './onnx-file.js'
 import type { ExportDType } from './weights.js'
 
@@ -62,7 +63,7 @@ async function tellTokenizerConfig(files: Files, { source, addsBos }: OnnxFolder
   const path = `${source}/tokenizer_config.json`
   if (!(await files.exists(`${source}/tokenizer.json`))) return undefined
   const isThere = await files.exists(path)
-  const config = isThere ? (JSON.parse(await files.readText(path)) as object) : { tokenizer_class: 'PreTrainedTokenizerFast' }
+  const config = isThere ? (parseJson(await files.readText(path)) as object) : { tokenizer_class: 'PreTrainedTokenizerFast' }
   if (isThere && (addsBos !== true || 'add_bos_token' in config)) return undefined
   return `${JSON.stringify({ ...config, ...(addsBos === true && { add_bos_token: true }) }, null, 2)}\n`
 }

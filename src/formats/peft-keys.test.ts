@@ -66,8 +66,10 @@ describe('keys of an adapter', () => {
     })
   })
 
-  it('the table under trained tokens is left out', () => {
-    expect(read(['base_model.model.wte.token_adapter.base_layer.weight'])).toEqual({})
+  it('the table under trained tokens is the one under a branch', () => {
+    expect(read(['base_model.model.wte.token_adapter.base_layer.weight'])).toEqual({
+      'base_model.model.wte.base_layer.weight': 0,
+    })
   })
 
   it('several adapters in one file are refused by name', () => {

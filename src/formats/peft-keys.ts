@@ -62,11 +62,11 @@ export function plainKeys(tensors: ReadonlyMap<string, HostTensor>, source: stri
     result.set(key, tensor)
   }
   for (const [given, tensor] of tensors) {
-    const { key, name } = unnamed(unwrapped(given))
+    const { key: full, name } = unnamed(unwrapped(given))
+    // The table under trained tokens is the base's own, as that under a branch is.
+    const key = full.replace('.token_adapter.base_layer.', '.base_layer.')
     if (name !== undefined) names.add(name)
     const companion = COMPANION.exec(key)
-    // The table under trained tokens is the base's own.
-    if (key.includes('.token_adapter.base_layer.')) continue
     if (companion === null) put(key, given, tensor)
     else if (companion[2] === 'modules_to_save') companions.push({ module: companion[1]!, rest: companion[3]!, tensor })
   }

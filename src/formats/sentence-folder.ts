@@ -8,6 +8,7 @@ import type { Files } from '../io/files.js'
 import { poolings, type EmbeddingLayer, type Pooling } from '../losses/embedding.js'
 import { loadTensor, readSafetensorsHeader } from './safetensors.js'
 import { readTorchTensors } from './torch/index.js'
+import { parseJson } from '../util/json.js'
 
 /** How a folder says that its embeddings are made. */
 export interface SentenceSettings {
@@ -71,7 +72,7 @@ const PLAIN = /^[A-Za-z0-9_][\w.-]*$/
 
 async function readJson(files: Files, path: string): Promise<unknown> {
   try {
-    return JSON.parse(await files.readText(path))
+    return parseJson(await files.readText(path))
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
     throw new InvalidModelError(`${path}: not valid JSON (${cause.message}); fetch the file again`, { cause })
@@ -145,6 +146,12 @@ export async function readSentenceSettings(files: Files, folder: string): Promis
   }
 }
 
+/** What its tokenizer says where the settings say nothing, as later versions write it there alone; 10^30 means no limit. */
+async function tokenizerLimit(files: Files, folder: string): Promise<Pick<SentenceSettings, 'maxLength'>> {
+  const { model_max_length: limit } = await readObject(files, `${folder}/tokenizer_config.json`)
+  return Number.isSafeInteger(limit) && (limit as number) > 0 ? { maxLength: limit as number } : {}
+}
+
 async function transformerSettings(files: Files, folder: string): Promise<Pick<SentenceSettings, 'maxLength' | 'lowercase'>> {
   for (const name of TRANSFORMER_FILES) {
     const path = `${folder}/${name}`
@@ -154,9 +161,10 @@ async function transformerSettings(files: Files, folder: string): Promise<Pick<S
       throw new InvalidModelError(
         `${path}: "max_seq_length" must be a whole number of at least 1, got ${JSON.stringify(maxLength)}`,
       )
-    return { lowercase: lowercase === true, ...(typeof maxLength === 'number' && { maxLength }) }
+    const own = typeof maxLength === 'number' ? { maxLength } : await tokenizerLimit(files, folder)
+    return { lowercase: lowercase === true, ...own }
   }
-  return { lowercase: false }
+  return { lowercase: false, ...(await tokenizerLimit(files, folder)) }
 }
 
 function readPoolings(config: Json, source: string): readonly Pooling[] {

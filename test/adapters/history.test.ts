@@ -196,6 +196,7 @@ describe('weights of the base that an adapter brings', () => {
     ['rounded-untied-bfloat16', /brings lm_head\.weight and model\.embed_tokens\.weight .*rounded to 16 bits/],
     ['grown-tied-copies', /for a vocabulary of 98 tokens, where the base has 96/],
     ['grown-untied-saved', /for a vocabulary of 98 tokens, where the base has 96/],
+    ['grown-tied-tokens', /for a vocabulary of 98 tokens, where the base has 96/],
   ])('%s: logits of PEFT, also once saved and once merged', async (name, notice) => {
     const model = await loadModel(join(fixtures, name, 'model'))
     const expected = json(join(fixtures, name, 'expected.json')) as unknown as Expected
@@ -240,6 +241,15 @@ describe('weights of the base that an adapter brings', () => {
     await expect(loadAdapter(base, path)).rejects.toThrow(
       /replaces "model\.layers\.0\.self_attn\.q_proj\.weight" .* by other values/,
     )
+  })
+
+  it('names of saved modules that the model has not are let be, as PEFT does; those with tensors are not', async () => {
+    const base = tinyModel(llamaConfig, testEnvironment())
+    const adapter = filled(await addLora(base, { r: 2, modulesToSave: ['norm'] }))
+    const config = { modules_to_save: ['norm', 'wte', 'embed_out'] }
+    expect([...(await loadAdapter(base, await renamed(adapter, (key) => key, config))).tensors]).toEqual([...adapter.tensors])
+    const strange = await renamed(adapter, (key) => key.replace('model.norm', 'wte'), config)
+    await expect(loadAdapter(base, strange)).rejects.toThrow(/unexpected tensors \(1\):\n.*wte\.weight/)
   })
 
   it('the same weights make the same model', async () => {

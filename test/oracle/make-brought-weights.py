@@ -52,6 +52,15 @@ a=scratch+'/a'; shutil.rmtree(a,ignore_errors=True); pm.save_pretrained(a)
 i2=[[1,97,9,33,2,96,95,11]]
 with torch.no_grad(): y=pm.eval()(torch.tensor(i2)).logits
 write('grown-targeted',base,a,y,i2)
+# grown, with rows of the new tokens trained
+for tied in (False,True):
+    base=tiny(tied); big=copy.deepcopy(base); big.resize_token_embeddings(98)
+    pm=get_peft_model(big,LoraConfig(r=4,target_modules=['q_proj'],trainable_token_indices=[96,97],task_type='CAUSAL_LM')); fill(pm)
+    for n,p in pm.named_parameters():
+        if 'trainable_tokens' in n: p.data+=0.3*torch.randn(p.shape,generator=torch.Generator().manual_seed(7))
+    shutil.rmtree(a,ignore_errors=True); pm.save_pretrained(a, save_embedding_layers=True); print(tied,[k for k in load_file(a+'/adapter_model.safetensors') if 'q_proj' not in k])
+    with torch.no_grad(): y=pm.eval()(torch.tensor(i2)).logits
+    write(f"grown-{'tied' if tied else 'untied'}-tokens",base,a,y,i2)
 # smaller
 base=tiny(False); sm=copy.deepcopy(base); sm.resize_token_embeddings(90)
 pm=get_peft_model(sm,LoraConfig(r=4,target_modules=['q_proj'],task_type='CAUSAL_LM')); fill(pm)

@@ -42,11 +42,13 @@ def dense(i, o, f, residual=False, seed=0):
     return Dense(i, o, activation_function=f, use_residual=residual)
 
 cases = {}
-def case(name, base, modules, transformer={}, prompts=None, legacy=None, names=None):
+def case(name, base, modules, transformer={}, prompts=None, legacy=None, names=None, most=None):
     folder = Path(tempfile.mkdtemp()) / name
     model = SentenceTransformer(modules=[Transformer(str(OUT / base)), *modules])
     if prompts:
         model.prompts, model.default_prompt_name = prompts
+    if most:
+        model.max_seq_length = most
     model.save(str(folder), create_model_card=False)
     if transformer:
         (folder / "sentence_bert_config.json").write_text(json.dumps(transformer))
@@ -61,7 +63,7 @@ def case(name, base, modules, transformer={}, prompts=None, legacy=None, names=N
     files = {}
     for path in sorted(folder.rglob("*")):
         rel = str(path.relative_to(folder))
-        if path.is_dir() or (rel.count("/") == 0 and rel not in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")):
+        if path.is_dir() or (rel.count("/") == 0 and rel not in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", *(["tokenizer_config.json"] if most else []))):
             continue
         files[rel] = json.loads(path.read_text()) if path.suffix == ".json" else {"base64": base64.b64encode(path.read_bytes()).decode()}
     files.get("config_sentence_transformers.json", {}).pop("__version__", None)
@@ -77,6 +79,7 @@ case("normalize-then-dense", "bert", [Pooling(16, "cls"), Normalize(), dense(16,
 case("lower-case", "bert", [Pooling(16, "mean")], transformer={"max_seq_length": 32, "do_lower_case": True})
 case("short", "bert", [Pooling(16, "mean")], transformer={"max_seq_length": 5, "do_lower_case": False})
 prompts = {"query": "query: ", "document": "text: "}
+case("short-by-the-tokenizer", "bert", [Pooling(16, "mean")], most=5)
 case("default-prompt", "bert", [Pooling(16, "mean")], prompts=(prompts, "query"))
 case("prompts-by-name", "bert", [Pooling(16, "weightedmean")], prompts=(prompts, None), names=["query", "document"])
 for mode in ("mean", "cls", "max", "lasttoken"):
