@@ -47,7 +47,7 @@ export function allocate(dtype: DType, count: number): TypedArray {
 const INT64_MAX = 2n ** 63n - 1n
 
 /** Bounds such as 2⁶³ − 1 are no numbers of JavaScript, their neighbour 2⁶³ is: it is meant to be the largest. */
-const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? INT64_MAX : BigInt(value))
+export const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? INT64_MAX : BigInt(value))
 
 /** A tensor of `dtype` from plain numbers. */
 export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike<number>): HostTensor {

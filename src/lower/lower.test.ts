@@ -395,6 +395,7 @@ const older: Case[] = [
   { op: 'Clip', opset: 9, inputs: [x], attributes: { min: float(-0.5), max: float(0.75) } },
   { op: 'Clip', name: 'on one side', opset: 9, inputs: [x], attributes: { max: float(0.75) } },
   { op: 'Slice', opset: 9, inputs: [x], attributes: { starts: ints([1, -3]), ends: ints([9, -1]), axes: ints([0, 1]) } },
+  { op: 'Slice', name: 'to the end', opset: 9, inputs: [x], attributes: { starts: ints([1, -9]), ends: ints([2 ** 63, 3]), axes: ints([1, 0]) } }, // prettier-ignore
   { op: 'Pad', opset: 9, inputs: [x], attributes: { pads: ints([0, 1, 2, 1]), value: float(0.5), mode: string('constant') } },
   { op: 'TopK', opset: 9, inputs: [x], attributes: { k: int(2), axis: int(1) }, outputs: 2 },
   {

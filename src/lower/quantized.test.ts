@@ -270,3 +270,35 @@ describe('operators on integers', () => {
     expect(largest(await gradient(lowered, 'x', feeds))).toBeGreaterThan(0)
   })
 })
+
+describe('weights of two numbers a byte', () => {
+  const packed = (dtype: 'int4' | 'uint4', bytes: number): HostTensor => ({
+    dtype,
+    shape: [8, 4],
+    data: Uint8Array.from({ length: bytes }, (_, i) => (73 * i + 29) % 256),
+  })
+
+  it.each(['int4', 'uint4'] as const)('%s: the same numbers when lowered, and a gradient through them', async (dtype) => {
+    const graph = new Graph('packed')
+    graph.opsets.set('', 21)
+    graph.inputs.push(graph.declare('x', 'float32', [3, 8]))
+    graph.addInitializer('w', packed(dtype, 16))
+    graph.addInitializer('w.scale', filled([4], 5))
+    const attributes = { axis: int(1) }
+    graph.nodes.push({ op: 'DequantizeLinear', domain: '', name: 'fc/dq', inputs: ['w', 'w.scale'], outputs: ['dq'], attributes })
+    graph.nodes.push({ op: 'MatMul', domain: '', name: '/fc/MatMul', inputs: ['x', 'dq'], outputs: ['y'], attributes: {} })
+    graph.outputs.push(graph.declare('y', 'float32', [3, 4]))
+    const feeds = { x: filled([3, 8]) }
+    const { graph: lowered } = lower(graph)
+    expect([...findModules(lowered).values()].map((m) => [m.name, m.inFeatures, m.outFeatures])).toEqual([['fc', 8, 4]])
+    const [[before], [after]] = [await run(graph, feeds), await run(lowered, feeds)]
+    expect(distance(after!, before!)).toBeLessThan(1e-5)
+    const found = await gradient(lowered, 'x', feeds)
+    const at = async (i: number, step: number): Promise<number> => {
+      const data = Float32Array.from(feeds.x.data as Float32Array)
+      data[i] = data[i]! + step
+      return (await run(graph, { x: { ...feeds.x, data } }))[0]!.reduce((sum, v) => sum + v * v, 0)
+    }
+    for (const i of [0, 9, 23]) expect(((await at(i, 0.125)) - (await at(i, -0.125))) / 0.25 / found[i]!).toBeCloseTo(1, 2)
+  })
+})

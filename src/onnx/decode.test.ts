@@ -82,7 +82,7 @@ describe('decodeModel', () => {
       attributes: {
         f: float(0.5),
         s: string('zwölf'),
-        is: { type: 'ints', value: [1, -2] },
+        is: { type: 'ints', value: [1, -2, 2 ** 63, -(2 ** 63)] },
         fs: { type: 'floats', value: [0.25, -4] },
         ss: { type: 'strings', value: ['a', ''] },
         t: { type: 'tensor', value: tensor('int64', [2], [3, 4]) },

@@ -10,6 +10,7 @@ import {
   type ValueInfoProto,
 } from 'onnx-buf'
 import { InvalidModelError } from '../errors.js'
+import { toInt64 } from '../graph/constants.js'
 import { Graph } from '../graph/graph.js'
 import { dtypeFromOnnx } from '../graph/infer.js'
 import type { Attribute, Dim, DType, Node, Shape } from '../graph/types.js'
@@ -141,11 +142,11 @@ function attributeOf(proto: AttributeProto, what: string, folder: string | undef
   if (proto.refAttrName !== '') return opaque
   switch (proto.type) {
     case AttributeType.INT:
-      return isExact(proto.i) ? { type: 'int', value: Number(proto.i) } : opaque
+      return isHeld(proto.i) ? { type: 'int', value: Number(proto.i) } : opaque
     case AttributeType.FLOAT:
       return { type: 'float', value: proto.f }
     case AttributeType.INTS:
-      return proto.ints.every(isExact) ? { type: 'ints', value: proto.ints.map(Number) } : opaque
+      return proto.ints.every(isHeld) ? { type: 'ints', value: proto.ints.map(Number) } : opaque
     case AttributeType.FLOATS:
       return { type: 'floats', value: proto.floats }
     case AttributeType.STRING: {
@@ -166,8 +167,11 @@ function attributeOf(proto: AttributeProto, what: string, folder: string | undef
   }
 }
 
-/** Whether a number holds the integer exactly; one beyond would change on the way back. */
-const isExact = (value: bigint): boolean => Number.isSafeInteger(Number(value))
+/**
+ * Whether a number holds the integer so that it is the same on the way back; the bounds of int64, which mean "to the end" in
+ * slices, are written again as they were.
+ */
+const isHeld = (value: bigint): boolean => Number.isSafeInteger(Number(value)) || toInt64(Number(value)) === value
 
 /** Bytes as text, undefined if they are not UTF-8 (some operators keep binary data in strings). */
 function text(bytes: Uint8Array): string | undefined {

@@ -17,7 +17,7 @@ import {
   type TensorProto,
   type ValueInfoProto,
 } from 'onnx-buf'
-import { bytesOf } from '../graph/constants.js'
+import { bytesOf, toInt64 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import { dtypeToOnnx } from '../graph/infer.js'
 import { isFileTensor, type Attribute, type Initializer, type Node, type Value } from '../graph/types.js'
@@ -69,13 +69,13 @@ function plainAttribute(name: string, attribute: Attribute, locate: Locate): Att
   const utf8 = new TextEncoder()
   switch (attribute.type) {
     case 'int':
-      return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(attribute.value) })
+      return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: toInt64(attribute.value) })
     case 'float':
       return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: attribute.value })
     case 'string':
       return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: utf8.encode(attribute.value) })
     case 'ints':
-      return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: attribute.value.map(BigInt) })
+      return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: attribute.value.map(toInt64) })
     case 'floats':
       return create(AttributeProtoSchema, { name, type: AttributeType.FLOATS, floats: [...attribute.value] })
     case 'strings':
