@@ -50,7 +50,8 @@ describe.skipIf(!reachable)(title, () => {
   it('fine-tunes a model by the second line of README', async () => {
     const [, line] = block('README.md', 'bash').split('\n')
     expect(line).toMatch(/^npx lowrank demo\b/)
-    const events = (await run(app, 'npx', [...line!.split('#')[0]!.trim().split(' ').slice(1), '--json'])).trim().split('\n')
+    const command = line!.split('#')[0]!.trim().split(' ')
+    const events = (await run(app, command[0]!, [...command.slice(1), '--json'], 580_000)).trim().split('\n')
     expect(JSON.parse(events.at(-1)!)).toMatchObject({ mergedModules: 28, texts: 60, holds: true })
     expect(readdirSync(join(app, 'out/demo'))).toEqual(expect.arrayContaining(['adapter', 'merged']))
   }, 600_000)
