@@ -3,7 +3,7 @@ import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import type { HeadOptions } from '../models/new-head.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
-import { labelField } from './labels.js'
+import { labelField, listOf } from './labels.js'
 import { at, hasField, kindOf, readRows, type Row } from './rows.js'
 
 /** What the rows say of a head's labels, as options of `loadModel`. */
@@ -22,16 +22,6 @@ function byCodePoint(a: string, b: string): number {
     if (difference !== 0) return difference
   }
   return left.length - right.length
-}
-
-/** Tables hold lists as text. */
-function listOf(value: unknown): unknown {
-  if (typeof value !== 'string' || !value.trimStart().startsWith('[')) return value
-  try {
-    return JSON.parse(value)
-  } catch {
-    return value
-  }
 }
 
 /**

@@ -80,7 +80,7 @@ export function readNumber(row: Row, field: string): number {
 }
 
 /** Tables hold lists as text. */
-function listOf(value: unknown): unknown {
+export function listOf(value: unknown): unknown {
   if (typeof value !== 'string' || !value.trimStart().startsWith('[')) return value
   try {
     return JSON.parse(value)

@@ -4,6 +4,7 @@ import type { Files } from '../io/files.js'
 import type { Rendered } from './assistant-spans.js'
 import { ChatTemplate } from './chat-template.js'
 import type { Message, TemplateVariables } from './messages.js'
+import { cleanUpSpaces } from '../tokenizer/clean-up.js'
 import type { Pipeline } from '../tokenizer/pipeline.js'
 import { buildPipeline, type BuiltPipeline } from './build-pipeline.js'
 import type { TokenizerClass } from './tokenizer-class.js'
@@ -181,7 +182,7 @@ export class Tokenizer {
   /** Text of token ids, special tokens included unless `skipSpecialTokens`. */
   decode(ids: readonly number[], options: { readonly skipSpecialTokens?: boolean } = {}): string {
     const text = this.pipeline.decode(ids, options.skipSpecialTokens ?? false)
-    return this.cleansUp ? cleanUp(text) : text
+    return this.cleansUp ? cleanUpSpaces(text) : text
   }
 
   /**
@@ -288,21 +289,6 @@ export class Tokenizer {
 
 /** Stands for a text where the special tokens around it are asked for: no id is negative. */
 const PLACE = -2
-
-/** Takes back blanks before punctuation and English contractions: `clean_up_tokenization_spaces`. */
-const cleanUp = (text: string): string =>
-  [
-    [' .', '.'],
-    [' ?', '?'],
-    [' !', '!'],
-    [' ,', ','],
-    [" ' ", "'"],
-    [" n't", "n't"],
-    [" 'm", "'m"],
-    [" 's", "'s"],
-    [" 've", "'ve"],
-    [" 're", "'re"],
-  ].reduce((done, [from, to]) => done.replaceAll(from!, to!), text)
 
 /** Whether a tokenizer tells the texts of a pair apart; RoBERTa's does not, and says so by its processor or its inputs. */
 function namesTypes({ tokenizer, config }: TokenizerFolder, tokenizerClass: TokenizerClass | undefined): boolean {

@@ -1,5 +1,6 @@
 /** @file Decoders of tokenizer.json: tokens back to text. */
 import { bytesOfCharacters } from './bytes.js'
+import { cleanUpPieces } from './clean-up.js'
 import { byType, type Component } from './json.js'
 import { replaceIn } from './normalizers.js'
 
@@ -94,28 +95,12 @@ function strip(c: Component): Decoder {
     })
 }
 
-/** Blanks that a tokenizer put before punctuation and English contractions. */
-const cleanUp = (text: string): string =>
-  [
-    [' .', '.'],
-    [' ?', '?'],
-    [' !', '!'],
-    [' ,', ','],
-    [" ' ", "'"],
-    [" n't", "n't"],
-    [" 'm", "'m"],
-    [' do not', " don't"],
-    [" 's", "'s"],
-    [" 've", "'ve"],
-    [" 're", "'re"],
-  ].reduce((done, [from, to]) => done.replaceAll(from!, to!), text)
-
 function wordPiece(c: Component): Decoder {
   const [prefix, cleans] = [c.text('prefix'), c.flag('cleanup')]
   return (tokens) =>
     tokens.map((token, i) => {
       const joined = i === 0 ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`
-      return cleans ? cleanUp(joined) : joined
+      return cleans ? cleanUpPieces(joined) : joined
     })
 }
 
@@ -126,7 +111,7 @@ function ctc(c: Component): Decoder {
       .filter((token, i) => i === 0 || token !== tokens[i - 1])
       .map((token) => {
         const kept = replaceText(token, pad, '')
-        return cleans ? replaceText(cleanUp(kept), delimiter, ' ') : kept
+        return cleans ? replaceText(cleanUpPieces(kept), delimiter, ' ') : kept
       })
       .filter((token) => token !== '')
 }
