@@ -37,6 +37,18 @@ describe('encodeRow', () => {
     expect(example.tokens).toBe(3)
   })
 
+  it.each([
+    ['text', { text: 'a zebra' }],
+    ['completion', { prompt: 'a', completion: 'zebra' }],
+  ])('names the row whose text cannot be tokenised: %s', async (_name, value) => {
+    const model = { type: 'WordLevel', vocab: { a: 0 }, unk_token: '[UNK]' }
+    const json = { version: '1.0', added_tokens: [], pre_tokenizer: { type: 'Whitespace' }, model }
+    const words = await loadTokenizer(memoryFiles({ 'w/tokenizer.json': JSON.stringify(json) }), 'w')
+    expect(() => encode(value, { tokenizer: words! })).toThrow(
+      /^d\.jsonl, line 3: w\/tokenizer\.json.*"zebra" is not in the vocabulary/,
+    )
+  })
+
   it('learns the end alone of an empty completion', () => {
     expect(encode({ prompt: 'a', completion: '' }).labels).toEqual([_, _, EOS])
   })

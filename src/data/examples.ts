@@ -11,7 +11,7 @@ import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { isLearningSign, unwanted } from './learning-signs.js'
 import type { Message, TemplateVariables } from './messages.js'
 import { readShape, type RowShape } from './row-shapes.js'
-import { at, hasField, type Row } from './rows.js'
+import { at, hasField, located, type Row } from './rows.js'
 import type { MaskedTokens, Tokenizer, TurnEnd } from './tokenizer.js'
 
 export interface ExampleOptions {
@@ -146,12 +146,18 @@ function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): 
   }
   switch (shape.kind) {
     case 'text': {
-      const ids = withEnd(tokenizer.encode(shape.text), tokenizer)
+      const ids = withEnd(
+        located(row, () => tokenizer.encode(shape.text)),
+        tokenizer,
+      )
       return learn(ids, [{ start: 0, end: ids.length }])
     }
     case 'completion': {
-      const prompt = tokenizer.encodePrompt(shape.prompt)
-      const ids = [...prompt, ...withEnd(tokenizer.encode(shape.completion, { addSpecialTokens: false }), tokenizer)]
+      const [prompt, completion] = located(row, () => [
+        tokenizer.encodePrompt(shape.prompt),
+        tokenizer.encode(shape.completion, { addSpecialTokens: false }),
+      ])
+      const ids = [...prompt, ...withEnd(completion, tokenizer)]
       return learn(ids, [{ start: prompt.length, end: ids.length }])
     }
     case 'chat-completion':
@@ -222,14 +228,4 @@ function learn(ids: readonly number[], spans: MaskedTokens['learn']): Tokens {
   const labels = new Array<number>(ids.length).fill(IGNORED_LABEL)
   for (const { start, end } of spans) for (let i = start; i < end; i++) labels[i] = ids[i] ?? IGNORED_LABEL
   return { inputIds: ids, attentionMask: ids.map(() => 1), labels }
-}
-
-/** Puts file and line before a message of the chat template. */
-export function located<T>(row: Row, work: () => T): T {
-  try {
-    return work()
-  } catch (cause) {
-    if (cause instanceof InvalidDataError) throw new InvalidDataError(`${at(row)}: ${cause.message}`, { cause })
-    throw cause
-  }
 }

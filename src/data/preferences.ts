@@ -8,13 +8,13 @@
 import { InvalidDataError } from '../errors.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { Batch } from './batch.js'
-import { checkExampleOptions, countTargets, located, longestRow, noteLostParts, withEnd } from './examples.js'
+import { checkExampleOptions, countTargets, longestRow, noteLostParts, withEnd } from './examples.js'
 import { paddingToken, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import { messagesField, templateVariables, type Message } from './messages.js'
 import { integersField, textField } from './row-shapes.js'
 import { batchOfFields, type FieldsExample, type RowTensor } from './row-tensors.js'
 import { learnedTurns, unwanted } from './learning-signs.js'
-import { at, hasField, type Row } from './rows.js'
+import { at, hasField, located, type Row } from './rows.js'
 import type { Tokenizer, TurnEnd } from './tokenizer.js'
 
 /** A pair of completions as two rows, the chosen one first. */
@@ -114,11 +114,12 @@ function textSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
     throw new InvalidDataError(
       `${at(row)}: "${list}" is a list of messages; "prompt", "chosen" and "rejected" must all be text or all be lists.`,
     )
-  const ids = tokenizer.encodePrompt(textField(row, prompt))
+  const ids = located(row, () => tokenizer.encodePrompt(textField(row, prompt)))
   const side = (field: string): Side => {
     const text = textField(row, field)
     // An end-of-text token alone is no answer.
-    const completion = text === '' ? [] : withEnd(tokenizer.encode(text, { addSpecialTokens: false }), tokenizer)
+    const own = located(row, () => tokenizer.encode(text, { addSpecialTokens: false }))
+    const completion = text === '' ? [] : withEnd(own, tokenizer)
     return { prompt: ids, completion }
   }
   return [side(chosen), side(rejected)]

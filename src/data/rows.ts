@@ -91,3 +91,14 @@ export async function* readRows(files: Files, path: string): AsyncGenerator<Row>
   const source = await openRows(files, path)
   for (let index = 0; index < source.length; index++) yield source.row(index)
 }
+
+/** Puts file and line before the message of an error that does not name them: of the chat template, of the tokenizer. */
+export function located<T>(row: Row, work: () => T): T {
+  try {
+    return work()
+  } catch (cause) {
+    if (cause instanceof InvalidDataError && !cause.message.startsWith(at(row)))
+      throw new InvalidDataError(`${at(row)}: ${cause.message}`, { cause })
+    throw cause
+  }
+}

@@ -2,7 +2,7 @@
 import { InvalidDataError } from '../errors.js'
 import { perToken, textField, tokensShape } from './row-shapes.js'
 import { longestRow } from './examples.js'
-import { at, foundFields, hasField, kindOf, takeField, type Row } from './rows.js'
+import { at, foundFields, hasField, kindOf, located, type Row, takeField } from './rows.js'
 import type { EncodedText } from './text-pairs.js'
 import type { Tokenizer } from './tokenizer.js'
 
@@ -66,7 +66,8 @@ export function readTokens(row: Row, options: TextOptions, keepPadding = false):
 
 /** The tokens of one text on its own. */
 export function encodeText(row: Row, text: string, options: TextOptions): TextTokens {
-  const { ids, typeIds, truncated } = tokenizerFor(row, options.tokenizer).encodeTexts([text], longestRow(options))
+  const known = tokenizerFor(row, options.tokenizer)
+  const { ids, typeIds, truncated } = located(row, () => known.encodeTexts([text], longestRow(options)))
   const tokens = { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, truncated }
   checkIds(row, tokens, options)
   return tokens
@@ -76,8 +77,9 @@ function encodedRow(row: Row, options: TextOptions): TextTokens {
   const known = tokenizerFor(row, options.tokenizer)
   const maxLength = longestRow(options)
   const list = ['tokens', 'words'].find((name) => hasField(row, name))
-  const encoded: EncodedText & { readonly words?: readonly number[] } =
-    list === undefined ? known.encodeTexts(readTexts(row), maxLength) : known.encodeWords(wordsField(row, list), maxLength)
+  const encoded = located(row, (): EncodedText & { readonly words?: readonly number[] } =>
+    list === undefined ? known.encodeTexts(readTexts(row), maxLength) : known.encodeWords(wordsField(row, list), maxLength),
+  )
   const { ids, typeIds, words, truncated } = encoded
   return { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, ...(words && { words }), truncated }
 }

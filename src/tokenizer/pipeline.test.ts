@@ -32,6 +32,12 @@ it('takes long runs apart in one go', () => {
   expect(pipeline.encode('a'.repeat(200_000))).toEqual(new Array<number>(100_000).fill(300))
 })
 
+it('refuses a run that is too long for a pattern of JavaScript, by its beginning', () => {
+  expect(() => open({}).encode(`1 ${'ab'.repeat(4_500_000)}`)).toThrow(
+    'the run of text that begins with " abababababababababa" is too long for the tokenizer\'s pattern',
+  )
+})
+
 it('streams the text that decoding the whole gives', () => {
   const pipeline = open({})
   const ids = pipeline.encode('क्\u200dष 👩\u200d👧 <s>é\u0000\ufffd漢\ufeff \ud800!')

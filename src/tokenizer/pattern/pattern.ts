@@ -1,4 +1,5 @@
 /** @file Patterns of Oniguruma as patterns of JavaScript: the same matches, independent of the engine's Unicode tables. */
+import { InvalidDataError } from '../../errors.js'
 import type { CodePoints } from '../unicode/code-points.js'
 import { word } from '../unicode/code-points.js'
 import { foldLetter, foldSet, isLongCase } from './fold.js'
@@ -129,7 +130,10 @@ export class Pattern implements Cutter {
     }
   }
 
-  /** Matches from left to right, and what lies between them. */
+  /**
+   * Matches from left to right, and what lies between them.
+   * @throws InvalidDataError if a match has more characters than a pattern of JavaScript can go back over: some millions
+   */
   cut(text: string): Stretch[] {
     const found: Stretch[] = []
     let done = 0
@@ -137,7 +141,7 @@ export class Pattern implements Cutter {
     let lastEnd = -1
     while (searched <= text.length) {
       this.expression.lastIndex = searched
-      const match = this.expression.exec(text)
+      const match = this.search(text)
       if (match === null) break
       const start = match.index
       const end = start + match[0].length
@@ -157,6 +161,20 @@ export class Pattern implements Cutter {
     }
     if (done !== text.length) found.push({ start: done, end: text.length, matches: false })
     return found
+  }
+
+  private search(text: string): RegExpExecArray | null {
+    const from = this.expression.lastIndex
+    try {
+      return this.expression.exec(text)
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause
+      const shown = JSON.stringify(text.slice(from, from + 20))
+      throw new InvalidDataError(
+        `the run of text that begins with ${shown} is too long for the tokenizer's pattern; break it by white space, or cut the text into several.`,
+        { cause },
+      )
+    }
   }
 }
 
