@@ -35,9 +35,14 @@ export function parseHubId(text: string): HubId | undefined {
   // The hub itself forbids double hyphens and dots, which would also be ambiguous in the cache's folder names.
   if (!NAME.test(name) || name.includes('--') || name.includes('..')) return undefined
   const revision = at < 0 ? 'main' : text.slice(at + 1)
-  if (!REVISION.test(revision) || revision.includes('..'))
-    throw new InvalidOptionError(`hub id "${text}": "${revision}" is no branch, tag or commit; write owner/name@revision`)
+  checkRevision(revision, text)
   return { name, revision }
+}
+
+/** It becomes the name of a file in the cache. @throws InvalidOptionError if it cannot be a revision */
+export function checkRevision(revision: string, id: string): void {
+  if (!REVISION.test(revision) || revision.includes('..'))
+    throw new InvalidOptionError(`hub id "${id}": "${revision}" is no branch, tag or commit; write owner/name@revision`)
 }
 
 const isTrue = (value: string | undefined): boolean => value !== undefined && /^(1|true|yes|on)$/i.test(value)

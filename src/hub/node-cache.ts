@@ -44,9 +44,10 @@ export class RepositoryCache {
     return join(this.folder, 'snapshots', commit)
   }
 
-  /** Whether the snapshot has the file, and its blob is there too. */
-  has(commit: string, file: string): Promise<boolean> {
-    return exists(join(this.snapshot(commit), file))
+  /** Whether the snapshot has the file, and its blob is there too, of that size where it is known. */
+  async has(commit: string, file: string, size?: number): Promise<boolean> {
+    const path = join(this.snapshot(commit), file)
+    return (await exists(path)) && (size === undefined || (await stat(path)).size === size)
   }
 
   /** Whether the blob is there, whole. */
@@ -58,7 +59,8 @@ export class RepositoryCache {
   /** The commit that a revision had when it was last looked up. */
   async commitOf(revision: string): Promise<string | undefined> {
     if (COMMIT.test(revision)) return (await exists(this.snapshot(revision))) ? revision : undefined
-    return (await textOf(join(this.folder, 'refs', revision)))?.trim()
+    const commit = (await textOf(join(this.folder, 'refs', revision)))?.trim()
+    return commit !== undefined && COMMIT.test(commit) ? commit : undefined
   }
 
   /** Remembers the commit of a branch or tag. */

@@ -3,6 +3,8 @@ import { constants } from 'node:fs'
 import { lstat, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { isAlive } from '../io/node-process.js'
+import { ABANDONED_MS } from '../io/node-temporaries.js'
 
 /** What a partial file of nobody is called: its process gave up, and said so. */
 const KEPT = '.kept.incomplete'
@@ -15,28 +17,24 @@ let counter = 0
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return codeOf(error) !== 'ESRCH'
-  }
-}
-
-/** Whether nobody writes a partial file any more. Of another machine's processes nothing is known. */
-function isAbandoned(name: string): boolean {
-  if (name.endsWith(KEPT)) return true
-  const [, owner, pid] = OWNED.exec(name) ?? []
-  return owner === host && pid !== undefined && !isAlive(Number(pid))
+/** Whether nobody writes a partial file any more. Of another machine's processes only time tells. */
+async function isAbandoned(path: string): Promise<boolean> {
+  if (path.endsWith(KEPT)) return true
+  const [, owner, pid] = OWNED.exec(path) ?? []
+  if (pid === undefined) return false
+  if (owner === host && !isAlive(Number(pid))) return true
+  const found = await lstat(path).catch(() => undefined)
+  return found !== undefined && Date.now() - found.mtimeMs > ABANDONED_MS
 }
 
 /** Partial files beside a blob that nobody writes. */
 async function abandoned(blob: string): Promise<string[]> {
-  const names = await readdir(dirname(blob))
-  return names
-    .filter((name) => name.startsWith(`${basename(blob)}.`) && isAbandoned(name))
-    .map((name) => join(dirname(blob), name))
+  const paths: string[] = []
+  for (const name of await readdir(dirname(blob))) {
+    const path = join(dirname(blob), name)
+    if (name.startsWith(`${basename(blob)}.`) && (await isAbandoned(path))) paths.push(path)
+  }
+  return paths
 }
 
 /** A file that will become a blob. */

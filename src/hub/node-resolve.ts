@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { HubError, FileError, LowrankError } from '../errors.js'
 import { explainRefusal } from './hub-error.js'
-import { hubSettings, parseHubId, type EnvironmentVariables, type HubId, type HubSettings } from './hub-id.js'
+import { checkRevision, hubSettings, parseHubId, type EnvironmentVariables, type HubId, type HubSettings } from './hub-id.js'
 import { RepositoryCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
 import { bounded, fetchWithin, MAX_ANSWERS, MAX_FILES, unstalled } from './node-limits.js'
@@ -65,6 +65,7 @@ export async function resolveModel(idOrPath: string, options: ResolveOptions = {
     throw new FileError(
       `"${idOrPath}" does not exist; expected a folder, a file or a hub id such as owner/name or owner/name@revision`,
     )
+  if (options.revision !== undefined) checkRevision(options.revision, idOrPath)
   const id = options.revision === undefined ? parsed : { ...parsed, revision: options.revision }
   const given = hubSettings(options.env ?? process.env, homedir())
   const settings: HubSettings = {
@@ -176,9 +177,12 @@ class Hub {
     for await (const { type, path, size, oid, lfs } of listFiles({ ...this.request, ...where })) {
       if (files.size >= MAX_FILES) throw new HubError(`repository "${this.id.name}" has more than ${MAX_FILES} files`)
       const etag = lfs?.oid ?? oid
+      const bytes: unknown = lfs?.size ?? size
+      if (type === 'file' && !(Number.isSafeInteger(bytes) && (bytes as number) >= 0))
+        throw new HubError(`${this.settings.endpoint} names no size of "${path}" in "${this.id.name}"`)
       // The hash becomes a file name in the cache.
       if (type === 'file' && etag !== undefined && /^[0-9a-f]{40,64}$/.test(etag))
-        files.set(path, { path, size: lfs?.size ?? size, etag, large: lfs !== undefined })
+        files.set(path, { path, size: bytes as number, etag, large: lfs !== undefined })
       if (type === 'directory' && folder === undefined && isModuleFolder(path)) await this.listFolder(commit, path, files)
     }
   }
@@ -220,7 +224,7 @@ async function fetchAll(
   const get = async (path: string): Promise<void> => {
     const file = listed.get(path)
     if (file === undefined) throw new HubError(`repository "${id.name}" lacks the shard ${path} that its index names`)
-    if (await cache.has(commit, path)) return
+    if (await cache.has(commit, path, file.size)) return
     if (!(await cache.hasBlob(file.etag, file.size)))
       await cache.writing(() =>
         downloadBlob(file, cache.blob(file.etag), {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { isAlive, thisHost } from './node-process.js'
 
 /** A file that nobody wrote to for so long is nobody's any more, whoever the name says: a number may be another process's by now. */
-const ABANDONED_MS = 24 * 3600e3
+export const ABANDONED_MS = 24 * 3600e3
 
 let counter = 0
 let tag: string | undefined

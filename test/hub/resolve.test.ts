@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, readlinkSync } from 'node:fs'
-import { link, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -226,10 +226,13 @@ describe('interrupted downloads', () => {
     await left(`${host}-${pid}-2`, 9000)
     await left(`${host}-${process.ppid}-1`, 20_000)
     await left(`another-${pid}-1`, 30_000)
+    // Of a container that is gone, say: nobody has written there for days.
+    await left(`another-${pid}-2`, 10_000)
+    await utimes(join(blobs(), `${sha256(weights)}.another-${pid}-2.incomplete`), 1e9, 1e9)
     // Python's own name: it may be writing there.
     await writeFile(join(blobs(), `${sha256(weights)}.incomplete`), weights.subarray(0, 50_000))
     await resolveModel(name, options())
-    expect(downloads().find((line) => line.includes('safetensors'))).toContain('bytes=9000-')
+    expect(downloads().find((line) => line.includes('safetensors'))).toContain('bytes=10000-')
     expect(await readFile(join(blobs(), sha256(weights)))).toEqual(weights)
     expect((await incompletes()).map((file) => file.replace(sha256(weights), '')).sort()).toEqual(
       ['.incomplete', `.another-${pid}-1.incomplete`, `.${host}-${process.ppid}-1.incomplete`].sort(),
@@ -261,16 +264,37 @@ describe('interrupted downloads', () => {
     expect(await incompletes()).toEqual([])
   })
 
+  it('no revision leads out of the cache', async () => {
+    for (const revision of ['../../../escaped', '/tmp/escaped', 'a/../../b', ''])
+      await expect(resolveModel(name, options({ revision }))).rejects.toThrow('is no branch, tag or commit')
+    await resolveModel(name, options())
+    await writeFile(join(cacheDir, 'models--someone--tiny', 'refs', 'main'), '../../precious')
+    await expect(resolveModel(name, options({ offline: true }))).rejects.toThrow('has no revision "main"')
+  })
+
   it('fetches a blob again that is not whole', async () => {
     const { path } = await resolveModel(name, options())
-    await writeFile(join(blobs(), sha256(weights)), 'torn')
-    await rm(join(path, 'model.safetensors'))
-    await resolveModel(name, options())
-    expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
+    for (const linked of [true, false]) {
+      await writeFile(join(blobs(), sha256(weights)), 'torn')
+      if (!linked) await rm(join(path, 'model.safetensors'))
+      await resolveModel(name, options())
+      expect(await readFile(join(path, 'model.safetensors'))).toEqual(weights)
+    }
   })
 })
 
 describe('a server that sends too much, too often or too slowly', () => {
+  it('a list without sizes, which would bound what is downloaded', async () => {
+    hub.answer = (path, response) => {
+      if (path !== `/api/models/someone/tiny/tree/${COMMIT}`) return false
+      const file = { type: 'file', path: 'config.json', size: 'many', oid: 'b'.repeat(40) }
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify([file]))
+      return true
+    }
+    await expect(resolveModel(name, options())).rejects.toThrow('names no size of "config.json" in "someone/tiny"')
+    expect(downloads()).toEqual([])
+  })
+
   it.each([
     [
       'a description without end',
