@@ -188,7 +188,10 @@ export function unnamedNote(modules: ReadonlyMap<string, Module>): string[] {
 function nothingMatches(modules: ReadonlyMap<string, Module>, config: LoraConfig): InvalidOptionError {
   const { targetModules, excludeModules, layersToTransform, layersPattern, modulesToSave } = config
   const wanted = typeof targetModules === 'string' ? [targetModules] : (targetModules ?? [])
-  const nearest = [...new Set(wanted.flatMap((name) => nearestNames(lastPart(name), adaptableNames(modules))))]
+  const known = adaptableNames(modules)
+  // Names that are there were not misspelt: something else leaves them out.
+  const strange = wanted.map(lastPart).filter((name) => !known.includes(name))
+  const nearest = [...new Set(strange.flatMap((name) => nearestNames(name, known)))]
   const also = Object.entries({ excludeModules, modulesToSave, layersToTransform, layersPattern }).filter(
     ([, value]) => value !== null,
   )

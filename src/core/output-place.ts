@@ -1,5 +1,5 @@
 /** @file Where results are written: by one at a time, never into the base model, and never unasked over something finished. */
-import { CONFIG_FILE, TENSORS_FILE, TORCH_TENSORS_FILE } from '../formats/peft.js'
+import { checkAdapterFolderName, CONFIG_FILE, TENSORS_FILE, TORCH_TENSORS_FILE } from '../formats/peft.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { whileFileLocked, whileLocked } from '../io/folder-lock.js'
@@ -92,6 +92,7 @@ export interface Place {
 export async function whileInFolder<T>(files: Files, place: Place, task: (clear: () => Promise<void>) => Promise<T>): Promise<T> {
   const { out, overwrite, base } = place
   if (base !== undefined) await refuseBase(files, out, base)
+  await checkAdapterFolderName(files, out)
   return whileLocked(files, out, async () => {
     if (!overwrite) await refuseFinished(files, out)
     return task(() => removeAdapter(files, out))

@@ -64,6 +64,9 @@ export async function checkIsPeftFolder(files: Files, path: string): Promise<voi
     throw new InvalidAdapterError(
       `"${path}" is a model (it holds config.json), not an adapter; name it as the model, or name the folder that holds ${CONFIG_FILE}`,
     )
+  const folder = path.replace(/[/\\]?[^/\\]*$/, '') || '.'
+  if (!isFolder && (await files.exists(`${folder}/${CONFIG_FILE}`)))
+    throw new InvalidAdapterError(`"${path}" is a file of an adapter's folder; name the folder itself ("${folder}")`)
   if (!isFolder)
     throw new InvalidAdapterError(
       `"${path}" is a file and no adapter that is known; expected a PEFT folder (${CONFIG_FILE} and adapter_model.safetensors)`,

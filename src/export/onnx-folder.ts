@@ -1,6 +1,6 @@
 /** @file A model folder as transformers.js reads it: `onnx/model.onnx` with its data, config.json, tokenizer. */
 import { InvalidOptionError } from '../errors.js'
-import { copySmallFiles, prepareOutput } from '../formats/merge-folder.js'
+import { checkModelFolderName, copySmallFiles, prepareOutput } from '../formats/merge-folder.js'
 import type { Graph } from '../graph/graph.js'
 import type { Files } from '../io/files.js'
 import { whileLocked } from '../io/folder-lock.js'
@@ -37,6 +37,7 @@ export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise
     throw new InvalidOptionError(
       `"${out}" is the source model's own folder; an export never changes the source, choose another folder`,
     )
+  await checkModelFolderName(files, out)
   return whileLocked(files, out, () => writeLocked(files, folder))
 }
 

@@ -12,7 +12,7 @@ import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/r
 import { readTask, type Task } from '../models/task.js'
 import { narrow } from '../util/half.js'
 import { INDEX_FILE, openCheckpoint, type Checkpoint } from './checkpoint.js'
-import { copySmallFiles, prepareOutput } from './merge-folder.js'
+import { copySmallFiles, checkModelFolderName, prepareOutput } from './merge-folder.js'
 import { loadTensor, safetensorsChunks, toFloat32, type LazyTensor } from './safetensors.js'
 import { parseJson } from '../util/json.js'
 
@@ -271,6 +271,7 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
 
   const weightFiles = [...checkpoint.shards.map(({ file }) => file), ...(checkpoint.index === undefined ? [] : [INDEX_FILE])]
   const { more = new Map<string, Uint8Array>() } = request
+  await checkModelFolderName(files, out)
   return whileLocked(files, out, async () => {
     const written = await prepareOutput(files, source, out, [...weightFiles, ...more.keys()])
     for (const { file, metadata } of checkpoint.shards) {

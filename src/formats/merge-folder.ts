@@ -2,7 +2,7 @@
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { isLockFile } from '../io/folder-lock.js'
-import { contains, homesOf } from '../io/places.js'
+import { checkIsFolderName, contains, homesOf } from '../io/places.js'
 import { moduleFolders } from './sentence-folder.js'
 import { parseJson } from '../util/json.js'
 
@@ -84,6 +84,10 @@ export async function copySmallFiles(files: Files, source: string, out: string):
     for (const path of paths) await files.write(`${out}/${path}`, await files.read(`${source}/${path}`))
   }
 }
+
+/** @throws InvalidOptionError for a new folder that has the name of a file */
+export const checkModelFolderName = (files: Files, out: string): Promise<void> =>
+  checkIsFolderName(files, out, "config.json, weights and tokenizer; llama.cpp's convert_hf_to_gguf.py makes a .gguf file of it")
 
 /**
  * Makes the folder ready: it is new, empty, or holds an earlier merge, whose files are removed.

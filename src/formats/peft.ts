@@ -3,6 +3,7 @@ import { InvalidAdapterError } from '../errors.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
+import { checkIsFolderName } from '../io/places.js'
 import { formatAdapterConfig, parseAdapterConfig, type ParsedAdapterConfig } from './peft-config.js'
 import { plainKeys } from './peft-keys.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader } from './safetensors.js'
@@ -74,11 +75,16 @@ export interface AdapterToWrite {
   readonly more?: ReadonlyMap<string, Uint8Array>
 }
 
+/** @throws InvalidOptionError for the name of a file */
+export const checkAdapterFolderName = (files: Files, folder: string): Promise<void> =>
+  checkIsFolderName(files, folder, `${CONFIG_FILE} and ${TENSORS_FILE}; \`lowrank convert\` makes files of other formats of it`)
+
 /**
  * Writes a PEFT adapter folder that Python's `PeftModel.from_pretrained` loads. Each file appears whole or not at all;
  * the configuration comes last, so that a folder with one has its tensors.
  */
 export async function writeAdapterFolder(files: Files, folder: string, adapter: AdapterToWrite): Promise<void> {
+  await checkAdapterFolderName(files, folder)
   await files.makeFolder(folder)
   await files.write(`${folder}/${TENSORS_FILE}`, encodeSafetensors(adapter.tensors))
   for (const [name, bytes] of adapter.more ?? []) await files.write(`${folder}/${name}`, bytes)

@@ -1,4 +1,5 @@
 /** @file Where a file really lies: symbolic links may not lead out of a folder that a stranger made. */
+import { InvalidOptionError } from '../errors.js'
 import type { Files } from './files.js'
 
 export const parentOf = (path: string): string => path.replace(/[/\\][^/\\]*$/, '')
@@ -18,3 +19,19 @@ export const homesOf = async (files: Files, folder: string, anchor: string): Pro
   await files.realPath(folder),
   parentOf(await files.realPath(anchor)),
 ]
+
+/** Endings of files that one may think to get where a folder is written. */
+const FILE_NAME = /\.(gguf|safetensors|onnx|onnx_adapter|bin|pt|pth|ckpt|npz|h5|zip|tar|gz|json|jsonl)$/i
+
+/**
+ * Makes sure that a folder that is not there yet is not called as a file.
+ * @param what is written into it, and what to do for a file
+ * @throws InvalidOptionError
+ */
+export async function checkIsFolderName(files: Files, folder: string, what: string): Promise<void> {
+  const [ending] = FILE_NAME.exec(folder) ?? []
+  if (ending !== undefined && !(await files.isDirectory(folder)))
+    throw new InvalidOptionError(
+      `"${folder}" has the name of a file (${ending}), but a folder is written: ${what}. Name a folder`,
+    )
+}

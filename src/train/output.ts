@@ -1,6 +1,7 @@
 /** @file The output folder of a run: one run at a time writes there, and never unasked over something that is finished. */
 import { listCheckpoints, refuseBase, refuseFinished, removeAdapter } from '../core/output-place.js'
 import { InvalidOptionError } from '../errors.js'
+import { checkAdapterFolderName } from '../formats/peft.js'
 import type { Files } from '../io/files.js'
 import { FolderLock } from '../io/folder-lock.js'
 import { removeCheckpoints, removeLeftovers } from './checkpoint.js'
@@ -36,6 +37,7 @@ export class Output {
     const { files } = model.environment
     if (out === undefined) return undefined
     await refuseBase(files, out, model)
+    await checkAdapterFolderName(files, out)
     const lock = await FolderLock.take(files, out)
     try {
       const continues = resume && (await listCheckpoints(files, out)).length > 0
