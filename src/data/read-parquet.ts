@@ -1,7 +1,15 @@
 /** @file Parquet, a row group at a time. */
-import { parquetMetadataAsync, parquetReadObjects, type AsyncBuffer, type FileMetaData } from 'hyparquet'
+import {
+  parquetMetadataAsync,
+  parquetReadObjects,
+  parquetSchema,
+  type AsyncBuffer,
+  type FileMetaData,
+  type SchemaTree,
+} from 'hyparquet'
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { keepFloats } from '../util/exact-json.js'
 import { MAX_ROW_BYTES, tooLong } from './record-file.js'
 import type { Row, RowSource } from './rows.js'
 
@@ -47,6 +55,7 @@ export async function openParquet(files: Files, path: string): Promise<RowSource
       `${path}, row group ${large}: it holds ${Number(metadata.row_groups[large]!.total_byte_size)} bytes, and ${MAX_GROUP_BYTES} are the most that is decoded at once; write the file with smaller row groups.`,
     )
 
+  const schema = parquetSchema(metadata)
   const groups = metadata.row_groups.map((group) => ({ rows: Number(group.num_rows), bytes: Number(group.total_byte_size) }))
   const starts: number[] = [0]
   for (const group of groups) starts.push((starts.at(-1) ?? 0) + group.rows)
@@ -88,7 +97,7 @@ export async function openParquet(files: Files, path: string): Promise<RowSource
       if (value === undefined) throw new RangeError(`row ${index} of ${length}`)
       const bytes = sizeOf(value)
       if (bytes > MAX_ROW_BYTES) throw tooLong(path, index + 1, bytes)
-      return { value: plain(value) as Record<string, unknown>, file: path, line: index + 1 }
+      return { value: plain(value, schema) as Record<string, unknown>, file: path, line: index + 1 }
     },
   }
 }
@@ -105,14 +114,49 @@ function sizeOf(value: unknown): number {
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-/** Parquet's 64-bit integers and typed arrays as JSON would have them; empty columns are left out, as absent in JSON. */
-function plain(value: unknown): unknown {
+/**
+ * Parquet's 64-bit integers and typed arrays as JSON would have them; empty columns are left out, as absent in JSON. What
+ * its schema calls a float stays one where it is whole.
+ */
+function plain(value: unknown, schema: SchemaTree | undefined): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value
-  if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>, plain)
-  if (Array.isArray(value)) return value.map(plain)
+  if (ArrayBuffer.isView(value) || Array.isArray(value)) {
+    const item = itemOf(schema)
+    const items = Array.from(value as unknown as ArrayLike<unknown>, (entry) => plain(entry, item))
+    return isFloat(item) ? keepFloats(items, items.flatMap(whole)) : items
+  }
   if (typeof value === 'object' && value !== null && !(value instanceof Date)) {
-    const entries = Object.entries(value).filter(([, entry]) => entry !== null && entry !== undefined)
-    return Object.fromEntries(entries.map(([key, entry]) => [key, plain(entry)]))
+    const fieldOf = fieldsOf(schema)
+    const entries = Object.entries(value)
+      .filter(([, entry]) => entry !== null && entry !== undefined)
+      .map(([key, entry]) => [key, plain(entry, fieldOf(key))] as const)
+    const floats = entries.filter(([key]) => isFloat(fieldOf(key)))
+    return keepFloats(
+      Object.fromEntries(entries),
+      floats.flatMap(([key, entry]) => whole(entry, key)),
+    )
   }
   return value
 }
+
+/** The schema of a list's items: lists are written with two groups around an item, with one, or with none. */
+function itemOf(schema: SchemaTree | undefined): SchemaTree | undefined {
+  if (schema?.element.converted_type !== 'LIST' && schema?.element.logical_type?.type !== 'LIST') return schema
+  const repeated = schema.children[0]
+  return repeated?.children.length === 1 ? repeated.children[0] : repeated
+}
+
+/** The schema of what an object has at a key; that of a map is one for all keys. */
+function fieldsOf(schema: SchemaTree | undefined): (key: string) => SchemaTree | undefined {
+  const isMap = schema?.element.converted_type === 'MAP' || schema?.element.logical_type?.type === 'MAP'
+  if (isMap) return () => schema.children[0]?.children.find(({ element }) => element.name === 'value')
+  const fields = new Map(schema?.children.map((child) => [child.element.name, child]))
+  return (key) => fields.get(key)
+}
+
+const whole = <K>(entry: unknown, key: K): (readonly [K, number])[] =>
+  typeof entry === 'number' && Number.isInteger(entry) ? [[key, entry]] : []
+
+const isFloat = (schema: SchemaTree | undefined): boolean =>
+  schema !== undefined &&
+  (['FLOAT', 'DOUBLE'].includes(schema.element.type ?? '') || schema.element.logical_type?.type === 'FLOAT16')

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { InvalidDataError } from '../errors.js'
 import { nodeFiles } from '../io/node-files.js'
+import { JinjaTemplate } from '../jinja/index.js'
 import { openRows, readRows, type Row } from './rows.js'
 import { memoryFiles } from '../../test/support/data.js'
 
@@ -132,6 +133,14 @@ describe('Parquet', () => {
     expect((await source.row(4)).value).toEqual({ prompt: 'prompt 4', completion: 'answer 4 é', id: 4 })
     expect(await source.row(3)).toEqual({ value: { prompt: 'prompt 3', id: 3 }, file: path, line: 4 })
     expect((await source.row(0)).value['prompt']).toBe('prompt 0')
+  })
+
+  it('keeps what its schema calls a float apart from integers, in structs, lists and maps', async () => {
+    const source = await openRows(files, join(import.meta.dirname, '../../test/fixtures/data/floats.parquet'))
+    const template = new JinjaTemplate('{{ messages[1].tool_calls[0].arguments|tojson }} {{ weight }}')
+    expect(template.render((await source.row(0)).value, () => '')).toBe(
+      '{"t": 1.0, "n": 1, "xs": [2.0, 0.5], "ns": [3, 4], "m": {"k": 5.0}} 3.0',
+    )
   })
 
   it('refuses what is no Parquet file', async () => {

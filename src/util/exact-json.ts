@@ -43,6 +43,10 @@ function keep<T extends object>(container: T, kept: Kept): T {
   return container
 }
 
+/** An object or an array of data that is not JSON, which remembers that the numbers at some of its keys are floats. */
+export const keepFloats = <T extends object>(container: T, floats: readonly (readonly [string | number, number])[]): T =>
+  keep(container, { numbers: new Map(floats.map(([key, value]) => [String(key), new PythonFloat(value)])), keys: undefined })
+
 /** Reads text that is known to be JSON. */
 class Reader {
   private at = 0
