@@ -1,12 +1,12 @@
 /** @file What a file says, or no longer says, of its layers: norms in weights, names that an optimiser changed or dropped. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { float32 } from '../../src/graph/constants.js'
+import { float32, tensor } from '../../src/graph/constants.js'
 import { Graph } from '../../src/graph/graph.js'
 import { ints, type Node } from '../../src/graph/types.js'
-import { addLora, inspect, loadAdapter, loadModel, type Model } from '../../src/index.js'
+import { addLora, forward, inspect, loadAdapter, loadModel, merge, type Model } from '../../src/index.js'
 import { decodeModel } from '../../src/onnx/decode.js'
 import { encodeModel } from '../../src/onnx/encode.js'
 
@@ -103,4 +103,48 @@ it("ONNX Runtime's layout for one machine is refused in words", async () => {
   await expect(network('nchwc', ['w', 'b'], 'Conv', 'com.microsoft.nchwc')).rejects.toThrow(
     /com\.microsoft\.nchwc\.Conv[^]*for one machine[^]*extended/,
   )
+})
+
+it.each(['fc1', 'fc2'])('equal tensors that the file stores once stay apart when the adapter of %s is merged', async (layer) => {
+  const graph = new Graph('net')
+  graph.opsets.set('', 17)
+  graph.inputs.push(graph.declare('x', 'float32', ['batch', 3]))
+  const numbers = (size: number, seed: number): Float32Array => Float32Array.from({ length: size }, (_, i) => Math.cos(seed + i))
+  graph.addInitializer('onnx::MatMul_1', float32([3, 3], numbers(9, 1)))
+  graph.addInitializer('onnx::MatMul_2', float32([3, 3], numbers(9, 2)))
+  graph.addInitializer('fc1.bias', float32([3], numbers(3, 3)))
+  const node = (op: string, inputs: string[], output: string, name: string): void => {
+    graph.nodes.push({ op, domain: '', name, inputs, outputs: [output], attributes: {} })
+  }
+  node('Identity', ['fc1.bias'], 'fc2.bias', 'Identity_0')
+  for (const [i, from, to] of [
+    [1, 'x', 'h'],
+    [2, 'h', 'y'],
+  ] as const) {
+    // prettier-ignore
+    node('MatMul', [from, `onnx::MatMul_${i}`], `m${i}`, `/fc${i}/MatMul`)
+    node('Add', [`fc${i}.bias`, `m${i}`], to, `/fc${i}/Add`)
+  }
+  graph.outputs.push(graph.declare('y', 'float32', ['batch', 3]))
+  const path = join(temporary, `equal-${layer}.onnx`)
+  writeFileSync(path, encodeModel(graph))
+  const adapter = await addLora(await loadModel(path, { threads: 1 }), { r: 1, targetModules: [layer], bias: 'lora_only' })
+  adapter.parameters.data.forEach((value, i) => (adapter.parameters.data[i] = value + 0.1 * Math.sin(i + 1)))
+  expect([...adapter.tensors.keys()].filter((name) => name.endsWith('.bias'))).toHaveLength(1)
+  const { out } = await merge(adapter).save(join(temporary, `equal-${layer}-merged.onnx`))
+  const x = tensor('float32', [2, 3], [1, -2, 3, 0.5, 0, -1])
+  const [adapted, merged] = [await forward(adapter, { x }), await forward(await loadModel(out, { threads: 1 }), { x })]
+  const expected = adapted['y']!.data as Float32Array
+  ;(merged['y']!.data as Float32Array).forEach((v, i) => expect(v).toBeCloseTo(expected[i]!, 5))
+})
+
+it.each([
+  ['BartForSequenceClassification', 'sequence-classification'],
+  ['T5ForConditionalGeneration', 'custom'],
+])('config.json of %s, which has an encoder and a decoder, tells %s', async (className, task) => {
+  const folder = `${className}-folder`
+  mkdirSync(join(temporary, folder))
+  const config = { architectures: [className], is_encoder_decoder: true, model_type: 'bart' }
+  writeFileSync(join(temporary, folder, 'config.json'), JSON.stringify(config))
+  expect((await network(`${folder}/model`, ['conv.weight', 'conv.bias'])).task.name).toBe(task)
 })

@@ -22,6 +22,8 @@ import { readPart, writePart, type WeightPart } from './recurrent-weights.js'
 export interface PatchedModel {
   readonly path: string
   readonly modules: ReadonlyMap<string, Module>
+  /** What the model has as tensors of their own. */
+  readonly weights?: ReadonlyMap<string, Initializer>
   readonly origins: ReadonlyMap<string, WeightOrigin>
   readonly branches?: ReadonlyMap<string, BranchPlace>
 }
@@ -33,6 +35,26 @@ export interface Patch {
   readonly only: Module | undefined
   /** The weight as the file has it, changed. */
   compute(): Promise<{ tensor: HostTensor; maxAbsDelta: number }>
+}
+
+/**
+ * Exporters store equal tensors once, all others are an `Identity` of the first; in the model they are apart, and so they are
+ * made here where one of them changes: each becomes a tensor of the file again.
+ */
+export function separateEqual(graph: Graph, model: PatchedModel, changed: Iterable<string>): void {
+  const locator = new WeightLocator(graph)
+  const nameOf = (weight: string): string => model.origins.get(weight)?.name ?? weight
+  const apart = new Set([...(model.weights ?? new Map<string, Initializer>()).keys()].map(nameOf))
+  const touched = new Set([...changed].flatMap((weight) => locator.find(nameOf(weight))?.name ?? []))
+  graph.nodes = graph.nodes.filter(({ op, domain, inputs, outputs }) => {
+    const [from, to] = [inputs[0]!, outputs[0]!]
+    if (op !== 'Identity' || domain !== '' || !apart.has(to)) return true
+    const stored = locator.find(from)
+    if (stored === undefined || stored.transposed || !touched.has(stored.name)) return true
+    graph.initializers.set(to, stored.tensor)
+    graph.values.set(to, { name: to, dtype: stored.tensor.dtype, shape: stored.tensor.shape })
+    return false
+  })
 }
 
 /** The patches of a graph. @throws InvalidAdapterError for a weight that cannot be changed exactly */

@@ -57,8 +57,8 @@ export function findTask(graph: Graph, request: TaskRequest, config: ConfigReade
  */
 function toldByConfig(config: ConfigReader | undefined): TaskName | undefined {
   const className = config && classOf(config)
-  if (className === undefined || config?.json['is_encoder_decoder'] === true) return undefined
-  return taskOfClass(className)
+  const task = className === undefined ? undefined : taskOfClass(className)
+  return task === 'causal-lm' && config?.json['is_encoder_decoder'] === true ? undefined : task
 }
 
 function toldByNames(graph: Graph, outputs: readonly Value[]): TaskName {

@@ -11,7 +11,7 @@ import { encodeModel } from '../../onnx/encode.js'
 import type { Environment } from '../environment.js'
 import { refuseFiles } from '../output-place.js'
 import { branchFiles } from './branch-weights.js'
-import { planPatches, replaceStored, untie, type Patch, type PatchedModel } from './patch.js'
+import { planPatches, replaceStored, separateEqual, untie, type Patch, type PatchedModel } from './patch.js'
 import { folderOf, isOnnxFolder, readConfigBeside, readOnnx } from './read.js'
 
 export interface WrittenOnnx {
@@ -92,6 +92,7 @@ async function writeTo(
 ): Promise<WrittenOnnx> {
   const { files } = model.environment
   const graph = (await readOnnx(files, model.path)).clone()
+  separateEqual(graph, model, deltas.keys())
   const patches = planPatches(graph, model, deltas, files)
   const external = fileTensors(graph)
   const dataPaths = [...new Set(external.map(({ file }) => file.path))]
