@@ -17,19 +17,19 @@ import { snapshot } from '../util/snapshot.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** One row: exactly one of `prompt`, `messages` and `inputIds`. */
-export interface BatchPrompt extends Pick<GenerateOptions, 'prompt' | 'messages' | 'inputIds'> {
+export interface BatchPrompt extends Pick<GenerateOptions, 'prompt' | 'messages' | 'variables' | 'inputIds'> {
   /** Name of an adapter of the set, or null for the base model. Once one row says it, those that do not are the base's. */
   readonly adapter?: string | null
   /** Seed of this row's sampling; the options' unless said. */
   readonly seed?: number
 }
 
-export type BatchOptions = Omit<GenerateOptions, 'prompt' | 'messages' | 'inputIds'>
+export type BatchOptions = Omit<GenerateOptions, 'prompt' | 'messages' | 'variables' | 'inputIds'>
 
 const batchOptionKeys = sharedOptionKeys satisfies OptionKeys<BatchOptions>
 
 const batchPromptKeys = {
-  ...{ prompt: true, messages: true, inputIds: true, adapter: true, seed: true },
+  ...{ prompt: true, messages: true, variables: true, inputIds: true, adapter: true, seed: true },
 } satisfies OptionKeys<BatchPrompt>
 
 /** A row that is being continued. */

@@ -4,7 +4,7 @@ import type { Adapter } from '../core/adapter.js'
 import { modelOf, snapshotOf, type AdapterSet } from '../core/adapter-set.js'
 import { endTokensOf } from '../core/end-tokens.js'
 import type { Model } from '../core/model.js'
-import type { Message } from '../data/messages.js'
+import type { Message, TemplateVariables } from '../data/messages.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { snapshot } from '../util/snapshot.js'
@@ -21,6 +21,8 @@ export interface GenerateOptions extends SamplingOptions, BeamOptions {
   readonly prompt?: string
   /** A dialogue to answer, by the model's chat template. */
   readonly messages?: readonly Message[]
+  /** What the chat template is given beside the dialogue: `tools`, `documents`, `enable_thinking`, … */
+  readonly variables?: TemplateVariables
   /** Token ids to continue, for models without a tokenizer. */
   readonly inputIds?: readonly number[]
   /** Most tokens to generate, 128 unless said; the model's positions limit it too. */
@@ -39,11 +41,11 @@ export const sharedOptionKeys = {
   ...samplingOptionKeys,
   ...beamOptionKeys,
   ...{ maxNewTokens: true, stop: true, eosTokenIds: true, seed: true, signal: true },
-} satisfies OptionKeys<Omit<GenerateOptions, 'prompt' | 'messages' | 'inputIds'>>
+} satisfies OptionKeys<Omit<GenerateOptions, 'prompt' | 'messages' | 'variables' | 'inputIds'>>
 
 const generateOptionKeys = {
   ...sharedOptionKeys,
-  ...{ prompt: true, messages: true, inputIds: true },
+  ...{ prompt: true, messages: true, variables: true, inputIds: true },
 } satisfies OptionKeys<GenerateOptions>
 
 export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted'
@@ -211,6 +213,8 @@ export function promptIds(model: Model, tokenizer: Tokenizer | undefined, option
     throw new InvalidOptionError(
       `give exactly one of prompt, messages and inputIds; ${given === 0 ? 'none was given' : `${given} were given`}`,
     )
+  if (options.variables !== undefined && options.messages === undefined)
+    throw new InvalidOptionError('variables are for the chat template of messages; give messages with them')
   let ids: readonly number[]
   if (options.inputIds !== undefined) ids = options.inputIds
   else {
@@ -221,9 +225,13 @@ export function promptIds(model: Model, tokenizer: Tokenizer | undefined, option
     ids =
       options.messages === undefined
         ? tokenizer.encodePrompt(options.prompt!)
-        : tokenizer.encode(tokenizer.applyChatTemplate(options.messages, { addGenerationPrompt: true }), {
-            addSpecialTokens: false,
-          })
+        : tokenizer.encode(
+            tokenizer.applyChatTemplate(options.messages, {
+              addGenerationPrompt: true,
+              ...(options.variables && { variables: options.variables }),
+            }),
+            { addSpecialTokens: false },
+          )
   }
   if (ids.length === 0)
     throw new InvalidOptionError('the prompt is empty and the tokenizer puts nothing before it: there is nothing to continue')

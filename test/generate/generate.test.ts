@@ -2,7 +2,17 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { Adapter, addLora, generate, generateStream, loadAdapter, loadModel, merge, Model } from '../../src/index.js'
+import {
+  Adapter,
+  addLora,
+  generate,
+  generateBatch,
+  generateStream,
+  loadAdapter,
+  loadModel,
+  merge,
+  Model,
+} from '../../src/index.js'
 import { argmax } from '../../src/generate/sampling.js'
 import { sessionsOf } from '../../src/core/session-pool.js'
 import { DecodeSession } from '../../src/generate/decode-session.js'
@@ -11,6 +21,8 @@ import { loadTokenizer, type Tokenizer } from '../../src/data/tokenizer.js'
 import { ConfigReader } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'
 import { Random } from '../../src/util/rng.js'
+import { nodeFiles } from '../../src/io/node-files.js'
+import { CHATML, writeChatModel } from '../support/chat-model.js'
 import { byteTokenizer, memoryFiles } from '../support/data.js'
 import { gpt2Config, llamaConfig, testEnvironment, tinyModel, writeModel } from '../support/training.js'
 import { floats, hostTensor, positionIds, relativeError, tensorsOf } from '../models/golden.js'
@@ -215,6 +227,21 @@ describe('generate with text', () => {
     }
     await expect(generate(model, { prompt: 'x', stop: ['a', ''] })).rejects.toThrow('a stop string must not be empty')
     await expect(generate(model, { messages: [{ role: 'user', content: 'x' }] })).rejects.toThrow('has no chat template')
+  })
+
+  it('gives the chat template what stands beside a dialogue', async () => {
+    const folder = writeChatModel(join(work, 'chat'), `{{ tools|tojson }}{{ style }}${CHATML}`)
+    const model = await loadModel(folder)
+    const tokenizer = (await loadTokenizer(nodeFiles(), folder))!
+    const messages = [{ role: 'user', content: 'hi' }]
+    const variables = { tools: [{ name: 'f' }], style: 'short' }
+    const text = '[{"name": "f"}]short<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n'
+    const right = await generate(model, { inputIds: tokenizer.encode(text, { addSpecialTokens: false }), maxNewTokens: 4 })
+    expect((await generate(model, { messages, variables, maxNewTokens: 4 })).ids).toEqual(right.ids)
+    const [row] = await generateBatch(model, [{ messages, variables }], { maxNewTokens: 4 })
+    expect(row!.ids).toEqual(right.ids)
+    await expect(generate(model, { prompt: 'x', variables })).rejects.toThrow('give messages with them')
+    await model.dispose()
   })
 
   it('can be interrupted', async () => {
