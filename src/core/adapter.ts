@@ -21,7 +21,8 @@ import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weigh
 import { DisposableResource } from '../util/disposable.js'
 import { FolderModel } from './folder-model.js'
 import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } from './adapter-head.js'
-import { endsFile, readAdapterEnds } from './generation-config.js'
+import { besideFiles } from './beside-files.js'
+import { readAdapterEnds } from './generation-config.js'
 import type { Model } from './model.js'
 import { FOLDED_KEY, foldedEntry, foldedNotice } from './folded-norms.js'
 import { checkConstants, CONSTANTS_KEY, constantsEntry } from './model-constants.js'
@@ -178,7 +179,7 @@ export class Adapter extends DisposableResource {
     const head = headFile(model)
     if (head !== undefined) await files.write(`${folder}/${HEAD_FILE}`, head)
     const unknownKeys = { ...this.unknownKeys, ...constantsEntry(model), ...foldedEntry(model, this.parts) }
-    const more = await endsFile(model, this.ends)
+    const more = await besideFiles(model, this.ends)
     await writeAdapterFolder(files, folder, { config, tensors, unknownKeys, more })
   }
 }

@@ -37,7 +37,16 @@ export interface ExportResult {
   readonly outputs: readonly string[]
   /** Largest absolute change of a weight by merging; 0 where nothing was merged. */
   readonly maxAbsDelta: number
+  /** Modules that an adapter changes and that are not run here: the written model lacks them. */
+  readonly notMerged?: readonly string[]
 }
+
+/** A result that says what could not be merged, if anything. */
+export const withoutMerging = <T extends object>(
+  result: T,
+  modules: readonly string[],
+): T & { readonly notMerged?: readonly string[] } =>
+  modules.length === 0 ? result : { ...result, notMerged: [...new Set(modules)] }
 
 export interface ExportRequest {
   readonly deltas?: Deltas

@@ -5,8 +5,8 @@ import { byWeight } from '../export/weights.js'
 import { encodeOnnxAdapter } from '../formats/onnx-adapter.js'
 import { encodeSafetensors } from '../formats/safetensors.js'
 import { Adapter } from './adapter.js'
-import { checkExportOptions, exportModel, type ExportOptions, type ExportResult } from './export-model.js'
-import { endsFile } from './generation-config.js'
+import { checkExportOptions, exportModel, withoutMerging, type ExportOptions, type ExportResult } from './export-model.js'
+import { besideFiles } from './beside-files.js'
 import type { Model } from './model.js'
 import { snapshot } from '../util/snapshot.js'
 
@@ -23,7 +23,9 @@ export async function exportOnnx(subject: Model | Adapter, out: string, given: E
   const options = snapshot(given)
   if (!(subject instanceof Adapter)) return exportModel(subject, out, options)
   const deltas = byWeight(subject.deltas())
-  return exportModel(subject.model, out, options, { deltas, more: await endsFile(subject.model, subject.endTokenIds) })
+  const modules = subject.carried?.modules ?? []
+  const more = await besideFiles(subject.model, subject.endTokenIds)
+  return withoutMerging(await exportModel(subject.model, out, options, { deltas, more }), modules)
 }
 
 const layout = (parts: readonly Part[]): string => JSON.stringify(parts.map(({ module, kind }) => [module, kind]))
@@ -64,7 +66,8 @@ export async function exportWithAdapterInputs(
       )
   }
   const ends = entries.flatMap(([, { endTokenIds }]) => endTokenIds)
+  const carried = entries.flatMap(([, adapter]) => adapter.carried?.modules ?? [])
   const own = entries.flatMap(([name, adapter]) => inputFiles(name, adapter))
-  const more = new Map([...own, ...(await endsFile(first.model, ends))])
-  return exportModel(first.model, out, options, { parts, more })
+  const more = new Map([...own, ...(await besideFiles(first.model, ends))])
+  return withoutMerging(await exportModel(first.model, out, options, { parts, more }), carried)
 }

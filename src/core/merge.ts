@@ -4,9 +4,9 @@ import type { Part } from '../adapters/part.js'
 import { InvalidOptionError } from '../errors.js'
 import { mergeCheckpoint, type MergeHead } from '../formats/merge-checkpoint.js'
 import type { Adapter } from './adapter.js'
-import { exportModel } from './export-model.js'
+import { exportModel, withoutMerging } from './export-model.js'
 import { FolderModel } from './folder-model.js'
-import { endsFile } from './generation-config.js'
+import { besideFiles } from './beside-files.js'
 import { OnnxModel } from './onnx-model.js'
 import { writeOnnx } from './onnx/write.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
@@ -56,9 +56,6 @@ function mergeHead(model: FolderModel): MergeHead | undefined {
   return (head ?? brought) && { task, config: config.json, weights }
 }
 
-const withoutMerging = (result: MergeResult, modules: readonly string[]): MergeResult =>
-  modules.length === 0 ? result : { ...result, notMerged: [...new Set(modules)] }
-
 /** Merges one adapter, or the sum of several, into its model. */
 export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   const list = Array.isArray(adapters) ? [...(adapters as readonly Adapter[])] : [adapters as Adapter]
@@ -83,7 +80,7 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
           `"${first.model.path}" is merged into an .onnx file; the format "${format}" needs a model folder`,
         )
       const deltas = byWeight(list.flatMap((adapter) => adapter.deltas()))
-      const more = await endsFile(
+      const more = await besideFiles(
         first.model,
         list.flatMap(({ endTokenIds }) => endTokenIds),
       )

@@ -15,9 +15,8 @@ const ADAPTERS = ['adapter_model.safetensors', 'adapter_model.bin'] as const
 /** Whole files and indexes in the order in which the reader of checkpoints looks for them. */
 const WEIGHTS = [SINGLES[0], INDEXES[0], SINGLES[1], INDEXES[1]] as const
 
-/** Files that describe a model, its tokenizer among them. */
-const DESCRIBING = [
-  'config.json',
+/** A tokenizer, and where texts end. */
+const TOKENIZER = [
   'generation_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
@@ -30,10 +29,14 @@ const DESCRIBING = [
   'tokenizer.model',
 ] as const
 
+/** Files that describe a model, its tokenizer among them. */
+const DESCRIBING = ['config.json', ...TOKENIZER] as const
+
 const SMALL: Readonly<Record<Holding, readonly string[]>> = {
   model: [...DESCRIBING, ...['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json']],
   tokenizer: [...DESCRIBING, 'sentence_bert_config.json'],
-  adapter: ['adapter_config.json', 'head_config.json'],
+  // Of an adapter for a larger vocabulary the base's tokenizer lacks tokens.
+  adapter: ['adapter_config.json', 'head_config.json', ...TOKENIZER],
 }
 
 /** Folders of sentence-transformers' modules: `1_Pooling`, `2_Dense`. */

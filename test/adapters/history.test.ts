@@ -1,10 +1,20 @@
 /** Adapters with a history: names of other versions of transformers, what trainers leave in keys, parts that are not run. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader } from '../../src/formats/safetensors.js'
 import type { HostTensor } from '../../src/graph/types.js'
-import { addLora, forward, inspect, loadAdapter, loadModel, merge, type Adapter, type Model } from '../../src/index.js'
+import {
+  addLora,
+  exportOnnx,
+  forward,
+  inspect,
+  loadAdapter,
+  loadModel,
+  merge,
+  type Adapter,
+  type Model,
+} from '../../src/index.js'
 import type { Json } from '../../src/models/config-reader.js'
 import { nodeFiles } from '../../src/io/node-files.js'
 import { llamaConfig, temporaryFolder, testEnvironment, tinyModel } from '../support/training.js'
@@ -88,6 +98,14 @@ const oldVit = (key: string): string =>
     .replace('.mlp.fc2.', '.output.dense.')
 
 describe('names of other versions of transformers', () => {
+  it('an export says which modules it lacks, as a merge does', async () => {
+    const model = await loadModel(join(fixtures, 'gemma3-vision-lora/model'))
+    const adapter = await loadAdapter(model, join(fixtures, 'gemma3-vision-lora/adapter'))
+    const { notMerged } = await exportOnnx(adapter, join(folder, 'exported-without-vision'))
+    expect(notMerged).toEqual(adapter.carried!.modules)
+    expect(notMerged!.length).toBeGreaterThan(0)
+  })
+
   it.each(['vit-old-names', 'gemma3-vision-lora', 'resized-vocabulary'])('%s: logits of PEFT', async (name) => {
     const model = await loadModel(join(fixtures, name, 'model'))
     const adapter = await loadAdapter(model, join(fixtures, name, 'adapter'))
@@ -250,6 +268,25 @@ describe('weights of the base that an adapter brings', () => {
     expect([...(await loadAdapter(base, await renamed(adapter, (key) => key, config))).tensors]).toEqual([...adapter.tensors])
     const strange = await renamed(adapter, (key) => key.replace('model.norm', 'wte'), config)
     await expect(loadAdapter(base, strange)).rejects.toThrow(/unexpected tensors \(1\):\n.*wte\.weight/)
+  })
+
+  it('the tokenizer of a larger vocabulary comes along, whatever is written', async () => {
+    const path = place()
+    cpSync(join(fixtures, 'grown-tied-copies/adapter'), path, { recursive: true })
+    const tokenizer = JSON.stringify({
+      model: { type: 'WordLevel', vocab: { a: 0, '<new>': 97 }, unk_token: 'a' },
+      added_tokens: [{ id: 97, content: '<new>', special: true, single_word: false, lstrip: false, rstrip: false, normalized: false }], // prettier-ignore
+    })
+    writeFileSync(join(path, 'tokenizer.json'), tokenizer)
+    const adapter = await loadAdapter(await loadModel(join(fixtures, 'grown-tied-copies/model')), path)
+    expect((await adapter.model.tokenizer())!.encode('<new>')).toEqual([97])
+    const [saved, merged, exported] = ['saved', 'merged', 'exported'].map((name) => join(folder, `larger-${name}`)) as [string, string, string] // prettier-ignore
+    await adapter.save(saved)
+    await merge(adapter).save(merged)
+    await exportOnnx(adapter, exported)
+    for (const out of [saved, merged, exported]) expect(readFileSync(join(out, 'tokenizer.json'), 'utf8')).toBe(tokenizer)
+    symlinkSync(join(folder, 'larger-saved/tokenizer.json'), join(path, 'added_tokens.json'))
+    await expect(adapter.save(place())).rejects.toThrow(/added_tokens\.json" is a link to .* outside the adapter's folder/)
   })
 
   it('the same weights make the same model', async () => {

@@ -112,10 +112,15 @@ describe('a model from the hub', () => {
     hub = await fakeHub(name, {
       'adapter_config.json': Buffer.from('{}'),
       'adapter_model.safetensors': Buffer.from('AB'),
+      // Of one for a larger vocabulary, and with ends of its own.
+      'tokenizer.json': Buffer.from('{}'),
+      'generation_config.json': Buffer.from('{}'),
       'optimizer.pt': Buffer.from('x'),
     })
     const { path } = await resolveModel(name, options({ kind: 'adapter' }))
-    expect(await readdir(path)).toEqual(['adapter_config.json', 'adapter_model.safetensors'])
+    expect(await readdir(path)).toEqual([
+      ...['adapter_config.json', 'adapter_model.safetensors', 'generation_config.json', 'tokenizer.json'],
+    ])
     await expect(resolveModel(name, options())).rejects.toThrow(/has no config\.json.*it holds an adapter/)
   })
 

@@ -2,6 +2,7 @@
 import { defineCommand, defined } from '../flags.js'
 import { count, megabytes } from '../format.js'
 import { headFlags } from '../head-flags.js'
+import { noteNotMerged } from '../not-merged.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { UsageError } from '../usage-error.js'
 
@@ -49,7 +50,7 @@ export const exportCommand = defineCommand({
     'lowrank export --model SmolLM2-135M --adapter polite rude --adapter-as-input --out switchable',
   ],
   prints:
-    '`{"out":…,"files":[…],"bytes":N,"inputs":[…],"outputs":[…],"maxAbsDelta":…}`; `inputs` and `outputs` are those of the graph, `maxAbsDelta` is the largest change of a weight by merging.',
+    '`{"out":…,"files":[…],"bytes":N,"inputs":[…],"outputs":[…],"maxAbsDelta":…}`; `inputs` and `outputs` are those of the graph, `maxAbsDelta` is the largest change of a weight by merging; `notMerged` lists modules that the written model lacks, if any.',
   async run(values, { output }) {
     const paths = values.adapter ?? []
     const asInput = values['adapter-as-input']
@@ -65,6 +66,7 @@ export const exportCommand = defineCommand({
     const result = asInput
       ? await exportWithAdapterInputs(Object.fromEntries(adapters.map((adapter, i) => [names[i]!, adapter])), values.out, options)
       : await exportOnnx(adapters[0] ?? model, values.out, options)
+    noteNotMerged(result, output)
     if (output.json) output.printJson(result)
     else {
       output.print(

@@ -5,7 +5,7 @@ import { combinationFlags, combined } from '../combination.js'
 import { headFlags } from '../head-flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { onnxFlags } from '../onnx-flags.js'
-import { someOf } from '../../util/some-of.js'
+import { noteNotMerged } from '../not-merged.js'
 
 export const mergeCommand = defineCommand({
   name: 'merge',
@@ -49,10 +49,7 @@ export const mergeCommand = defineCommand({
       values.out,
       defined({ format: values.format as 'safetensors' | 'onnx' | undefined, overwrite: values.overwrite }),
     )
-    if (result.notMerged !== undefined)
-      output.note(
-        output.color.yellow(`warning: not merged, because the written model has no weights of them: ${someOf(result.notMerged)}`),
-      )
+    noteNotMerged(result, output)
     if (output.json) output.printJson(result)
     else
       output.print(
