@@ -1,7 +1,7 @@
 /** @file The folder of a merged model: which folder may be written, and which files of the source come along. */
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
-import { isLockFile } from '../io/folder-lock.js'
+import { isTransient } from '../io/folder-lock.js'
 import { checkIsFolderName, contains, homesOf } from '../io/places.js'
 import { moduleFolders } from './sentence-folder.js'
 import { parseJson } from '../util/json.js'
@@ -105,7 +105,7 @@ export async function prepareOutput(
     throw new InvalidOptionError(`"${out}" is a file; choose a folder to merge into`)
   // Found to be fit to copy before anything is removed.
   const copies = (await smallFiles(files, source)).map(({ name }) => name)
-  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isLockFile(name)) : []
+  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isTransient(name)) : []
   if (present.length > 0) {
     const earlier = await readMarker(files, out)
     const foreign = present.filter((name) => name !== MARKER && !name.endsWith('.tmp') && !(earlier ?? []).includes(name))

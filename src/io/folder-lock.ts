@@ -1,11 +1,17 @@
 /** @file One run alone writes into a folder, whichever kind of run it is. */
+import { InvalidOptionError } from '../errors.js'
 import type { Files } from './files.js'
 
 /** The sign of it, in the folder. Its name begins what else belongs to it. */
 export const LOCK_FILE = '.lowrank.lock'
 
-/** Whether a name in a folder is a lock's own. */
-export const isLockFile = (name: string): boolean => name.startsWith(LOCK_FILE)
+/** Whether a name in a folder is a lock's own, or of what a process that was killed had half written: neither is content. */
+export const isTransient = (name: string): boolean => name.startsWith(LOCK_FILE) || /^\..*\.tmp$/.test(name)
+
+/** @throws InvalidOptionError for an empty name, under which the root of the file system would be written to */
+export function checkFolderName(folder: string): void {
+  if (folder.trim() === '') throw new InvalidOptionError('the output folder has an empty name; name a folder, "." for this one')
+}
 
 /**
  * Takes a folder, which is made if it is not there, or with `name` a place in it of that name.
@@ -13,6 +19,7 @@ export const isLockFile = (name: string): boolean => name.startsWith(LOCK_FILE)
  * @throws FileError naming the run that has it
  */
 export async function lockFolder(files: Files, folder: string, name?: string): Promise<() => Promise<void>> {
+  checkFolderName(folder)
   const wasThere = await files.exists(folder)
   const release = await files.lock?.(`${folder}/${LOCK_FILE}${name === undefined ? '' : `-${name}`}`)
   return async () => {

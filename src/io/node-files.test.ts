@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { statSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -34,6 +35,13 @@ describe('write', () => {
     await files.write(path, chunksOf(Uint8Array.of(4), Uint8Array.of(), Uint8Array.of(5, 6)))
     expect([...(await files.read(path, { offset: 1, length: 2 }))]).toEqual([5, 6])
     expect(await readdir(join(folder, 'a/b'))).toEqual(['file'])
+  })
+
+  it.skipIf(process.platform === 'win32')('puts no file in the place of a device or a pipe', async () => {
+    const path = join(folder, 'pipe')
+    execFileSync('mkfifo', [path])
+    await expect(files.write(path, 'x')).rejects.toThrow(`${path} is a device or a pipe, which a file would replace`)
+    expect(statSync(path).isFIFO()).toBe(true)
   })
 
   it('keeps the old file and removes the new one when the source of the bytes fails', async () => {

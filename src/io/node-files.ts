@@ -162,6 +162,10 @@ async function versionOf(path: string): Promise<string | undefined> {
 async function writeFile(path: string, content: Uint8Array | string | AsyncIterable<Uint8Array>): Promise<void> {
   const folder = dirname(resolve(path))
   await makeFolder(folder)
+  const there = await stat(path).catch(() => undefined)
+  // A file takes the place of what is there: of a device or a pipe nothing would be left.
+  if (there !== undefined && !there.isFile() && !there.isDirectory())
+    throw new FileError(`${path} is a device or a pipe, which a file would replace; choose the name of a file`)
   await sweepTemporaries(folder)
   const temporary = join(dirname(path), temporaryName(basename(path)))
   const whole =

@@ -94,6 +94,7 @@ describe('a lock', () => {
     ['this number before this process', holder({ id: 'earlier', started: '2' }), 0, process.platform === 'linux'],
     ['another host that is silent', holder({ host: 'elsewhere' }), 130, true],
     ['nobody: it was cut off', '', 20, true],
+    ['nobody: it says nothing', 'null', 130, true],
   ])('of %s is taken over', async (_name, content, seconds, applies) => {
     if (!applies) return
     const path = newLock()

@@ -39,7 +39,7 @@ const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code
 /** Who holds the file; undefined if nobody does, or the file is being written. */
 async function readHolder(path: string): Promise<Holder | undefined> {
   try {
-    const { id, pid, host, started, since } = JSON.parse(await readFile(path, 'utf8')) as Holder
+    const { id, pid, host, started, since } = (JSON.parse(await readFile(path, 'utf8')) ?? {}) as Holder
     return { id: String(id), pid: Number(pid), host: String(host), started: String(started), since: String(since) }
   } catch (error) {
     if (error instanceof SyntaxError || codeOf(error) === 'ENOENT') return undefined

@@ -514,6 +514,12 @@ describe('the output folder', () => {
     await runTraining(fresh(), { ...common, out: `${out}-b`, steps: 1 })
   })
 
+  it('has a name: an empty one would be the root of the file system', async () => {
+    const message = 'the output folder has an empty name'
+    await expect(runTraining(fresh(), { ...common, out: '' })).rejects.toThrow(message)
+    await expect(fresh().save('')).rejects.toThrow(message)
+  })
+
   it('that was removed meanwhile is taken again', async () => {
     const out = newOut()
     let steps = 0

@@ -6,7 +6,7 @@ import { bytesOf } from '../../graph/constants.js'
 import type { Graph } from '../../graph/graph.js'
 import { isFileTensor, type FileTensor, type Initializer } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
-import { isLockFile, whileFileLocked, whileLocked } from '../../io/folder-lock.js'
+import { isTransient, whileFileLocked, whileLocked } from '../../io/folder-lock.js'
 import { encodeModel } from '../../onnx/encode.js'
 import type { Environment } from '../environment.js'
 import { refuseFiles } from '../output-place.js'
@@ -43,7 +43,7 @@ async function targetOf(files: Files, model: PatchedModel, out: string): Promise
   }
   if ((await files.exists(out)) && !(await files.isDirectory(out)))
     throw new InvalidOptionError(`"${out}" is a file; choose a folder, or a name that ends in .onnx`)
-  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isLockFile(name)) : []
+  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isTransient(name)) : []
   if (present.length > 0)
     throw new InvalidOptionError(
       `"${out}" is not empty (${present.slice(0, 5).join(', ')}); choose an empty or new folder, or a name that ends in .onnx`,
