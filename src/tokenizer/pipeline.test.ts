@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { byteTokenizer } from '../../test/support/data.js'
 import { TextStream } from '../generate/text-stream.js'
+import { Pattern } from './pattern/pattern.js'
 import { Pipeline } from './pipeline.js'
 
 const file = JSON.parse(byteTokenizer(['<s>'])) as Record<string, unknown>
@@ -36,6 +37,20 @@ it('refuses a run that is too long for a pattern of JavaScript, by its beginning
   expect(() => open({}).encode(`1 ${'ab'.repeat(4_500_000)}`)).toThrow(
     'the run of text that begins with " abababababababababa" is too long for the tokenizer\'s pattern',
   )
+})
+
+describe('two letters that are one where case is ignored', () => {
+  const text = '1st2ﬆ3St4ST5ﬅste ß sß ſt oﬀ'
+  // As tokenizers 0.23 splits it.
+  it.each([
+    ['(?i:st)', ['1', 'st', '2', 'ﬆ', '3', 'St', '4', 'ST', '5', 'ﬅ', 'st', 'e ß sß ', 'ſt', ' oﬀ']],
+    ['(?i:s)(?i:t)', ['1', 'st', '2ﬆ3', 'St', '4', 'ST', '5ﬅ', 'st', 'e ß sß ', 'ſt', ' oﬀ']],
+    ['(?i:s)t', ['1', 'st', '2ﬆ3', 'St', '4ST5ﬅ', 'st', 'e ß sß ', 'ſt', ' oﬀ']],
+    ['(?i:ſt)+', ['1', 'st', '2', 'ﬆ', '3', 'St', '4', 'ST', '5', 'ﬅst', 'e ß sß ', 'ſt', ' oﬀ']],
+    ['(?i)ss|off', ['1st2ﬆ3St4ST5ﬅste ', 'ß', ' s', 'ß', ' ſt ', 'oﬀ']],
+  ])('%s', (pattern, pieces) => {
+    expect(new Pattern(pattern).cut(text).map(({ start, end }) => text.slice(start, end))).toEqual(pieces)
+  })
 })
 
 it('streams the text that decoding the whole gives', () => {

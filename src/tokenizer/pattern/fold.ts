@@ -95,9 +95,22 @@ export function foldSet(set: CodePoints, refuse: (what: string) => never): CodeP
 /** One letter with all its cases. */
 export const foldLetter = (point: number, refuse: (what: string) => never): CodePoints => foldSet(CodePoints.of(point), refuse)
 
+const folded = (...points: readonly number[]): string => String.fromCodePoint(...points.map(representative))
+
 /** Whether two letters that follow one another are the other case of a third, as ss of ß. */
-export const isLongCase = (first: number, second: number): boolean =>
-  (longCases[String.fromCodePoint(lowerOf(first))] ?? '').includes(String.fromCodePoint(lowerOf(second)))
+export const isLongCase = (first: number, second: number): boolean => (longCases[folded(first)] ?? '').includes(folded(second))
+
+/** Letters that match two where case is ignored. */
+const singles: Readonly<Record<string, CodePoints>> = {
+  ss: CodePoints.of(0xdf, 0x1e9e),
+  st: CodePoints.of([0xfb05, 0xfb06]),
+  ff: CodePoints.of(0xfb00),
+  fi: CodePoints.of(0xfb01),
+  fl: CodePoints.of(0xfb02),
+}
+
+/** The letters that two letters match, too, as ß and its capital for ss; undefined where it is not known how. */
+export const singlesOf = (first: number, second: number): CodePoints | undefined => singles[folded(first, second)]
 
 function toSet(points: ReadonlySet<number>): CodePoints {
   const borders: number[] = []

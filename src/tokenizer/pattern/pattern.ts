@@ -2,7 +2,7 @@
 import { InvalidDataError } from '../../errors.js'
 import type { CodePoints } from '../unicode/code-points.js'
 import { word } from '../unicode/code-points.js'
-import { foldLetter, foldSet, isLongCase } from './fold.js'
+import { foldLetter, foldSet, isLongCase, singlesOf } from './fold.js'
 import { parsePattern, UnsupportedPattern, type Anchor, type PatternNode } from './syntax.js'
 
 export { UnsupportedPattern } from './syntax.js'
@@ -59,13 +59,20 @@ class Translator {
       case 'set':
         return classOf(node.folds ? foldSet(node.set, refuse) : node.set)
       case 'sequence': {
-        node.parts.forEach((part, i) => {
-          const next = node.parts[i + 1]
-          if (part.kind !== 'literal' || !part.folds || next?.kind !== 'literal') return
-          if (isLongCase(part.point, next.point))
-            refuse(`"${String.fromCodePoint(part.point, next.point)}" where case is ignored, which matches a single letter, too,`)
-        })
-        return node.parts.map((part) => this.emit(part, place)).join('')
+        let out = ''
+        for (let i = 0; i < node.parts.length; i++) {
+          const part = node.parts[i]!
+          const long = longCaseAt(node.parts, i)
+          if (long === undefined) out += this.emit(part, place)
+          else {
+            const single = singlesOf(...long)
+            // Where two such pairs share a letter (ffi), or in a lookbehind, Oniguruma has rules of its own.
+            if (single === undefined || place.behind || longCaseAt(node.parts, i + 1) !== undefined)
+              refuse(`"${String.fromCodePoint(...long)}" where case is ignored, which matches a single letter, too,`)
+            else out += `(?:${this.emit(part, place)}${this.emit(node.parts[++i]!, place)}|${classOf(single)})`
+          }
+        }
+        return out
       }
       case 'choice':
         return `(?:${node.options.map((option) => this.emit(option, { ...place, certain: false })).join('|')})`
@@ -99,6 +106,13 @@ class Translator {
         return `(?:\\k<g${node.index}>)`
     }
   }
+}
+
+/** The letter at a place and the next, where case is ignored and the two match a single letter, too. */
+function longCaseAt(parts: readonly PatternNode[], index: number): readonly [number, number] | undefined {
+  const [part, next] = [parts[index], parts[index + 1]]
+  if (part?.kind !== 'literal' || !part.folds || next?.kind !== 'literal' || !next.folds) return undefined
+  return isLongCase(part.point, next.point) ? [part.point, next.point] : undefined
 }
 
 function quantifier(min: number, max: number): string {

@@ -203,7 +203,8 @@ class Parser {
     const body = (inner = options): PatternNode => {
       const node = this.choice(inner)
       if (!this.take(')')) this.fail('a group that is not closed')
-      return node
+      // A letter in a group is no neighbour of the letters around it: (?i:s)(?i:t) is not ﬆ, as (?i:st) is.
+      return node.kind === 'literal' ? { kind: 'sequence', parts: [node] } : node
     }
     if (!this.take('?')) {
       if (this.peek('*')) this.fail('a callout "(*…)", which is not supported,')
