@@ -3,7 +3,7 @@ import { tensor } from '../constants.js'
 import { GraphBuilder } from '../builder.js'
 import { BoundDims } from '../bind-dims.js'
 import { Graph } from '../graph.js'
-import { int } from '../types.js'
+import { int, type Dim } from '../types.js'
 import {
   addDims,
   compareDims,
@@ -154,4 +154,12 @@ describe('symbolic lengths', () => {
     expect(Array.from(result[graph.outputs[0]!.name]!.data as BigInt64Array, Number)).toEqual([7, 9, 3, 5, 2, 17])
     expect(x.shape).toEqual(['h', 'w'])
   })
+})
+
+it('products of products of lengths end in an error of ours, not of memory', () => {
+  const grow = (length: Dim, step: (dim: Dim) => Dim): void => {
+    for (let i = 0, dim = length; i < 40; i++) dim = step(dim)
+  }
+  expect(() => grow('n', (dim) => multiplyDims(dim, dim))).toThrow(/a length is a product of more than/)
+  expect(() => grow('n', (dim) => multiplyDims(dim, addDims(dim, 1)))).toThrow(/a length is a product of more than/)
 })

@@ -12,6 +12,7 @@
  * What all terms of a sum share stands before it, so two texts are equal exactly where their polynomials are. A name may
  * be a part of another, `rows/1` (the second part) or `rows/0-1` (the first two): see `planParts`.
  */
+import { ShapeError } from '../../errors.js'
 import type { Dim } from '../types.js'
 
 /** Coefficients by monomial; a monomial is its factors in alphabetical order joined by `*`, `''` the constant. */
@@ -74,7 +75,16 @@ export function plus(a: Polynomial, b: Polynomial, factor = 1): Polynomial {
   return result
 }
 
+/** Lengths of real models have a few terms of a few factors; products of products of them double until memory is gone. */
+const [MOST_TERMS, MOST_FACTORS] = [4096, 256]
+
+const degreeOf = (polynomial: Polynomial): number =>
+  Math.max(0, ...[...polynomial.keys()].map((monomial) => factorsOf(monomial).length))
+
+/** @throws ShapeError if the product has more terms or factors than a length may have */
 export function times(a: Polynomial, b: Polynomial): Polynomial {
+  if (a.size * b.size > MOST_TERMS || degreeOf(a) + degreeOf(b) > MOST_FACTORS)
+    throw new ShapeError(`a length is a product of more than ${MOST_TERMS} terms or ${MOST_FACTORS} factors; no model has such`)
   const result = new Map<string, number>()
   for (const [m, c] of a) for (const [n, d] of b) add(result, monomialOf([...factorsOf(m), ...factorsOf(n)]), c * d)
   return result
