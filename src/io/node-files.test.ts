@@ -105,6 +105,12 @@ describe('write', () => {
 })
 
 describe('read', () => {
+  it.skipIf(process.platform === 'win32')('a pipe that nobody writes to is refused, not waited for', async () => {
+    execFileSync('mkfifo', [join(folder, 'pipe')])
+    await expect(files.read(join(folder, 'pipe'))).rejects.toThrow(/pipe is a pipe, a file is needed/)
+    await rm(join(folder, 'pipe'))
+  })
+
   it('says what is missing or too short', async () => {
     await writeFile(join(folder, 'ten'), '0123456789')
     await expect(files.read(join(folder, 'none'))).rejects.toThrow(/none does not exist; check the path/)

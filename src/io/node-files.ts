@@ -64,10 +64,12 @@ async function readInto(handle: FileHandle, target: Uint8Array, position: number
 
 async function readFile(path: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array> {
   try {
-    const handle = await open(path, constants.O_RDONLY)
+    // A pipe that nobody writes to would otherwise keep its reader, and with it the process, for good.
+    const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
       const info = await handle.stat()
       if (info.isDirectory()) throw new FileError(`${path} is a folder, a file is needed; choose another path`)
+      if (info.isFIFO()) throw new FileError(`${path} is a pipe, a file is needed; choose another path`)
       const offset = range?.offset ?? 0
       const bytes = new Uint8Array(range?.length ?? info.size)
       const read = await readInto(handle, bytes, offset)
