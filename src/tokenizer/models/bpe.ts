@@ -2,7 +2,8 @@
 import { byteIds } from '../bytes.js'
 import type { Component } from '../json.js'
 import { RankQueue } from './rank-queue.js'
-import { remembering, Vocabulary, type TokenModel } from './vocabulary.js'
+import { seams, type Merge } from './seams.js'
+import { KEPT_LENGTH, remembering, Vocabulary, type TokenModel } from './vocabulary.js'
 import { noUnknown } from './word-level.js'
 
 /** Pairs of ids as one number. */
@@ -64,13 +65,29 @@ export function bpe(component: Component): TokenModel {
     return whole === undefined ? mergeAll(characters(piece), merges) : [whole]
   }
 
+  const remembered = remembering(encode)
+  // What a character becomes must not depend on what stands beside it.
+  const cut =
+    prefix === '' && suffix === '' && !wholeFirst
+      ? seams(
+          () => namedMerges(merges),
+          (text) => vocabulary.idOf(text),
+        )
+      : undefined
+
   return {
     size: vocabulary.size,
     idOf: (token) => vocabulary.idOf(token),
     tokenOf: (id) => vocabulary.tokenOf(id),
-    encode: remembering(encode),
+    encode: (piece, into) => {
+      if (cut === undefined || piece.length <= KEPT_LENGTH) remembered(piece, into)
+      else for (const part of cut(piece)) remembered(part, into)
+    },
   }
 }
+
+const namedMerges = ({ ranks, made }: Merges): Merge[] =>
+  Array.from(ranks, ([pair, rank]) => [Math.floor(pair / PAIR), pair % PAIR, made[rank]!])
 
 /** Merges as `"a b"` or as `["a", "b"]`. */
 function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: number): Merges {

@@ -12,7 +12,7 @@ export interface TokenModel {
 
 /** Pieces whose tokens are kept for the next time: at most this many, of at most this length. */
 const KEPT_PIECES = 20_000
-const KEPT_LENGTH = 64
+export const KEPT_LENGTH = 64
 
 /** `encode` of a model, with the tokens of short pieces kept: texts are made of few words. */
 export function remembering(encode: (piece: string) => readonly number[]): TokenModel['encode'] {
