@@ -106,9 +106,9 @@ describe('write', () => {
 
 describe('read', () => {
   it.skipIf(process.platform === 'win32')('a pipe that nobody writes to is refused, not waited for', async () => {
-    execFileSync('mkfifo', [join(folder, 'pipe')])
-    await expect(files.read(join(folder, 'pipe'))).rejects.toThrow(/pipe is a pipe, a file is needed/)
-    await rm(join(folder, 'pipe'))
+    execFileSync('mkfifo', [join(folder, 'unwritten.pipe')])
+    await expect(files.read(join(folder, 'unwritten.pipe'))).rejects.toThrow(/unwritten.pipe is a pipe, a file is needed/)
+    await rm(join(folder, 'unwritten.pipe'))
   })
 
   it('says what is missing or too short', async () => {
