@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadTensor, readSafetensorsHeader, toFloat32 } from '../../src/formats/safetensors.js'
 import { nodeFiles } from '../../src/io/node-files.js'
+import { rowsOf } from '../models/golden.js'
 import { golden } from './run-cli.js'
 
 export interface GoldenCase {
@@ -19,14 +20,6 @@ export interface GoldenCase {
 export const readCase = (name: string): GoldenCase =>
   JSON.parse(readFileSync(join(golden, name, 'case.json'), 'utf8')) as GoldenCase
 
-/** Rows of a tensor as nested lists; of a vector its numbers. */
-function rowsOf(values: readonly number[], shape: readonly number[]): unknown[] {
-  const [count = 0, ...rest] = shape
-  if (rest.length === 0) return [...values]
-  const size = values.length / count
-  return Array.from({ length: count }, (_, i) => rowsOf(values.slice(i * size, (i + 1) * size), rest))
-}
-
 /** JSONL with the inputs of each row (`input_ids`, `attention_mask`, `pixel_values`) and its labels. */
 export async function goldenRows(name: string): Promise<string> {
   const files = nodeFiles()
@@ -34,8 +27,7 @@ export async function goldenRows(name: string): Promise<string> {
   const columns: Record<string, unknown[]> = {}
   for (const [key, tensor] of tensors) {
     if (!key.startsWith('input.')) continue
-    const { data, shape } = await loadTensor(files, tensor)
-    columns[key.slice('input.'.length)] = rowsOf(Array.from(data as BigInt64Array, Number), shape)
+    columns[key.slice('input.'.length)] = rowsOf(await loadTensor(files, tensor))
   }
   const rows = Object.values(columns)[0]!
   return rows

@@ -49,3 +49,13 @@ export function positionIds(batch: number, sequence: number, first = 0): HostTen
     Array.from({ length: batch * sequence }, (_, i) => first + (i % sequence)),
   )
 }
+
+/** [rows, …] as nested lists, one a row; of a vector its numbers. */
+export function rowsOf({ shape, data }: HostTensor): unknown[] {
+  const nest = (values: readonly number[], [count = 0, ...rest]: readonly number[]): unknown[] => {
+    if (rest.length === 0) return [...values]
+    const size = values.length / count
+    return Array.from({ length: count }, (_, i) => nest(values.slice(i * size, (i + 1) * size), rest))
+  }
+  return nest(Array.from(data as ArrayLike<number | bigint>, Number), shape)
+}

@@ -13,7 +13,7 @@ import { nodeFiles } from '../../src/io/node-files.js'
 import { chooseObjective, openTaskDataset } from '../../src/train/evaluate.js'
 import { GradientSession, lossOptions } from '../../src/train/session.js'
 import { adapterTrainee } from '../../src/train/trainee.js'
-import { hostTensor, relativeError, tensorsOf } from '../models/golden.js'
+import { hostTensor, relativeError, rowsOf, tensorsOf } from '../models/golden.js'
 
 const root = ['test/fixtures/golden/onnx', '../shared/golden/onnx'].find((path) => existsSync(path))
 const networks: Readonly<Record<string, TaskOption | undefined>> = {
@@ -46,16 +46,6 @@ const folded = JSON.parse(readFileSync('test/fixtures/onnx-folded-batchnorm.json
 
 const timesRows = (values: Float32Array, factors: readonly number[] | undefined): Float32Array =>
   factors === undefined ? values : values.map((v, i) => v * factors[Math.floor((i * factors.length) / values.length)]!)
-
-/** [rows, …] as one nested list a row. */
-function rowsOf({ shape, data }: HostTensor): unknown[] {
-  const nest = (values: readonly number[], dims: readonly number[]): unknown => {
-    if (dims.length === 0) return values[0]
-    const size = values.length / dims[0]!
-    return Array.from({ length: dims[0]! }, (_, i) => nest(values.slice(i * size, (i + 1) * size), dims.slice(1)))
-  }
-  return nest(Array.from(data as ArrayLike<number | bigint>, Number), shape) as unknown[]
-}
 
 const temporary = mkdtempSync(join(tmpdir(), 'lowrank-onnx-'))
 afterAll(() => rmSync(temporary, { recursive: true }))

@@ -24,7 +24,7 @@ import {
 import { nodeFiles } from '../../src/io/node-files.js'
 import { crossEntropyLoss } from '../../src/losses/cross-entropy.js'
 import { nodeRuntime } from '../../src/runtime/ort-node.js'
-import { hostTensor, relativeError, tensorsOf } from '../models/golden.js'
+import { hostTensor, relativeError, rowsOf, tensorsOf } from '../models/golden.js'
 
 const root = 'test/fixtures/onnx/recurrent'
 const TOLERANCE = 1e-4
@@ -57,16 +57,6 @@ const cases: readonly (readonly [string, TaskOption])[] = [
 
 const temporary = mkdtempSync(join(tmpdir(), 'lowrank-recurrent-'))
 afterAll(() => rmSync(temporary, { recursive: true }))
-
-/** [rows, …] as one nested list a row. */
-function rowsOf({ shape, data }: HostTensor): unknown[] {
-  const nest = (values: readonly number[], dims: readonly number[]): unknown => {
-    if (dims.length === 0) return values[0]
-    const size = values.length / dims[0]!
-    return Array.from({ length: dims[0]! }, (_, i) => nest(values.slice(i * size, (i + 1) * size), dims.slice(1)))
-  }
-  return nest(Array.from(data as ArrayLike<number | bigint>, Number), shape) as unknown[]
-}
 
 interface Opened {
   readonly golden: Case
