@@ -7,6 +7,7 @@ export default defineConfig({
     // The native runtime is tested in processes: it does not like worker threads.
     pool: 'forks',
     poolOptions: { forks: { maxForks: 2 } },
+    globalSetup: 'test/support/build.ts',
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // The user's own cache folder is none of the tests' business.
     env: { LOWRANK_CACHE: join(tmpdir(), 'lowrank-test-cache') },

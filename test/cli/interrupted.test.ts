@@ -1,11 +1,11 @@
 /** Training whose terminal, reader or disk goes away: a checkpoint, an honest exit code, and a true word about both. */
 import { once } from 'node:events'
 import { existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { goldenRows } from './golden-rows.js'
-import { finish, golden, startCli, temporaryFolder } from './run-cli.js'
+import { finish, golden, program, startCli, surroundings, temporaryFolder } from './run-cli.js'
 
 const folder = temporaryFolder()
 const rows = join(folder, 'rows.jsonl')
@@ -78,11 +78,9 @@ it('both streams closed, as when a pager is left', async () => {
 
 describe.skipIf(!existsSync('/dev/full'))('a full disk behind stdout', () => {
   const onFull = async (args: readonly string[]): Promise<{ code: number | null; stderr: string }> => {
-    const root = resolve(import.meta.dirname, '../..')
-    const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
+      ...surroundings(),
       stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
-      env: { ...process.env, NODE_OPTIONS: '' },
-      cwd: root,
     })
     let stderr = ''
     child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk.toString()))

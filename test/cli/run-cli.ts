@@ -1,4 +1,4 @@
-/** @file The command line as a process, from its sources. */
+/** @file The command line as a process, as it is built. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,13 +16,17 @@ export interface Result {
   json(): Record<string, unknown>[]
 }
 
-export function startCli(args: readonly string[], env: Record<string, string> = {}): ChildProcessWithoutNullStreams {
-  const quiet = { HF_HUB_OFFLINE: '1', LOWRANK_DEBUG: '', FORCE_COLOR: '', NODE_OPTIONS: '' }
-  return spawn(process.execPath, ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...args], {
-    env: { ...process.env, ...quiet, ...env },
-    cwd: root,
-  })
-}
+/** What Node is given to run the command line. */
+export const program = join(root, 'dist/cli/main.js')
+
+/** How its processes are started: in the checkout, without a network, and without what a developer may have set. */
+export const surroundings = (env: Record<string, string> = {}): { readonly env: NodeJS.ProcessEnv; readonly cwd: string } => ({
+  env: { ...process.env, HF_HUB_OFFLINE: '1', LOWRANK_DEBUG: '', FORCE_COLOR: '', NODE_OPTIONS: '', ...env },
+  cwd: root,
+})
+
+export const startCli = (args: readonly string[], env: Record<string, string> = {}): ChildProcessWithoutNullStreams =>
+  spawn(process.execPath, [program, ...args], surroundings(env))
 
 export async function finish(child: ChildProcessWithoutNullStreams): Promise<Result> {
   let stdout = ''

@@ -2,18 +2,15 @@
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../src/core/adapter.js'
 import { Model } from '../../src/core/model.js'
 import { underMpi } from '../../src/distributed/node-mpi.js'
 import { goldenRows, readCase } from '../cli/golden-rows.js'
-import { finish, golden, runCli, temporaryFolder } from '../cli/run-cli.js'
+import { finish, golden, program, runCli, surroundings, temporaryFolder } from '../cli/run-cli.js'
 import { testEnvironment } from '../support/environment.js'
-
-const root = resolve(import.meta.dirname, '../..')
-const program = ['--import', 'tsx', join(root, 'src/cli/main.ts')]
 
 /** Whether programs can be started as MPI jobs here, and speak Open MPI. */
 function hasMpi(): boolean {
@@ -26,15 +23,10 @@ function hasMpi(): boolean {
   }
 }
 
-const quiet = { HF_HUB_OFFLINE: '1', LOWRANK_DEBUG: '', FORCE_COLOR: '', NODE_OPTIONS: '' }
-
 function startMpi(processes: number, args: readonly string[]): ChildProcessWithoutNullStreams {
   const asRoot = process.getuid?.() === 0 ? ['--allow-run-as-root'] : []
   const flags = [...asRoot, '--oversubscribe', '--bind-to', 'none', '-n', String(processes)]
-  return spawn('mpirun', [...flags, process.execPath, ...program, ...args], {
-    env: { ...process.env, ...quiet },
-    cwd: root,
-  })
+  return spawn('mpirun', [...flags, process.execPath, program, ...args], surroundings())
 }
 
 const checkpoints = (out: string): number[] =>

@@ -15,6 +15,7 @@ import {
   writeModel,
   writeRows,
 } from '../support/training.js'
+import { bundled } from '../support/bundle.js'
 import { killOptions } from './kill-options.js'
 
 const KILLS = 50
@@ -33,13 +34,15 @@ interface Life {
 class Nursery {
   private readonly waiting: ChildProcessWithoutNullStreams[] = []
 
-  constructor(private readonly folder: string) {
+  constructor(
+    private readonly script: string,
+    private readonly folder: string,
+  ) {
     for (let i = 0; i < WARM; i++) this.spawn()
   }
 
   private spawn(): void {
-    const script = join(import.meta.dirname, 'kill-child.ts')
-    this.waiting.push(spawn(process.execPath, ['--import', 'tsx', script, this.folder]))
+    this.waiting.push(spawn(process.execPath, [this.script, this.folder]))
   }
 
   /** Runs a child until `delay` milliseconds after it has begun to train, or to its end. */
@@ -76,7 +79,7 @@ describe('kill -9', () => {
     writeRows(join(folder, 'eval.jsonl'), randomRows(2, 9))
     const out = join(folder, 'out')
     const model = await Model.open(join(folder, 'model'), testEnvironment())
-    const nursery = new Nursery(folder)
+    const nursery = new Nursery(await bundled(join(import.meta.dirname, 'kill-child.ts'), 'kill-child.mjs'), folder)
     onTestFinished(() => nursery.close())
     const random = new Random(Date.now())
     let progress = 0
