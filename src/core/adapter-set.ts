@@ -403,21 +403,9 @@ export class AdapterSet extends DisposableResource {
 }
 
 /**
- * {@link servingOf} with numbers that stay what they are now, whatever is trained or switched later: for what runs after an
- * `await`. A set's are copies of its own that nobody changes.
+ * What a subject's graph is made from, as it is now: nothing to attach for a model alone. Its numbers stay what they are,
+ * whatever is trained or switched later, for what runs after an `await`: an adapter gives copies, and a set's are its own.
  */
-export function snapshotOf(subject: Model | Adapter | AdapterSet): Serving {
-  const { parts, tensors } = servingOf(subject)
-  if (!('serving' in subject) || subject instanceof AdapterSet) return { parts, tensors }
-  return {
-    parts,
-    tensors: Object.fromEntries(
-      Object.entries(tensors).map(([name, { shape, data }]) => [name, float32(shape, (data as Float32Array).slice())]),
-    ),
-  }
-}
-
-/** What a subject's graph is made from: nothing to attach for a model alone. */
 export const servingOf = (subject: Model | Adapter | AdapterSet): Serving =>
   'serving' in subject ? subject.serving() : { parts: [], tensors: {} }
 

@@ -3,7 +3,7 @@ import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Adapter } from './adapter.js'
-import { AdapterSet, modelOf, snapshotOf } from './adapter-set.js'
+import { AdapterSet, modelOf, servingOf } from './adapter-set.js'
 import type { Model } from './model.js'
 import { sessionsOf, type RunKind } from './session-pool.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
@@ -49,7 +49,7 @@ export async function forward(
     throw new InvalidOptionError(
       `${adapters.length} adapters were named for a batch of ${rows} rows; name one, or null, for each row`,
     )
-  const serving = adapters === undefined ? snapshotOf(subject) : (subject as AdapterSet).servingRows(adapters)
+  const serving = adapters === undefined ? servingOf(subject) : (subject as AdapterSet).servingRows(adapters)
   const given: Tensors = { ...defaults(inputs['input_ids']), ...copies(inputs), ...serving.tensors }
   return sessionsOf(model).use(fullRun, serving.parts, 0, ({ session, inputs: names, zeros }) => {
     const feeds: Tensors = { ...zeros, ...given }

@@ -1,6 +1,6 @@
 /** @file Several prompts continued together, each with an adapter of its own if it names one. */
 import type { Adapter } from '../core/adapter.js'
-import { AdapterSet, modelOf, snapshotOf } from '../core/adapter-set.js'
+import { AdapterSet, modelOf, servingOf } from '../core/adapter-set.js'
 import { endTokensOf } from '../core/end-tokens.js'
 import type { Model } from '../core/model.js'
 import { InvalidOptionError } from '../errors.js'
@@ -96,7 +96,7 @@ export async function generateBatch(
   if (mixed && !(subject instanceof AdapterSet))
     throw new InvalidOptionError('prompts can name adapters only with an AdapterSet; put the adapters into one')
   // Before anything is waited for: the next request may choose another adapter.
-  const serving = mixed ? (subject as AdapterSet).servingRows(prompts.map(({ adapter = null }) => adapter)) : snapshotOf(subject)
+  const serving = mixed ? (subject as AdapterSet).servingRows(prompts.map(({ adapter = null }) => adapter)) : servingOf(subject)
   const endsOf = async ({ adapter = null }: BatchPrompt): Promise<ReadonlySet<number>> =>
     new Set([...(await endTokensOf(subject, mixed ? adapter : undefined)), ...(options.eosTokenIds ?? [])])
   const waiting = Promise.all(prompts.map(endsOf))

@@ -1,7 +1,7 @@
 /** @file Text generation on a model, with or without an adapter. */
 import type { Serving } from '../adapters/serving/serving.js'
 import type { Adapter } from '../core/adapter.js'
-import { modelOf, snapshotOf, type AdapterSet } from '../core/adapter-set.js'
+import { modelOf, servingOf, type AdapterSet } from '../core/adapter-set.js'
 import { endTokensOf } from '../core/end-tokens.js'
 import type { Model } from '../core/model.js'
 import type { Message, TemplateVariables } from '../data/messages.js'
@@ -106,7 +106,7 @@ export function generateStream(
     const ends = endTokensOf(subject)
     // Whoever reads the stream is told; whoever does not need not be.
     ends.catch(() => undefined)
-    return continuePrompt(modelOf(subject), snapshotOf(subject), ends, snapshot(options))
+    return continuePrompt(modelOf(subject), servingOf(subject), ends, snapshot(options))
   } catch (error) {
     return failed(error)
   }
