@@ -315,7 +315,7 @@ class Run {
       // The checkpoint has the newest parameters; what is wanted are the best.
       const { output } = this.prepared
       const { data } = trainee.parameters
-      const newest = data.slice()
+      const newest = this.best && data.slice()
       if (this.best !== undefined) data.set(this.best)
       try {
         await this.together(async () => {
@@ -325,7 +325,7 @@ class Run {
           await writeRunCard(trainee, options, this.prepared)
         })
       } catch (error) {
-        data.set(newest)
+        if (newest !== undefined) data.set(newest)
         throw error
       }
     }
