@@ -181,6 +181,7 @@ async function onDisk(
   const cache = await cachePath(sources.first, scheme, options)
   const known = await readCache(cache, sources.matrices, plan, options)
   if (known !== undefined) return known
+  let content: string
   try {
     const hash = new ContentHash()
     let size = 0
@@ -192,31 +193,36 @@ async function onDisk(
       }
     }
     await files.write(cache, chunks())
-    const note: CacheNote = { lowrank: VERSION, matrices: sources.matrices, content: `${size}:${hash.digest()}` }
+    content = `${size}:${hash.digest()}`
+    const note: CacheNote = { lowrank: VERSION, matrices: sources.matrices, content }
     await files.write(noteOf(cache), `${JSON.stringify(note)}\n`)
   } catch (error) {
     // A folder that cannot be written (a full disk, a user without a home) is no reason not to train.
     if (error instanceof FileError) return undefined
     throw error
   }
-  return readCache(cache, sources.matrices, plan, options)
+  return readCache(cache, sources.matrices, plan, options, content)
 }
 
 const noteOf = (cache: string): string => cache.replace(/\.safetensors$/, '.json')
 
-/** The tensors of a cache that is whole, was made from these weights and has all that the plan asks for. */
+/**
+ * The tensors of a cache that is whole, was made from these weights and has all that the plan asks for.
+ * @param content fingerprint of the file where it is known, as it was just written: it is not read through for it
+ */
 async function readCache(
   path: string,
   matrices: Readonly<Record<string, string>>,
   plan: readonly PackedMatrix[],
   { files, cacheFolder }: CacheOptions,
+  content?: string,
 ): Promise<Map<string, FileTensor> | undefined> {
   try {
     if (!(await files.exists(path)) || !(await files.exists(noteOf(path)))) return undefined
     const note = JSON.parse(await files.readText(noteOf(path))) as CacheNote
     if (note.lowrank !== VERSION || Object.entries(matrices).some(([name, source]) => note.matrices[name] !== source))
       return undefined
-    if ((await fingerprintFile(files, path, cacheFolder)) !== note.content) return undefined
+    if ((content ?? (await fingerprintFile(files, path, cacheFolder))) !== note.content) return undefined
     const { tensors } = await readSafetensorsHeader(files, path)
     const stored = new Map<string, FileTensor>()
     for (const { name, dtype, shape } of plan.flatMap(({ specs }) => specs)) {
