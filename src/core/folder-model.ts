@@ -76,11 +76,10 @@ export class FolderModel extends DisposableResource implements Model {
   readonly head: FolderHead | undefined
   /** Weights of the base that an adapter brought in place of the folder's own, by the graph's names. */
   readonly brought: ReadonlyMap<string, HostTensor> | undefined
-  private readonly based = new Map<string, FolderModel>()
   readonly sentence: SentenceSettings | undefined
   private readonly origin: Origin
-  private readonly headed = new Map<string, FolderModel>()
-  private readonly replicas = new Map<string, FolderModel>()
+  /** Models that were made of this one, by what they were made for. */
+  private readonly derived = new Map<string, FolderModel>()
   readonly modules: ReadonlyMap<string, Module>
   readonly inputs: readonly Value[]
   readonly vocabularySize: number
@@ -170,12 +169,17 @@ export class FolderModel extends DisposableResource implements Model {
     checkKeys(options, headOptionKeys, 'model.withHead')
     if (this.layerReplication !== undefined)
       throw new InvalidOptionError(`the layers of "${this.path}" are replicated; begin with the model as it was loaded`)
-    const key = JSON.stringify(options)
-    const known = this.headed.get(key)
-    if (known?.disposed === false) return known
     const { environment, path, id, architecture, origin } = this
-    const model = FolderModel.forTask({ environment, path, id, architecture, origin }, options)
-    this.headed.set(key, model)
+    return this.derive(['head', options], () => FolderModel.forTask({ environment, path, id, architecture, origin }, options))
+  }
+
+  /** The model of a key, made where there is none yet, or that one was disposed of. */
+  private derive(key: readonly [kind: string, ...unknown[]], make: () => FolderModel): FolderModel {
+    const text = JSON.stringify(key)
+    const known = this.derived.get(text)
+    if (known?.disposed === false) return known
+    const model = make()
+    this.derived.set(text, model)
     return model
   }
 
@@ -201,18 +205,16 @@ export class FolderModel extends DisposableResource implements Model {
 
   /** The model with its layers as PEFT's `layer_replication` orders them. @throws InvalidOptionError for other ranges than it has */
   replicated(ranges: LayerRanges): FolderModel {
-    const key = JSON.stringify(ranges)
-    const known = this.replicas.get(key)
-    if (known?.disposed === false) return known
-    const { config, sources } = replicatedConfig(this.config, ranges, this.weights.keys())
-    const names = replicatedNames(this.weights.keys(), sources)
-    const weights = new Map([...names].map(([name, source]) => [name, this.weights.get(source)!]))
-    const { environment, path, id, architecture, task, head, origin } = this
-    const replicated = { config, weights, layerReplication: ranges, replicatedFrom: this }
-    const model = new FolderModel({ environment, path, id, architecture, task, head, origin, ...replicated })
-    model.tokenizerPromise = this.tokenizer()
-    this.replicas.set(key, model)
-    return model
+    return this.derive(['replicated', ranges], () => {
+      const { config, sources } = replicatedConfig(this.config, ranges, this.weights.keys())
+      const names = replicatedNames(this.weights.keys(), sources)
+      const weights = new Map([...names].map(([name, source]) => [name, this.weights.get(source)!]))
+      const { environment, path, id, architecture, task, head, origin } = this
+      const replicated = { config, weights, layerReplication: ranges, replicatedFrom: this }
+      const model = new FolderModel({ environment, path, id, architecture, task, head, origin, ...replicated })
+      model.tokenizerPromise = this.tokenizer()
+      return model
+    })
   }
 
   /**
@@ -224,32 +226,27 @@ export class FolderModel extends DisposableResource implements Model {
     weights: ReadonlyMap<string, HostTensor>,
     larger: { readonly vocabulary?: number; readonly tokenizer?: string } = {},
   ): FolderModel {
-    const key = JSON.stringify([
-      larger,
-      ...[...weights].map(([name, { dtype, shape, data }]) => [name, dtype, shape, fingerprintArray(data)]),
-    ])
-    const known = this.based.get(key)
-    if (known?.disposed === false) return known
-    const { environment, path, id, architecture, task, head, origin, layerReplication, replicatedFrom } = this
-    const config = larger.vocabulary === undefined ? this.config : withVocabulary(this.config, larger.vocabulary)
-    const contents = { environment, path, id, architecture, task, head, origin, layerReplication, config, brought: weights }
-    const model = new FolderModel({
-      ...contents,
-      weights: new Map([...this.weights, ...weights]),
-      ...(replicatedFrom && { replicatedFrom }),
+    const prints = [...weights].map(([name, { dtype, shape, data }]) => [name, dtype, shape, fingerprintArray(data)])
+    return this.derive(['base weights', larger, ...prints], () => {
+      const { environment, path, id, architecture, task, head, origin, layerReplication, replicatedFrom } = this
+      const config = larger.vocabulary === undefined ? this.config : withVocabulary(this.config, larger.vocabulary)
+      const contents = { environment, path, id, architecture, task, head, origin, layerReplication, config, brought: weights }
+      const model = new FolderModel({
+        ...contents,
+        weights: new Map([...this.weights, ...weights]),
+        ...(replicatedFrom && { replicatedFrom }),
+      })
+      const own = this.tokenizer()
+      model.tokenizerPromise =
+        larger.tokenizer === undefined ? own : loadTokenizer(environment.files, larger.tokenizer).then((theirs) => theirs ?? own)
+      return model
     })
-    const own = this.tokenizer()
-    model.tokenizerPromise =
-      larger.tokenizer === undefined ? own : loadTokenizer(environment.files, larger.tokenizer).then((theirs) => theirs ?? own)
-    this.based.set(key, model)
-    return model
   }
 
   /** The models that were made of it for other tasks or adapters go as well. */
   protected async release(): Promise<void> {
     await releaseSessions(this)
-    for (const model of [...this.headed.values(), ...this.based.values()]) await model.dispose()
-    for (const model of this.replicas.values()) await model.dispose()
+    for (const model of this.derived.values()) await model.dispose()
   }
 
   get defaultTargetModules(): readonly string[] {
