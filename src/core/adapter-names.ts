@@ -25,8 +25,6 @@ export interface NamedAdapter {
   readonly tensors: ReadonlyMap<string, HostTensor>
   /** Tensors of modules that the model's checkpoint has and its graph has not. */
   readonly unread: ReadonlyMap<string, HostTensor>
-  /** A renamed module as an example, where names were not the model's own. */
-  readonly renamed?: readonly [then: string, now: string]
 }
 
 /** The family of a model, where it is one of those we know. */
@@ -57,7 +55,8 @@ interface Reading {
   readonly unread: Map<string, HostTensor>
   /** Tensors of modules that the model has. */
   readonly known: number
-  readonly renamed?: readonly [string, string]
+  /** Whether a module that the model has is called otherwise. */
+  readonly renamed: boolean
 }
 
 /** The tensors read as if their names were of that kind. */
@@ -71,7 +70,7 @@ function readAs(
   const tensors = new Map<string, HostTensor>()
   const unread = new Map<string, HostTensor>()
   let known = 0
-  let renamed: readonly [string, string] | undefined
+  let renamed = false
   for (const [key, tensor] of given) {
     const name = key.slice(PREFIX.length)
     const found = ownerOf(byFormer, name)
@@ -81,10 +80,10 @@ function readAs(
       tensors.set(found === undefined ? key : PREFIX + now, tensor)
       if (found === undefined) continue
       known++
-      if (now !== name) renamed ??= [name.slice(0, -found.rest.length), found.owner]
+      renamed ||= now !== name
     }
   }
-  return { naming, tensors, unread, known, ...(renamed && { renamed }) }
+  return { naming, tensors, unread, known, renamed }
 }
 
 /**
@@ -105,8 +104,8 @@ export function inNamesOf(model: Model, given: LoraConfig, stored: ReadonlyMap<s
     if (reading.known + reading.unread.size === stored.size) break
   }
   const { naming, tensors, unread, renamed } = best!
-  const named = renamed === undefined ? { config: complete, targets: matchTargets(model.modules, complete, { anyRank: true }) } : translated(model, given, complete, naming) // prettier-ignore
-  return { ...named, tensors, unread, ...(renamed && { renamed }) }
+  const named = renamed ? translated(model, given, complete, naming) : { config: complete, targets: matchTargets(model.modules, complete, { anyRank: true }) } // prettier-ignore
+  return { ...named, tensors, unread }
 }
 
 /** A module's name as a pattern that matches it alone. */

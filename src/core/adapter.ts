@@ -306,7 +306,7 @@ export async function createLora(loaded: Model, given: LoraOptions = {}): Promis
 
 /** How an adapter is read. */
 export interface LoadAdapterOptions {
-  /** Told what the adapter holds that is not run here, and of names that are not the model's own. */
+  /** Told what the adapter holds that is not run here, and which weights of the base it brings. */
   readonly onWarning?: (message: string) => void
 }
 
