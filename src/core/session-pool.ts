@@ -34,7 +34,8 @@ export interface CompiledGraph {
 }
 
 interface Entry {
-  readonly parts: readonly Part[]
+  /** Name of the kind of run. */
+  readonly kind: string
   /** Names of layers with a branch; undefined in a graph of parts of its own. */
   readonly layers: ReadonlySet<string> | undefined
   readonly positions: number
@@ -120,7 +121,7 @@ export class SessionPool {
     const isIdle = known === undefined || known.running === 0
     const longest = Math.max(positions, known?.positions ?? 0)
     const compiled = (isIdle ? before : Promise.resolve()).then(() => this.compile(kind, all, longest, layers !== undefined))
-    const entry: Entry = { parts: all, layers, positions: longest, compiled, running: 0, onIdle: undefined }
+    const entry: Entry = { kind: kind.name, layers, positions: longest, compiled, running: 0, onIdle: undefined }
     this.entries.set(key, entry)
     compiled.catch(() => {
       if (this.entries.get(key) === entry) this.entries.delete(key)
@@ -151,9 +152,7 @@ export class SessionPool {
   }
 
   private dropOldest(kind: RunKind): void {
-    const own = [...this.entries].filter(
-      ([key, { layers }]) => layers === undefined && (JSON.parse(key) as [string])[0] === kind.name,
-    )
+    const own = [...this.entries].filter(([, entry]) => entry.layers === undefined && entry.kind === kind.name)
     for (const [key] of own.slice(0, Math.max(0, own.length - MOST_OWN))) void this.retire(key)
   }
 
