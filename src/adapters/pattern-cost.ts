@@ -38,12 +38,6 @@ export interface PatternCost {
 /** Length of a long module's name, in bits. */
 const NAME_BITS = 6.5
 
-/**
- * @param source a valid pattern of JavaScript without flag `v`
- * @returns why it may take too long, or undefined
- */
-export const costlyPattern = (source: string): string | undefined => patternCost(source).problem
-
 /** @param source a valid pattern of JavaScript without flag `v` */
 export function patternCost(source: string): PatternCost {
   const refused = (problem: string): PatternCost => ({ problem, steps: Infinity })

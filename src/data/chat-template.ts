@@ -60,11 +60,6 @@ export class ChatTemplate {
     return this.source.includes(name)
   }
 
-  /** Names that the template takes from outside. */
-  get names(): ReadonlySet<string> {
-    return this.template.variables
-  }
-
   /** The dialogue as text, and the stretches in `{% generation %}`. @throws InvalidDataError as `render`, and if a stretch is changed after its tags */
   renderGenerations(messages: readonly Message[], variables: TemplateVariables = {}): Rendered {
     return this.refusing(() => this.template.renderWithGenerations(this.values(messages, false, variables), this.strftime))

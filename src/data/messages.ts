@@ -18,9 +18,6 @@ export interface Message {
 /** What a template is given beside the messages, by name: `tools`, `documents`, and whatever a row brings for it. */
 export type TemplateVariables = Readonly<Record<string, unknown>>
 
-/** The fields of a row that reach its chat template, beside the dialogue itself. */
-export const templateFields = ['tools', 'documents', 'chat_template_kwargs'] as const
-
 /** What `apply_chat_template` takes for itself, so that no template is ever given it under this name. */
 const reserved = new Set([
   ...['messages', 'conversation', 'conversations', 'add_generation_prompt', 'continue_final_message', 'tokenize'],

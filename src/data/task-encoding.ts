@@ -133,7 +133,7 @@ function promptLength(text: string, { tokenizer, maxLength }: TaskEncodingOption
 export function pairEncoding(
   options: TaskEncodingOptions,
   readLabels: (row: Row) => RowLabels,
-  { prompts, excludePrompt }: PairPrompts = { prompts: ['', ''], excludePrompt: false },
+  { prompts, excludePrompt }: PairPrompts,
 ): RowEncoding<FieldsExample> {
   checkExampleOptions(options)
   const lengths = excludePrompt ? prompts.map((text) => scalarLabel(promptLength(text, options))) : []

@@ -31,7 +31,7 @@ const readMarker = async (files: Files, out: string): Promise<string[] | undefin
 
 /** What an adapter or a training run left in the folder of its base: none of it is true of another model. */
 const OF_A_RUN =
-  /^(adapter_(config|model)\b.*|head_config\.json|training_state\.json|trainer_state\.json|log\.jsonl|report\.html|lowrank\.lock|.*\.(tmp|lock|incomplete))$/
+  /^(adapter_(config|model)\b.*|head_config\.json|training_state\.json|trainer_state\.json|log\.jsonl|report\.html|.*\.(tmp|lock|incomplete))$/
 
 /** A file or a folder to copy, with the files in it. */
 interface Entry {

@@ -12,8 +12,6 @@ import { parseJson } from '../util/json.js'
 
 /** How a folder says that its embeddings are made. */
 export interface SentenceSettings {
-  /** Folder of modules.json. */
-  readonly folder: string
   readonly pooling: readonly Pooling[]
   /** Whether tokens of the prompt are pooled as well. */
   readonly includePrompt: boolean
@@ -135,7 +133,6 @@ export async function readSentenceSettings(files: Files, folder: string): Promis
       unsupported ??= `${folder}/${MODULES_FILE}: module "${type}" (${path}) is not supported; supported are Transformer, Pooling, Dense, Normalize and Dropout`
   }
   return {
-    folder,
     ...transformer,
     pooling: readPoolings(poolingConfig, poolingFile),
     includePrompt: poolingConfig['include_prompt'] !== false,

@@ -10,8 +10,6 @@ import { assignsTo, findUndeclared } from './undeclared.js'
 export interface ResolvedTemplate {
   readonly body: readonly Statement[]
   readonly scope: Scope
-  /** Names that it takes from outside. */
-  readonly variables: ReadonlySet<string>
   /** Whether it has `{% generation %}`. */
   readonly hasGenerations: boolean
 }
@@ -30,7 +28,6 @@ export function resolveNames(body: readonly Statement[]): ResolvedTemplate {
 }
 
 class Resolver {
-  private readonly variables = new Set<string>()
   private hasGenerations = false
 
   template(body: readonly Statement[]): ResolvedTemplate {
@@ -40,13 +37,12 @@ class Resolver {
     symbols.statements(body)
     this.enter(scope, symbols)
     this.statements(body, { symbols, soft: false, inLoop: false })
-    return { body, scope, variables: this.variables, hasGenerations: this.hasGenerations }
+    return { body, scope, hasGenerations: this.hasGenerations }
   }
 
   private enter(scope: Scope, symbols: Symbols): void {
     scope.level = symbols.level
     scope.loads = symbols.entry()
-    for (const { name, from } of scope.loads) if (from === 'context') this.variables.add(name)
   }
 
   /** A scope within, with symbols of its own. */

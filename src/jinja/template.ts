@@ -43,11 +43,6 @@ export class JinjaTemplate {
     return this.resolved.hasGenerations
   }
 
-  /** Names that it takes from outside, Jinja's own functions among them. */
-  get variables(): ReadonlySet<string> {
-    return this.resolved.variables
-  }
-
   /**
    * @param variables JSON data by name
    * @param strftime what `strftime_now` gives for a format

@@ -17,12 +17,7 @@ export class RunLog {
    * continues from and drops what the interrupted run did after its last checkpoint.
    * @param beforeWriting throws if the folder is not this run's any more
    */
-  static async open(
-    files: Files,
-    out: string | undefined,
-    step: number,
-    beforeWriting: () => Promise<void> = () => Promise.resolve(),
-  ): Promise<RunLog> {
+  static async open(files: Files, out: string | undefined, step: number, beforeWriting: () => Promise<void>): Promise<RunLog> {
     const log = new RunLog(files, out === undefined ? undefined : `${out}/${LOG_FILE}`, beforeWriting)
     if (log.path === undefined) return log
     const kept = step > 0 && (await files.exists(log.path)) ? keepUntil(await files.readText(log.path), step) : ''
