@@ -30,13 +30,14 @@ export const peftTasks: Readonly<Partial<Record<TaskName, { readonly type: strin
  */
 export const HEAD_FILE = 'head_config.json'
 
-/** The file's text; undefined for a base whose own config says it all. */
-export function headFile(model: Model): string | undefined {
-  if (!(model instanceof FolderModel) || model.head === undefined) return undefined
+/** The file by its name; nothing for a base whose own config says it all. */
+export function headFile(model: Model): ReadonlyMap<string, Uint8Array> {
+  if (!(model instanceof FolderModel) || model.head === undefined) return new Map()
   const { json } = model.config
   const keys = ['architectures', 'id2label', 'label2id', 'problem_type'].filter((key) => json[key] !== undefined)
   const told = Object.fromEntries(keys.map((key) => [key, json[key]]))
-  return `${JSON.stringify({ task: model.task.name, ...told }, null, 2)}\n`
+  const text = `${JSON.stringify({ task: model.task.name, ...told }, null, 2)}\n`
+  return new Map([[HEAD_FILE, new TextEncoder().encode(text)]])
 }
 
 /** What the file says. @throws InvalidAdapterError for a damaged one */

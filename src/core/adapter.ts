@@ -21,7 +21,7 @@ import { takeBroughtWeights } from './brought-weights.js'
 import { readBaseWeights, weightsInMemory, type BaseWeights } from './base-weights.js'
 import { DisposableResource } from '../util/disposable.js'
 import { FolderModel } from './folder-model.js'
-import { checkFreshWeights, headForAdapter, HEAD_FILE, headFile, peftTasks } from './adapter-head.js'
+import { checkFreshWeights, headForAdapter, headFile, peftTasks } from './adapter-head.js'
 import { besideFiles } from './beside-files.js'
 import { readAdapterEnds } from './generation-config.js'
 import type { Model } from './model.js'
@@ -178,10 +178,8 @@ export class Adapter extends DisposableResource {
       if (saveEmbeddingLayers || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
     for (const [name, tensor] of this.carried?.tensors ?? []) tensors.set(name, tensor)
     const { files } = model.environment
-    const head = headFile(model)
-    if (head !== undefined) await files.write(`${folder}/${HEAD_FILE}`, head)
     const unknownKeys = { ...this.unknownKeys, ...constantsEntry(model), ...foldedEntry(model, this.parts) }
-    const more = await besideFiles(model, this.ends)
+    const more = new Map([...headFile(model), ...(await besideFiles(model, this.ends))])
     await writeAdapterFolder(files, folder, { config, tensors, unknownKeys, more })
   }
 }
