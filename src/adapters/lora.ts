@@ -20,16 +20,20 @@ export interface LoraTarget {
   readonly scale: number
 }
 
-const prefix = 'base_model.model.'
+/** What B·A is multiplied by. */
+export const scaleOf = (alpha: number, r: number, useRslora: boolean): number => alpha / (useRslora ? Math.sqrt(r) : r)
+
+/** What PEFT's names of tensors begin with, before the path of the module. */
+export const PREFIX = 'base_model.model.'
 
 /** PEFT's names of the two matrices, which are also the names of the graph's inputs. */
-export const loraAName = (module: string): string => `${prefix}${module}.lora_A.weight`
-export const loraBName = (module: string): string => `${prefix}${module}.lora_B.weight`
+export const loraAName = (module: string): string => `${PREFIX}${module}.lora_A.weight`
+export const loraBName = (module: string): string => `${PREFIX}${module}.lora_B.weight`
 /** Names of the matrices of an adapted embedding. */
-export const embeddingAName = (module: string): string => `${prefix}${module}.lora_embedding_A`
-export const embeddingBName = (module: string): string => `${prefix}${module}.lora_embedding_B`
-export const loraBiasName = (module: string): string => `${prefix}${module}.lora_B.bias`
-export const magnitudeName = (module: string): string => `${prefix}${module}.lora_magnitude_vector`
+export const embeddingAName = (module: string): string => `${PREFIX}${module}.lora_embedding_A`
+export const embeddingBName = (module: string): string => `${PREFIX}${module}.lora_embedding_B`
+export const loraBiasName = (module: string): string => `${PREFIX}${module}.lora_B.bias`
+export const magnitudeName = (module: string): string => `${PREFIX}${module}.lora_magnitude_vector`
 
 export interface LoraPartOptions {
   /** Weight-decomposed (DoRA). */

@@ -2,7 +2,7 @@
 import { InvalidOptionError } from '../errors.js'
 import { isTurned, type Module } from '../graph/module.js'
 import type { Initializer } from '../graph/types.js'
-import { LoraPart, weightName, type LoraTarget } from './lora.js'
+import { LoraPart, PREFIX, weightName, type LoraTarget } from './lora.js'
 import type { LoraConfig } from './lora-config.js'
 import type { InitialMatrices, Part } from './part.js'
 import { ReplacedWeight } from './replaced-weight.js'
@@ -55,7 +55,8 @@ function tiedHeads(modules: ReadonlyMap<string, Module>): Map<string, Module> {
   )
 }
 
-const pathOf = (weight: string): string => weight.slice(0, weight.lastIndexOf('.'))
+/** Path of the module that a tensor belongs to. */
+export const pathOf = (weight: string): string => weight.slice(0, weight.lastIndexOf('.'))
 
 /** Whether a path lies in a module that is saved; PEFT compares endings, so `classifier` means `pre_classifier` as well. */
 export function isSavedPath(path: string, modulesToSave: readonly string[]): boolean {
@@ -76,21 +77,19 @@ function savedModules(model: AdaptedModel, config: LoraConfig, heads: ReadonlyMa
       const module = pathOf(weight)
       const head = heads.get(module)
       const shared = head === undefined ? {} : { only: model.modules.get(module)!, keeps: head.name }
-      return new ReplacedWeight({ module, weight, shape, name: `base_model.model.${weight}`, ...shared })
+      return new ReplacedWeight({ module, weight, shape, name: `${PREFIX}${weight}`, ...shared })
     })
   for (const { name, weight, inFeatures, outFeatures } of turned)
     if (isSavedPath(name, names) && model.weights.has(weightName(weight)))
       parts.push(
-        new ReplacedWeight({ module: name, weight: weightName(weight), shape: [outFeatures, inFeatures], name: `base_model.model.${name}.weight`, turned: true }), // prettier-ignore
+        new ReplacedWeight({ module: name, weight: weightName(weight), shape: [outFeatures, inFeatures], name: `${PREFIX}${name}.weight`, turned: true }), // prettier-ignore
       )
   // A tied head has no weight of its own.
   for (const head of heads.values())
     if (isSavedPath(head.name, names)) {
       const weight = weightName(head.weight)
       const { shape } = model.weights.get(weight)!
-      parts.push(
-        new ReplacedWeight({ module: head.name, weight, shape, name: `base_model.model.${head.name}.weight`, only: head }),
-      )
+      parts.push(new ReplacedWeight({ module: head.name, weight, shape, name: `${PREFIX}${head.name}.weight`, only: head }))
     }
   return parts
 }
@@ -103,7 +102,7 @@ function biases(model: AdaptedModel, config: LoraConfig, targets: readonly LoraT
     .filter(([weight]) => !isSavedPath(pathOf(weight), config.modulesToSave ?? []))
     .map(([weight, { shape }]) => {
       const module = pathOf(weight)
-      const name = `base_model.model.${module}.${adapted.has(module) ? 'base_layer.' : ''}bias`
+      const name = `${PREFIX}${module}.${adapted.has(module) ? 'base_layer.' : ''}bias`
       return new ReplacedWeight({ module, weight, shape, name })
     })
 }

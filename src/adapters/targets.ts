@@ -2,7 +2,7 @@
 import { InvalidOptionError } from '../errors.js'
 import type { Module } from '../graph/module.js'
 import { compareCodePoints } from '../util/python-json.js'
-import type { LoraTarget } from './lora.js'
+import { scaleOf, type LoraTarget } from './lora.js'
 import { isAllLinear, type LoraConfig } from './lora-config.js'
 import { nearestNames } from '../util/nearest.js'
 import { pythonRegex } from './python-regex.js'
@@ -99,11 +99,7 @@ function containers(modules: ReadonlyMap<string, Module>): Set<string> {
  * The value of a `rank_pattern` or `alpha_pattern` for a module: the first key that matches the end of its name.
  * PEFT files store the keys in alphabetical order, so an order that matters would be lost on saving: refused.
  */
-function patternValue(
-  patterns: readonly { key: string; value: number; regex: RegExp }[],
-  field: string,
-  name: string,
-): number | undefined {
+function patternValue(patterns: readonly Pattern[], field: string, name: string): number | undefined {
   const hits = patterns.filter(({ regex }) => regex.test(name))
   const [first] = hits
   if (first === undefined) return undefined
@@ -116,8 +112,19 @@ function patternValue(
   return first.value
 }
 
+/** A key of `rank_pattern` or `alpha_pattern`, and its value. */
+interface Pattern {
+  readonly key: string
+  readonly value: number
+  readonly regex: RegExp
+}
+
+/** The value of the first key that matches, as a file is read: its keys are in the order that counts. */
+export const firstValue = (patterns: readonly Pattern[], name: string): number | undefined =>
+  patterns.find(({ regex }) => regex.test(name))?.value
+
 /** The keys of a pattern as PEFT's `get_pattern_key` compiles them. */
-export const compilePatterns = (patterns: Readonly<Record<string, number>>): { key: string; value: number; regex: RegExp }[] =>
+export const compilePatterns = (patterns: Readonly<Record<string, number>>): Pattern[] =>
   Object.entries(patterns).map(([key, value]) => ({ key, value, regex: pythonRegex(`(.*\\.)?(${key})$`, 'match') }))
 
 /**
@@ -161,11 +168,12 @@ export function matchTargets(
       throw new InvalidOptionError(
         `rank ${r} does not fit ${name}, a convolution with ${groups} groups; choose a multiple of ${groups}, or leave the layer out of the targets ("all-linear" does)`,
       )
-    return { module, r, alpha, scale: config.useRslora ? alpha / Math.sqrt(r) : alpha / r }
+    return { module, r, alpha, scale: scaleOf(alpha, r, config.useRslora) }
   })
 }
 
-const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
+/** The last part of a dotted name: what a module is called where it lies. */
+export const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
 
 const adaptableNames = (modules: ReadonlyMap<string, Module>): string[] => [
   ...new Set([...modules.values()].map(({ name }) => lastPart(name))),

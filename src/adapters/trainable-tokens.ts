@@ -3,11 +3,11 @@ import { int64 } from '../graph/constants.js'
 import type { Module } from '../graph/module.js'
 import { int, type Value } from '../graph/types.js'
 import type { GraphBuilder } from '../graph/builder.js'
-import { weightName } from './lora.js'
+import { PREFIX, weightName } from './lora.js'
 import type { Attachment, Part, PartTensor, TensorValues } from './part.js'
 
 /** PEFT's name; the tensor holds whole rows, not differences. */
-export const tokensName = (module: string): string => `base_model.model.${module}.token_adapter.trainable_tokens_delta`
+export const tokensName = (module: string): string => `${PREFIX}${module}.token_adapter.trainable_tokens_delta`
 
 export class TrainableTokens implements Part {
   readonly kind: string

@@ -8,11 +8,9 @@ import type { Module } from '../graph/module.js'
 import { nearestNames } from '../util/nearest.js'
 import type { LoraTarget } from './lora.js'
 import { isAllLinear, type LoraConfig } from './lora-config.js'
-import { isSavedPath, type AdaptedModel } from './parts.js'
+import { isSavedPath, pathOf, type AdaptedModel } from './parts.js'
 import { pythonRegex } from './python-regex.js'
-import { compilePatterns, layerMatcher, unnamedNote } from './targets.js'
-
-const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
+import { compilePatterns, lastPart, layerMatcher, unnamedNote } from './targets.js'
 
 /** What a name may have meant: names of as many parts as it has. */
 function hint(name: string, modules: ReadonlyMap<string, unknown>): string {
@@ -67,7 +65,7 @@ export const checkTargetNames = (
 export function checkEveryName(given: Partial<LoraConfig>, model: AdaptedModel, targets: readonly LoraTarget[]): void {
   const { modules } = model
   checkNames('excludeModules', given.excludeModules, modules)
-  const weights = new Map([...model.weights.keys()].map((weight) => [weight.slice(0, weight.lastIndexOf('.')), undefined]))
+  const weights = new Map([...model.weights.keys()].map((weight) => [pathOf(weight), undefined]))
   const paths = [...new Set([...modules.keys(), ...weights.keys()])]
   const unsaved = given.modulesToSave?.find((name) => !paths.some((path) => isSavedPath(path, [name])))
   if (unsaved !== undefined)

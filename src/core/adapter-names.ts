@@ -3,8 +3,8 @@
  * and its configuration is read in them, exactly as PEFT read it then.
  */
 import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
-import type { LoraTarget } from '../adapters/lora.js'
-import { isSavedPath } from '../adapters/parts.js'
+import { PREFIX, type LoraTarget } from '../adapters/lora.js'
+import { isSavedPath, pathOf } from '../adapters/parts.js'
 import { matchTargets, minimalSuffixes } from '../adapters/targets.js'
 import type { Module } from '../graph/module.js'
 import type { HostTensor } from '../graph/types.js'
@@ -14,8 +14,6 @@ import { architectures } from '../models/registry.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
 import { OnnxModel } from './onnx-model.js'
-
-const PREFIX = 'base_model.model.'
 
 /** An adapter in the names of its model. */
 export interface NamedAdapter {
@@ -33,8 +31,6 @@ export function architectureOf(model: Model): Architecture | undefined {
   const type = model instanceof OnnxModel ? model.config?.json['model_type'] : undefined
   return architectures.find(({ modelTypes }) => modelTypes.some((known) => known === type))
 }
-
-const pathOf = (weight: string): string => weight.slice(0, weight.lastIndexOf('.'))
 
 /** Every path that an adapter may speak of: layers, and whatever has weights. */
 const pathsOf = ({ modules, weights }: Model): Set<string> =>

@@ -4,9 +4,10 @@
  */
 import type { LoraConfig } from '../adapters/lora-config.js'
 import { weightName } from '../adapters/lora.js'
-import { isSavedPath } from '../adapters/parts.js'
+import { isSavedPath, pathOf } from '../adapters/parts.js'
 import { tokensName } from '../adapters/trainable-tokens.js'
 import { InvalidAdapterError } from '../errors.js'
+import { baseTensorName } from '../formats/peft-keys.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
 import { isTurned, type Module } from '../graph/module.js'
@@ -47,10 +48,10 @@ function compare(copy: Float32Array, base: Float32Array, baseType: Initializer['
 
 /** Whether a tensor that is of no layer says what the base says: some trainers save everything. */
 async function isOwnOfBase(model: Model, config: LoraConfig, key: string, copy: HostTensor): Promise<boolean> {
-  const name = key.replace(/^base_model\.model\./, '').replace(/\.base_layer(?=\.[^.]+$)/, '')
+  const name = baseTensorName(key)
   const base = model.weights.get(name)
   if (base === undefined || formatShape(base.shape) !== formatShape(copy.shape) || !isFloat(copy.dtype)) return false
-  if (isSavedPath(name.slice(0, name.lastIndexOf('.')), config.modulesToSave ?? [])) return false
+  if (isSavedPath(pathOf(name), config.modulesToSave ?? [])) return false
   if (name.endsWith('.bias') && config.bias !== 'none') return false
   const ours = toFloat32(isFileTensor(base) ? await loadTensor(model.environment.files, base) : base)
   return compare(toFloat32(copy), ours, base.dtype) === 'equal'

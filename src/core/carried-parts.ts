@@ -2,18 +2,18 @@
  * @file Parts of an adapter for modules that the model's checkpoint has and its graph has not: what sees beside a language
  * model, heads of pretraining. They are kept as they are, stored again with the adapter, and merged into the checkpoint.
  */
-import { LoraPart } from '../adapters/lora.js'
+import { LoraPart, scaleOf } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import { ReplacedWeight } from '../adapters/replaced-weight.js'
 import type { Part } from '../adapters/part.js'
+import { pathOf } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
-import { compilePatterns } from '../adapters/targets.js'
+import { compilePatterns, firstValue } from '../adapters/targets.js'
 import type { WeightDelta } from '../adapters/weight-delta.js'
+import { baseTensorName } from '../formats/peft-keys.js'
 import { toFloat32 } from '../formats/safetensors.js'
 import type { HostTensor } from '../graph/types.js'
 import { modulesOfTensors } from './tensor-modules.js'
-
-const PREFIX = 'base_model.model.'
 
 export class CarriedParts {
   /** Names of the modules that they belong to. */
@@ -32,18 +32,16 @@ export class CarriedParts {
   ) {
     const { useDora, loraBias, useRslora } = config
     const [ranks, alphas] = [compilePatterns(config.rankPattern), compilePatterns(config.alphaPattern)]
-    const valueOf = (patterns: typeof ranks, name: string): number | undefined =>
-      patterns.find(({ regex }) => regex.test(name))?.value
     const branches = [...modulesOfTensors(tensors).values()].map((module) => {
-      const r = valueOf(ranks, module.name) ?? config.r
-      const alpha = valueOf(alphas, module.name) ?? config.loraAlpha
-      return new LoraPart({ module, r, alpha, scale: alpha / (useRslora ? Math.sqrt(r) : r) }, { useDora, loraBias })
+      const r = firstValue(ranks, module.name) ?? config.r
+      const alpha = firstValue(alphas, module.name) ?? config.loraAlpha
+      return new LoraPart({ module, r, alpha, scale: scaleOf(alpha, r, useRslora) }, { useDora, loraBias })
     })
     const replaced = [...tensors]
       .filter(([key]) => !/\.lora_/.test(key))
       .map(([name, { shape }]) => {
-        const weight = name.slice(PREFIX.length).replace(/\.base_layer(?=\.[^.]+$)/, '')
-        return new ReplacedWeight({ module: weight.slice(0, weight.lastIndexOf('.')), weight, shape, name })
+        const weight = baseTensorName(name)
+        return new ReplacedWeight({ module: pathOf(weight), weight, shape, name })
       })
     this.parts = [...replaced, ...branches]
     checkAdapterTensors(this.parts, tensors, source)

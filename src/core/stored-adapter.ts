@@ -1,5 +1,5 @@
 /** @file The tensors and the configuration that an adapter's folder holds: those of the graph, and what PEFT stores beside them. */
-import { LoraPart } from '../adapters/lora.js'
+import { LoraPart, PREFIX, weightName, type LoraTarget } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { Part, TensorValues } from '../adapters/part.js'
 import { ReplacedWeight } from '../adapters/replaced-weight.js'
@@ -10,7 +10,6 @@ import { float32 } from '../graph/constants.js'
 import { isTurned } from '../graph/module.js'
 import { transposeHost } from '../graph/transpose.js'
 import type { HostTensor } from '../graph/types.js'
-import type { LoraTarget } from '../adapters/lora.js'
 import { readBaseWeights } from './base-weights.js'
 import type { Model } from './model.js'
 import { FolderModel } from './folder-model.js'
@@ -107,17 +106,17 @@ export async function companions(
     for (const module of layers) {
       const isTable = module.kind === 'Embedding' && module.inFeatures === model.vocabularySize
       if (!isTable && !module.isOutputHead) continue
-      const name = module.weight.replace(/\/float32$/, '')
+      const name = weightName(module.weight)
       const values = (await readBaseWeights(model, [name]))(name)
       if (values === undefined) continue
       const held = float32(model.weights.get(name)!.shape, values)
-      result.set(`base_model.model.${module.name}.base_layer.weight`, isTurned(module) ? transposeHost(held) : held)
+      result.set(`${PREFIX}${module.name}.base_layer.weight`, isTurned(module) ? transposeHost(held) : held)
     }
   }
   // What the adapter brought, where nothing else stores it: a table for a larger vocabulary.
   for (const [weight, tensor] of model instanceof FolderModel ? (model.brought ?? []) : []) {
     const module = weight.slice(0, -'.weight'.length)
-    const stored = ['weight', 'base_layer.weight', 'token_adapter.base_layer.weight'].map((end) => `base_model.model.${module}.${end}`) // prettier-ignore
+    const stored = ['weight', 'base_layer.weight', 'token_adapter.base_layer.weight'].map((end) => `${PREFIX}${module}.${end}`) // prettier-ignore
     if (stored.some((name) => tensors.has(name) || result.has(name))) continue
     const part = parts.find((each) => each.module === module)
     result.set(stored[part instanceof LoraPart ? 1 : part instanceof TrainableTokens ? 2 : 0]!, tensor)
@@ -127,8 +126,8 @@ export async function companions(
     const base = (await readBaseWeights(model, [weight]))(weight)!
     const tensor = tensors.get(name)!
     // PEFT takes the adapter's name out where it is the last but one, and leaves it otherwise.
-    result.set(`base_model.model.${saved}.modules_to_save.${rest.includes('.') ? 'default.' : ''}${rest}`, tensor)
-    result.set(`base_model.model.${saved}.original_module.${rest}`, float32(tensor.shape, base))
+    result.set(`${PREFIX}${saved}.modules_to_save.${rest.includes('.') ? 'default.' : ''}${rest}`, tensor)
+    result.set(`${PREFIX}${saved}.original_module.${rest}`, float32(tensor.shape, base))
   }
   return result
 }

@@ -1,6 +1,7 @@
 /** @file What every adapter format is read into and written from: PEFT's configuration and PEFT's tensor names. */
 import { loraDefaults, type LoraConfig } from '../adapters/lora-config.js'
-import { compilePatterns } from '../adapters/targets.js'
+import { PREFIX, scaleOf } from '../adapters/lora.js'
+import { compilePatterns, firstValue, lastPart } from '../adapters/targets.js'
 import { InvalidAdapterError } from '../errors.js'
 import { elementCount, type HostTensor } from '../graph/types.js'
 import type { Module } from '../graph/module.js'
@@ -68,8 +69,6 @@ export interface AdapterFormat {
   write?(files: Files, path: string, adapter: AdapterFile, options: AdapterWriteOptions): Promise<readonly ConversionNote[]>
 }
 
-export const PREFIX = 'base_model.model.'
-
 /** A and B of one layer. */
 export interface LoraPair {
   readonly module: string
@@ -111,11 +110,11 @@ export function splitAdapter({ config, tensors }: AdapterFile): SplitAdapter {
     const r = A.shape[0]
     if (B === undefined || r === undefined)
       throw new InvalidAdapterError(`${module} has ${name}, but no "${bName}" that fits; the adapter is incomplete`)
-    const alpha = alphas.find(({ regex }) => regex.test(module))?.value ?? config.loraAlpha
+    const alpha = firstValue(alphas, module) ?? config.loraAlpha
     const magnitude = rest.get(`${module}.lora_magnitude_vector`)
     const bias = rest.get(`${module}.lora_B.bias`)
     pairs.push({
-      ...{ module, isEmbedding, A, B, r, alpha, scale: alpha / (config.useRslora ? Math.sqrt(r) : r) },
+      ...{ module, isEmbedding, A, B, r, alpha, scale: scaleOf(alpha, r, config.useRslora) },
       ...(magnitude !== undefined && { magnitude }),
       ...(bias !== undefined && { bias }),
     })
@@ -158,7 +157,7 @@ export function targetNames(modules: readonly string[]): string[] {
     [...layers.keys()].every((_, i) => layers.has(`${[...lists][0]}${i}`)) &&
     [...layers.values()].every((set) => set.size === first!.size && [...set].every((name) => first!.has(name)))
   if (!regular) return [...modules]
-  const endings = [...first!].map((name) => name.slice(name.lastIndexOf('.') + 1))
+  const endings = [...first!].map(lastPart)
   // Two modules of a block with the same last part keep enough of their names to be told apart.
   return new Set(endings).size === endings.length ? endings : [...first!]
 }

@@ -3,10 +3,11 @@
  * (`unet.….lora_A.weight`, in older files `.lora.down.weight` and `.processor.to_q_lora.down.weight`). One component of the
  * pipeline becomes one PEFT adapter.
  */
+import { PREFIX } from '../adapters/lora.js'
 import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
 import { elementCount, type FileTensor, type HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
-import { configFor, PREFIX, reshape, type AdapterFormat, type AdapterReadOptions, type RankAndAlpha } from './adapter-file.js'
+import { configFor, reshape, type AdapterFormat, type AdapterReadOptions, type RankAndAlpha } from './adapter-file.js'
 import { dottedName } from './kohya-names.js'
 import { loadTensor, readSafetensorsHeader, toFloat32 } from './safetensors.js'
 import { parseJson } from '../util/json.js'

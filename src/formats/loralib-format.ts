@@ -2,12 +2,12 @@
  * @file Checkpoints of loralib (microsoft/LoRA), `lora.lora_state_dict(model)` in a torch file: `<module>.lora_A`,
  * `<module>.lora_B`, and whatever else was trained. The file tells neither alpha nor the kind of a layer.
  */
+import { PREFIX } from '../adapters/lora.js'
 import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
 import type { HostTensor } from '../graph/types.js'
 import {
   configFor,
   isPowerOfTwo,
-  PREFIX,
   refuseVariants,
   reshape,
   scaled,

@@ -2,13 +2,14 @@
  * @file Adapters of mlx-lm: a folder with `adapters.safetensors` and `adapter_config.json`. Matrices are transposed against
  * PEFT's (lora_a [in, r], lora_b [r, out]), names have no prefix, and one `scale` multiplies the product: alpha/r in PEFT.
  */
+import { PREFIX } from '../adapters/lora.js'
+import { lastPart } from '../adapters/targets.js'
 import { InvalidAdapterError } from '../errors.js'
 import type { HostTensor } from '../graph/types.js'
 import { PythonFloat, pythonJson, type JsonValue } from '../util/python-json.js'
 import {
   configFor,
   isPowerOfTwo,
-  PREFIX,
   refuseVariants,
   scaled,
   splitAdapter,
@@ -25,8 +26,6 @@ const TENSORS = 'adapters.safetensors'
 const CONFIG = 'adapter_config.json'
 
 const EMBEDDINGS = ['embed_tokens', 'wte', 'wpe', 'tok_embeddings', 'word_embeddings', 'embedding', 'embeddings']
-
-const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
 
 /** The largest number that occurs, or undefined for none. */
 const commonScale = (pairs: readonly LoraPair[]): number => Math.max(...pairs.map(({ scale }) => scale))

@@ -1,10 +1,10 @@
 /** @file `.onnx_adapter` as an adapter format: the scale is part of B, names are those of graph inputs. */
+import { PREFIX } from '../adapters/lora.js'
 import { InvalidAdapterError } from '../errors.js'
 import type { HostTensor } from '../graph/types.js'
 import {
   configFor,
   isPowerOfTwo,
-  PREFIX,
   refuseVariants,
   scaled,
   splitAdapter,

@@ -3,10 +3,9 @@
  * that save a state dict as it is in memory leave the adapter's name and their own wrappers in the keys, and PEFT stores
  * companions of modules that were saved whole.
  */
+import { PREFIX } from '../adapters/lora.js'
 import { InvalidAdapterError } from '../errors.js'
 import type { HostTensor } from '../graph/types.js'
-
-const PREFIX = 'base_model.model.'
 
 /** Modules that FSDP, activation checkpointing and torch.compile put around others. */
 const WRAPPERS: ReadonlySet<string> = new Set(['_fsdp_wrapped_module', '_checkpoint_wrapped_module', '_orig_mod'])
@@ -78,3 +77,7 @@ export function plainKeys(tensors: ReadonlyMap<string, HostTensor>, source: stri
   }
   return result
 }
+
+/** Name in the checkpoint of the tensor that an adapter holds whole, which under a branch is that of its `base_layer`. */
+export const baseTensorName = (key: string): string =>
+  key.replace(/^base_model\.model\./, '').replace(/\.base_layer(?=\.[^.]+$)/, '')

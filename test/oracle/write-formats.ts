@@ -1,6 +1,7 @@
 /** @file Writes one adapter in every format for check-formats.py: `npx tsx test/oracle/write-formats.ts DIR`. */
 import { join } from 'node:path'
-import { configFor, PREFIX, type AdapterFile } from '../../src/formats/adapter-file.js'
+import { PREFIX } from '../../src/adapters/lora.js'
+import { configFor, type AdapterFile } from '../../src/formats/adapter-file.js'
 import { chooseAdapterFormat } from '../../src/formats/adapter-formats.js'
 import { float32 } from '../../src/graph/constants.js'
 import { elementCount, type HostTensor } from '../../src/graph/types.js'

@@ -5,13 +5,13 @@
  * not fit it (alpha_pattern, rsLoRA with several ranks) are multiplied into B. B's rows stand in the order of the base
  * file, which for some architectures is not that of transformers, see `architectures.ts`.
  */
+import { PREFIX } from '../../adapters/lora.js'
 import { InvalidAdapterError, InvalidOptionError } from '../../errors.js'
 import type { HostTensor } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
 import {
   configFor,
   isPowerOfTwo,
-  PREFIX,
   refuseVariants,
   scaled,
   splitAdapter,
