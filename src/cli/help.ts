@@ -1,4 +1,6 @@
 /** @file The texts of `--help` and docs/cli.md, made from the tables of flags. */
+import { someOf } from '../util/some-of.js'
+import { signalCodes } from './interruption.js'
 import { commonFlags, type Command, type Flag } from './flags.js'
 import { flagsOf } from './parse.js'
 
@@ -82,6 +84,9 @@ export function commandHelp(command: Command): string {
 }
 
 /** The text of `lowrank --help`. */
+/** Exit codes of what ends a program from outside. */
+const signals = `what is ended from outside has ${someOf(Object.entries(signalCodes).map(([name, code]) => `${code} (${name === 'SIGPIPE' ? 'nobody reads its output' : name})`))}`
+
 export function overview(commands: readonly Command[]): string {
   return [
     'lowrank: LoRA fine-tuning on ONNX Runtime.',
@@ -92,7 +97,7 @@ export function overview(commands: readonly Command[]): string {
     ...commands.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`),
     '',
     'lowrank <command> --help documents every flag. lowrank --version prints the version.',
-    'Exit codes: 0 success, 1 a mistake in the input or its surroundings, 2 wrong usage, 130 interrupted.',
+    `Exit codes: 0 success, 1 a mistake in the input or its surroundings, 2 wrong usage; ${signals}.`,
   ].join('\n')
 }
 
@@ -113,7 +118,7 @@ export function documentation(commands: readonly Command[]): string {
     '',
     '<!-- Made from the tables in src/cli/commands by `npm run docs`; do not edit. -->',
     '',
-    'Exit code 0 means success, 1 a mistake in the input or its surroundings (one message on stderr), 2 wrong usage, 130 an interrupted run. ' +
+    `Exit code 0 means success, 1 a mistake in the input or its surroundings (one message on stderr), 2 wrong usage; ${signals}. ` +
       'With `--json` stdout carries JSON lines and nothing else; messages for people go to stderr. `NO_COLOR` is honoured. ' +
       'In place of a folder, `--model` and `--adapter` take a hub id such as `owner/name` or `owner/name@revision`.',
     '',
