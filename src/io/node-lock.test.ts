@@ -78,11 +78,22 @@ describe('a lock', () => {
     expect(readdirSync(join(path, '..'))).toEqual([])
   })
 
+  it('of a process that is just ending is waited for', async () => {
+    const path = newLock()
+    mkdirSync(join(path, '..'))
+    const ending = child(`await take(${JSON.stringify(path)}); console.log('held'); await sleep(300); process.exit()`)
+    await ending.said('held')
+    await (
+      await files.lock!(path)
+    )()
+    await ending.output
+  })
+
   it('of a killed process goes to one of many who come at once', async () => {
     const path = newLock()
     mkdirSync(join(path, '..'))
     writeFileSync(path, holder({ pid: 2 ** 30 }))
-    const script = `const release = await take(${JSON.stringify(path)}); if (release) { console.log('got it'); await sleep(1500); await release() }`
+    const script = `const release = await take(${JSON.stringify(path)}); if (release) { console.log('got it'); await sleep(5000); await release() }`
     const outputs = await Promise.all([1, 2, 3].map(() => child(script).output))
     expect(outputs.filter((text) => text.includes('got it')).length).toBe(1)
     expect(outputs.filter((text) => text.includes('is being written by another run')).length).toBe(2)
@@ -195,5 +206,16 @@ describe('temporary files', () => {
     expect(isAlive(process.pid, startOf(process.pid))).toBe(true)
     expect(isAlive(2 ** 30)).toBe(false)
     if (process.platform === 'linux') expect(isAlive(process.pid, '1')).toBe(false)
+  })
+  it.runIf(process.platform === 'linux')('a zombie is not alive', async () => {
+    // The parent becomes a program that never asks how its child ended.
+    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'])
+    try {
+      const pid = Number(await new Promise<string>((done) => parent.stdout.setEncoding('utf8').once('data', done)))
+      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z '), { timeout: 10_000 })
+      expect(isAlive(pid)).toBe(false)
+    } finally {
+      parent.kill()
+    }
   })
 })

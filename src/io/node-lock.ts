@@ -21,6 +21,8 @@ const SILENT_MS = 120_000
 const TAKEOVER_MS = 10_000
 const RETRY_MS = 30
 const TRIES = 100
+/** A process that was killed a moment ago, as the others of an MPI job are when one dies, may take so long to be gone. */
+const DYING_MS = 2000
 
 interface Holder {
   readonly id: string
@@ -62,9 +64,9 @@ const isGone = ({ pid, host, started }: Holder, age: number): boolean =>
 
 /**
  * Removes the file of a holder that is gone; one at a time, for who looks late would remove the file of who was quicker.
- * @throws FileError if the holder lives
+ * @returns the refusal, if the holder lives
  */
-async function clear(path: string): Promise<void> {
+async function clear(path: string): Promise<FileError | undefined> {
   const guard = `${path}.takeover`
   try {
     await (await open(guard, 'wx')).close()
@@ -73,11 +75,11 @@ async function clear(path: string): Promise<void> {
     const age = await stat(guard).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0) // prettier-ignore
     if (age > TAKEOVER_MS) await rm(guard, { force: true })
     else await sleep(RETRY_MS)
-    return
+    return undefined
   }
   try {
     const age = await ageOf(path, guard)
-    if (age === undefined) return
+    if (age === undefined) return undefined
     const holder = await readHolder(path)
     // Without a word in it, it is being written, or was left by a process that died at that instant.
     if (holder === undefined ? age > TAKEOVER_MS : isGone(holder, age)) await rm(path, { force: true })
@@ -85,8 +87,9 @@ async function clear(path: string): Promise<void> {
     else {
       const where = holder.host === thisHost() ? '' : ` on ${holder.host}`
       const gone = where === '' ? '' : `. If that process is gone, remove ${path}`
-      throw new FileError(`${inUse(dirname(path), `process ${holder.pid}${where}, since ${holder.since}`)}${gone}`)
+      return new FileError(`${inUse(dirname(path), `process ${holder.pid}${where}, since ${holder.since}`)}${gone}`)
     }
+    return undefined
   } finally {
     await rm(guard, { force: true })
   }
@@ -103,6 +106,7 @@ function removeAtExit(): void {
 }
 
 async function create(path: string, content: string): Promise<void> {
+  const patience = Date.now() + DYING_MS
   for (let tries = 0; tries < TRIES; tries++) {
     try {
       const handle = await open(path, 'wx')
@@ -115,7 +119,10 @@ async function create(path: string, content: string): Promise<void> {
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error
     }
-    await clear(path)
+    const refusal = await clear(path)
+    if (refusal === undefined) continue
+    if (Date.now() > patience) throw refusal
+    await sleep(RETRY_MS)
   }
   throw new FileError(`${path} cannot be taken: other processes come and go there; run again`)
 }

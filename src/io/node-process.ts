@@ -24,12 +24,16 @@ export function thisHost(): string {
   return known
 }
 
-/** When a process was started, in the kernel's own units: a number is given again, this pair is not. Empty if not told. */
-export function startOf(pid: number): string {
+/** State and start of a process, as Linux tells them; empty elsewhere, and of a process that is not there. */
+function statOf(pid: number): { readonly state: string; readonly start: string } {
   const stat = proc(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  // The name of the program, in parentheses, may hold blanks; the 20th field behind it is the start.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  // The name of the program, in parentheses, may hold blanks: the fields are counted from behind it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { state: fields[0]!, start: fields[19] ?? '' }
 }
+
+/** When a process was started, in the kernel's own units: a number is given again, this pair is not. Empty if not told. */
+export const startOf = (pid: number): string => statOf(pid).start
 
 /** Whether the process of this number lives on this host; with `started`, that very one. */
 export function isAlive(pid: number, started = ''): boolean {
@@ -39,6 +43,8 @@ export function isAlive(pid: number, started = ''): boolean {
     // No permission to send it a signal: it is there.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
-  const now = startOf(pid)
-  return started === '' || now === '' || now === started
+  const { state, start } = statOf(pid)
+  // A zombie runs no more: it is listed until its parent asks how it ended, which in a container may be never.
+  if (state === 'Z' || state === 'X') return false
+  return started === '' || start === '' || start === started
 }
