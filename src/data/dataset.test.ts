@@ -183,7 +183,7 @@ describe('Dataset', () => {
       'd.jsonl, line 2: the row has no token to learn: all its labels are masked',
     )
     const skipped: number[] = []
-    const dataset = await open(mixed, { unlabelled: 'skip', onSkip: (row) => skipped.push(row.line) })
+    const dataset = await open(mixed, { unlabelled: 'skip', listeners: [{ onSkip: (row) => void skipped.push(row.line) }] })
     const batches = await all(dataset, { batchSize: 1 })
     expect([seen(batches), skipped, batches.map((batch) => batch.next.batch)]).toEqual([[1, 3], [2], [1, 3]])
     await expect(all(await open([masked], { unlabelled: 'skip' }), { batchSize: 1 })).rejects.toThrow(

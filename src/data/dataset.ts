@@ -8,7 +8,7 @@ import type { Batch, PackedRow } from './batch.js'
 import { causalLmEncoding, type AnyExample, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import type { Example } from './examples.js'
 import { bucket, BUCKET_WINDOW, epochOrder, type Position } from './order.js'
-import { at, hasField, openRows, type Row, type RowSource, type RowUse } from './rows.js'
+import { at, hasField, openRows, type Row, type RowSource } from './rows.js'
 
 export interface EmptyRowOptions {
   /**
@@ -16,17 +16,23 @@ export interface EmptyRowOptions {
    * error that names it, `skip` leaves it out of its batch.
    */
   readonly unlabelled?: 'refuse' | 'skip'
-  /** Told each time a row is left out. */
-  readonly onSkip?: (row: { readonly file: string; readonly line: number }) => void
-  /** Told of each row that is read, each time. */
-  readonly onRow?: (report: RowReport) => void
+  readonly listeners?: readonly RowListener[]
+}
+
+/** Who is told of rows as they are read, each time. */
+export interface RowListener {
+  /** Whether it asks for `unread` of the next row: of a dialogue that costs rendering its template once more. */
+  readonly asksUnread?: boolean
+  onRow?(report: RowReport): void
+  /** Told of a row that is left out, after `onRow`. */
+  onSkip?(row: Pick<RowReport, 'file' | 'line'>): void
 }
 
 /** What is worth knowing of a row that was read. */
 export interface RowReport extends Pick<AnyExample, 'truncated' | 'turnEnd'> {
   readonly file: string
   readonly line: number
-  /** Its fields, and parts of fields (`messages[].name`), that nothing has read. */
+  /** Its fields, and parts of fields (`messages[].name`), that nothing has read; none where no listener asks. */
   readonly unread: readonly string[]
 }
 
@@ -167,12 +173,15 @@ export class Dataset<E extends AnyExample = AnyExample> {
   }
 
   private encode(read: Row): E | undefined {
-    const row = { ...read, use: { read: new Set<string>(), lost: new Set<string>() } }
+    const { listeners = [], unlabelled } = this.options
+    const isNoted = listeners.some(({ asksUnread }) => asksUnread)
+    const row: Row = isNoted ? { ...read, use: { read: new Set(), lost: new Set() } } : read
     const example = this.encoding.encode(row)
-    this.options.onRow?.(report(row, example))
+    const told = report(row, example)
+    for (const listener of listeners) listener.onRow?.(told)
     if (example.tokens > 0) return example
-    if (this.options.unlabelled === 'skip') {
-      this.options.onSkip?.({ file: row.file, line: row.line })
+    if (unlabelled === 'skip') {
+      for (const listener of listeners) listener.onSkip?.({ file: row.file, line: row.line })
       return undefined
     }
     const reason = this.encoding.emptyReason(example)
@@ -374,10 +383,15 @@ export class Dataset<E extends AnyExample = AnyExample> {
   }
 }
 
-function report(row: Row & { readonly use: RowUse }, { truncated, turnEnd }: AnyExample): RowReport {
-  const { file, line, use } = row
-  const unread = [...Object.keys(row.value).filter((field) => hasField(row, field) && !use.read.has(field)), ...use.lost]
-  return { file, line, unread, truncated, ...(turnEnd !== undefined && { turnEnd }) }
+function report(row: Row, { truncated, turnEnd }: AnyExample): RowReport {
+  const { file, line } = row
+  return { file, line, unread: unreadOf(row), truncated, ...(turnEnd !== undefined && { turnEnd }) }
+}
+
+const unreadOf = (row: Row): readonly string[] => {
+  const { value, use } = row
+  if (use === undefined) return []
+  return [...Object.keys(value).filter((field) => hasField(row, field) && !use.read.has(field)), ...use.lost]
 }
 
 const orderOptions = (options: BatchOptions): { shuffle: boolean; seed: number } => ({

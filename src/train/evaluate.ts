@@ -123,7 +123,7 @@ export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, 
   const objective = await chooseObjective(model, options.data, options)
   const { maxLength, onWarning } = options
   const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
-  const rows = { ...options, onSkip: notes.onSkip, onRow: notes.onRow }
+  const rows = { ...options, ...(onWarning !== undefined && { listeners: [notes] }) }
   const dataset = await openTaskDataset(model, objective, options.data, rows)
   const session = await LossSession.create(trainee, lossOptions(model, batchSize, options.maxLength, false, objective))
   try {
@@ -155,7 +155,7 @@ async function firstRow(model: Model, paths: readonly string[]): Promise<Row | u
   return undefined
 }
 
-type ModelDataOptions = { [K in 'maxLength' | 'unlabelled' | 'onSkip' | 'onRow']?: DatasetOptions[K] | undefined }
+type ModelDataOptions = { [K in 'maxLength' | 'unlabelled' | 'listeners']?: DatasetOptions[K] | undefined }
 
 /** What the rows of a model must fit: its tokenizer, its vocabulary, its positions. */
 async function rowOptions(model: Model, { maxLength }: ModelDataOptions) {
@@ -170,10 +170,9 @@ async function rowOptions(model: Model, { maxLength }: ModelDataOptions) {
   }
 }
 
-const emptyRowOptions = ({ unlabelled, onSkip, onRow }: ModelDataOptions) => ({
+const emptyRowOptions = ({ unlabelled, listeners }: ModelDataOptions) => ({
   ...(unlabelled !== undefined && { unlabelled }),
-  ...(onSkip !== undefined && { onSkip }),
-  ...(onRow !== undefined && { onRow }),
+  ...(listeners !== undefined && { listeners }),
 })
 
 /** Opens rows of text for a language model. */

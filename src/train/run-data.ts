@@ -1,10 +1,9 @@
 /** @file The data of a run: what it is opened as, how it is cut, and what is read of it before the first step. */
-import type { BatchOptions, Dataset, RowReport } from '../data/dataset.js'
+import type { BatchOptions, Dataset, RowListener } from '../data/dataset.js'
 import type { DataToCheck } from './check-data.js'
 import { chooseObjective, openTaskDataset } from './evaluate.js'
 import type { Objective } from './objective.js'
 import type { ResolvedTrainOptions } from './options.js'
-import type { RowNotes } from './row-notes.js'
 import type { Trainee } from './trainee.js'
 
 export const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
@@ -15,19 +14,24 @@ export const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
   packing: o.packing,
 })
 
+/** Who is told of a run's rows. */
+interface DataListeners {
+  readonly data: readonly RowListener[]
+  readonly evalData: readonly RowListener[]
+}
+
 /** What the rows are for, and where they are. */
 export async function openData(
   { model }: Trainee,
   options: ResolvedTrainOptions,
-  { onSkip, onRow }: Pick<RowNotes, 'onSkip' | 'onRow'>,
+  listeners: DataListeners = { data: [], evalData: [] },
 ): Promise<{ objective: Objective; dataset: Dataset; evalDataset: Dataset | undefined }> {
   const { data, evalData, maxLength, unlabelled } = options
   const objective = await chooseObjective(model, data, options)
-  const rows = { maxLength, unlabelled, onSkip, onRow }
-  const dataset = await openTaskDataset(model, objective, data, rows)
-  // How the turns of evaluation rows end is not learned.
-  const evalRows = { ...rows, onRow: ({ turnEnd: _, ...report }: RowReport) => onRow(report) }
-  const evalDataset = evalData === undefined ? undefined : await openTaskDataset(model, objective, evalData, evalRows)
+  const open = (rows: string | readonly string[], listeners: readonly RowListener[]): Promise<Dataset> =>
+    openTaskDataset(model, objective, rows, { maxLength, unlabelled, listeners })
+  const dataset = await open(data, listeners.data)
+  const evalDataset = evalData === undefined ? undefined : await open(evalData, listeners.evalData)
   return { objective, dataset, evalDataset }
 }
 

@@ -28,7 +28,8 @@ import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
 import { MAX_SKIPPED_IN_A_ROW, resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from './options.js'
 import { Output } from './output.js'
-import { RowNotes, TurnEnds } from './row-notes.js'
+import { RowNotes } from './row-notes.js'
+import { TurnEnds } from './turn-ends.js'
 import { batchOptions, dataToCheck, openData } from './run-data.js'
 import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
@@ -153,8 +154,10 @@ class Run {
     const { files, now } = model.environment
     const { out, batchSize, evalBatchSize, maxLength, packing, communicator } = options
     const ends = new TurnEnds()
-    const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions, ends })
-    const { objective, dataset, evalDataset } = await together(communicator, () => openData(trainee, options, notes))
+    const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
+    // How the turns of evaluation rows end is not learned.
+    const listeners = { data: [notes, ends], evalData: [notes] }
+    const { objective, dataset, evalDataset } = await together(communicator, () => openData(trainee, options, listeners))
     checkDivisible(communicator, objective)
     const continues = await anyOf(communicator, output?.continues === true)
     const parts = dataToCheck(options, dataset, evalDataset)
@@ -283,7 +286,7 @@ class Run {
       ...(options.communicator.size > 1 && { processes: options.communicator.size }),
     })
     // One that goes on has said what there is to say of the rows, and knows how their turns end.
-    const notes = this.prepared.notes.take()
+    const notes = [...this.prepared.notes.take(), ...this.prepared.ends.messages]
     this.trainee.addEndTokens?.(this.endTokens)
     if (this.state.step === 0)
       for (const message of notes) yield await this.told({ event: 'warning', step: this.state.step + 1, message })

@@ -1,8 +1,9 @@
 /** What is worth knowing of the rows is said once: fields that nothing reads, rows that were cut. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { addLora, evaluate, loadModel } from '../../src/index.js'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { Tokenizer } from '../../src/data/tokenizer.js'
+import { addLora, evaluate, loadModel, planTraining } from '../../src/index.js'
 import type { WarningEvent } from '../../src/train/events.js'
 import { CHATML, writeChatModel } from '../support/chat-model.js'
 import { runTraining, temporaryFolder, writeRows } from '../support/training.js'
@@ -85,6 +86,27 @@ describe('fields that nothing reads', () => {
     const { events } = await runTraining(await addLora(model, { r: 2 }), { data, evalData, steps: 2 })
     const warnings = events.filter((e): e is WarningEvent => e.event === 'warning')
     expect(warnings.map(({ message }) => message)).toEqual(['nothing reads these fields of the rows: "id", "split"'])
+  })
+})
+
+describe('what becomes of the contents of a dialogue', () => {
+  afterEach(() => vi.restoreAllMocks())
+  const data = writeRows(join(work, 'dialogues.jsonl'), [{ messages: [user, assistant] }, { messages: [assistant] }])
+
+  it('is looked for until it is told, for it costs a rendering', async () => {
+    const looks = vi.spyOn(Tokenizer.prototype, 'lostContents')
+    const adapter = await addLora(model, { r: 2 })
+    const { steps } = await runTraining(adapter, { data, evalData: data, epochs: 3, batchSize: 1 })
+    expect([steps.length, looks.mock.calls.length]).toEqual([6, 4])
+  })
+
+  it('is not looked for where nobody is told', async () => {
+    const looks = vi.spyOn(Tokenizer.prototype, 'lostContents')
+    await evaluate(model, { data })
+    await planTraining(await addLora(model, { r: 2 }), { data, evalData: data, steps: 1 })
+    expect(looks).not.toHaveBeenCalled()
+    await evaluate(model, { data, onWarning: () => undefined })
+    expect(looks).toHaveBeenCalledTimes(2)
   })
 })
 

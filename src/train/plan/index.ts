@@ -14,7 +14,6 @@ import { dataToCheck, openData } from '../run-data.js'
 import { resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from '../options.js'
 import { batchParts, POSITIONS_PER_PART, type BatchTensors } from '../parts.js'
 import { lossOptions, stepGraph, type LossSessionOptions } from '../session.js'
-import { RowNotes } from '../row-notes.js'
 import { adapterTrainee, type Trainee } from '../trainee.js'
 import { measureRates, secondsOf, type MachineRates } from './rates.js'
 import { lengthsOf } from './shapes.js'
@@ -157,11 +156,7 @@ export async function planTraining(
   const resolved = resolveTrainOptions(options, 'planTraining')
   const { model, parameters } = trainee
   const { batchSize, gradAccum, maxLength, packing, recompute, evalBatchSize } = resolved
-  const {
-    objective,
-    dataset,
-    evalDataset: held,
-  } = await openData(trainee, resolved, new RowNotes({ maxPositions: model.maxPositions }))
+  const { objective, dataset, evalDataset: held } = await openData(trainee, resolved)
   const stopped = (): boolean => resolved.signal?.aborted === true
   for await (const event of checkData(dataToCheck(resolved, dataset, held), model.environment.now, stopped)) onChecking?.(event)
   const batches = await firstBatches(dataset, resolved, batchSize, BATCHES)
