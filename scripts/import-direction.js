@@ -23,6 +23,7 @@ export const rooms = [
     'adapters',
     'formats',
     'export',
+    'merge',
     'tokenizer',
     'data',
   ],

@@ -1,7 +1,7 @@
 /** @file Exports as the user asks for them: a model, a merged adapter, or a model that takes adapters as inputs. */
 import type { Part } from '../adapters/part.js'
 import { InvalidOptionError } from '../errors.js'
-import { byWeight } from '../export/weights.js'
+import { byWeight } from '../merge/plan.js'
 import { encodeOnnxAdapter } from '../formats/onnx-adapter.js'
 import { encodeSafetensors } from '../formats/safetensors.js'
 import { Adapter } from './adapter.js'

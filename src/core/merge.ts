@@ -2,7 +2,7 @@
 import { LoraPart } from '../adapters/lora.js'
 import type { Part } from '../adapters/part.js'
 import { InvalidOptionError } from '../errors.js'
-import { mergeCheckpoint, type MergeHead } from '../formats/merge-checkpoint.js'
+import { mergeCheckpoint, type MergeHead } from '../merge/checkpoint.js'
 import type { Adapter } from './adapter.js'
 import { exportModel, withoutMerging } from './export-model.js'
 import { FolderModel } from './folder-model.js'
@@ -10,7 +10,7 @@ import { besideFiles } from './beside-files.js'
 import { OnnxModel } from './onnx-model.js'
 import { writeOnnx } from './onnx/write.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
-import { byWeight } from '../export/weights.js'
+import { byWeight } from '../merge/plan.js'
 
 export interface MergeResult {
   readonly out: string

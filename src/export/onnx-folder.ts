@@ -7,7 +7,9 @@ import { whileLocked } from '../io/folder-lock.js'
 import type { Json } from '../models/config-reader.js'
 import { parseJson } from '../util/json.js'
 import { writeOnnxFile, type OnnxFile, type OnnxFileOptions } from './onnx-file.js'
-import type { ExportDType } from './weights.js'
+
+/** Element type of the weights in the file; the graph computes in float32 either way. */
+export type ExportDType = 'fp32' | 'fp16'
 
 /** Endings that transformers.js finds a model by, for each of its names of element types. */
 const suffixes: Readonly<Record<ExportDType, string>> = { fp32: '', fp16: '_fp16' }

@@ -7,20 +7,9 @@ import { bytesOf, fromBytes } from '../graph/constants.js'
 import { bytesPerElement, formatShape, isFileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { narrow } from '../util/half.js'
-import { fileChunks, type TensorSource } from './onnx-file.js'
-
-/** Changes of weights by their names in the model's graph; several of one weight are applied in order. */
-export type Deltas = ReadonlyMap<string, readonly WeightDelta[]>
-
-/** Changes in the order they are given, by the weight that they change. */
-export function byWeight(changes: Iterable<readonly [weight: string, delta: WeightDelta]>): Deltas {
-  const result = new Map<string, WeightDelta[]>()
-  for (const [weight, delta] of changes) result.set(weight, [...(result.get(weight) ?? []), delta])
-  return result
-}
-
-/** Element type of the weights in the file; the graph computes in float32 either way. */
-export type ExportDType = 'fp32' | 'fp16'
+import { fileChunks, type TensorSource } from '../export/onnx-file.js'
+import type { ExportDType } from '../export/onnx-folder.js'
+import type { Deltas } from './plan.js'
 
 interface Planned {
   readonly base: Initializer
