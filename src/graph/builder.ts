@@ -235,7 +235,7 @@ export class GraphBuilder {
     if (terms.length !== 1 || first![0] !== dim)
       return terms.map(([monomial, c]) => this.product([`${c}`, ...factorsOf(monomial)])).reduce((a, b) => this.add(a, b))
     const call = callOf(dim)
-    const operands = (): Value[] => call!.operands.map((operand) => this.dim(/^-?\d+$/.test(operand) ? Number(operand) : operand))
+    const operands = (): Value[] => call!.operands.map((operand) => this.dim(operand))
     // Lengths are not negative, so that the quotient that is cut off is the one rounded down.
     if (call?.name === 'floor' || call?.name === 'quotient') return operands().reduce((a, b) => this.div(a, b))
     if (call?.name === 'min') return operands().reduce((a, b) => this.min(a, b))

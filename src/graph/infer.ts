@@ -1,17 +1,7 @@
 /** @file Output types and shapes of a node from its inputs: one entry per operator. */
 import { ShapeError, UnsupportedOpError } from '../errors.js'
 import { numbersOf } from './constants.js'
-import {
-  addDims,
-  compareDims,
-  divideDims,
-  isAtLeast,
-  multiplyDims,
-  sliceDim,
-  sliceLength as lengthOfSlice,
-  subtractDims,
-  unknownDim,
-} from './dim/index.js'
+import { addDims, divideDims, multiplyDims, sliceDim, subtractDims, unknownDim } from './dim/index.js'
 import { moreInferences } from './infer-more.js'
 import { recurrentInferences } from './infer-recurrent.js'
 import { broadcastShapes, equalDims, normalizeAxis, resolveReshape } from './shapes.js'
@@ -160,31 +150,6 @@ const castTo = (c: InferContext): DType => {
   const to = dataTypes[c.int('to', 0)]
   if (to === undefined) throw new ShapeError(`${c.where}: unknown element type ${c.int('to', 0)}`)
   return to
-}
-
-/** Length of a slice `start:end:step` of a dimension, undefined where names leave it open. */
-function sliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim | undefined {
-  if (typeof dim === 'string' || typeof start === 'string' || typeof end === 'string')
-    return symbolicSliceLength(dim, start, end, step)
-  return lengthOfSlice(dim, start, end, step)
-}
-
-function symbolicSliceLength(dim: Dim, start: Dim, end: Dim, step: number): Dim | undefined {
-  const openEnd = typeof end === 'number' && (step > 0 ? end >= 2 ** 31 - 1 : end <= -(2 ** 31))
-  const openStart = step > 0 ? start === 0 : start === -1 || (typeof start === 'number' && start >= 2 ** 31 - 1)
-  if (openStart && openEnd && Math.abs(step) === 1) return dim
-  if (step !== 1) return undefined
-  // A length is at least 1, so that [-1:] is one element.
-  if ((start === -1 && openEnd) || (start === 0 && end === 1)) return 1
-  if (start === 0 && end === -1) return subtractDims(dim, 1)
-  if (openEnd && isAtLeast(start, 0) && isAtLeast(dim, start)) return subtractDims(dim, start)
-  // A buffer that is cut to a length has at least that length: [1, 512][:, :sequence].
-  if (start === 0 && typeof end === 'string' && (typeof dim === 'number' || compareDims(end, dim) !== 1)) return end
-  return compareDims(start, end) === 0
-    ? 0
-    : typeof start === 'string' && typeof end === 'string'
-      ? subtractDims(end, start)
-      : undefined
 }
 
 /** Lengths that only the run tells, one for each axis. */
@@ -355,7 +320,7 @@ const inferences: Readonly<Record<string, Inference>> = {
         return
       }
       const [dim, start, end, step] = [shape[axis]!, starts[i]!, ends[i]!, steps?.[i] ?? 1]
-      result[axis] = sliceLength(dim, start, end, step) ?? sliceDim(dim, start, end, step)
+      result[axis] = sliceDim(dim, start, end, step)
     })
     return [{ dtype: c.dtype(0), shape: result }]
   },

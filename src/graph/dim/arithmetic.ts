@@ -1,6 +1,6 @@
 /** @file Sums, products, quotients and the order of lengths that are known at the run only. */
 import type { Dim } from '../types.js'
-import { asName, callOf, constant, factorsOf, format, formatCall, monomialOf, parse, plus, times, withoutFactors, type Polynomial } from './polynomial.js' // prettier-ignore
+import { asName, callOf, constant, factorsOf, format, formatCall, greatestDivisor, monomialOf, parse, plus, times, withoutFactors, type CallName, type Polynomial } from './polynomial.js' // prettier-ignore
 
 /** A length in normal form, whatever form it is written in. */
 export const normalizeDim = (dim: Dim): Dim => (typeof dim === 'number' ? dim : format(parse(dim)))
@@ -54,31 +54,36 @@ export function divideDims(a: Dim, b: Dim): Dim | undefined {
 }
 
 /**
- * ⌊a/b⌋. What b divides comes out of the brackets, and quotients of quotients become one: ⌊(2·n+3)/2⌋ is n + 1, and
- * ⌊(⌊n/2⌋+1)/2⌋ is ⌊(n+2)/4⌋. So lengths behind the same strides have the same name.
+ * ⌊a/b⌋. What b divides of each term comes out of the brackets, a factor that all terms share with b is divided out, and quotients of
+ * quotients become one: ⌊(5·n+3)/2⌋ is 2·n + 1 + ⌊(n+1)/2⌋, ⌊(2·n+3)/4⌋ is ⌊(n+1)/2⌋ and ⌊(⌊n/2⌋+1)/2⌋ is ⌊(n+2)/4⌋. So lengths behind
+ * the same strides have the same name.
  */
 export function floorDivideDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return b === 0 ? 0 : Math.floor(a / b)
   const exact = divideDims(a, b)
   if (exact !== undefined) return exact
   if (typeof b !== 'number' || b <= 0) return formatCall('quotient', [a, b])
-  const terms = [...parse(a)]
-  const whole: Polynomial = new Map(
-    terms.flatMap(([m, c]) => (m === '' ? [...constant(Math.floor(c / b))] : c % b === 0 ? [[m, c / b]] : [])),
-  )
+  const whole: Polynomial = new Map([...parse(a)].flatMap(([m, c]) => (c >= b || c < 0 ? [[m, Math.floor(c / b)]] : [])))
   const rest = plus(parse(a), whole, -b)
   return format(plus(whole, parse(floorOf(rest, b))))
 }
 
-/** ⌊rest/b⌋ where nothing can be taken out. ⌊(⌊x/p⌋ + k)/b⌋ = ⌊(x + k·p)/(p·b)⌋. */
+/** ⌊rest/b⌋ where nothing can be taken out. ⌊(⌊x/p⌋ + y)/b⌋ = ⌊(x + y·p)/(p·b)⌋. */
 function floorOf(rest: Polynomial, b: number): Dim {
-  const k = rest.get('') ?? 0
-  const others = [...rest.keys()].filter((m) => m !== '')
-  if (others.length === 0) return Math.floor(k / b)
-  const inner = others.length === 1 && rest.get(others[0]!) === 1 ? callOf(others[0]!) : undefined
-  if (inner?.name !== 'floor') return formatCall('floor', [format(rest), b])
-  const [x, p] = inner.operands as [string, string]
-  return floorDivideDims(addDims(x, k * Number(p)), Number(p) * b)
+  const others = [...rest].filter(([m]) => m !== '')
+  // What is left of a constant is less than b.
+  if (others.length === 0) return 0
+  const shared = others.reduce((d, [, c]) => greatestDivisor(d, c), b)
+  const k = constant(Math.floor((rest.get('') ?? 0) / shared))
+  const divided = new Map([...others.map(([m, c]): [string, number] => [m, c / shared]), ...k])
+  for (const [m, c] of others) {
+    const inner = c === shared && factorsOf(m).length === 1 ? callOf(m) : undefined
+    if (inner?.name !== 'floor') continue
+    const [x, p] = inner.operands as [Dim, number]
+    divided.delete(m)
+    return floorDivideDims(addDims(x, multiplyDims(format(divided), p)), (p * b) / shared)
+  }
+  return formatCall('floor', [format(divided), b / shared])
 }
 
 export const minDims = (a: Dim, b: Dim): Dim => extreme('min', a, b)
@@ -98,9 +103,55 @@ export const scaleDim = (a: Dim, factor: number): Dim =>
       ? multiplyDims(a, factor)
       : formatCall('scaled', [a, factor])
 
-/** Length of `start:end:step` of a dimension, bounds beyond it cut off and counted from the end where they are negative. */
-export const sliceDim = (length: Dim, start: Dim, end: Dim, step: number): string =>
-  formatCall('slice', [length, start, end, step])
+/**
+ * Length of `start:end:step` of a dimension, bounds beyond it cut off and counted from the end where they are negative. Of a
+ * dimension known at the run only, bounds that are lengths too are taken to lie inside of it, in their order.
+ */
+export function sliceDim(length: Dim, start: Dim, end: Dim, step: number): Dim {
+  if (typeof length === 'number' && typeof start === 'number' && typeof end === 'number')
+    return sliceLength(length, start, end, step)
+  return symbolicSlice(length, start, end, step) ?? formatCall('slice', [length, start, end, step])
+}
+
+/** Exporters write bounds "to the end" as the largest number of 32 bits, or of 64. */
+const isOpenEnd = (end: Dim, step: number): boolean =>
+  typeof end === 'number' && (step > 0 ? end >= 2 ** 31 - 1 : end <= -(2 ** 31))
+
+/** Number of elements of a slice of `length` elements: ONNX's rules for bounds beyond the ends, and negative ones. */
+function sliceLength(length: number, start: number, end: number, step: number): number {
+  const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high)
+  const from = start < 0 ? start + length : start
+  const to = end < 0 && !isOpenEnd(end, step) ? end + length : end
+  return step > 0
+    ? Math.max(0, Math.ceil((clamp(to, 0, length) - clamp(from, 0, length)) / step))
+    : Math.max(0, Math.ceil((clamp(to, -1, length - 1) - clamp(from, 0, length - 1)) / step))
+}
+
+/** What a slice is in simpler words, undefined where names leave it open. */
+function symbolicSlice(length: Dim, start: Dim, end: Dim, step: number): Dim | undefined {
+  const openEnd = isOpenEnd(end, step)
+  const openStart = step > 0 ? start === 0 : start === -1 || (typeof start === 'number' && start >= 2 ** 31 - 1)
+  if (openStart && openEnd && Math.abs(step) === 1) return length
+  if (step !== 1) return undefined
+  // A length is at least 1, so that [-1:] is one element.
+  if ((start === -1 && openEnd) || (start === 0 && end === 1)) return 1
+  if (start === 0 && end === -1) return subtractDims(length, 1)
+  if (openEnd && isAtLeast(start, 0) && isAtLeast(length, start)) return subtractDims(length, start)
+  // A buffer that is cut to a length has at least that length: [1, 512][:, :sequence].
+  if (start === 0 && typeof end === 'string' && (typeof length === 'number' || compareDims(end, length) !== 1)) return end
+  if (compareDims(start, end) === 0) return 0
+  return typeof start === 'string' && typeof end === 'string' ? subtractDims(end, start) : undefined
+}
+
+/** What makes the normal form of each function of lengths, and of numbers its value. */
+export const dimFunctions: Readonly<Record<CallName, (...operands: readonly Dim[]) => Dim>> = {
+  floor: (a, b) => floorDivideDims(a!, b!),
+  quotient: (a, b) => floorDivideDims(a!, b!),
+  min: (a, b) => minDims(a!, b!),
+  max: (a, b) => maxDims(a!, b!),
+  scaled: (a, factor) => scaleDim(a!, factor as number),
+  slice: (length, start, end, step) => sliceDim(length!, start!, end!, step as number),
+}
 
 /**
  * Order of two lengths where it is certain: names stand for lengths of at least 1.

@@ -75,6 +75,7 @@ describe('symbolic lengths', () => {
     expect(floorDivideDims(addDims(multiplyDims('s', 2), 3), 2)).toBe('(s+1)')
     expect(subtractDims(addDims(floorDivideDims(addDims('s', 1), 2), 1), 1)).toBe('floor{(s+1)/2}')
     expect(floorDivideDims('a', 'b')).toBe('quotient{a,b}')
+    expect(floorDivideDims(multiplyDims('floor{a/2}', 'floor{b/2}'), 2)).toBe('floor{floor{a/2}*floor{b/2}/2}')
   })
 
   it('calls the length behind the same strides the same', () => {
@@ -110,6 +111,13 @@ describe('symbolic lengths', () => {
     expect(() => of('floor{x/2}')).toThrow(/"x"/)
     expect(substituteDims('floor{(h+1)/2}', (name) => (name === 'h' ? 9 : undefined))).toBe(5)
     expect(substituteDims('2*(past+sequence)', (name) => (name === 'past' ? 4 : undefined))).toBe('2*(sequence+4)')
+    const given = (lengths: Readonly<Record<string, Dim>>) => (name: string) => lengths[name]
+    expect(substituteDims('quotient{a,b}', given({ b: 2 }))).toBe(floorDivideDims('a', 2))
+    expect(substituteDims('quotient{a,b}', given({ b: 'a' }))).toBe(1)
+    expect(substituteDims('min{a,b}', given({ b: '(a+3)' }))).toBe('a')
+    expect(substituteDims('max{b,c}', given({ b: 'z' }))).toBe('max{c,z}')
+    expect(substituteDims('slice{a,2,2147483647,1}', given({ a: '(b+1)' }))).toBe('(b+-1)')
+    expect(substituteDims('2*scaled{a,1.5}', given({ a: 3 }))).toBe(8)
     expect(namesOf('floor{(h+1)/2}*(a+min{b,3})').sort()).toEqual(['a', 'b', 'h'])
   })
 

@@ -14,6 +14,6 @@ export {
   subtractDims,
   unknownDim,
 } from './arithmetic.js'
-export { evaluateDim, namesOf, sliceLength, substituteDims } from './evaluate.js'
+export { evaluateDim, namesOf, substituteDims } from './evaluate.js'
 export { dimOfFile } from './file-name.js'
 export { callOf, factorsOf, parse as termsOf } from './polynomial.js'

@@ -5,7 +5,7 @@
  * length = factor { "*" factor }       2*batch*(past+sequence)
  * factor = number | name | call | sum
  * sum    = "(" term { "+" term } ")"   (2·sequence+1): inside of a sum, products are written with "·"
- * call   = floor{length/number} | word "{" length { "," length } "}": quotient, min, max, slice, scaled
+ * call   = floor{length/number} | word "{" length { "," length } "}"   with the words of CallName
  * name   = anything else: batch, s77
  * ```
  *
@@ -121,7 +121,7 @@ export function parse(dim: Dim): Polynomial {
   return polynomial
 }
 
-const greatestDivisor = (a: number, b: number): number => (b === 0 ? Math.abs(a) : greatestDivisor(b, a % b))
+export const greatestDivisor = (a: number, b: number): number => (b === 0 ? Math.abs(a) : greatestDivisor(b, a % b))
 
 /** Factors that every monomial has, as often as all have them. */
 const commonFactors = (monomials: readonly string[]): string[] =>
@@ -153,20 +153,27 @@ export function format(polynomial: Polynomial): Dim {
   return [...(divisor === 1 ? [] : [`${divisor}`]), ...[...outer, `(${words.join('+')})`].sort()].join('*')
 }
 
+const CALLS = ['floor', 'quotient', 'min', 'max', 'slice', 'scaled'] as const
+export type CallName = (typeof CALLS)[number]
+
 /** A function of lengths that is no polynomial. */
 export interface DimCall {
-  readonly name: string
-  readonly operands: readonly string[]
+  readonly name: CallName
+  readonly operands: readonly Dim[]
 }
 
-export const formatCall = (name: string, operands: readonly Dim[]): string =>
+export const formatCall = (name: CallName, operands: readonly Dim[]): string =>
   `${name}{${operands.join(name === 'floor' ? '/' : ',')}}`
+
+/** Factors of `scaled` are no whole numbers. */
+const operandOf = (text: string): Dim => (text !== '' && Number.isFinite(Number(text)) ? Number(text) : text)
 
 /** The function that a factor is, if it is one. A divisor of `floor` is a number, so that the last `/` is before it. */
 export function callOf(factor: string): DimCall | undefined {
-  const [, name, inner] = CALL.exec(factor) ?? []
+  const [, word, inner] = CALL.exec(factor) ?? []
+  const name = CALLS.find((known) => known === word)
   if (name === undefined || inner === undefined) return undefined
-  if (name !== 'floor') return { name, operands: splitOutside(inner, ',') }
   const slash = inner.lastIndexOf('/')
-  return { name, operands: [inner.slice(0, slash), inner.slice(slash + 1)] }
+  const operands = name === 'floor' ? [inner.slice(0, slash), inner.slice(slash + 1)] : splitOutside(inner, ',')
+  return { name, operands: operands.map(operandOf) }
 }
