@@ -154,12 +154,24 @@ describe('Dataset', () => {
     await expect(all(dataset, { batchSize: 5 })).rejects.toThrow('d.jsonl, line 1: found the fields "nothing"')
   })
 
+  it('reads its files for their hash when it is asked, once', async () => {
+    const files = memoryFiles({ 'a.jsonl': jsonl(rows) })
+    let reads = 0
+    const counting = { ...files, read: (...given: Parameters<typeof files.read>) => (reads++, files.read(...given)) }
+    const dataset = await openDataset(counting, ['a.jsonl'], options)
+    const opened = reads
+    const print = await dataset.fingerprint()
+    expect(reads).toBe(opened + 1)
+    expect(await dataset.fingerprint()).toBe(print)
+    expect(reads).toBe(opened + 1)
+  })
+
   it('joins files and knows them again', async () => {
     const files = memoryFiles({ 'a.jsonl': jsonl(rows.slice(0, 2)), 'b.jsonl': jsonl(rows.slice(2, 3)), 'empty.jsonl': '' })
     const dataset = await openDataset(files, ['a.jsonl', 'empty.jsonl', 'b.jsonl'], options)
     expect(seen(await all(dataset, { batchSize: 3 }))).toEqual([1, 2, 3])
     expect((await dataset.row(2)).file).toBe('b.jsonl')
-    const print = async (...paths: string[]): Promise<string> => (await openDataset(files, paths, options)).fingerprint
+    const print = async (...paths: string[]): Promise<string> => (await openDataset(files, paths, options)).fingerprint()
     expect(await print('a.jsonl')).toBe(await print('a.jsonl'))
     expect(
       new Set([

@@ -90,15 +90,10 @@ export async function openEncodedDataset<E extends AnyExample>(
 ): Promise<Dataset<E>> {
   if (paths.length === 0) throw new InvalidOptionError('no data file was given; name at least one.')
   const sources: RowSource[] = []
-  const prints: string[] = []
-  for (const path of paths) {
-    const source = await openRows(files, path)
-    sources.push(source)
-    prints.push(`${source.length}:${await fingerprintFile(files, path, options.cacheFolder)}`)
-  }
+  for (const path of paths) sources.push(await openRows(files, path))
   if (sources.every((source) => source.length === 0))
     throw new InvalidDataError(`no row in ${paths.join(', ')}: the data set is empty.`)
-  return new Dataset(sources, prints.join(','), encoding, options)
+  return new Dataset(files, sources, encoding, options)
 }
 
 /** Rows in the order they are packed, and the places in it where each packed row begins; the last place is the end. */
@@ -140,18 +135,30 @@ export class Dataset<E extends AnyExample = AnyExample> {
   readonly size: number
   /** Positions of each row, where they were found already; 0 of one that is left out. */
   private lengths: Uint32Array | undefined
+  private foundFingerprint: Promise<string> | undefined
   private packing: { readonly key: string; readonly packs: Promise<Packs> } | undefined
 
   /** @internal use `openDataset` */
   constructor(
+    private readonly files: Files,
     private readonly sources: readonly RowSource[],
-    /** Tells whether two data sets are the same: rows, sizes and every byte of the files, in order. */
-    readonly fingerprint: string,
     private readonly encoding: RowEncoding<E>,
-    private readonly options: EmptyRowOptions,
+    private readonly options: OpenOptions,
   ) {
     this.length = sources.reduce((sum, source) => sum + source.length, 0)
     this.size = sources.reduce((sum, source) => sum + source.size, 0)
+  }
+
+  /** Tells whether two data sets are the same: rows, sizes and every byte of the files, in order, which are read once for it. */
+  fingerprint(): Promise<string> {
+    return (this.foundFingerprint ??= this.findFingerprint())
+  }
+
+  private async findFingerprint(): Promise<string> {
+    const prints: string[] = []
+    for (const { file, length } of this.sources)
+      prints.push(`${length}:${await fingerprintFile(this.files, file, this.options.cacheFolder)}`)
+    return prints.join(',')
   }
 
   /** The row at `index` over all files, as read. @throws InvalidDataError naming file and line */

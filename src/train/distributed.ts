@@ -65,7 +65,8 @@ export async function checkSameRun(
   evalDataset: Dataset | undefined,
 ): Promise<void> {
   if (communicator.size === 1) return
-  const course = { totalSteps, evalEvery, evalBatchSize, earlyStopping, onNan, evalData: evalDataset?.fingerprint }
+  const evalData = await together(communicator, async () => evalDataset?.fingerprint())
+  const course = { totalSteps, evalEvery, evalBatchSize, earlyStopping, onNan, evalData }
   const saving = { checkpointEvery, saves: out !== undefined }
   // What process 0 begins with counts.
   const { [START]: _, ...same } = JSON.parse(fingerprint) as Record<string, unknown>

@@ -136,8 +136,8 @@ export async function runFingerprint(
     // A constant rate without relative warm-up does not depend on the length of the run, so it may be prolonged.
     ...(schedule === 'constant' && (warmup >= 1 || warmup === 0) ? {} : { totalSteps }),
     ...(model.environment.base !== undefined && { base: model.environment.base }),
-    data: dataset.fingerprint,
-    ...(options.earlyStopping !== undefined && { evalData: evalDataset?.fingerprint }),
+    data: await dataset.fingerprint(),
+    ...(options.earlyStopping !== undefined && { evalData: await evalDataset?.fingerprint() }),
     weights: await weightsFingerprint(model),
     config: configFingerprint(model),
     graph: graphFingerprint(model),

@@ -34,7 +34,7 @@ export async function writeRunCard(
     task: model.task.name,
     config,
     dataFiles: paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
-    dataFingerprint: dataset.fingerprint,
+    dataFingerprint: await dataset.fingerprint(),
     ...(evalDataset !== undefined && { evalRows: evalDataset.length }),
     ...(model.constants !== undefined && { constants: model.constants }),
     // The number of steps goes before that of epochs.
