@@ -34,6 +34,7 @@ export const rooms = [
     'nn',
     'report',
     'hub',
+    'library',
     'public',
     'node-environment',
     'index',

@@ -1,123 +1,97 @@
 /** @file lowrank in a browser: the same names as in Node, on WebAssembly or WebGPU. package.json chooses this entry for bundlers. */
 import { browserEnvironment, browserOptionKeys, type BrowserOptions } from './browser-environment.js'
-import {
-  createLora,
-  loadAdapter as loadAdapterOf,
-  type Adapter,
-  type LoadAdapterOptions,
-  type LoraOptions,
-} from './core/adapter.js'
-import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
+import type { ConvertOptions, Conversion } from './core/convert.js'
 import type { Environment } from './core/environment.js'
-import { openTokenizer } from './core/find-tokenizer.js'
-import { inspect as inspectWith, inspectOptionKeys, type Inspection } from './core/inspect.js'
-import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
-import { InvalidOptionError } from './errors.js'
-import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
-import { snapshot } from './util/snapshot.js'
-import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
-import type { Tokenizer } from './data/tokenizer.js'
+import type { ModelOptions } from './core/model.js'
+import { libraryOf, type In, type Library } from './library.js'
 
-/** Where and how a model runs: options for an environment, or one that is there already. */
-export type LoadOptions = (BrowserOptions | { readonly environment: Environment }) & ModelOptions
+/** Where and how a model runs (options for an environment, or one that is there already), and what it is for. */
+export type LoadOptions = In<BrowserOptions> & ModelOptions
 
-const environmentKeys = { ...browserOptionKeys, environment: true } as const
-
-const loadOptionKeys = { ...environmentKeys, ...modelOptionKeys } satisfies OptionKeys<LoadOptions>
-
-function environmentOf(options: LoadOptions, where: string): Environment {
-  checkKeys(options, loadOptionKeys, where)
-  if ('environment' in options && options.environment !== undefined) {
-    const beside = Object.keys(browserOptionKeys).find(
-      (name) => (options as BrowserOptions)[name as keyof BrowserOptions] !== undefined,
-    )
-    if (beside !== undefined)
-      throw new InvalidOptionError(
-        `${where}: "${beside}" belongs to the environment, which is given; give it to browserEnvironment`,
-      )
-    return options.environment
-  }
-  return browserEnvironment(pickKeys(options as BrowserOptions, browserOptionKeys))
-}
+const page: Library<BrowserOptions, object> = libraryOf({
+  environment: browserEnvironment,
+  whereKeys: browserOptionKeys,
+  fetchKeys: {},
+  find(name: string) {
+    const path = name.replace(/\/+$/, '')
+    return Promise.resolve({ path, id: path })
+  },
+})
 
 /**
  * Opens a Hugging Face model, or any .onnx file.
  *
- * @param path URL of a folder with `config.json` and `model.safetensors`, or a path in `options.files`
+ * The path is the URL of a folder with `config.json` and `model.safetensors`, or a path in `options.files`.
+ * @throws UnsupportedOpError naming every node of an .onnx file that cannot be trained through
  * @throws InvalidModelError if the folder is incomplete, damaged, or of an unknown architecture
+ * @throws InvalidOptionError for a task that the family has no head for, or labels that contradict the model's own head
  * @throws FileError if it cannot be fetched
  * @example
  * const model = await loadModel('https://example.org/SmolLM2-135M', { device: 'webgpu' })
  */
-export const loadModel = (path: string, given: LoadOptions = {}): Promise<Model> => {
-  const options = snapshot(given)
-  const folder = path.replace(/\/+$/, '')
-  return Promise.resolve().then(() =>
-    Model.load(folder, environmentOf(options, 'loadModel'), pickKeys(options, modelOptionKeys), folder),
-  )
-}
+export const loadModel: Library<BrowserOptions, object>['loadModel'] = page.loadModel
 
 /**
  * Opens a tokenizer: text to the token ids that transformers' AutoTokenizer gives, and back.
  *
- * @param path URL of a folder with `tokenizer.json`, or of an `.onnx` file with a tokenizer beside it, or a path in
- *   `options.files`
+ * The path is the URL of a folder with `tokenizer.json`, or of an `.onnx` file with a tokenizer beside it, or a path in
+ * `options.files`.
  * @throws InvalidDataError if there is no `tokenizer.json`, it is damaged, or asks for a component that is not supported
  * @throws FileError if it cannot be fetched
  * @example
  * const tokenizer = await loadTokenizer('https://example.org/SmolLM2-135M')
  * const ids = tokenizer.encode('Hello', { addSpecialTokens: false })
  */
-export const loadTokenizer = (path: string, given: LoadOptions = {}): Promise<Tokenizer> => {
-  const options = snapshot(given)
-  return Promise.resolve().then(() => openTokenizer(environmentOf(options, 'loadTokenizer').files, path.replace(/\/+$/, '')))
-}
+export const loadTokenizer: Library<BrowserOptions, object>['loadTokenizer'] = page.loadTokenizer
+
+/**
+ * Loads a PEFT adapter, from a URL or a path in the model's files, onto a model, strictly. Names that other versions of
+ * transformers gave the modules are understood; what it holds for modules that are not run here is carried along.
+ * @throws InvalidAdapterError naming every missing, unexpected or wrongly shaped tensor, or a config that changes the maths
+ * in a way that is not supported
+ * @throws FileError if it cannot be fetched
+ * @example
+ * const adapter = await loadAdapter(model, 'https://example.org/my-adapter')
+ */
+export const loadAdapter: Library<BrowserOptions, object>['loadAdapter'] = page.loadAdapter
 
 /**
  * The labels that rows have, as options of `loadModel` for a fresh head: names in alphabetical order, or how many.
  *
- * @param data URLs of files of rows, or paths in `options.files`
- * @param given `task`: `token-classification` reads a list of labels a row, every other task one label
+ * The rows are URLs of files, or paths in `options.files`; `token-classification` reads a list of labels a row, every other
+ * task one label.
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before
+ * @example
+ * const task = 'sequence-classification'
+ * const labels = await collectLabels('https://example.org/train.jsonl', { task })
  */
-export const collectLabels = (data: string | readonly string[], given: LoadOptions = {}): Promise<CollectedLabels> => {
-  const options = snapshot(given)
-  const files = snapshot(data)
-  return Promise.resolve().then(() =>
-    collectLabelsOf(environmentOf(options, 'collectLabels').files, files, options.task ?? 'sequence-classification'),
-  )
-}
+export const collectLabels: Library<BrowserOptions, object>['collectLabels'] = page.collectLabels
 
 /**
- * Puts a new LoRA adapter on a model.
- *
- * @param options PEFT's names in camelCase; `r` 8 and the architecture's default targets unless said
+ * Describes what a URL or path holds: a model, an adapter, a `.safetensors`, `.onnx`, `.gguf` or torch file.
+ * @throws InvalidModelError, InvalidAdapterError if it is damaged or of an unknown kind
+ * @throws InvalidOptionError for constants or lengths of anything but an .onnx file, or that do not fit its inputs
  * @example
- * const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] })
+ * const found = await inspect('my-adapter', { files: memoryFiles({ 'my-adapter/adapter_config.json': file }) })
  */
-export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> => createLora(model, options)
+export const inspect: Library<BrowserOptions, object>['inspect'] = page.inspect
 
-/** Loads a PEFT adapter, from a URL or a path in the model's files, onto a model, strictly. */
-export const loadAdapter = (model: Model, path: string, options: LoadAdapterOptions = {}): Promise<Adapter> => {
-  checkKeys(options, { onWarning: true } satisfies OptionKeys<LoadAdapterOptions>, 'loadAdapter')
-  return loadAdapterOf(model, path.replace(/\/+$/, ''), options)
-}
-
-/** Describes what a URL or path holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
-export const inspect = (path: string, given: LoadOptions = {}): Promise<Inspection> => {
-  const options = snapshot(given)
-  return Promise.resolve().then(() => inspectWith(path, environmentOf(options, 'inspect'), pickKeys(options, inspectOptionKeys)))
-}
-
-const withoutEnvironment = <T extends { environment: Environment }>({ environment: _, ...rest }: T): Omit<T, 'environment'> =>
-  rest
-
-/** Writes an adapter in another file format. */
-export const convert = (from: string, to: string, options: ConvertOptions & { environment: Environment }): Promise<Conversion> =>
-  convertWith(from, to, withoutEnvironment(options), options.environment)
+/**
+ * Writes an adapter in another file format. Both paths lie in the files of the environment, so there must be one: what is
+ * written stays there.
+ * @throws InvalidAdapterError if it is damaged or cannot be said in the other format
+ * @throws InvalidOptionError if the file lacks something that an option must tell, or something is there already and
+ * `overwrite` is not given
+ * @example
+ * await convert('my-adapter', 'my-adapter.gguf', { model, environment: model.environment })
+ */
+export const convert: (
+  from: string,
+  to: string,
+  options: ConvertOptions & { readonly environment: Environment },
+) => Promise<Conversion> = page.convert
 
 export * from './public.js'
 export { browserEnvironment, type BrowserOptions } from './browser-environment.js'
-export type { Files } from './io/files.js'
 export { handleFiles } from './io/handle-files.js'
 export { memoryFiles, type MemoryFiles } from './io/memory-files.js'

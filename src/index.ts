@@ -1,17 +1,9 @@
 /** @file lowrank: LoRA for JavaScript. Everything public of the Node entry, by name. */
-import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
-import type { TaskOption } from './models/task.js'
-import { createLora, loadAdapter as loadAdapterOf, type Adapter, type LoraOptions } from './core/adapter.js'
-import { convert as convertWith, type Conversion, type ConvertOptions } from './core/convert.js'
-import { openTokenizer } from './core/find-tokenizer.js'
-import { inspect as inspectWith, inspectOptionKeys, type Inspection, type InspectOptions } from './core/inspect.js'
-import { Model, modelOptionKeys, type ModelOptions } from './core/model.js'
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
+import { libraryOf, type In, type Library } from './library.js'
+import type { ModelOptions } from './core/model.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
-import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
-import { snapshot } from './util/snapshot.js'
-import type { Tokenizer } from './data/tokenizer.js'
-import { nodeFiles } from './io/node-files.js'
+import type { OptionKeys } from './util/option-keys.js'
 
 /** How hub ids are fetched. */
 export type HubOptions = Pick<
@@ -23,20 +15,24 @@ const hubOptionKeys = {
   ...{ revision: true, token: true, cacheDir: true, endpoint: true, offline: true, onProgress: true, onWarning: true },
 } satisfies OptionKeys<HubOptions>
 
-/** Where and how a model runs, how it is fetched, and what it is for. */
-export type LoadOptions = EnvironmentOptions & HubOptions & ModelOptions
+/** Where and how a model runs (options for an environment, or one that is there already), how it is fetched, and what it is for. */
+export type LoadOptions = In<EnvironmentOptions> & HubOptions & ModelOptions
 
-const loadOptionKeys = {
-  ...environmentOptionKeys,
-  ...hubOptionKeys,
-  ...modelOptionKeys,
-} satisfies OptionKeys<LoadOptions>
+const node: Library<EnvironmentOptions, HubOptions> = libraryOf({
+  environment: nodeEnvironment,
+  whereKeys: environmentOptionKeys,
+  fetchKeys: hubOptionKeys,
+  // What the environment's files have is taken from there; any other name is the hub's.
+  async find(name: string, kind, options: HubOptions, { files }) {
+    return (await files.exists(name)) ? { path: name, id: name } : resolveModel(name, { ...options, kind })
+  },
+})
 
 /**
  * Opens a Hugging Face model, or any .onnx file. Weights stay on disk and are never changed.
  *
- * @param path folder with `config.json` and `model.safetensors` (or shards), a hub id: `owner/name[@revision]`, or a
- *   `.onnx` file
+ * The path is a folder with `config.json` and `model.safetensors` (or shards), a hub id: `owner/name[@revision]`, or a
+ * `.onnx` file.
  * @throws UnsupportedOpError naming every node of an .onnx file that cannot be trained through
  * @throws InvalidModelError if the folder is incomplete, damaged, or of an unknown architecture
  * @throws InvalidOptionError for a task that the family has no head for, or labels that contradict the model's own head
@@ -47,88 +43,67 @@ const loadOptionKeys = {
  * // A pretrained encoder with a fresh head for two classes, which the adapter then trains and saves.
  * const classifier = await loadModel('./bert-base', { task: 'sequence-classification', labels: ['ham', 'spam'] })
  */
-export async function loadModel(path: string, given: LoadOptions = {}): Promise<Model> {
-  checkKeys(given, loadOptionKeys, 'loadModel')
-  const options = snapshot(given)
-  const found = await resolveModel(path, options)
-  const environment = nodeEnvironment(pickKeys(options, environmentOptionKeys))
-  return Model.load(found.path, environment, pickKeys(options, modelOptionKeys), found.id)
-}
+export const loadModel: Library<EnvironmentOptions, HubOptions>['loadModel'] = node.loadModel
 
 /**
  * Opens a tokenizer: text to the token ids that transformers' AutoTokenizer gives, and back.
  *
- * @param path folder with `tokenizer.json`, a hub id: `owner/name[@revision]`, of which no weights are fetched, or an
- *   `.onnx` file with a tokenizer beside it
+ * The path is a folder with `tokenizer.json`, a hub id: `owner/name[@revision]`, of which no weights are fetched, or an
+ * `.onnx` file with a tokenizer beside it.
  * @throws InvalidDataError if there is no `tokenizer.json`, it is damaged, or asks for a component that is not supported
  * @throws HubError if it is a hub id that cannot be fetched
  * @example
  * const tokenizer = await loadTokenizer('./SmolLM2-135M')
  * const ids = tokenizer.encode('Hello', { addSpecialTokens: false })
  */
-export async function loadTokenizer(path: string, options: HubOptions = {}): Promise<Tokenizer> {
-  checkKeys(options, hubOptionKeys, 'loadTokenizer')
-  return openTokenizer(nodeFiles(), (await resolveModel(path, { ...options, kind: 'tokenizer' })).path)
-}
+export const loadTokenizer: Library<EnvironmentOptions, HubOptions>['loadTokenizer'] = node.loadTokenizer
 
 /**
- * Puts a new LoRA adapter on a model.
- *
- * @param options PEFT's names in camelCase; `r` 8 and the architecture's default targets unless said
+ * Loads a PEFT adapter, from a folder or a hub id, onto a model, strictly. Names that other versions of transformers gave
+ * the modules are understood; what it holds for modules that are not run here is carried along, and told to `onWarning`.
+ * @throws InvalidAdapterError naming every missing, unexpected or wrongly shaped tensor, or a config that changes the maths
+ * in a way that is not supported
+ * @throws HubError if it is a hub id that cannot be fetched
  * @example
- * const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] })
+ * const adapter = await loadAdapter(model, './my-adapter', { onWarning: console.warn })
  */
-export const addLora = (model: Model, options: LoraOptions = {}): Promise<Adapter> => createLora(model, options)
-
-/** Loads a PEFT adapter, from a folder or a hub id, onto a model, strictly. */
-export async function loadAdapter(model: Model, path: string, given: HubOptions = {}): Promise<Adapter> {
-  checkKeys(given, hubOptionKeys, 'loadAdapter')
-  const options = snapshot(given)
-  return loadAdapterOf(
-    model,
-    (await resolveModel(path, { ...options, kind: 'adapter' })).path,
-    pickKeys(options, { onWarning: true }),
-  )
-}
-
-const collectKeys = { task: true } as const
+export const loadAdapter: Library<EnvironmentOptions, HubOptions>['loadAdapter'] = node.loadAdapter
 
 /**
  * The labels that rows have, as options of `loadModel` for a fresh head: names in alphabetical order, or how many.
  *
- * @param data files of rows
- * @param options `task`: `token-classification` reads a list of labels a row, every other task one label
+ * Of the files of rows `token-classification` reads a list of labels a row, every other task one label.
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before
  * @example
  * const task = 'sequence-classification'
  * const model = await loadModel('./bert-base', { task, ...(await collectLabels('train.jsonl', { task })) })
  */
-export async function collectLabels(
-  data: string | readonly string[],
-  options: { readonly task?: TaskOption } = {},
-): Promise<CollectedLabels> {
-  checkKeys(options, collectKeys, 'collectLabels')
-  return collectLabelsOf(nodeEnvironment().files, snapshot(data), options.task ?? 'sequence-classification')
-}
-
-/** Describes what a path or hub id holds: a model, an adapter, a `.safetensors` or an `.onnx` file. */
-export async function inspect(path: string, given: InspectOptions & HubOptions = {}): Promise<Inspection> {
-  checkKeys(given, { ...hubOptionKeys, ...inspectOptionKeys }, 'inspect')
-  const options = snapshot(given)
-  const { path: found } = await resolveModel(path, { ...pickKeys(options, hubOptionKeys), kind: 'any' })
-  return inspectWith(found, nodeEnvironment(), pickKeys(options, inspectOptionKeys))
-}
+export const collectLabels: Library<EnvironmentOptions, HubOptions>['collectLabels'] = node.collectLabels
 
 /**
- * Writes an adapter in another file format: PEFT, loralib's .pt, .onnx_adapter, mlx-lm, llama.cpp's .gguf; kohya and diffusers are read.
- *
+ * Describes what a path or hub id holds: a model, an adapter, a `.safetensors`, `.onnx`, `.gguf` or torch file. Headers are
+ * read, weights are not.
+ * @throws InvalidModelError, InvalidAdapterError if it is damaged or of an unknown kind
+ * @throws InvalidOptionError for constants or lengths of anything but an .onnx file, or that do not fit its inputs
+ * @example
+ * const found = await inspect('./my-adapter')
+ * if (found.kind === 'adapter') console.log(found.r, found.targetModules)
+ */
+export const inspect: Library<EnvironmentOptions, HubOptions>['inspect'] = node.inspect
+
+/**
+ * Writes an adapter in another file format: PEFT, loralib's .pt, .onnx_adapter, mlx-lm, llama.cpp's .gguf; kohya and diffusers
+ * are read. The ending of the second path names the format, unless the option `format` does.
+ * @throws InvalidAdapterError if it is damaged or cannot be said in the other format
+ * @throws InvalidOptionError if the file lacks something that an option must tell, or something is there already and
+ * `overwrite` is not given
+ * @throws FileError if another run writes there
  * @example
  * await convert('roberta_base_lora_mnli.bin', 'mnli', { alpha: 16 })
  */
-export const convert = (from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> =>
-  convertWith(from, to, options, nodeEnvironment())
+export const convert: Library<EnvironmentOptions, HubOptions>['convert'] = node.convert
 
 export * from './public.js'
 export type { DownloadProgress } from './hub/node-resolve.js'
 export { nodeMpi } from './distributed/node-mpi.js'
-export { nodeEnvironment } from './node-environment.js'
+export { nodeEnvironment, type EnvironmentOptions } from './node-environment.js'

@@ -1,7 +1,7 @@
 /** @file What the entries for Node and for browsers have in common: every name that needs neither. */
 export type { Conversion, ConvertOptions } from './core/convert.js'
-export { Adapter, type LoraOptions, type SaveOptions } from './core/adapter.js'
-export { Model } from './core/model.js'
+export { Adapter, createLora as addLora, type LoraOptions, type SaveOptions } from './core/adapter.js'
+export type { Model, ModelOptions } from './core/model.js'
 export type { Tokenizer } from './data/tokenizer.js'
 export { FolderModel } from './core/folder-model.js'
 export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
@@ -79,14 +79,3 @@ export {
   UnsupportedOpError,
 } from './errors.js'
 export * as nn from './nn/index.js'
-export {
-  Conv1d,
-  Conv2d,
-  Conv3d,
-  Embedding,
-  Linear,
-  loraStateDict,
-  markOnlyLoraAsTrainable,
-  MergedLinear,
-  trainModule,
-} from './nn/index.js'

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import * as browser from '../src/browser.js'
+import { openModel } from '../src/core/model.js'
 import { InvalidAdapterError } from '../src/errors.js'
 import { int64 } from '../src/graph/constants.js'
 import * as lowrank from '../src/index.js'
@@ -47,7 +48,7 @@ type Watch = <T extends object>(value: T) => T
 
 const calls: Readonly<Record<string, (w: Watch) => unknown>> = {
   loadModel: (w) => lowrank.loadModel(place('model'), w({ threads: 1, task: 'causal-lm' as const })),
-  'Model.load': (w) => lowrank.Model.load(place('model'), testEnvironment(), w({ task: 'causal-lm' as const })),
+  openModel: (w) => openModel(place('model'), testEnvironment(), w({ task: 'causal-lm' as const })),
   loadAdapter: (w) => lowrank.loadAdapter(model, place('adapter'), w({ onWarning: () => undefined })),
   addLora: (w) =>
     lowrank.addLora(model, w({ r: 2, targetModules: ['q_proj'], rankPattern: { q_proj: 3 }, initLoraWeights: 'pissa' as const })),

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { differentiate } from '../src/autodiff/index.js'
 import * as browser from '../src/browser.js'
+import { openModel } from '../src/core/model.js'
 import { float32, Graph, GraphBuilder } from '../src/graph/index.js'
 import * as lowrank from '../src/index.js'
 import { lower } from '../src/lower/index.js'
@@ -31,7 +32,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   collectLabels: () => lowrank.collectLabels('nowhere', wrong()),
   convert: () => lowrank.convert('nowhere', 'out', wrong()),
   nodeEnvironment: () => lowrank.nodeEnvironment(wrong()),
-  'Model.load': () => lowrank.Model.load('nowhere', environment, wrong()),
+  openModel: () => openModel('nowhere', environment, wrong()),
   'Adapter.save': () => adapter.save('nowhere', wrong()),
   merge: () => lowrank.merge(adapter).save('nowhere', wrong()),
   exportOnnx: () => lowrank.exportOnnx(model, 'nowhere', wrong()),

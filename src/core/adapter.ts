@@ -291,7 +291,16 @@ function startWithLoftq(adapter: Adapter, seed: number, weight: TensorValues, va
     throw new InvalidOptionError(`initialisation "loftq" has nothing to do: no adapted layer is held as ${base}`)
 }
 
-/** {@link addLora} for any adapter: reads the weights of the base that the first values come from. */
+/**
+ * Puts a new LoRA adapter on a model; it changes nothing until it is trained. With `layerReplication` it belongs to a model
+ * of its own, `adapter.model`, whose layers are those of the one given.
+ *
+ * @param given PEFT's names in camelCase; without them `r` 8, `alpha` 8 and the architecture's default targets
+ * @throws InvalidOptionError if a name (of a target, an excluded or saved module, a pattern, a layer) matches nothing, or a
+ * rank is 0 or larger than the matrix
+ * @example
+ * const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] })
+ */
 export async function createLora(loaded: Model, given: LoraOptions = {}): Promise<Adapter> {
   checkKeys(given, loraOptionKeys, 'addLora')
   const options = snapshot(given)
@@ -307,6 +316,8 @@ export interface LoadAdapterOptions {
   /** Told what the adapter holds that is not run here, and which weights of the base it brings. */
   readonly onWarning?: (message: string) => void
 }
+
+export const loadAdapterOptionKeys = { onWarning: true } satisfies OptionKeys<LoadAdapterOptions>
 
 /**
  * Reads a PEFT adapter folder and checks it against the model, strictly. Names that other versions of transformers gave

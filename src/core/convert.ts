@@ -23,7 +23,7 @@ export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'an
   readonly model?: Model
 }
 
-const convertOptionKeys = {
+export const convertOptionKeys = {
   ...{ alpha: true, enableLora: true, kernelSizes: true, embeddings: true, component: true, taskType: true, baseModel: true },
   ...{ baseConfig: true, layout: true, format: true, modules: true, model: true, overwrite: true },
 } satisfies OptionKeys<ConvertOptions>

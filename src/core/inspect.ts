@@ -13,7 +13,7 @@ import type { OptionKeys } from '../util/option-keys.js'
 import type { Environment } from './environment.js'
 import { inspectGguf } from './inspect-gguf.js'
 import { inspectAdapterFile, inspectTorch, type AdapterFileInspection } from './inspect-torch.js'
-import { Model } from './model.js'
+import { FolderModel } from './folder-model.js'
 import { modulesOfTensors } from './tensor-modules.js'
 import { inspectOnnx } from './onnx/inspect.js'
 import type { OnnxOptions } from './onnx-model.js'
@@ -122,7 +122,7 @@ export async function inspect(path: string, environment: Environment, options: I
 }
 
 async function inspectModel(path: string, environment: Environment): Promise<ModelInspection> {
-  const model = await Model.open(path, environment)
+  const model = await FolderModel.open(path, environment)
   return {
     kind: 'model',
     path,

@@ -71,23 +71,13 @@ export type ModelOptions = OnnxOptions & HeadOptions
 
 export const modelOptionKeys = { ...onnxOptionKeys, ...headOptionKeys } satisfies OptionKeys<ModelOptions>
 
-/** Ways to a model. */
-export const Model = {
-  /** A folder as a {@link FolderModel}, an .onnx file as an {@link OnnxModel}. */
-  load: (path: string, environment: Environment, options: ModelOptions = {}, id?: string): Promise<Model> =>
-    loadAny(path, environment, options, id),
-  /** {@link FolderModel.open} */
-  open: (path: string, environment: Environment, id?: string): Promise<FolderModel> => FolderModel.open(path, environment, id),
-  /** {@link FolderModel.fromWeights} */
-  fromWeights: (...args: Parameters<typeof FolderModel.fromWeights>): FolderModel => FolderModel.fromWeights(...args),
-}
-
 /** What of the options belongs to one kind of model alone. */
 const onnxOnly = ['output', 'constants', 'dims'] as const
 const folderOnly = ['labels', 'numLabels', 'problemType', 'newHead'] as const
 
-async function loadAny(path: string, environment: Environment, asked: ModelOptions, id: string | undefined): Promise<Model> {
-  checkKeys(asked, modelOptionKeys, 'Model.load')
+/** A folder as a {@link FolderModel}, an .onnx file as an {@link OnnxModel}. @param id what to call it in adapters; the path unless given */
+export async function openModel(path: string, environment: Environment, asked: ModelOptions = {}, id?: string): Promise<Model> {
+  checkKeys(asked, modelOptionKeys, 'openModel')
   const options = snapshot(asked)
   const isFile = path.endsWith('.onnx')
   const given = (isFile ? folderOnly : onnxOnly).filter((name) => options[name] !== undefined)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../src/core/adapter.js'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 import { underMpi } from '../../src/distributed/node-mpi.js'
 import { goldenRows, readCase } from '../cli/golden-rows.js'
 import { finish, golden, program, runCli, surroundings, temporaryFolder } from '../cli/run-cli.js'
@@ -93,7 +93,7 @@ describe.skipIf(!hasMpi())('lowrank train under mpirun', { timeout: 120_000 }, (
     expect(code).not.toBe(0)
     expect(stderr).toMatch(/rank \d with PID .* exited on signal 9/s)
     const newest = checkpoints(out).at(-1)!
-    const { parameters } = await loadAdapter(await Model.open(model, testEnvironment()), join(out, `checkpoint-${newest}`))
+    const { parameters } = await loadAdapter(await FolderModel.open(model, testEnvironment()), join(out, `checkpoint-${newest}`))
     expect(parameters.data.every(Number.isFinite)).toBe(true)
     const steps = String(newest + 2)
     const again = await runCli([

@@ -12,7 +12,8 @@ import {
   loadAdapter,
   loadModel,
   merge,
-  Model,
+  FolderModel,
+  type Model,
   type Adapter,
 } from '../../src/index.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader } from '../../src/formats/safetensors.js'
@@ -127,7 +128,10 @@ describe('an export', () => {
         return bytes
       },
     }
-    const { bytes } = await exportOnnx(await Model.open(folder, { ...environment, files: watched }), join(scratch, 'pieces-out'))
+    const { bytes } = await exportOnnx(
+      await FolderModel.open(folder, { ...environment, files: watched }),
+      join(scratch, 'pieces-out'),
+    )
     expect(bytes).toBeGreaterThan(2 * 700_000 * 8 * 4)
     expect(largest).toBe(16 << 20)
   })

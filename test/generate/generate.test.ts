@@ -11,7 +11,8 @@ import {
   loadAdapter,
   loadModel,
   merge,
-  Model,
+  FolderModel,
+  type Model,
 } from '../../src/index.js'
 import { argmax } from '../../src/generate/sampling.js'
 import { sessionsOf } from '../../src/core/session-pool.js'
@@ -181,7 +182,7 @@ async function byteModel(): Promise<{ model: Model; tokenizer: Tokenizer }> {
   const files = memoryFiles({ 'm/tokenizer.json': json, 'm/tokenizer_config.json': '{"bos_token":"<s>","eos_token":"</s>"}' })
   const tokenizer = (await loadTokenizer(files, 'm'))!
   const config = new ConfigReader({ ...llamaConfig, vocab_size: 259, max_position_embeddings: 256 }, 'bytes')
-  return { model: Model.fromWeights(testEnvironment(), config, randomWeights(config, 1), { tokenizer }), tokenizer }
+  return { model: FolderModel.fromWeights(testEnvironment(), config, randomWeights(config, 1), { tokenizer }), tokenizer }
 }
 
 describe('generate with text', () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { argmax } from '../../src/generate/sampling.js'
 import { int64 } from '../../src/graph/constants.js'
-import { generate, Model } from '../../src/index.js'
+import { FolderModel, generate } from '../../src/index.js'
 import { ConfigReader } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'
 import { positionIds } from '../models/golden.js'
@@ -27,7 +27,7 @@ const config = new ConfigReader(
 
 describe('generation with LongRoPE', () => {
   it.each([6, 12, 20])('from a prompt of %i tokens gives the tokens of the model without a cache', async (length) => {
-    const model = Model.fromWeights(testEnvironment(), config, randomWeights(config, 3))
+    const model = FolderModel.fromWeights(testEnvironment(), config, randomWeights(config, 3))
     const prompt = Array.from({ length }, (_, i) => (7 * i + 3) % 60)
     const session = await model.environment.runtime.createSession(model.build({ mode: 'full' }).graph)
     const ids = [...prompt]

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 import { exportModel, type ExportOptions } from '../../src/core/export-model.js'
 import { addLora, evaluate, forward, inspect, loadAdapter, loadModel, merge, nodeEnvironment, train, type Adapter } from '../../src/index.js' // prettier-ignore
 import { bytesOf, tensor } from '../../src/graph/constants.js'
@@ -25,7 +25,7 @@ writeFileSync(
 
 async function exported(name: string, label: string, options: ExportOptions = {}): Promise<string> {
   const out = join(temporary, label)
-  await exportModel(await Model.open(`${golden}/${name}/model`, environment), out, options)
+  await exportModel(await FolderModel.open(`${golden}/${name}/model`, environment), out, options)
   return `${out}/onnx`
 }
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadAdapter } from '../../src/core/adapter.js'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 import { int64 } from '../../src/graph/constants.js'
 import { positionIds, relativeError } from '../models/golden.js'
 import { testEnvironment } from '../support/environment.js'
@@ -33,7 +33,7 @@ describe.each(adapterCases)('$name', (adapterCase) => {
     await writeAdapter(adapterCase, path)
     expect(sha(join(path, 'adapter_model.safetensors'))).toBe(expected.adapter_model)
     expect(sha(join(path, 'adapter_config.json'))).toBe(expected.adapter_config)
-    const model = await Model.open(baseFolder(adapterCase), testEnvironment())
+    const model = await FolderModel.open(baseFolder(adapterCase), testEnvironment())
     const adapter = await loadAdapter(model, path)
     const session = await model.environment.runtime.createSession(adapter.attach(model.build({ mode: 'full' }).graph).graph)
     const { logits } = await session.run({

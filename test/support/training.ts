@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import type { Environment } from '../../src/core/environment.js'
-import type { FolderModel } from '../../src/core/folder-model.js'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 import { makeBatch, type Batch, type TokenFeed } from '../../src/data/batch.js'
 import { countTargets } from '../../src/data/examples.js'
 import { FileError } from '../../src/errors.js'
@@ -49,7 +48,7 @@ export { testEnvironment }
 
 export function tinyModel(json: Record<string, Json> = llamaConfig, environment = testEnvironment(), seed = 1): FolderModel {
   const config = new ConfigReader(json, 'tiny')
-  return Model.fromWeights(environment, config, randomWeights(config, seed))
+  return FolderModel.fromWeights(environment, config, randomWeights(config, seed))
 }
 
 /** Writes a model folder as transformers would. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { addLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/core/adapter.js'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { initializeEva, type EvaOptions } from '../../src/train/initialize-eva.js'
 import { loraAName, loraBName } from '../../src/adapters/lora.js'
@@ -24,7 +24,7 @@ const { rows, cases, exact } = JSON.parse(readFileSync(join(fixtures, 'eva.json'
 }
 const folder = temporaryFolder()
 const data = writeRows(join(folder, 'rows.jsonl'), rows)
-const model = await Model.open(join(fixtures, 'golden/peft/llama/model'), testEnvironment())
+const model = await FolderModel.open(join(fixtures, 'golden/peft/llama/model'), testEnvironment())
 const targetModules = ['q_proj', 'v_proj', 'o_proj', 'up_proj', 'down_proj']
 const eva = (options: Partial<EvaOptions> = {}, lora: LoraOptions = {}): Promise<Adapter> =>
   initializeEva(addLora(model, { r: 4, alpha: 8, targetModules, ...lora }), { data, ...options })

@@ -1,13 +1,13 @@
 /** A run that writes a checkpoint after each step, to be killed. It gets ready, and begins when stdin says how many steps. */
 import { once } from 'node:events'
 import { addLora } from '../../src/core/adapter.js'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 import { train } from '../../src/train/trainer.js'
 import { testEnvironment } from '../support/environment.js'
 import { killOptions } from './kill-options.js'
 
 const folder = process.argv[2]!
-const model = await Model.open(`${folder}/model`, testEnvironment())
+const model = await FolderModel.open(`${folder}/model`, testEnvironment())
 const adapter = addLora(model, { r: 2, targetModules: 'all-linear', dropout: 0.2 })
 const [steps] = (await once(process.stdin, 'data')) as [Buffer]
 process.stdin.unref()

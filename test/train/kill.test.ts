@@ -4,7 +4,7 @@ import { readFileSync, mkdirSync, readdirSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { addLora, loadAdapter } from '../../src/core/adapter.js'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 import { Random } from '../../src/util/rng.js'
 import {
   llamaConfig,
@@ -78,7 +78,7 @@ describe('kill -9', () => {
     writeRows(join(folder, 'rows.jsonl'), randomRows(10))
     writeRows(join(folder, 'eval.jsonl'), randomRows(2, 9))
     const out = join(folder, 'out')
-    const model = await Model.open(join(folder, 'model'), testEnvironment())
+    const model = await FolderModel.open(join(folder, 'model'), testEnvironment())
     const nursery = new Nursery(await bundled(join(import.meta.dirname, 'kill-child.ts'), 'kill-child.mjs'), folder)
     onTestFinished(() => nursery.close())
     const random = new Random(Date.now())

@@ -28,7 +28,7 @@ import {
   writeModel,
   writeRows,
 } from '../support/training.js'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 
 const folder = temporaryFolder()
 const data = writeRows(join(folder, 'rows.jsonl'), randomRows(11))
@@ -464,7 +464,7 @@ describe('the output folder', () => {
     const path = join(folder, 'model')
     mkdirSync(path)
     writeModel(path)
-    const model = await Model.open(path, testEnvironment())
+    const model = await FolderModel.open(path, testEnvironment())
     const names = readdirSync(path)
     await expect(runTraining(fresh(), { ...common, out: path })).rejects.toThrow(
       `"${path}" is the folder of a model (config.json, model.safetensors). Choose another output folder, or write into it all the same with overwrite (--overwrite).`,
@@ -587,7 +587,7 @@ describe('an adapter that is read while it is trained', () => {
     const path = join(folder, 'served')
     mkdirSync(path)
     writeModel(path)
-    const model = await Model.open(path, testEnvironment())
+    const model = await FolderModel.open(path, testEnvironment())
     const adapter = addLora(model, { r: 2, targetModules: 'all-linear', seed: 3 })
     const still = addLora(model, { r: 2, targetModules: 'all-linear', seed: 3 })
     const prompt = { inputIds: [1, 2, 3], maxNewTokens: 6 }
@@ -621,7 +621,7 @@ it('two merges into one folder at once: one of them writes, whole, the other is 
   const path = join(folder, 'shared-target')
   mkdirSync(path)
   writeModel(path)
-  const model = await Model.open(path, testEnvironment())
+  const model = await FolderModel.open(path, testEnvironment())
   const [one, two] = [1, 2].map((seed) => addLora(model, { r: 2, seed, initLoraWeights: false }))
   const out = join(folder, 'merged-at-once')
   for (const format of ['safetensors', 'onnx'] as const) {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { addLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/core/adapter.js'
-import { Model } from '../../src/core/model.js'
+import { FolderModel } from '../../src/core/folder-model.js'
 import { InvalidDataError, InvalidOptionError } from '../../src/errors.js'
 import type { Graph } from '../../src/graph/graph.js'
 import { elementCount } from '../../src/graph/types.js'
@@ -68,7 +68,7 @@ describe.each(Object.entries(cases))('%s equals PyTorch', (_name, expected) => {
   let adapter: Adapter
   beforeAll(async () => {
     const golden = join(fixtures, 'golden/peft/llama')
-    adapter = await loadAdapter(await Model.open(join(golden, 'model'), environment), join(golden, 'adapter-trained'))
+    adapter = await loadAdapter(await FolderModel.open(join(golden, 'model'), environment), join(golden, 'adapter-trained'))
   })
 
   it('loss, rewards and every gradient', async () => {

@@ -138,8 +138,8 @@ describe('all weights', () => {
     const { done } = await runTraining(trainee, { data, out, steps: 30, learningRate: 1e-2, batchSize: 12 })
     expect(done!.loss).toBeLessThan(before.loss * 0.7)
     expect(done!.trainableParameters).toBe(done!.totalParameters)
-    const { Model } = await import('../../src/core/model.js')
-    const saved = await Model.open(out, testEnvironment())
+    const { FolderModel } = await import('../../src/core/folder-model.js')
+    const saved = await FolderModel.open(out, testEnvironment())
     expect((await evaluate(saved, { data })).loss).toBe((await evaluate(trainee, { data })).loss)
     const log = readFileSync(join(out, 'log.jsonl'), 'utf8').trim().split('\n')
     expect(log.map((line) => (JSON.parse(line) as { event: string }).event)).toEqual([

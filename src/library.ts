@@ -1,0 +1,117 @@
+/**
+ * @file Everything that opens something by its name: written once, over a {@link Host}, which is all that the entries for
+ * Node and for pages differ in.
+ */
+import { loadAdapter as loadAdapterOf, loadAdapterOptionKeys, type Adapter, type LoadAdapterOptions } from './core/adapter.js'
+import { convert as convertWith, convertOptionKeys, type Conversion, type ConvertOptions } from './core/convert.js'
+import type { Environment } from './core/environment.js'
+import { openTokenizer } from './core/find-tokenizer.js'
+import { inspect as inspectWith, inspectOptionKeys, type Inspection, type InspectOptions } from './core/inspect.js'
+import { modelOptionKeys, openModel, type Model, type ModelOptions } from './core/model.js'
+import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
+import type { Tokenizer } from './data/tokenizer.js'
+import { InvalidOptionError } from './errors.js'
+import type { TaskOption } from './models/task.js'
+import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
+import { snapshot } from './util/snapshot.js'
+
+/** What a name shall lead to: it decides which files of a repository are fetched. */
+export type Named = 'model' | 'adapter' | 'tokenizer' | 'any'
+
+/** Where a library runs: what makes its environments, and what its users' names mean. */
+export interface Host<Where extends object, Fetch extends object> {
+  /** An environment of these options. */
+  readonly environment: (options: Where) => Environment
+  /** Names of the options of an environment. */
+  readonly whereKeys: OptionKeys<Where>
+  /**
+   * The path, among the environment's files, of what a user called by name, and what adapters shall call it.
+   * @throws FileError or HubError if there is nothing of that name
+   */
+  readonly find: (
+    name: string,
+    kind: Named,
+    options: Fetch,
+    environment: Environment,
+  ) => Promise<{ readonly path: string; readonly id: string }>
+  /** Names of the options of {@link find}. */
+  readonly fetchKeys: OptionKeys<Fetch>
+}
+
+/** Options for an environment, or one that is there already. */
+export type In<Where extends object> = Where | { readonly environment?: Environment }
+
+/** The functions of one entry that open things by name. */
+export interface Library<Where extends object, Fetch extends object> {
+  /** A Hugging Face folder or an .onnx file as a model. */
+  loadModel(path: string, options?: In<Where> & Fetch & ModelOptions): Promise<Model>
+  /** The tokenizer of a folder, or beside an .onnx file. */
+  loadTokenizer(path: string, options?: In<Where> & Fetch): Promise<Tokenizer>
+  /** A PEFT folder, checked against a model. */
+  loadAdapter(model: Model, path: string, options?: Fetch & LoadAdapterOptions): Promise<Adapter>
+  /** The labels that files of rows have. */
+  collectLabels(data: string | readonly string[], options?: In<Where> & { readonly task?: TaskOption }): Promise<CollectedLabels>
+  /** What a path holds. */
+  inspect(path: string, options?: In<Where> & Fetch & InspectOptions): Promise<Inspection>
+  /** An adapter in another file format. */
+  convert(from: string, to: string, options?: In<Where> & ConvertOptions): Promise<Conversion>
+}
+
+const labelKeys = { task: true } as const
+
+/** Of options for several things those for one. */
+const only = <Options extends object>(options: object, keys: OptionKeys<Options>): Options => pickKeys(options, keys) as Options
+
+/** The functions of an entry, over what its platform is like. */
+export function libraryOf<Where extends object, Fetch extends object>(host: Host<Where, Fetch>): Library<Where, Fetch> {
+  const whereKeys: Readonly<Record<string, true>> = { ...host.whereKeys, environment: true }
+
+  /** Options as they are at the call, of known names alone, and the environment that they ask for. */
+  const open = <Options extends object>(where: string, given: Options | undefined, ...keys: Readonly<Record<string, true>>[]) => {
+    checkKeys(given, Object.assign({}, whereKeys, ...keys) as Readonly<Record<string, true>>, where)
+    const options = snapshot<Partial<Options>>(given ?? {})
+    const { environment, ...rest } = pickKeys(options, whereKeys) as { readonly environment?: Environment }
+    if (environment === undefined) return { options, environment: host.environment(rest as Where) }
+    const [beside] = Object.keys(rest)
+    if (beside === undefined) return { options, environment }
+    throw new InvalidOptionError(
+      `${where}: "${beside}" belongs to the environment, which is given; give it to the function that makes the environment`,
+    )
+  }
+  const find = (name: string, kind: Named, options: object, environment: Environment) =>
+    host.find(name, kind, only<Fetch>(options, host.fetchKeys), environment)
+
+  return {
+    async loadModel(path, given) {
+      const { options, environment } = open('loadModel', given, host.fetchKeys, modelOptionKeys)
+      const found = await find(path, 'model', options, environment)
+      return openModel(found.path, environment, only<ModelOptions>(options, modelOptionKeys), found.id)
+    },
+    async loadTokenizer(path, given) {
+      const { options, environment } = open('loadTokenizer', given, host.fetchKeys)
+      return openTokenizer(environment.files, (await find(path, 'tokenizer', options, environment)).path)
+    },
+    async loadAdapter(model, path, given) {
+      checkKeys(given, { ...host.fetchKeys, ...loadAdapterOptionKeys }, 'loadAdapter')
+      const options = snapshot(given ?? {})
+      const found = await find(path, 'adapter', options, model.environment)
+      return loadAdapterOf(model, found.path, only<LoadAdapterOptions>(options, loadAdapterOptionKeys))
+    },
+    async collectLabels(data, given) {
+      const { options, environment } = open('collectLabels', given, labelKeys)
+      return collectLabelsOf(environment.files, snapshot(data), options.task ?? 'sequence-classification')
+    },
+    async inspect(path, given) {
+      const { options, environment } = open('inspect', given, host.fetchKeys, inspectOptionKeys)
+      return inspectWith(
+        (await find(path, 'any', options, environment)).path,
+        environment,
+        only<InspectOptions>(options, inspectOptionKeys),
+      )
+    },
+    async convert(from, to, given) {
+      const { options, environment } = open('convert', given, convertOptionKeys)
+      return convertWith(from, to, only<ConvertOptions>(options, convertOptionKeys), environment)
+    },
+  }
+}
