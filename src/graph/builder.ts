@@ -23,7 +23,9 @@ import {
 /** A value, or a number that becomes a scalar constant of the other operand's element type. */
 export type Operand = Value | number
 
+/** How a node is emitted. */
 export interface EmitOptions {
+  /** Domain of the operator; `''`, which is ai.onnx, where none is given. */
   readonly domain?: string
   /** Number of outputs, 1 unless said. */
   readonly outputs?: number
@@ -33,6 +35,19 @@ export interface EmitOptions {
   readonly shapes?: readonly Shape[]
 }
 
+/**
+ * Emits nodes into a graph, with element types and shapes inferred.
+ *
+ * Every method that takes values appends nodes to {@link graph} and returns the result; nothing is computed before a session
+ * runs the graph. Two operands are broadcast as ONNX does (NumPy's rules), and a plain number becomes a constant of the other
+ * operand's element type. Only operators of {@link emittableOps} can be emitted.
+ * @throws ShapeError where element types differ or shapes cannot be broadcast or multiplied
+ * @example
+ * const graph = new Graph('mean of squares')
+ * const x = graph.addInput('x', 'float32', ['batch', 3])
+ * const b = new GraphBuilder(graph)
+ * graph.outputs = [b.reduceMean(b.mul(x, x), [1], false)] // [batch]
+ */
 export class GraphBuilder {
   private readonly constants = new Map<string, Value>()
   private readonly dims = new Map<string, Value>()
@@ -40,7 +55,11 @@ export class GraphBuilder {
   /** Prefix of the names of emitted values, for readable graphs. */
   private prefix = ''
 
-  constructor(readonly graph: Graph) {}
+  /** A builder that appends to a graph. */
+  constructor(
+    /** The graph that nodes are appended to. */
+    readonly graph: Graph,
+  ) {}
 
   /** Runs `body` with value names prefixed by `name/`. */
   scope<T>(name: string, body: () => T): T {
@@ -76,6 +95,10 @@ export class GraphBuilder {
 
   // Constants
 
+  /**
+   * A tensor as an initializer of the graph.
+   * @param name a hint; made unique
+   */
   constant(host: HostTensor, name = `${this.prefix}constant`): Value {
     return this.graph.addInitializer(this.graph.uniqueName(name), host)
   }
@@ -113,6 +136,7 @@ export class GraphBuilder {
     )
   }
 
+  /** A tensor of `shape` filled with 0. */
   zeros(shape: Shape, dtype: DType = 'float32'): Value {
     return this.full(shape, 0, dtype)
   }
@@ -125,39 +149,69 @@ export class GraphBuilder {
 
   // Element-wise
 
+  /** `a + b`, element by element. */
   add = (a: Operand, b: Operand): Value => this.emit('Add', this.operands(a, b))
+  /** `a − b`, element by element. */
   sub = (a: Operand, b: Operand): Value => this.emit('Sub', this.operands(a, b))
+  /** `a · b`, element by element. */
   mul = (a: Operand, b: Operand): Value => this.emit('Mul', this.operands(a, b))
+  /** `a / b`, element by element; of integers the quotient cut off towards 0. */
   div = (a: Operand, b: Operand): Value => this.emit('Div', this.operands(a, b))
+  /** `a` to the power `b`, element by element. */
   pow = (a: Operand, b: Operand): Value => this.emit('Pow', this.operands(a, b))
+  /** The smaller of both, element by element. */
   min = (a: Operand, b: Operand): Value => this.emit('Min', this.operands(a, b))
+  /** The larger of both, element by element. */
   max = (a: Operand, b: Operand): Value => this.emit('Max', this.operands(a, b))
+  /** `a = b` as a boolean, element by element. */
   equal = (a: Operand, b: Operand): Value => this.emit('Equal', this.operands(a, b))
+  /** `a < b` as a boolean, element by element. */
   less = (a: Operand, b: Operand): Value => this.emit('Less', this.operands(a, b))
+  /** `a ≤ b` as a boolean, element by element. */
   lessOrEqual = (a: Operand, b: Operand): Value => this.emit('LessOrEqual', this.operands(a, b))
+  /** `a > b` as a boolean, element by element. */
   greater = (a: Operand, b: Operand): Value => this.emit('Greater', this.operands(a, b))
+  /** `a ≥ b` as a boolean, element by element. */
   greaterOrEqual = (a: Operand, b: Operand): Value => this.emit('GreaterOrEqual', this.operands(a, b))
+  /** Both, of booleans. */
   and = (a: Value, b: Value): Value => this.emit('And', [a, b])
+  /** Either, of booleans. */
   or = (a: Value, b: Value): Value => this.emit('Or', [a, b])
+  /** The contrary, of booleans. */
   not = (x: Value): Value => this.emit('Not', [x])
+  /** `−x` */
   neg = (x: Value): Value => this.emit('Neg', [x])
+  /** `|x|` */
   abs = (x: Value): Value => this.emit('Abs', [x])
+  /** −1, 0 or 1 by the sign of each element. */
   sign = (x: Value): Value => this.emit('Sign', [x])
+  /** `eˣ` */
   exp = (x: Value): Value => this.emit('Exp', [x])
+  /** The natural logarithm. */
   log = (x: Value): Value => this.emit('Log', [x])
+  /** `√x` */
   sqrt = (x: Value): Value => this.emit('Sqrt', [x])
+  /** `1 / x` */
   reciprocal = (x: Value): Value => this.emit('Reciprocal', [x])
+  /** The sine of radians. */
   sin = (x: Value): Value => this.emit('Sin', [x])
+  /** The cosine of radians. */
   cos = (x: Value): Value => this.emit('Cos', [x])
+  /** The error function, `2/√π · ∫₀ˣ e^(−t²) dt`. */
   erf = (x: Value): Value => this.emit('Erf', [x])
+  /** The hyperbolic tangent. */
   tanh = (x: Value): Value => this.emit('Tanh', [x])
+  /** `1 / (1 + e^(−x))` */
   sigmoid = (x: Value): Value => this.emit('Sigmoid', [x])
+  /** `max(x, 0)` */
   relu = (x: Value): Value => this.emit('Relu', [x])
 
+  /** `a` where a boolean condition holds, else `b`; all three are broadcast. */
   where(condition: Value, a: Operand, b: Operand): Value {
     return this.emit('Where', [condition, ...this.operands(a, b)])
   }
 
+  /** The same numbers as another element type; `x` itself where it has that type. */
   cast(x: Value, to: DType): Value {
     return x.dtype === to ? x : this.emit('Cast', [x], { to: int(dtypeToOnnx(to)) })
   }
@@ -283,23 +337,32 @@ export class GraphBuilder {
     return this.emit('Reshape', [x, this.emit('Shape', [like])])
   }
 
+  /** Axes in another order: axis `i` of the result is axis `perm[i]` of `x`. `x` itself where the order is its own. */
   transpose(x: Value, perm: readonly number[]): Value {
     return perm.every((p, i) => p === i) ? x : this.emit('Transpose', [x], { perm: ints(perm) })
   }
 
+  /** New axes of length 1, at these places of the result. */
   unsqueeze = (x: Value, axes: readonly number[]): Value => this.emit('Unsqueeze', [x, this.int64s(axes)])
+  /** Without these axes, each of length 1. */
   squeeze = (x: Value, axes: readonly number[]): Value => this.emit('Squeeze', [x, this.int64s(axes)])
 
+  /**
+   * Broadcast to a shape; `x` itself where it has that shape.
+   * @throws ShapeError where it cannot be broadcast
+   */
   expand(x: Value, shape: Shape): Value {
     if (x.shape !== undefined && sameShape(x.shape, shape)) return x
     const result = x.shape === undefined ? shape : broadcastShapes(x.shape, shape, `Expand(${x.name})`)
     return this.emit('Expand', [x, this.shapeVector(shape)], {}, { shapes: [result] })
   }
 
+  /** Tensors joined along an axis; the one given where it is alone. */
   concat(parts: readonly Value[], axis: number): Value {
     return parts.length === 1 ? parts[0]! : this.emit('Concat', parts, { axis: int(axis) })
   }
 
+  /** A tensor cut along an axis into pieces of these lengths. */
   split(x: Value, sizes: readonly number[], axis: number): Value[] {
     return this.emitAll('Split', [x, this.int64s(sizes)], { axis: int(axis) }, { outputs: sizes.length })
   }
@@ -309,6 +372,7 @@ export class GraphBuilder {
     return this.emit('Slice', [x, this.int64s([start]), this.int64s([end]), this.int64s([axis])])
   }
 
+  /** `data` at integer positions along an axis: [..., axis, ...] and indices of any shape to [..., ...indices, ...]. */
   gather = (data: Value, indices: Value, axis = 0): Value => this.emit('Gather', [data, indices], { axis: int(axis) })
 
   // Reductions
@@ -317,8 +381,11 @@ export class GraphBuilder {
     return this.emit(op, [x, this.int64s(axes)], { keepdims: int(keepdims ? 1 : 0) })
   }
 
+  /** Sum over axes, which stay with length 1 unless `keepdims` is false. */
   reduceSum = (x: Value, axes: readonly number[], keepdims = true): Value => this.reduceOp('ReduceSum', x, axes, keepdims)
+  /** Mean over axes, which stay with length 1 unless `keepdims` is false. */
   reduceMean = (x: Value, axes: readonly number[], keepdims = true): Value => this.reduceOp('ReduceMean', x, axes, keepdims)
+  /** Largest element over axes, which stay with length 1 unless `keepdims` is false. */
   reduceMax = (x: Value, axes: readonly number[], keepdims = true): Value => this.reduceOp('ReduceMax', x, axes, keepdims)
 
   /** Sum of everything, a scalar. */
@@ -326,6 +393,7 @@ export class GraphBuilder {
     return this.emit('ReduceSum', [x], { keepdims: int(0) })
   }
 
+  /** `e^x / Σ e^x` along one axis. */
   softmax = (x: Value, axis = -1): Value => this.emit('Softmax', [x], { axis: int(axis) })
 
   /** Number of elements, as a plain product of dimensions. */
@@ -345,6 +413,10 @@ export class GraphBuilder {
   /** Gaussian error linear unit, exact (`none`) or by `tanh` (Hendrycks and Gimpel, 2016). */
   gelu = (x: Value, approximate: 'none' | 'tanh' = 'none'): Value => this.emit('Gelu', [x], { approximate: string(approximate) })
 
+  /**
+   * Normalisation to mean 0 and variance 1 over the last axis (Ba et al., 2016), then `· scale + bias`.
+   * @param epsilon added to the variance
+   */
   layerNormalization(x: Value, scale: Value, bias: Value | undefined, epsilon: number): Value {
     return this.emit('LayerNormalization', [x, scale, bias], { axis: int(-1), epsilon: float(epsilon) })
   }

@@ -49,7 +49,13 @@ const INT64_MAX = 2n ** 63n - 1n
 /** Bounds such as 2⁶³ − 1 are no numbers of JavaScript, their neighbour 2⁶³ is: it is meant to be the largest. */
 export const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? INT64_MAX : BigInt(value))
 
-/** A tensor of `dtype` from plain numbers. */
+/**
+ * A tensor of `dtype` from plain numbers.
+ * @param values in row-major order; float16 and bfloat16 are rounded to, integers of 64 bits may be given as numbers
+ * @throws TypeError for the packed 4-bit types and for texts
+ * @example
+ * const mask = tensor('bool', [2, 2], [1, 0, 1, 1])
+ */
 export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike<number>): HostTensor {
   if (dtype === 'int4' || dtype === 'uint4') throw new TypeError('internal: packed tensors are not made of plain numbers')
   const data = allocate(dtype, values.length)
@@ -62,8 +68,18 @@ export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike
   return { dtype, shape, data }
 }
 
+/**
+ * A float32 tensor over an array, which is not copied.
+ * @example
+ * const x = float32([2, 3], Float32Array.of(1, 2, 3, 4, 5, 6))
+ */
 export const float32 = (shape: readonly number[], data: Float32Array): HostTensor => ({ dtype: 'float32', shape, data })
 
+/**
+ * An int64 tensor of plain numbers: token ids, labels, axes.
+ * @example
+ * const ids = int64([1, 4], [15496, 11, 995, 0])
+ */
 export function int64(shape: readonly number[], values: ArrayLike<number>): HostTensor {
   return tensor('int64', shape, values)
 }

@@ -10,18 +10,26 @@ export const DEFAULT_OPSET = 21
  * A computation on named values. `nodes` is kept in topological order by every pass that returns a graph.
  * A pass clones the graph it is given, changes the clone and returns it: nodes and values are immutable, so a
  * clone copies lists and never weights.
+ *
+ * @example
+ * const graph = new Graph('double')
+ * const x = graph.addInput('x', 'float32', ['batch'])
+ * graph.outputs = [new GraphBuilder(graph).mul(x, 2)]
  */
 export class Graph {
   /** Required inputs, in order. */
   inputs: Value[] = []
   /** Results, in order. */
   outputs: Value[] = []
+  /** Operations, each after those whose results it reads. */
   nodes: Node[] = []
+  /** Constants by name: weights and numbers. */
   readonly initializers = new Map<string, Initializer>()
   /** Every value that is known, by name: inputs, initializers and node outputs. */
   readonly values = new Map<string, Value>()
   /** Layers that can be adapted, by the name their authors gave them. */
   readonly modules = new Map<string, Module>()
+  /** Versions of the operator sets by domain; `''` is ai.onnx. */
   readonly opsets = new Map<string, number>([
     ['', DEFAULT_OPSET],
     ['com.microsoft', 1],
@@ -36,8 +44,13 @@ export class Graph {
   readonly detached = new Set<string>()
   private counter = 0
 
-  constructor(readonly name = 'lowrank') {}
+  /** An empty graph. */
+  constructor(
+    /** What the file calls it. */
+    readonly name = 'lowrank',
+  ) {}
 
+  /** A graph with lists of its own and the same nodes, values and tensors. */
   clone(): Graph {
     const copy = new Graph(this.name)
     copy.inputs = [...this.inputs]
@@ -73,12 +86,20 @@ export class Graph {
     return value
   }
 
+  /**
+   * Declares a required input.
+   * @throws InvalidModelError if the name is taken
+   */
   addInput(name: string, dtype: DType, shape: Shape): Value {
     const value = this.declare(name, dtype, shape)
     this.inputs.push(value)
     return value
   }
 
+  /**
+   * Declares a constant.
+   * @throws InvalidModelError if the name is taken
+   */
   addInitializer(name: string, tensor: Initializer): Value {
     const value = this.declare(name, tensor.dtype, tensor.shape)
     this.initializers.set(name, tensor)

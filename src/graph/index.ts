@@ -6,6 +6,7 @@ export { float32, int64, tensor } from './constants.js'
 export { float, int, ints, string } from './types.js'
 export type {
   Attribute,
+  AttributeOf,
   Attributes,
   Dim,
   DType,

@@ -20,7 +20,9 @@ export const LOWERED = 'lowered/'
 
 /** What a convolution needs beside its weight. */
 export interface Convolution {
+  /** Lengths of the kernel, one an axis. */
   readonly kernel: readonly number[]
+  /** Groups of channels that are convolved apart. */
   readonly groups: number
   /** strides, pads, dilations, auto_pad as the node has them. */
   readonly attributes: Attributes
@@ -28,25 +30,33 @@ export interface Convolution {
 
 /** One place where a layer is applied. */
 export interface ModuleUse {
+  /** Value that the layer reads there. */
   readonly input: string
+  /** Value that it produces there. */
   readonly output: string
 }
 
 /** A layer of the model by its PyTorch module path, for example `model.layers.0.self_attn.q_proj`. */
 export interface Module {
+  /** Module path, as PEFT's `target_modules` match it. */
   readonly name: string
+  /** How the weight is stored. */
   readonly kind: ModuleKind
   /** Initializer (or promoted input) that holds the weight. */
   readonly weight: string
+  /** Initializer that holds the bias; undefined where there is none. */
   readonly bias: string | undefined
   /** Value the layer reads: [.., in] for Linear, Conv1D and MatMul, token ids for Embedding, [batch, in, ...] for convolutions. */
   readonly input: string
   /** Value the layer produces: [rows, out]. */
   readonly output: string
+  /** Numbers that a row has before the layer; of an embedding the rows of its table, of a convolution the input channels. */
   readonly inFeatures: number
+  /** Numbers that a row has after it; of a convolution the output channels. */
   readonly outFeatures: number
   /** The head that turns hidden states into logits; `all-linear` leaves it out, as PEFT does. */
   readonly isOutputHead: boolean
+  /** Set for convolutions. */
   readonly convolution?: Convolution
   /** Axis along which an embedding is gathered is 0; the input of a Gemm with transA is [in, rows]. */
   readonly transposedInput?: boolean
