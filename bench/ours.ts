@@ -1,7 +1,7 @@
 /** @file lowrank in a process of its own, through its public functions: rows are read and tokenised while it trains. */
 import { createInterface } from 'node:readline'
 import { evaluate, loadAdapter, loadModel, merge, train, type Adapter, type Trainee } from '../src/index.js'
-import { Parameters } from '../src/core/parameters.js'
+import { Parameters } from '../src/adapter/parameters.js'
 import { chooseObjective, openTaskDataset } from '../src/train/evaluate.js'
 import { lossOptions, LossSession } from '../src/train/session.js'
 import { adapterTrainee } from '../src/train/trainee.js'

@@ -1,5 +1,5 @@
 /** @file The effects as a page has them. */
-import type { Environment } from './core/environment.js'
+import type { Environment } from './environment.js'
 import { InvalidOptionError } from './errors.js'
 import type { Files } from './io/files.js'
 import { memoryFiles } from './io/memory-files.js'

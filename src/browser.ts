@@ -1,8 +1,8 @@
 /** @file lowrank in a browser: the same names as in Node, on WebAssembly or WebGPU. package.json chooses this entry for bundlers. */
 import { browserEnvironment, browserOptionKeys, type BrowserOptions } from './browser-environment.js'
-import type { ConvertOptions, Conversion } from './core/convert.js'
-import type { Environment } from './core/environment.js'
-import type { ModelOptions } from './core/model.js'
+import type { ConvertOptions, Conversion } from './adapter/convert.js'
+import type { Environment } from './environment.js'
+import type { ModelOptions } from './load-model.js'
 import { libraryOf, type In, type Library } from './library.js'
 
 /** Where and how a model runs (options for an environment, or one that is there already), and what it is for. */

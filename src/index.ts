@@ -1,7 +1,7 @@
 /** @file lowrank: LoRA for JavaScript. Everything public of the Node entry, by name. */
 import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
 import { libraryOf, type In, type Library } from './library.js'
-import type { ModelOptions } from './core/model.js'
+import type { ModelOptions } from './load-model.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
 import type { OptionKeys } from './util/option-keys.js'
 

@@ -2,12 +2,13 @@
  * @file Everything that opens something by its name: written once, over a {@link Host}, which is all that the entries for
  * Node and for pages differ in.
  */
-import { loadAdapter as loadAdapterOf, loadAdapterOptionKeys, type Adapter, type LoadAdapterOptions } from './core/adapter.js'
-import { convert as convertWith, convertOptionKeys, type Conversion, type ConvertOptions } from './core/convert.js'
-import type { Environment } from './core/environment.js'
-import { openTokenizer } from './core/find-tokenizer.js'
-import { inspect as inspectWith, inspectOptionKeys, type Inspection, type InspectOptions } from './core/inspect.js'
-import { modelOptionKeys, openModel, type Model, type ModelOptions } from './core/model.js'
+import { loadAdapter as loadAdapterOf, loadAdapterOptionKeys, type Adapter, type LoadAdapterOptions } from './adapter/adapter.js'
+import { convert as convertWith, convertOptionKeys, type Conversion, type ConvertOptions } from './adapter/convert.js'
+import type { Environment } from './environment.js'
+import { openTokenizer } from './model/find-tokenizer.js'
+import { inspect as inspectWith, inspectOptionKeys, type Inspection, type InspectOptions } from './inspect/inspect.js'
+import type { Model } from './model/model.js'
+import { modelOptionKeys, openModel, type ModelOptions } from './load-model.js'
 import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
 import type { Tokenizer } from './data/tokenizer.js'
 import { InvalidOptionError } from './errors.js'

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
-import type { Environment } from './core/environment.js'
+import type { Environment } from './environment.js'
 import { nodeFiles } from './io/node-files.js'
 import { nodeRuntime } from './runtime/ort-node.js'
 import type { BaseScheme } from './quantize/index.js'

@@ -1,16 +1,17 @@
 /** @file What the entries for Node and for browsers have in common: every name that needs neither. */
-export type { Conversion, ConvertOptions } from './core/convert.js'
-export { Adapter, createLora as addLora, type LoraOptions, type SaveOptions } from './core/adapter.js'
-export type { Model, ModelOptions } from './core/model.js'
+export type { Conversion, ConvertOptions } from './adapter/convert.js'
+export { Adapter, createLora as addLora, type LoraOptions, type SaveOptions } from './adapter/adapter.js'
+export type { Model } from './model/model.js'
+export type { ModelOptions } from './load-model.js'
 export type { Tokenizer } from './data/tokenizer.js'
-export { FolderModel } from './core/folder-model.js'
-export { OnnxModel, type OnnxOptions } from './core/onnx-model.js'
+export { FolderModel } from './model/folder-model.js'
+export { OnnxModel, type OnnxOptions } from './onnx-model/onnx-model.js'
 export type { DimOverrides } from './lower/file-dims.js'
 export type { InputConstant, InputConstants } from './lower/input-constants.js'
 export type { ProblemType, Task, TaskName, TaskOption } from './models/task.js'
 export type { HeadOptions } from './models/new-head.js'
 export type { CollectedLabels } from './data/collect-labels.js'
-export type { AdapterFileInspection } from './core/inspect-torch.js'
+export type { AdapterFileInspection } from './inspect/torch.js'
 export type {
   AdapterInspection,
   FileInspection,
@@ -19,15 +20,15 @@ export type {
   Inspection,
   InspectOptions,
   ModelInspection,
-} from './core/inspect.js'
-export { merge, type Merged, type MergeOptions, type MergeResult } from './core/merge.js'
-export { exportOnnx, exportWithAdapterInputs } from './core/export.js'
-export type { ExportOptions, ExportResult } from './core/export-model.js'
-export type { Environment } from './core/environment.js'
+} from './inspect/inspect.js'
+export { merge, type Merged, type MergeOptions, type MergeResult } from './adapter/merge.js'
+export { exportOnnx, exportWithAdapterInputs } from './adapter/export.js'
+export type { ExportOptions, ExportResult } from './adapter/export-model.js'
+export type { Environment } from './environment.js'
 export type { Communicator } from './distributed/communicator.js'
 export { train } from './train/trainer.js'
-export { planTraining, type TrainingPlan } from './train/plan/index.js'
-export type { MachineRates } from './train/plan/rates.js'
+export { planTraining, type TrainingPlan } from './plan/index.js'
+export type { MachineRates } from './plan/rates.js'
 export {
   generate,
   generateStream,
@@ -39,11 +40,11 @@ export {
 } from './generate/generate.js'
 export type { BeamOptions } from './generate/beam-options.js'
 export { generateBatch, type BatchOptions, type BatchPrompt } from './generate/generate-batch.js'
-export { AdapterSet, type AdapterSetOptions } from './core/adapter-set.js'
-export { forward, logits, type ForwardOptions } from './core/forward.js'
-export { combineAdapters, type CombineOptions, type WeightedAdapter } from './core/combine.js'
+export { AdapterSet, type AdapterSetOptions } from './adapter/adapter-set.js'
+export { forward, logits, type ForwardOptions } from './adapter/forward.js'
+export { combineAdapters, type CombineOptions, type WeightedAdapter } from './adapter/combine.js'
 export { combinationTypes, type CombinationType } from './adapters/combine/combine-layer.js'
-export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions } from './core/extract.js'
+export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions } from './adapter/extract.js'
 export type { TrainOptions } from './train/options.js'
 export type {
   CheckingEvent,

@@ -6,7 +6,7 @@ import { create, createRegistry, equals, fromBinary, toBinary } from '@bufbuild/
 import { ModelProtoSchema, TensorProto_DataLocation as DataLocation, type ModelProto } from 'onnx-buf'
 import { describe, expect, it } from 'vitest'
 import { numbersOf, tensor } from '../src/graph/constants.js'
-import { findModules } from '../src/graph/find-modules.js'
+import { findModules } from '../src/onnx-model/find-modules.js'
 import { Graph } from '../src/graph/graph.js'
 import { int } from '../src/graph/types.js'
 import { lower } from '../src/lower/lower.js'

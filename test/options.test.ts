@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { differentiate } from '../src/autodiff/index.js'
 import * as browser from '../src/browser.js'
-import { openModel } from '../src/core/model.js'
+import { openModel } from '../src/load-model.js'
 import { float32, Graph, GraphBuilder } from '../src/graph/index.js'
 import * as lowrank from '../src/index.js'
 import { lower } from '../src/lower/index.js'

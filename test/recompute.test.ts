@@ -1,7 +1,7 @@
 /** Activation recomputation: the same loss and gradients, with the activations inside blocks no longer read by the backward pass. */
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { addLora } from '../src/core/adapter.js'
+import { addLora } from '../src/adapter/adapter.js'
 import { recompute } from '../src/autodiff/recompute.js'
 import { int64 } from '../src/graph/constants.js'
 import type { Graph } from '../src/graph/graph.js'

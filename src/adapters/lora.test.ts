@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { batchOf, gpt2Config, llamaConfig, randomRows, testEnvironment, tinyModel } from '../../test/support/training.js'
-import { addLora, type Adapter } from '../core/adapter.js'
+import { addLora, type Adapter } from '../adapter/adapter.js'
 import { Random } from '../util/rng.js'
 import { float32 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'

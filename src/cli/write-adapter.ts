@@ -13,7 +13,7 @@ export async function writeAdapter<T>(
   make: () => Promise<T>,
   adapterOf: (made: T) => Adapter,
 ): Promise<T> {
-  const { whileInFolder } = await import('../core/output-place.js')
+  const { whileInFolder } = await import('../model/output-place.js')
   return whileInFolder(base.environment.files, { out, overwrite, base }, async (clear) => {
     const made = await make()
     await clear()

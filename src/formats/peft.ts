@@ -13,6 +13,11 @@ export const CONFIG_FILE = 'adapter_config.json'
 export const TENSORS_FILE = 'adapter_model.safetensors'
 /** The tensors of adapters that PEFT wrote before 0.6, or with `safe_serialization=False`. */
 export const TORCH_TENSORS_FILE = 'adapter_model.bin'
+/**
+ * What an adapter's folder says of its head beside PEFT's own files, in the words of config.json. It cannot be a config.json:
+ * transformers takes a folder with one for a whole model.
+ */
+export const HEAD_FILE = 'head_config.json'
 
 /** An adapter as its folder holds it; nothing is checked against a model yet. */
 export interface AdapterFolder extends ParsedAdapterConfig {

@@ -1,8 +1,8 @@
 /** @file The compiled graph of generation, shared by prefill and single steps and by all adapters with the same targets. */
 import type { Part } from '../adapters/part.js'
-import type { Model } from '../core/model.js'
-import { createModelSession } from '../core/quantized-base.js'
-import { sessionsOf, type RunKind } from '../core/session-pool.js'
+import type { Model } from '../model/model.js'
+import { createModelSession } from '../base/quantized-base.js'
+import { sessionsOf, type RunKind } from '../model/session-pool.js'
 import { InvalidOptionError } from '../errors.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'

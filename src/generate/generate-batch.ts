@@ -1,8 +1,8 @@
 /** @file Several prompts continued together, each with an adapter of its own if it names one. */
-import type { Adapter } from '../core/adapter.js'
-import { AdapterSet, modelOf, servingOf } from '../core/adapter-set.js'
-import { endTokensOf } from '../core/end-tokens.js'
-import type { Model } from '../core/model.js'
+import type { Adapter } from '../adapter/adapter.js'
+import { AdapterSet, modelOf, servingOf } from '../adapter/adapter-set.js'
+import { endTokensOf } from './end-tokens.js'
+import type { Model } from '../model/model.js'
 import { InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
 import type { HostTensor } from '../graph/types.js'

@@ -1,6 +1,6 @@
 /** @file Beam searches as generations: from prompts to texts with their scores. */
 import type { Serving } from '../adapters/serving/serving.js'
-import type { Model } from '../core/model.js'
+import type { Model } from '../model/model.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { BeamSearch } from './beam-search.js'
 import { continueBeams } from './continue-beams.js'

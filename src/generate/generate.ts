@@ -1,9 +1,9 @@
 /** @file Text generation on a model, with or without an adapter. */
 import type { Serving } from '../adapters/serving/serving.js'
-import type { Adapter } from '../core/adapter.js'
-import { modelOf, servingOf, type AdapterSet } from '../core/adapter-set.js'
-import { endTokensOf } from '../core/end-tokens.js'
-import type { Model } from '../core/model.js'
+import type { Adapter } from '../adapter/adapter.js'
+import { modelOf, servingOf, type AdapterSet } from '../adapter/adapter-set.js'
+import { endTokensOf } from './end-tokens.js'
+import type { Model } from '../model/model.js'
 import type { Message, TemplateVariables } from '../data/messages.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'

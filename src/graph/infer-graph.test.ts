@@ -1,6 +1,6 @@
 /** @file Shapes of imported graphs, symbolic lengths, and the names of their layers. */
 import { describe, expect, it } from 'vitest'
-import { findModules } from './find-modules.js'
+import { findModules } from '../onnx-model/find-modules.js'
 import { Graph } from './graph.js'
 import { inferGraph } from './infer-graph.js'
 import { tensor } from './constants.js'

@@ -2,6 +2,12 @@
 import { InvalidOptionError } from '../errors.js'
 import type { Files } from './files.js'
 
+/** The folder of a file as its path names it: `.` where it names none. */
+export const folderOf = (path: string): string => {
+  const end = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
+  return end < 0 ? '.' : end === 0 ? '/' : path.slice(0, end)
+}
+
 export const parentOf = (path: string): string => path.replace(/[/\\][^/\\]*$/, '')
 
 /** Whether a path lies in a folder; both are real ones. The folder without a name is the root. */

@@ -8,7 +8,7 @@ import {
   tinyModel,
   type TokenRow,
 } from '../../test/support/training.js'
-import { addLora, type Adapter } from '../core/adapter.js'
+import { addLora, type Adapter } from '../adapter/adapter.js'
 import { differentiate } from '../autodiff/differentiate.js'
 import { tensor } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'

@@ -1,7 +1,7 @@
 /** @file Training a model built from modules: an async generator of events, as `train` is. */
 import { differentiate } from '../autodiff/differentiate.js'
 import { InvalidOptionError, TrainingError } from '../errors.js'
-import type { Environment } from '../core/environment.js'
+import type { Environment } from '../environment.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { int, type HostTensor, type Value } from '../graph/types.js'

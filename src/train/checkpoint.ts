@@ -1,6 +1,6 @@
 /** @file Checkpoints: everything a run needs to continue bit for bit, in a folder that appears whole or not at all. */
-import { checkpointName, listCheckpoints } from '../core/output-place.js'
-import type { Parameters } from '../core/parameters.js'
+import { checkpointName, listCheckpoints } from '../model/output-place.js'
+import type { Parameters } from '../adapter/parameters.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'

@@ -1,6 +1,6 @@
 /** @file Training over several processes: each has its shard of every batch, and process 0 updates for all. */
 import { mix32 } from '../adapters/dropout.js'
-import type { Parameters } from '../core/parameters.js'
+import type { Parameters } from '../adapter/parameters.js'
 import type { Batch } from '../data/batch.js'
 import type { Dataset } from '../data/dataset.js'
 import { anyOf, broadcastText, gatherTexts, sumOver, type Communicator } from '../distributed/communicator.js'

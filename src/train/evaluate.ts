@@ -1,9 +1,9 @@
 /** @file Mean loss and the metrics of a task over a data set. */
-import { Adapter } from '../core/adapter.js'
-import { AdapterSet } from '../core/adapter-set.js'
-import type { Model } from '../core/model.js'
+import { Adapter } from '../adapter/adapter.js'
+import { AdapterSet } from '../adapter/adapter-set.js'
+import type { Model } from '../model/model.js'
 import { attachParts } from '../adapters/attach.js'
-import { Parameters } from '../core/parameters.js'
+import { Parameters } from '../adapter/parameters.js'
 import { openDataset, openEncodedDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
 import type { Example } from '../data/examples.js'
 import { openRows, type Row } from '../data/rows.js'

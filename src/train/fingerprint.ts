@@ -1,8 +1,8 @@
 /** @file What must be equal for a continuation to be the same run. */
-import { FolderModel } from '../core/folder-model.js'
-import type { Model } from '../core/model.js'
-import { OnnxModel } from '../core/onnx-model.js'
-import { describingFolders, isOnnxFolder } from '../core/onnx/read.js'
+import { FolderModel } from '../model/folder-model.js'
+import type { Model } from '../model/model.js'
+import { OnnxModel } from '../onnx-model/onnx-model.js'
+import { describingFolders, isOnnxFolder } from '../model/onnx-folders.js'
 import type { Dataset } from '../data/dataset.js'
 import { isFileTensor } from '../graph/types.js'
 import { ContentHash, fingerprintArray, fingerprintFile, fingerprintText } from '../util/fingerprint.js'

@@ -8,9 +8,9 @@ import {
   type PrincipalComponents,
 } from '../adapters/principal-components.js'
 import { matchTargets } from '../adapters/targets.js'
-import { Adapter } from '../core/adapter.js'
-import type { Model } from '../core/model.js'
-import { createModelSession } from '../core/quantized-base.js'
+import { Adapter } from '../adapter/adapter.js'
+import type { Model } from '../model/model.js'
+import { createModelSession } from '../base/quantized-base.js'
 import type { Batch } from '../data/batch.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { float32 } from '../graph/constants.js'

@@ -1,5 +1,5 @@
 /** @file The output folder of a run: one run at a time writes there, and never unasked over something that is finished. */
-import { listCheckpoints, refuseBase, refuseFinished, removeAdapter } from '../core/output-place.js'
+import { listCheckpoints, refuseBase, refuseFinished, removeAdapter } from '../model/output-place.js'
 import { InvalidOptionError } from '../errors.js'
 import { checkAdapterFolderName } from '../formats/peft.js'
 import type { Files } from '../io/files.js'

@@ -1,6 +1,6 @@
 /** @file The training loop: an async generator of events. */
-import { Adapter } from '../core/adapter.js'
-import type { Parameters } from '../core/parameters.js'
+import { Adapter } from '../adapter/adapter.js'
+import type { Parameters } from '../adapter/parameters.js'
 import type { Dataset, PositionedBatch } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
 import { anyOf } from '../distributed/communicator.js'

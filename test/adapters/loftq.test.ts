@@ -1,7 +1,7 @@
 import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { readBaseWeights } from '../../src/core/base-weights.js'
+import { readBaseWeights } from '../../src/model/base-weights.js'
 import { addLora, evaluate, loadAdapter, loadModel, type Model } from '../../src/index.js'
 import { Int4Packer, packedWhole, unpackInt4 } from '../../src/quantize/pack.js'
 import { goldenRows } from '../cli/golden-rows.js'

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { addLora } from '../../src/core/adapter.js'
-import { AdapterSet } from '../../src/core/adapter-set.js'
+import { addLora } from '../../src/adapter/adapter.js'
+import { AdapterSet } from '../../src/adapter/adapter-set.js'
 import { InvalidOptionError } from '../../src/errors.js'
-import type { LoraOptions } from '../../src/core/adapter.js'
+import type { LoraOptions } from '../../src/adapter/adapter.js'
 import { llamaConfig, testEnvironment, tinyModel } from '../support/training.js'
 
 const model = tinyModel(llamaConfig, testEnvironment())

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { attachLora, loraAName, loraBName, type LoraTarget } from '../../src/adapters/lora.js'
 import { differentiate } from '../../src/autodiff/differentiate.js'
-import { findModules } from '../../src/graph/find-modules.js'
+import { findModules } from '../../src/onnx-model/find-modules.js'
 import type { Graph } from '../../src/graph/graph.js'
 import type { HostTensor, Value } from '../../src/graph/types.js'
 import { causalLmLoss } from '../../src/losses/causal-lm.js'

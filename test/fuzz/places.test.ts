@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { ModelProtoSchema, TensorProto_DataLocation as DataLocation } from 'onnx-buf'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readOnnx } from '../../src/core/onnx/read.js'
+import { readOnnx } from '../../src/onnx-model/read.js'
 import { nodeFiles } from '../../src/io/node-files.js'
 import { outside } from './onnx.js'
 

@@ -1,9 +1,9 @@
 /** Several prompts at once: the tokens that each gives alone. */
 import { describe, expect, it } from 'vitest'
-import { createLora, loadAdapter, type Adapter } from '../../src/core/adapter.js'
-import { AdapterSet } from '../../src/core/adapter-set.js'
-import { FolderModel } from '../../src/core/folder-model.js'
-import type { Model } from '../../src/core/model.js'
+import { createLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
+import { AdapterSet } from '../../src/adapter/adapter-set.js'
+import { FolderModel } from '../../src/model/folder-model.js'
+import type { Model } from '../../src/model/model.js'
 import { generate } from '../../src/generate/generate.js'
 import { generateBatch } from '../../src/generate/generate-batch.js'
 import { Random } from '../../src/util/rng.js'

@@ -1,9 +1,9 @@
 /** Beam search: the tokens and scores of transformers, and what it is made of. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { createLora, loadAdapter } from '../../src/core/adapter.js'
-import { AdapterSet } from '../../src/core/adapter-set.js'
-import { FolderModel } from '../../src/core/folder-model.js'
+import { createLora, loadAdapter } from '../../src/adapter/adapter.js'
+import { AdapterSet } from '../../src/adapter/adapter-set.js'
+import { FolderModel } from '../../src/model/folder-model.js'
 import { loadTokenizer } from '../../src/data/tokenizer.js'
 import { BeamSearch } from '../../src/generate/beam-search.js'
 import { generate, generateStream, type GenerateOptions, type Generation } from '../../src/generate/generate.js'

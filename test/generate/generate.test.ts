@@ -15,7 +15,7 @@ import {
   type Model,
 } from '../../src/index.js'
 import { argmax } from '../../src/generate/sampling.js'
-import { sessionsOf } from '../../src/core/session-pool.js'
+import { sessionsOf } from '../../src/model/session-pool.js'
 import { DecodeSession } from '../../src/generate/decode-session.js'
 import { int64 } from '../../src/graph/constants.js'
 import { loadTokenizer, type Tokenizer } from '../../src/data/tokenizer.js'

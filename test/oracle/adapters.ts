@@ -1,7 +1,7 @@
 /** @file Adapters of every kind that we write, for Python's PEFT to load. The same numbers at each run. */
 import { join } from 'node:path'
-import { createLora, type LoraOptions } from '../../src/core/adapter.js'
-import { FolderModel } from '../../src/core/folder-model.js'
+import { createLora, type LoraOptions } from '../../src/adapter/adapter.js'
+import { FolderModel } from '../../src/model/folder-model.js'
 import { Random } from '../../src/util/rng.js'
 import { testEnvironment } from '../support/environment.js'
 

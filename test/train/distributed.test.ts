@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter } from '../../src/core/adapter.js'
+import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { soloCommunicator } from '../../src/distributed/communicator.js'
 import { InvalidDataError, InvalidOptionError, TrainingError } from '../../src/errors.js'
 import type { TrainOptions } from '../../src/train/options.js'

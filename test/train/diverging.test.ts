@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter } from '../../src/core/adapter.js'
+import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { TrainingError } from '../../src/errors.js'
 import { renderReport } from '../../src/report/html.js'
 import { parseEvents } from '../../src/train/log.js'

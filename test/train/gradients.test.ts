@@ -1,6 +1,6 @@
 /** Whole models against finite differences: every weight trainable, and adapters with dropout. */
 import { describe, expect, it } from 'vitest'
-import { addLora } from '../../src/core/adapter.js'
+import { addLora } from '../../src/adapter/adapter.js'
 import { GradientSession, lossOptions, LossSession } from '../../src/train/session.js'
 import { adapterTrainee, fullTrainee, type Trainee } from '../../src/train/trainee.js'
 import { Random } from '../../src/util/rng.js'

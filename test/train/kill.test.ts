@@ -3,8 +3,8 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { readFileSync, mkdirSync, readdirSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { addLora, loadAdapter } from '../../src/core/adapter.js'
-import { FolderModel } from '../../src/core/folder-model.js'
+import { addLora, loadAdapter } from '../../src/adapter/adapter.js'
+import { FolderModel } from '../../src/model/folder-model.js'
 import { Random } from '../../src/util/rng.js'
 import {
   llamaConfig,

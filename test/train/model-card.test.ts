@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { addLora } from '../../src/core/adapter.js'
+import { addLora } from '../../src/adapter/adapter.js'
 import { fullTrainee } from '../../src/train/trainee.js'
 import { randomRows, runTraining, temporaryFolder, tinyModel, writeRows } from '../support/training.js'
 

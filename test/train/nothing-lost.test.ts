@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter } from '../../src/core/adapter.js'
-import type { Environment } from '../../src/core/environment.js'
+import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
+import type { Environment } from '../../src/environment.js'
 import { FileError, InvalidDataError, InvalidOptionError, TrainingError } from '../../src/errors.js'
 import { memoryFiles } from '../../src/io/memory-files.js'
 import type { TrainEvent } from '../../src/train/events.js'
@@ -11,7 +11,7 @@ import { parseEvents } from '../../src/train/log.js'
 import type { TrainOptions } from '../../src/train/options.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { generate } from '../../src/generate/generate.js'
-import { merge } from '../../src/core/merge.js'
+import { merge } from '../../src/adapter/merge.js'
 import { train } from '../../src/train/trainer.js'
 import { fullTrainee } from '../../src/train/trainee.js'
 import { inProcesses } from '../support/processes.js'
@@ -28,7 +28,7 @@ import {
   writeModel,
   writeRows,
 } from '../support/training.js'
-import { FolderModel } from '../../src/core/folder-model.js'
+import { FolderModel } from '../../src/model/folder-model.js'
 
 const folder = temporaryFolder()
 const data = writeRows(join(folder, 'rows.jsonl'), randomRows(11))

@@ -135,7 +135,7 @@ describe('refuses', () => {
         runTraining(subject, { ...common, data: rows, out, resume, checkpointEvery: 1 }),
       )
     }
-    const { addLora } = await import('../../src/core/adapter.js')
+    const { addLora } = await import('../../src/adapter/adapter.js')
     await run(1, false)
     await expect(run(2, true)).rejects.toThrow('(the weights of the base model)')
   })

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, type Adapter, type LoraOptions } from '../../src/core/adapter.js'
+import { addLora, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { FileError, InvalidModelError, InvalidOptionError } from '../../src/errors.js'
 import type { TrainOptions } from '../../src/train/options.js'
 import { train } from '../../src/train/trainer.js'

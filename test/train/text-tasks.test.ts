@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { FolderModel } from '../../src/core/folder-model.js'
+import { FolderModel } from '../../src/model/folder-model.js'
 import { loadTokenizer } from '../../src/data/tokenizer.js'
 import { ConfigReader, type Json } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'

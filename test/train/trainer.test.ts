@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora } from '../../src/core/adapter.js'
+import { addLora } from '../../src/adapter/adapter.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { fullTrainee } from '../../src/train/trainee.js'
 import {
@@ -138,7 +138,7 @@ describe('all weights', () => {
     const { done } = await runTraining(trainee, { data, out, steps: 30, learningRate: 1e-2, batchSize: 12 })
     expect(done!.loss).toBeLessThan(before.loss * 0.7)
     expect(done!.trainableParameters).toBe(done!.totalParameters)
-    const { FolderModel } = await import('../../src/core/folder-model.js')
+    const { FolderModel } = await import('../../src/model/folder-model.js')
     const saved = await FolderModel.open(out, testEnvironment())
     expect((await evaluate(saved, { data })).loss).toBe((await evaluate(trainee, { data })).loss)
     const log = readFileSync(join(out, 'log.jsonl'), 'utf8').trim().split('\n')

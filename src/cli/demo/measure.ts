@@ -1,5 +1,5 @@
 /** @file What the demo measures: loss, facts stated, sentences exactly right, and how far two models' logits lie apart. */
-import type { Model } from '../../core/model.js'
+import type { Model } from '../../model/model.js'
 import { tensor } from '../../graph/constants.js'
 import { Adapter, evaluate, generate } from '../../index.js'
 import { factsStated, type DemoRow } from './rows.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { tensor } from '../constants.js'
 import { GraphBuilder } from '../builder.js'
-import { BoundDims } from '../bind-dims.js'
+import { BoundDims } from '../../plan/bind-dims.js'
 import { Graph } from '../graph.js'
 import { int, type Dim } from '../types.js'
 import {

@@ -1,5 +1,5 @@
 /** @file Losses of the user's own: built by a function, or an output of the model itself. */
-import type { Model } from '../../core/model.js'
+import type { Model } from '../../model/model.js'
 import { causalLmEncoding } from '../../data/encoding.js'
 import { inputTensor, positionAxis, taskEncoding } from '../../data/task-encoding.js'
 import { InvalidOptionError } from '../../errors.js'

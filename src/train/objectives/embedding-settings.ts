@@ -1,5 +1,5 @@
 /** @file How a model's embeddings are made: as the user says, else as its folder says, else by the mean. */
-import type { Model } from '../../core/model.js'
+import type { Model } from '../../model/model.js'
 import { InvalidModelError, InvalidOptionError } from '../../errors.js'
 import { poolings, type EmbeddingLayer, type Pooling } from '../../losses/embedding.js'
 

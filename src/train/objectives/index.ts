@@ -1,6 +1,6 @@
 /** @file The objective of a model: by its task, by its rows where the task leaves it open, or as the user says. */
-import type { Model } from '../../core/model.js'
-import { OnnxModel } from '../../core/onnx-model.js'
+import type { Model } from '../../model/model.js'
+import { OnnxModel } from '../../onnx-model/onnx-model.js'
 import { inferProblemType } from '../../data/labels.js'
 import { hasField, type Row } from '../../data/rows.js'
 import { InvalidOptionError } from '../../errors.js'

@@ -1,6 +1,6 @@
 /** @file Rows for a task that a model without a head could learn with one. */
-import { FolderModel } from '../../core/folder-model.js'
-import type { Model } from '../../core/model.js'
+import { FolderModel } from '../../model/folder-model.js'
+import type { Model } from '../../model/model.js'
 import { at, hasField, type Row } from '../../data/rows.js'
 import { InvalidDataError } from '../../errors.js'
 import { tasksOf } from '../../models/registry.js'

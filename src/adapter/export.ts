@@ -1,0 +1,73 @@
+/** @file Exports as the user asks for them: a model, a merged adapter, or a model that takes adapters as inputs. */
+import type { Part } from '../adapters/part.js'
+import { InvalidOptionError } from '../errors.js'
+import { byWeight } from '../merge/plan.js'
+import { encodeOnnxAdapter } from '../formats/onnx-adapter.js'
+import { encodeSafetensors } from '../formats/safetensors.js'
+import { Adapter } from './adapter.js'
+import { checkExportOptions, exportModel, withoutMerging, type ExportOptions, type ExportResult } from './export-model.js'
+import { besideFiles } from '../model/beside-files.js'
+import type { Model } from '../model/model.js'
+import { snapshot } from '../util/snapshot.js'
+
+/**
+ * Writes a model, or one with an adapter merged into it, as ONNX in the layout that transformers.js reads.
+ *
+ * @param out folder to write; new, empty, or of an earlier export
+ * @throws InvalidOptionError for a folder that holds something else, and for options out of range
+ * @example
+ * await exportOnnx(adapter, 'my-model') // pipeline('text-generation', 'my-model') in transformers.js
+ */
+export async function exportOnnx(subject: Model | Adapter, out: string, given: ExportOptions = {}): Promise<ExportResult> {
+  checkExportOptions(given, 'exportOnnx')
+  const options = snapshot(given)
+  if (!(subject instanceof Adapter)) return exportModel(subject, out, options)
+  const deltas = byWeight(subject.deltas())
+  const modules = subject.carried?.modules ?? []
+  const more = await besideFiles(subject.model, subject.endTokenIds)
+  return withoutMerging(await exportModel(subject.model, out, options, { deltas, more }), modules)
+}
+
+const layout = (parts: readonly Part[]): string => JSON.stringify(parts.map(({ module, kind }) => [module, kind]))
+
+/** An adapter as the inputs of such a model, in a file: scales are multiplied into B, names are PEFT's. */
+function inputFiles(name: string, adapter: Adapter): [string, Uint8Array][] {
+  const parameters = new Map(Object.entries(adapter.serving().tensors))
+  return [
+    [`adapters/${name}.safetensors`, encodeSafetensors(parameters)],
+    [`adapters/${name}.onnx_adapter`, encodeOnnxAdapter({ adapterVersion: 1, modelVersion: 1, parameters })],
+  ]
+}
+
+/**
+ * Writes one ONNX model that takes the tensors of an adapter as inputs, and each adapter as a small file beside it, twice:
+ * `adapters/NAME.safetensors` and `adapters/NAME.onnx_adapter`. Ranks may differ; matrices of rank 0 give the base model.
+ *
+ * @param adapters by name; all on the same layers of the same model
+ * @throws InvalidOptionError for adapters that need different graphs
+ */
+export async function exportWithAdapterInputs(
+  adapters: Readonly<Record<string, Adapter>>,
+  out: string,
+  given: ExportOptions = {},
+): Promise<ExportResult> {
+  checkExportOptions(given, 'exportWithAdapterInputs')
+  const options = snapshot(given)
+  const entries = Object.entries(adapters)
+  const first = entries[0]?.[1]
+  if (first === undefined) throw new InvalidOptionError('an export with adapters as inputs needs at least one adapter')
+  const { parts } = first.serving()
+  for (const [name, adapter] of entries) {
+    if (!/^[\w.-]+$/.test(name) || name.startsWith('.'))
+      throw new InvalidOptionError(`"${name}" cannot be the name of an adapter's file; use letters, digits, ".", "_" and "-"`)
+    if (adapter.model !== first.model || layout(adapter.serving().parts) !== layout(parts))
+      throw new InvalidOptionError(
+        `adapter "${name}" adapts other layers than "${entries[0]![0]}", or in another way; one graph serves adapters of the same layers`,
+      )
+  }
+  const ends = entries.flatMap(([, { endTokenIds }]) => endTokenIds)
+  const carried = entries.flatMap(([, adapter]) => adapter.carried?.modules ?? [])
+  const own = entries.flatMap(([name, adapter]) => inputFiles(name, adapter))
+  const more = new Map([...own, ...(await besideFiles(first.model, ends))])
+  return withoutMerging(await exportModel(first.model, out, options, { parts, more }), carried)
+}

@@ -1,0 +1,89 @@
+/** @file An adapter as a set serves it: what can be computed when it is loaded is computed then. */
+import { LoraPart, weightName } from '../adapters/lora.js'
+import { mergedWeight } from '../adapters/merge-weights.js'
+import type { Part } from '../adapters/part.js'
+import { ReplacedWeight } from '../adapters/replaced-weight.js'
+import type { ServedBranch } from '../adapters/serving/branch-tensors.js'
+import { TrainableTokens } from '../adapters/trainable-tokens.js'
+import { InvalidAdapterError } from '../errors.js'
+import { float32 } from '../graph/constants.js'
+import { isConvolution, type Module } from '../graph/module.js'
+import type { HostTensor } from '../graph/types.js'
+import type { Adapter } from './adapter.js'
+import { readBaseWeights } from '../model/base-weights.js'
+import type { Model } from '../model/model.js'
+
+export interface ServedAdapter {
+  readonly adapter: Adapter
+  /** By module. */
+  readonly branches: ReadonlyMap<string, ServedBranch>
+  /** Tensors of the base that the adapter replaces, in whole or in rows, by name. */
+  readonly replacements: ReadonlyMap<string, { readonly part: Part; readonly tensor: HostTensor }>
+}
+
+/** Takes what a set needs of the adapter at the call; of the base it reads the weights of layers with DoRA alone, one at a time. */
+export async function serveAdapter(adapter: Adapter): Promise<ServedAdapter> {
+  const { parts, tensors } = adapter.serving()
+  const branches = new Map<string, ServedBranch>()
+  const replacements = new Map<string, { part: Part; tensor: HostTensor }>()
+  for (const part of parts) {
+    if (part instanceof LoraPart) branches.set(part.module, await branchOf(adapter.model, part, tensors))
+    else for (const { name, shape } of part.tensors) replacements.set(name, { part, tensor: float32(shape, tensors[name]!.data as Float32Array) }) // prettier-ignore
+  }
+  return { adapter, branches, replacements }
+}
+
+async function branchOf(model: Model, part: LoraPart, tensors: Readonly<Record<string, HostTensor>>): Promise<ServedBranch> {
+  const { module, r } = part.target
+  const values = (name: string): Float32Array => tensors[name]!.data as Float32Array
+  const [A, B] = [values(part.A.name), values(part.B.name)]
+  const shift = part.bias && values(part.bias.name)
+  if (part.magnitude === undefined) return { module, r, A, B, ...(shift && { shift }) }
+  const magnitude = values(part.magnitude.name)
+  const name = weightName(module.weight)
+  const W = (await readBaseWeights(model, [name]))(name)
+  if (W === undefined) throw new InvalidAdapterError(`the model has no weight "${name}", which DoRA of ${module.name} needs`)
+  const lengths = outputLengths(W, model.weights.get(name)!.shape, module, A, B)
+  const f = magnitude.map((m, i) => m / lengths[i]!)
+  const width = B.length / f.length
+  return { module, r, A, B: B.map((x, i) => x * f[Math.floor(i / width)]!), rescale: f.map((x) => x - 1) }
+}
+
+/** Length of each output's weights in W + B·A, scaled as the layer scales its product; 10⁻¹⁵ at least. */
+function outputLengths(
+  W: Float32Array,
+  shape: readonly number[],
+  module: Module,
+  A: Float32Array,
+  B: Float32Array,
+): Float64Array {
+  const { kind, outFeatures, factor = 1 } = module
+  const { weight } = mergedWeight(W, kind, shape, A, B, 1 / factor)
+  const columns = weight.length / shape[0]!
+  const outputsAreRows = kind === 'Linear' || isConvolution(kind)
+  const squares = new Float64Array(outFeatures)
+  for (let i = 0; i < weight.length; i++) {
+    const output = outputsAreRows ? Math.floor(i / columns) : i % columns
+    squares[output]! += weight[i]! * weight[i]!
+  }
+  return squares.map((square) => Math.max(Math.sqrt(square) * Math.abs(factor), 1e-15))
+}
+
+/** What the graph is fed for a replaced tensor while no adapter replaces it: the base's own numbers. */
+export async function baseOf(model: Model, part: Part): Promise<HostTensor> {
+  const read = async (name: string): Promise<Float32Array> => {
+    const values = (await readBaseWeights(model, [name]))(name)
+    if (values === undefined) throw new InvalidAdapterError(`the model has no weight "${name}", which the adapter replaces`)
+    return values
+  }
+  if (part instanceof ReplacedWeight) return float32(part.replaced.shape, part.fromBase(await read(part.replaced.weight)))
+  if (part instanceof TrainableTokens) {
+    const { embedding, tokens } = part
+    const table = await read(weightName(embedding.weight))
+    const width = embedding.outFeatures
+    const rows = new Float32Array(tokens.length * width)
+    tokens.forEach((token, i) => rows.set(table.subarray(token * width, (token + 1) * width), i * width))
+    return float32([tokens.length, width], rows)
+  }
+  throw new InvalidAdapterError(`internal: no base values for the part "${part.kind}" of ${part.module}`)
+}

@@ -1,0 +1,17 @@
+/** @file The effects that the library needs, gathered so that they come in as one argument. */
+import type { Files } from './io/files.js'
+import type { BaseScheme } from './quantize/index.js'
+import type { Runtime } from './runtime/runtime.js'
+
+export interface Environment {
+  readonly files: Files
+  readonly runtime: Runtime
+  /** How the frozen weights of models are held while they run; `fp32` unless said. */
+  readonly base?: BaseScheme
+  /** Folder for what is made from models and can be made again; beside the model without it. */
+  readonly cacheFolder?: string
+  /** Milliseconds from any fixed point, for throughput. */
+  readonly now: () => number
+  /** Largest resident memory of the process so far, 0 where the platform does not tell. */
+  readonly peakMemoryBytes: () => number
+}

@@ -1,0 +1,178 @@
+/** @file An .onnx file with other weights: the graph as it was read, external data copied with the changes in it. */
+import type { WeightDelta } from '../adapters/weight-delta.js'
+import { InvalidModelError, InvalidOptionError } from '../errors.js'
+import { copySmallFiles } from '../formats/merge-folder.js'
+import { bytesOf } from '../graph/constants.js'
+import type { Graph } from '../graph/graph.js'
+import { isFileTensor, type FileTensor, type Initializer } from '../graph/types.js'
+import type { Files } from '../io/files.js'
+import { isTransient, whileFileLocked, whileLocked } from '../io/folder-lock.js'
+import { encodeModel } from '../onnx/encode.js'
+import type { Environment } from '../environment.js'
+import { refuseFiles } from '../model/output-place.js'
+import { branchFiles } from './branch-weights.js'
+import { planPatches, replaceStored, separateEqual, untie, type Patch, type PatchedModel } from './patch.js'
+import { readConfigBeside, readOnnx } from './read.js'
+import { folderOf } from '../io/places.js'
+import { isOnnxFolder } from '../model/onnx-folders.js'
+
+export interface WrittenOnnx {
+  /** The .onnx file. */
+  readonly path: string
+  readonly maxAbsDelta: number
+}
+
+/** Most bytes of external data that are held at a time. */
+const CHUNK = 16 << 20
+/** A protocol buffer cannot be larger. */
+const LARGEST_PROTO = 2 ** 31 - 1
+
+const baseName = (path: string): string => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
+
+/** Where everything goes. */
+interface Target {
+  readonly file: string
+  readonly folder: string
+  /** Folder that config and tokenizer are copied to, where a folder is asked for. */
+  readonly describing: string | undefined
+}
+
+async function targetOf(files: Files, model: PatchedModel, out: string): Promise<Target> {
+  if (out.endsWith('.onnx')) {
+    if ((await files.realPath(out)) === (await files.realPath(model.path)))
+      throw new InvalidOptionError(`"${out}" is the source model itself; merging never changes the source, choose another name`)
+    return { file: out, folder: folderOf(out), describing: undefined }
+  }
+  if ((await files.exists(out)) && !(await files.isDirectory(out)))
+    throw new InvalidOptionError(`"${out}" is a file; choose a folder, or a name that ends in .onnx`)
+  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isTransient(name)) : []
+  if (present.length > 0)
+    throw new InvalidOptionError(
+      `"${out}" is not empty (${present.slice(0, 5).join(', ')}); choose an empty or new folder, or a name that ends in .onnx`,
+    )
+  const described = await readConfigBeside(files, model.path)
+  const own = folderOf(model.path)
+  const folder = described !== undefined && described.folder !== own && isOnnxFolder(own) ? `${out}/onnx` : out
+  return { file: `${folder}/${baseName(model.path)}`, folder, describing: described === undefined ? undefined : out }
+}
+
+/** Every constant of a graph that lies in another file. */
+function fileTensors(graph: Graph): FileTensor[] {
+  const held: Initializer[] = [...graph.initializers.values()]
+  for (const { attributes } of graph.nodes)
+    for (const attribute of Object.values(attributes)) if (attribute.type === 'tensor') held.push(attribute.value)
+  return [...held.filter(isFileTensor), ...branchFiles(graph)]
+}
+
+/**
+ * Writes a model with changed weights to a file, or to a new folder with what describes it.
+ *
+ * The graph, its notes and its unknown fields are those that were read. A weight keeps its place and element type; one
+ * that other layers share gets a copy for the layer that changes. External data is copied in pieces.
+ * @throws InvalidAdapterError for weights that cannot be changed exactly (quantised, computed)
+ * @param overwrite whether a file of that name, and its data, may be replaced; a folder must be empty or new
+ * @throws InvalidOptionError if the target is the source, or holds something
+ */
+export async function writeOnnx(
+  model: PatchedModel & { readonly environment: Environment },
+  out: string,
+  deltas: ReadonlyMap<string, readonly WeightDelta[]>,
+  more: ReadonlyMap<string, Uint8Array> = new Map(),
+  overwrite = false,
+): Promise<WrittenOnnx> {
+  const { files } = model.environment
+  const write = async (): Promise<WrittenOnnx> => writeTo(model, await targetOf(files, model, out), deltas, more, overwrite)
+  return out.endsWith('.onnx') ? whileFileLocked(files, out, write) : whileLocked(files, out, write)
+}
+
+async function writeTo(
+  model: PatchedModel & { readonly environment: Environment },
+  target: Target,
+  deltas: ReadonlyMap<string, readonly WeightDelta[]>,
+  more: ReadonlyMap<string, Uint8Array>,
+  overwrite: boolean,
+): Promise<WrittenOnnx> {
+  const { files } = model.environment
+  const graph = (await readOnnx(files, model.path)).clone()
+  separateEqual(graph, model, deltas.keys())
+  const patches = planPatches(graph, model, deltas, files)
+  const external = fileTensors(graph)
+  const dataPaths = [...new Set(external.map(({ file }) => file.path))]
+  const prefix = (await files.realPath(target.folder)) === (await files.realPath(folderOf(model.path))) ? `${baseName(target.file)}_` : '' // prettier-ignore
+  const locate = (path: string): string => relocated(path, folderOf(model.path), prefix)
+  // The data of another model may lie there under the same name.
+  if (!overwrite) await refuseFiles(files, [target.file, ...dataPaths.map((path) => `${target.folder}/${locate(path)}`)])
+  let maxAbsDelta = 0
+  const tensorOf = async (patch: Patch) => {
+    const result = await patch.compute()
+    maxAbsDelta = Math.max(maxAbsDelta, result.maxAbsDelta)
+    return result.tensor
+  }
+  const inFiles = new Map<string, Patch[]>()
+  // First those that are to be read as they are; a weight of its own is made from the unchanged one.
+  for (const patch of patches.filter(({ only }) => only !== undefined)) untie(graph, model, patch, await tensorOf(patch))
+  for (const patch of patches.filter(({ only }) => only === undefined)) {
+    const { tensor } = patch.stored
+    if (patch.stored.place === undefined && isFileTensor(tensor) && !overlaps(tensor, external))
+      inFiles.set(tensor.file.path, [...(inFiles.get(tensor.file.path) ?? []), patch]) // prettier-ignore
+    else replaceStored(graph, patch.stored, await tensorOf(patch))
+  }
+  const bytes = encodeModel(graph, locate)
+  if (bytes.length > LARGEST_PROTO)
+    throw new InvalidModelError(
+      `the merged model would take ${bytes.length} bytes in one file; a weight that layers share became two: save the source with external data`,
+    )
+  await files.makeFolder(target.folder)
+  for (const path of dataPaths) {
+    const changes = inFiles.get(path) ?? []
+    await files.write(`${target.folder}/${locate(path)}`, patchedFile(files, path, changes, tensorOf))
+  }
+  if (target.describing !== undefined) {
+    const { folder } = (await readConfigBeside(files, model.path))!
+    await copySmallFiles(files, folder, target.describing)
+    for (const [name, content] of more) await files.write(`${target.describing}/${name}`, content)
+    await files.write(`${target.describing}/config.json`, await files.read(`${folder}/config.json`))
+  }
+  // Last, so that a model has its data.
+  await files.write(target.file, bytes)
+  return { path: target.file, maxAbsDelta }
+}
+
+/** The path of a data file beside the new model: as before, under another name where the folder is the same. */
+function relocated(path: string, folder: string, prefix: string): string {
+  const relative = path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : path
+  if (prefix === '') return relative
+  const slash = relative.lastIndexOf('/') + 1
+  return relative.slice(0, slash) + prefix + relative.slice(slash)
+}
+
+/** Whether other tensors lie in the same bytes: then a change would be theirs too. */
+const overlaps = ({ file }: FileTensor, all: readonly FileTensor[]): boolean =>
+  all.filter((other) => other.file.path === file.path && other.file.offset < file.offset + file.length && file.offset < other.file.offset + other.file.length).length > 1 // prettier-ignore
+
+/** The bytes of a data file with the changed weights in their places. */
+async function* patchedFile(
+  files: Files,
+  path: string,
+  patches: readonly Patch[],
+  tensorOf: (patch: Patch) => Promise<Parameters<typeof bytesOf>[0]>,
+): AsyncIterable<Uint8Array> {
+  const placeOf = ({ stored }: Patch): FileTensor['file'] => (stored.tensor as FileTensor).file
+  const ordered = [...patches].sort((a, b) => placeOf(a).offset - placeOf(b).offset)
+  const size = await files.size(path)
+  let at = 0
+  const upTo = async function* (end: number): AsyncIterable<Uint8Array> {
+    while (at < end) {
+      const length = Math.min(CHUNK, end - at)
+      yield await files.read(path, { offset: at, length })
+      at += length
+    }
+  }
+  for (const patch of ordered) {
+    const { offset, length } = placeOf(patch)
+    yield* upTo(offset)
+    yield bytesOf(await tensorOf(patch))
+    at = offset + length
+  }
+  yield* upTo(size)
+}
