@@ -1,7 +1,7 @@
 /** @file JSON lines: one object a line. */
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
-import { parseExactJson } from '../util/exact-json.js'
+import { parseExactRow } from '../util/exact-json.js'
 import { RecordFile } from './record-file.js'
 import type { RowSource } from './rows.js'
 
@@ -17,7 +17,7 @@ export async function openJsonl(files: Files, path: string): Promise<RowSource> 
       const line = records.line(index)
       let value: unknown
       try {
-        value = parseExactJson(text)
+        value = parseExactRow(text)
       } catch (cause) {
         const array =
           index === 0 && text.trimStart().startsWith('[')

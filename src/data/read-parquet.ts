@@ -9,7 +9,7 @@ import {
 } from 'hyparquet'
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
-import { keepFloats } from '../util/exact-json.js'
+import { holdsObjects, keepFloats } from '../util/exact-json.js'
 import { MAX_ROW_BYTES, tooLong } from './record-file.js'
 import type { Row, RowSource } from './rows.js'
 
@@ -97,7 +97,9 @@ export async function openParquet(files: Files, path: string): Promise<RowSource
       if (value === undefined) throw new RangeError(`row ${index} of ${length}`)
       const bytes = sizeOf(value)
       if (bytes > MAX_ROW_BYTES) throw tooLong(path, index + 1, bytes)
-      return { value: plain(value, schema) as Record<string, unknown>, file: path, line: index + 1 }
+      // Only what holds objects reaches a chat template, which tells 1.0 from 1.
+      const types = holdsObjects(value) ? schema : undefined
+      return { value: plain(value, types) as Record<string, unknown>, file: path, line: index + 1 }
     },
   }
 }
@@ -116,7 +118,7 @@ const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.me
 
 /**
  * Parquet's 64-bit integers and typed arrays as JSON would have them; empty columns are left out, as absent in JSON. What
- * its schema calls a float stays one where it is whole.
+ * its schema calls a float stays one where it is whole; without a schema none does.
  */
 function plain(value: unknown, schema: SchemaTree | undefined): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value

@@ -5,6 +5,8 @@ import { describe, expect, it } from 'vitest'
 import { InvalidDataError } from '../errors.js'
 import { nodeFiles } from '../io/node-files.js'
 import { JinjaTemplate } from '../jinja/index.js'
+import { readClass, readNumber, readNumbers } from './labels.js'
+import { integersField } from './row-shapes.js'
 import { openRows, readRows, type Row } from './rows.js'
 import { memoryFiles } from '../../test/support/data.js'
 
@@ -45,6 +47,18 @@ describe('JSON lines', () => {
     const source = await openRows(memoryFiles({ 'a.jsonl': '{"n":0}\n{"n":1}\n{"n":2}\n' }), 'a.jsonl')
     expect(source.length).toBe(3)
     expect([await source.row(2), await source.row(0), await source.row(1)].map((row) => row.value['n'])).toEqual([2, 0, 1])
+  })
+
+  it('reads numbers of rows without an object, however they are written', async () => {
+    const [row] = await rowsOf(
+      'a.jsonl',
+      '{"score": 12345678901234567890, "label": 1.0, "10": 2e0, "9": 123456789012345.9999, "input_ids": [5.0, 6, 1e1]}',
+    )
+    const task = { name: 'sequence-classification', numLabels: 2, labels: [] } as const
+    expect(readNumber(row!, 'score')).toBe(12345678901234567890)
+    expect([readClass(row!, task), readNumbers(row!, { ...task, numLabels: 1 })]).toEqual([1, [1]])
+    expect([readNumber(row!, '10'), readNumber(row!, '9')]).toEqual([2, 123456789012345.9999])
+    expect(integersField(row!, 'input_ids')).toEqual([5, 6, 10])
   })
 
   it.each([

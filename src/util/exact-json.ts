@@ -16,8 +16,10 @@ interface Kept {
 const KEPT = Symbol('kept')
 /** Deeper data is nobody's. */
 const MAX_DEPTH = 1000
-/** A whole number written as a float or with many digits, or a key that looks like an index. */
-const MAY_LOSE = /\d\.0*(?!\d)|\d[eE]|\d{16}|\.\d{15}|"\d+"\s*:|\d\.0+[eE]/
+/** A number written as a float or with so many digits that it may be none of JavaScript's. */
+const FLOAT_OR_LARGE = /\d[.eE]|\d{16}/
+/** JavaScript puts such keys first, in their own order. */
+const INDEX = /^\d+$/
 
 /**
  * As `JSON.parse`; what it gives also remembers the floats, big integers and orders of keys that JavaScript has not, for
@@ -25,8 +27,43 @@ const MAY_LOSE = /\d\.0*(?!\d)|\d[eE]|\d{16}|\.\d{15}|"\d+"\s*:|\d\.0+[eE]/
  * @throws SyntaxError as JSON.parse does, and for data that is nested more than 1000 levels deep
  */
 export function parseExactJson(text: string): unknown {
-  const value: unknown = JSON.parse(text)
-  return MAY_LOSE.test(text) ? new Reader(text).value(0) : value
+  return exact(JSON.parse(text), text)
+}
+
+/**
+ * As `parseExactJson`, for a row of data: what it gives remembers nothing where no field holds an object, for only what
+ * reaches a chat template is told apart so finely, and that are dialogues, tools, documents and named variables.
+ * @throws SyntaxError as parseExactJson does
+ */
+export function parseExactRow(text: string): unknown {
+  const row: unknown = JSON.parse(text)
+  return holdsObjects(row) ? exact(row, text) : row
+}
+
+const exact = (value: unknown, text: string): unknown =>
+  mayLose(value, FLOAT_OR_LARGE.test(text), 0) ? new Reader(text).value(0) : value
+
+/** Whether an object lies within the fields of a row, at whatever depth. */
+export const holdsObjects = (row: unknown): boolean =>
+  typeof row === 'object' && row !== null && Object.values(row).some((field) => isOrHoldsObject(field, 0))
+
+function isOrHoldsObject(value: unknown, depth: number): boolean {
+  if (!Array.isArray(value)) return typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)
+  // What lies deeper is refused when it is read exactly.
+  return depth > MAX_DEPTH || value.some((entry) => isOrHoldsObject(entry, depth + 1))
+}
+
+/**
+ * Whether the text of a value may say more than the value: of a number that is whole here, or of the order of its keys. A
+ * long text is full of digits and dots; a value without numbers has none to lose.
+ * @param written whether any number is written as a float or with many digits
+ */
+function mayLose(value: unknown, written: boolean, depth: number): boolean {
+  if (typeof value === 'number') return written && (Number.isInteger(value) || !Number.isFinite(value))
+  if (typeof value !== 'object' || value === null) return false
+  if (depth > MAX_DEPTH) return true
+  if (Array.isArray(value)) return value.some((entry) => mayLose(entry, written, depth + 1))
+  return Object.entries(value).some(([key, entry]) => INDEX.test(key) || mayLose(entry, written, depth + 1))
 }
 
 /** The number at a key or index as Python has it: a float that is whole, or a big integer; undefined where JavaScript's own is the same. */
