@@ -12,7 +12,7 @@ import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
 import { isTurned, type Module } from '../graph/module.js'
 import { transposeHost } from '../graph/transpose.js'
-import { formatShape, isFileTensor, isFloat, type HostTensor, type Initializer } from '../graph/types.js'
+import { formatShape, isFloat, type HostTensor, type Initializer } from '../graph/types.js'
 import { narrow, widen } from '../util/half.js'
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
@@ -53,7 +53,7 @@ async function isOwnOfBase(model: Model, config: LoraConfig, key: string, copy: 
   if (base === undefined || formatShape(base.shape) !== formatShape(copy.shape) || !isFloat(copy.dtype)) return false
   if (isSavedPath(pathOf(name), config.modulesToSave ?? [])) return false
   if (name.endsWith('.bias') && config.bias !== 'none') return false
-  const ours = toFloat32(isFileTensor(base) ? await loadTensor(model.environment.files, base) : base)
+  const ours = toFloat32(await loadTensor(model.environment.files, base))
   return compare(toFloat32(copy), ours, base.dtype) === 'equal'
 }
 
@@ -118,7 +118,7 @@ export async function takeBroughtWeights(
       )
     }
     if (!saved) {
-      const held = isFileTensor(base) ? await loadTensor(files, base) : base
+      const held = await loadTensor(files, base)
       const ours = toFloat32(turned ? transposeHost(held) : held)
       const theirs = toFloat32(copy)
       const same = compare(theirs, ours, base.dtype)

@@ -6,7 +6,7 @@ import { withKnownDims, withOwnPositions } from '../export/interface.js'
 import type { OnnxFileOptions } from '../export/onnx-file.js'
 import { writeOnnxFolder, type ExportDType } from '../export/onnx-folder.js'
 import { standardOps } from '../export/standard-ops.js'
-import { planWeights, standIns, weightSources } from '../merge/export-weights.js'
+import { standIns, weightSources } from '../merge/export-weights.js'
 import type { Deltas } from '../merge/plan.js'
 import type { Graph } from '../graph/graph.js'
 import { FolderModel } from '../model/folder-model.js'
@@ -94,7 +94,7 @@ export async function exportModel(
     )
   const { files } = model.environment
   let maxAbsDelta = 0
-  const sources = weightSources(files, planWeights(model.weights, deltas), dtype, (size) => {
+  const sources = weightSources(files, model, deltas, dtype, (size) => {
     maxAbsDelta = Math.max(maxAbsDelta, size)
   })
   const graph = exportedGraph(model, standIns(sources), parts, maxPositions)

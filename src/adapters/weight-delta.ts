@@ -49,12 +49,12 @@ export type WeightDelta = LowRankDelta | ReplacedDelta | RowsDelta | AddedDelta
 
 export const isLowRank = (delta: WeightDelta): delta is LowRankDelta => 'A' in delta
 
-/** Whether the delta belongs to another module than the one the weight is named after: to a head tied to an embedding. */
-export function untiesWeight(delta: WeightDelta, weight: string): boolean {
-  const owner = weight.replace(/\.weight$/, '')
-  if (delta.kind === 'replaced') return delta.shared === true && delta.module !== owner
-  return isLowRank(delta) && delta.kind !== 'Embedding' && delta.module !== owner
-}
+/** Output head that keeps the base's weight although the embedding it is tied to changes. */
+export const keeperOf = (delta: WeightDelta): string | undefined => ('keeps' in delta ? delta.keeps : undefined)
+
+/** Whether a change is meant for its module alone, rather than for all that read the weight. */
+export const isOfOneLayer = (delta: WeightDelta): boolean =>
+  isLowRank(delta) || (delta.kind === 'replaced' && (delta.shared === true || delta.keeps !== undefined))
 
 /** What does not fit between a delta and a weight of that shape, or undefined. */
 export function misfit(delta: WeightDelta, shape: readonly number[]): string | undefined {

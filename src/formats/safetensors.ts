@@ -1,7 +1,14 @@
 /** @file Reading safetensors files: a length, a JSON header, and the tensors' bytes without a gap. */
 import { InvalidModelError } from '../errors.js'
 import { fromBytes } from '../graph/constants.js'
-import { bytesPerElement, elementCount, type FileTensor, type HostTensor } from '../graph/types.js'
+import {
+  bytesPerElement,
+  elementCount,
+  isFileTensor,
+  type FileTensor,
+  type HostTensor,
+  type Initializer,
+} from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { widen } from '../util/half.js'
 import { duplicateKey } from './json-keys.js'
@@ -153,8 +160,9 @@ export async function readSafetensorsHeader(files: Files, path: string): Promise
   }
 }
 
-/** Reads one tensor into memory. @throws FileError if the file has become shorter or cannot be read */
-export async function loadTensor(files: Files, tensor: FileTensor): Promise<HostTensor> {
+/** A tensor in memory, read where it lies in a file. @throws FileError if the file has become shorter or cannot be read */
+export async function loadTensor(files: Files, tensor: Initializer): Promise<HostTensor> {
+  if (!isFileTensor(tensor)) return tensor
   const { path, offset, length } = tensor.file
   return fromBytes(tensor.dtype, tensor.shape, await files.read(path, { offset, length }))
 }

@@ -290,9 +290,9 @@ describe('refusals', () => {
   })
   it('names a weight that is not there or does not fit', async () => {
     const one: LowRankDelta = { module: 'm', kind: 'Linear', A: new Float32Array(3), B: new Float32Array(3), scale: 1 }
-    await expect(merge(join(folder, 'x'), new Map([['nowhere.weight', [one]]]))).rejects.toThrow(/has no tensor "nowhere.weight"/)
+    await expect(merge(join(folder, 'x'), new Map([['nowhere.weight', [one]]]))).rejects.toThrow(/has no weight "nowhere.weight"/)
     await expect(merge(join(folder, 'x'), new Map([['model.layers.0.self_attn.q_proj.weight', [one]]]))).rejects.toThrow(
-      /the adapter of m \(A with 3 numbers, B with 3\) does not fit tensor "model.layers.0.self_attn.q_proj.weight" \[32, 32\]/,
+      /the adapter of m \(A with 3 numbers, B with 3\) does not fit weight "model.layers.0.self_attn.q_proj.weight" \[32, 32\]/,
     )
     expect(await files.exists(join(folder, 'x'))).toBe(false)
   })
@@ -303,7 +303,7 @@ describe('refusals', () => {
     const out = join(folder, 'poisoned')
     await expect(merge(out, poisoned)).rejects.toThrow(InvalidAdapterError)
     await expect(merge(out, poisoned)).rejects.toThrow(
-      new RegExp(`merging gives NaN in tensor "${key}", element \\d+; the base or the adapter holds NaN`),
+      new RegExp(`merging gives NaN in weight "${key}", element \\d+; the base or the adapter holds NaN`),
     )
     expect(await readdir(out)).toEqual(['lowrank_merge.json'])
     const half = await shardedLlama('overflow', 'float16')

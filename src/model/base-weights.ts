@@ -12,7 +12,7 @@ export async function readBaseWeights(model: Model, names: Iterable<string>): Pr
   for (const name of new Set(names)) {
     const weight = model.weights.get(name)
     if (weight === undefined) continue
-    found.set(name, toFloat32(isFileTensor(weight) ? await loadTensor(model.environment.files, weight) : weight))
+    found.set(name, toFloat32(await loadTensor(model.environment.files, weight)))
   }
   return (name) => found.get(name)
 }

@@ -8,7 +8,7 @@ import { bytesOf } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import type { Module } from '../graph/module.js'
 import { transposeHost } from '../graph/transpose.js'
-import { formatShape, isFileTensor, type HostTensor, type Initializer, type Node } from '../graph/types.js'
+import { formatShape, type HostTensor, type Initializer, type Node } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import type { BranchPlace } from '../lower/inline-if.js'
 import { changed, messageOf, remember } from '../onnx/origin.js'
@@ -147,7 +147,7 @@ async function merged(
   transposed: boolean,
   changes: readonly Change[],
 ): Promise<{ tensor: HostTensor; maxAbsDelta: number }> {
-  const host = isFileTensor(tensor) ? await loadTensor(files, tensor) : tensor
+  const host = await loadTensor(files, tensor)
   const wide: HostTensor = { dtype: 'float32', shape: host.shape, data: toFloat32(host) }
   const before = transposed ? transposeHost(wide) : wide
   let weight = before.data as Float32Array

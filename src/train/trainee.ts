@@ -7,7 +7,7 @@ import type { Model } from '../model/model.js'
 import { Parameters } from '../adapter/parameters.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import type { Graph } from '../graph/graph.js'
-import { isFileTensor, type Value } from '../graph/types.js'
+import type { Value } from '../graph/types.js'
 import type { BuildOptions } from '../models/architecture.js'
 import { fingerprintArray, fingerprintText } from '../util/fingerprint.js'
 
@@ -85,7 +85,7 @@ export async function fullTrainee(model: Model): Promise<Trainee> {
   const parameters = new Parameters(names.map((name) => ({ name, shape: model.weights.get(name)!.shape })))
   for (const name of names) {
     const weight = model.weights.get(name)!
-    parameters.view(name).set(toFloat32(isFileTensor(weight) ? await loadTensor(model.environment.files, weight) : weight))
+    parameters.view(name).set(toFloat32(await loadTensor(model.environment.files, weight)))
   }
   return {
     model,
