@@ -11,7 +11,7 @@ export type { InputConstant, InputConstants } from './lower/input-constants.js'
 export type { ProblemType, Task, TaskName, TaskOption } from './models/task.js'
 export type { HeadOptions } from './models/new-head.js'
 export type { CollectedLabels } from './data/collect-labels.js'
-export type { AdapterFileInspection } from './inspect/torch.js'
+export type { AdapterFileInspection } from './inspect/inspection.js'
 export type {
   AdapterInspection,
   FileInspection,
@@ -20,7 +20,7 @@ export type {
   Inspection,
   InspectOptions,
   ModelInspection,
-} from './inspect/inspect.js'
+} from './inspect/inspection.js'
 export { merge, type Merged, type MergeOptions, type MergeResult } from './adapter/merge.js'
 export { exportOnnx, exportWithAdapterInputs } from './adapter/export.js'
 export type { ExportOptions, ExportResult } from './adapter/export-model.js'
@@ -29,15 +29,9 @@ export type { Communicator } from './distributed/communicator.js'
 export { train } from './train/trainer.js'
 export { planTraining, type TrainingPlan } from './plan/index.js'
 export type { MachineRates } from './plan/rates.js'
-export {
-  generate,
-  generateStream,
-  type BeamGeneration,
-  type FinishReason,
-  type GenerateEvent,
-  type GenerateOptions,
-  type Generation,
-} from './generate/generate.js'
+export { generate, generateStream } from './generate/generate.js'
+export type { BeamGeneration, FinishReason, GenerateEvent, Generation } from './generate/generation.js'
+export type { GenerateOptions } from './generate/generate-options.js'
 export type { BeamOptions } from './generate/beam-options.js'
 export { generateBatch, type BatchOptions, type BatchPrompt } from './generate/generate-batch.js'
 export { AdapterSet, type AdapterSetOptions } from './adapter/adapter-set.js'

@@ -4,7 +4,8 @@ import type { Files } from '../io/files.js'
 import type { HeadOptions } from '../models/new-head.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { labelField, listOf } from './labels.js'
-import { at, hasField, kindOf, readRows, type Row } from './rows.js'
+import { at, hasField, kindOf, type Row } from './rows.js'
+import { readRows } from './open-rows.js'
 
 /** What the rows say of a head's labels, as options of `loadModel`. */
 export type CollectedLabels = Pick<HeadOptions, 'labels' | 'numLabels' | 'problemType'>

@@ -8,7 +8,8 @@ import type { Batch, PackedRow } from './batch.js'
 import { causalLmEncoding, type AnyExample, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import type { Example } from './examples.js'
 import { bucket, BUCKET_WINDOW, epochOrder, type Position } from './order.js'
-import { at, hasField, openRows, type Row, type RowSource } from './rows.js'
+import { at, hasField, type Row, type RowSource } from './rows.js'
+import { openRows } from './open-rows.js'
 
 export interface EmptyRowOptions {
   /**

@@ -5,7 +5,7 @@ import { memoryFiles } from '../io/memory-files.js'
 import { nodeFiles } from '../io/node-files.js'
 import type { Files } from '../io/files.js'
 import type * as RecordFiles from './record-file.js'
-import { openRows } from './rows.js'
+import { openRows } from './open-rows.js'
 
 // Of Parquet there is no large file at hand: its bound is made small.
 vi.mock('./record-file.js', async (original) => ({

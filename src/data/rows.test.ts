@@ -6,8 +6,9 @@ import { InvalidDataError } from '../errors.js'
 import { nodeFiles } from '../io/node-files.js'
 import { JinjaTemplate } from '../jinja/index.js'
 import { readClass, readNumber, readNumbers } from './labels.js'
+import { openRows, readRows } from './open-rows.js'
 import { integersField } from './row-shapes.js'
-import { openRows, readRows, type Row } from './rows.js'
+import type { Row } from './rows.js'
 import { memoryFiles } from '../../test/support/data.js'
 
 async function rowsOf(name: string, content: string | Uint8Array): Promise<Row[]> {

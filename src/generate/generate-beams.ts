@@ -5,7 +5,8 @@ import type { Tokenizer } from '../data/tokenizer.js'
 import { BeamSearch } from './beam-search.js'
 import { continueBeams } from './continue-beams.js'
 import { DecodeSession } from './decode-session.js'
-import type { BeamGeneration, GenerateOptions, Generation } from './generate.js'
+import type { BeamGeneration, Generation } from './generation.js'
+import type { GenerateOptions } from './generate-options.js'
 import { TextStream } from './text-stream.js'
 
 /** What ends texts, and how tokens become text. */

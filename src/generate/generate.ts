@@ -4,76 +4,18 @@ import type { Adapter } from '../adapter/adapter.js'
 import { modelOf, servingOf, type AdapterSet } from '../adapter/adapter-set.js'
 import { endTokensOf } from './end-tokens.js'
 import type { Model } from '../model/model.js'
-import type { Message, TemplateVariables } from '../data/messages.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { snapshot } from '../util/snapshot.js'
 import { Random } from '../util/rng.js'
-import { beamOptionKeys, checkBeams, type BeamOptions } from './beam-options.js'
+import { checkBeams } from './beam-options.js'
 import { DecodeSession } from './decode-session.js'
 import { generateBeams } from './generate-beams.js'
-import { checkSampling, nextToken, samplingOptionKeys, type SamplingOptions } from './sampling.js'
+import { generateOptionKeys, type GenerateOptions } from './generate-options.js'
+import type { FinishReason, GenerateEvent, Generation } from './generation.js'
+import { checkSampling, nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
-import { checkKeys, type OptionKeys } from '../util/option-keys.js'
-
-export interface GenerateOptions extends SamplingOptions, BeamOptions {
-  /** Text to continue, tokenised as the model's tokenizer does. */
-  readonly prompt?: string
-  /** A dialogue to answer, by the model's chat template. */
-  readonly messages?: readonly Message[]
-  /** What the chat template is given beside the dialogue: `tools`, `documents`, `enable_thinking`, … */
-  readonly variables?: TemplateVariables
-  /** Token ids to continue, for models without a tokenizer. */
-  readonly inputIds?: readonly number[]
-  /** Most tokens to generate, 128 unless said; the model's positions limit it too. */
-  readonly maxNewTokens?: number
-  /** The text ends before the first of these; special tokens such as `<|im_end|>` are recognised too. */
-  readonly stop?: string | readonly string[]
-  /** Tokens that end the text, beside the model's own. */
-  readonly eosTokenIds?: readonly number[]
-  /** Seed of sampling, 0 unless said. */
-  readonly seed?: number
-  readonly signal?: AbortSignal
-}
-
-/** Those that hold for each of several prompts too. */
-export const sharedOptionKeys = {
-  ...samplingOptionKeys,
-  ...beamOptionKeys,
-  ...{ maxNewTokens: true, stop: true, eosTokenIds: true, seed: true, signal: true },
-} satisfies OptionKeys<Omit<GenerateOptions, 'prompt' | 'messages' | 'variables' | 'inputIds'>>
-
-const generateOptionKeys = {
-  ...sharedOptionKeys,
-  ...{ prompt: true, messages: true, variables: true, inputIds: true },
-} satisfies OptionKeys<GenerateOptions>
-
-export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted'
-
-export interface Generation {
-  /** What was generated, without the prompt; empty if there is no tokenizer. */
-  readonly text: string
-  /** Generated tokens, without one that ended the text. */
-  readonly ids: readonly number[]
-  /** Generated tokens by the time they took, reading the prompt included and compiling the graph not. */
-  readonly tokensPerSecond: number
-  readonly finishReason: FinishReason
-  /** What a beam search found, `numReturn` texts or fewer, best first; the first is the generation itself. */
-  readonly beams?: readonly BeamGeneration[]
-}
-
-/** A text that a beam search found. */
-export interface BeamGeneration extends Pick<Generation, 'text' | 'ids' | 'finishReason'> {
-  /** Log probability over length^lengthPenalty; a token that ended the text counts in both. */
-  readonly score: number
-}
-
-export interface GenerateEvent {
-  /** The token; undefined where, at the end, text is left that was held back for a stop string or a whole character. */
-  readonly id: number | undefined
-  /** Text that became certain with this token; may be empty. */
-  readonly text: string
-}
+import { checkKeys } from '../util/option-keys.js'
 
 /**
  * Continues a prompt: greedily, by sampling with a temperature above 0, or by a beam search with `beams` above 1, which

@@ -2,7 +2,7 @@
 import { readGgufHeader } from '../formats/gguf/index.js'
 import { elementCount } from '../graph/types.js'
 import type { Environment } from '../environment.js'
-import type { FileInspection } from './inspect.js'
+import type { FileInspection } from './inspection.js'
 
 /** Longest array that is shown item by item. */
 const SHOWN_ITEMS = 8

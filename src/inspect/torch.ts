@@ -4,37 +4,7 @@ import { splitAdapter } from '../formats/adapter-file.js'
 import { namedTensors, openTorch } from '../formats/torch/index.js'
 import { elementCount } from '../graph/types.js'
 import type { Environment } from '../environment.js'
-import type { FileInspection } from './inspect.js'
-
-/** A layer of an adapter. */
-export interface InspectedPair {
-  readonly name: string
-  readonly r: number
-  readonly inFeatures: number
-  readonly outFeatures: number
-  /** Of A and B together. */
-  readonly parameters: number
-}
-
-/** An adapter in another format than PEFT's folder. */
-export interface AdapterFileInspection {
-  readonly kind: 'adapter-file'
-  readonly path: string
-  /** Name of the format, as `convert` calls it. */
-  readonly format: string
-  readonly baseModel: string | null
-  readonly r: number
-  /** Null where the file does not tell it. */
-  readonly alpha: number | null
-  readonly targetModules: readonly string[]
-  readonly modulesToSave: readonly string[] | null
-  readonly bias: string
-  readonly parameters: number
-  readonly bytes: number
-  readonly tensors: number
-  readonly modules: readonly InspectedPair[]
-  readonly notes: readonly string[]
-}
+import type { AdapterFileInspection, FileInspection } from './inspection.js'
 
 /** Formats that `inspect` describes otherwise. */
 const PEFT = new Set(['peft', 'peft-bin'])

@@ -68,40 +68,6 @@ export interface Backbone {
   }
 }
 
-export interface BuildOptions {
-  /**
-   * - `full`: inputs `input_ids`, `attention_mask`, `position_ids`, all int64 [batch, sequence];
-   *   `logits` for every position.
-   * - `cached`: also `past_key.N`, `past_value.N` [batch, kvHeads, cache, headDim] and `cache_mask` int64
-   *   [batch, cache], and for sliding windows `cache_length` int64 [1], the index of the first new position (slot j of
-   *   the cache has index j), and where `cache.rereadAbove` is set `row_length` int64 [1], the positions of the whole row
-   *   whose part this is;
-   *   gives `present_key.N`, `present_value.N` [batch, kvHeads, sequence, headDim] of the new positions only, and the
-   *   `logits` of the last position, [batch, vocabulary].
-   * - `export`: the interface that Optimum gave exported decoders and transformers.js reads. As `full`, and
-   *   `past_key_values.N.key`, `past_key_values.N.value` [batch, kvHeads, past, headDim], which may be empty;
-   *   `attention_mask` is [batch, total] and covers the past. Gives `present.N.key`, `present.N.value`
-   *   [batch, kvHeads, total, headDim], the past with the new positions behind it.
-   */
-  readonly mode: 'full' | 'cached' | 'export'
-  /**
-   * Rows hold several examples: `attention_mask` carries the example's number (1, 2, …; 0 is padding) and positions
-   * attend only within their own example.
-   */
-  readonly packed?: boolean
-  /**
-   * Blocks of queries that attention is computed in, 1 unless said; only in `full` mode. More spare work on long
-   * sequences and cost operators on short ones; results differ in rounding alone. Rows must have at least as many
-   * positions as there are blocks: the runtime's batched product of nothing is not zero.
-   */
-  readonly queryBlocks?: number
-  /**
-   * Positions that the graph must serve, if fewer than the model has: rotary tables of a long-context model take
-   * tens of megabytes, and a run that never goes beyond 1,024 tokens need not carry them.
-   */
-  readonly positions?: number
-}
-
 /** A built model of any task. */
 export interface ModelGraph {
   readonly graph: Graph

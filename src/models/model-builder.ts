@@ -4,7 +4,7 @@ import { Graph } from '../graph/graph.js'
 import { dtypeToOnnx } from '../graph/infer.js'
 import type { Convolution, ModuleKind } from '../graph/module.js'
 import { int, ints, type Initializer, type Value } from '../graph/types.js'
-import type { BuildOptions } from './architecture.js'
+import type { BuildOptions } from './build-options.js'
 
 /** Weights of a model by their checkpoint names. */
 export type Weights = ReadonlyMap<string, Initializer>

@@ -1,7 +1,8 @@
 /** @file The architectures lowrank knows, and the way from config and weights to a graph. */
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
-import { prefixOf, type Architecture, type BuildOptions, type LanguageModelGraph, type ModelGraph } from './architecture.js'
+import { prefixOf, type Architecture, type LanguageModelGraph, type ModelGraph } from './architecture.js'
+import type { BuildOptions } from './build-options.js'
 import { bert } from './bert.js'
 import type { ConfigReader } from './config-reader.js'
 import { debertaV2 } from './deberta-v2.js'

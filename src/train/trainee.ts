@@ -8,7 +8,7 @@ import { Parameters } from '../adapter/parameters.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import type { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
-import type { BuildOptions } from '../models/architecture.js'
+import type { BuildOptions } from '../models/build-options.js'
 import { fingerprintArray, fingerprintText } from '../util/fingerprint.js'
 
 /** A model with inputs for everything that is trained. `graph.outputs` are the model's own, the task's first. */

@@ -1,0 +1,28 @@
+/** @file What a generation gives. */
+
+export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted'
+
+export interface Generation {
+  /** What was generated, without the prompt; empty if there is no tokenizer. */
+  readonly text: string
+  /** Generated tokens, without one that ended the text. */
+  readonly ids: readonly number[]
+  /** Generated tokens by the time they took, reading the prompt included and compiling the graph not. */
+  readonly tokensPerSecond: number
+  readonly finishReason: FinishReason
+  /** What a beam search found, `numReturn` texts or fewer, best first; the first is the generation itself. */
+  readonly beams?: readonly BeamGeneration[]
+}
+
+/** A text that a beam search found. */
+export interface BeamGeneration extends Pick<Generation, 'text' | 'ids' | 'finishReason'> {
+  /** Log probability over length^lengthPenalty; a token that ended the text counts in both. */
+  readonly score: number
+}
+
+export interface GenerateEvent {
+  /** The token; undefined where, at the end, text is left that was held back for a stop string or a whole character. */
+  readonly id: number | undefined
+  /** Text that became certain with this token; may be empty. */
+  readonly text: string
+}
