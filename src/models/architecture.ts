@@ -35,8 +35,11 @@ export interface Architecture {
   readonly unreadModules?: RegExp
   /** Name of a tensor in our graph for one of a checkpoint, for published names of other versions (`gamma`, `beta`). */
   renameTensor?(name: string): string
-  /** Reads what the graph needs from config.json, refusing values that would change the maths unsupported. */
-  build(model: ModelBuilder, config: ConfigReader, task: Task): Backbone
+  /**
+   * Reads what the graph needs from config.json, refusing values that would change the maths unsupported.
+   * @param prefix of the base model's tensors and modules in the class for the task, see {@link prefixOf}
+   */
+  build(model: ModelBuilder, config: ConfigReader, task: Task, prefix: string): Backbone
 }
 
 /** Prefix of the base model's tensors and modules in transformers' class for a task: bare classes (`BertModel`) have none. */

@@ -4,7 +4,6 @@ import type { Architecture, Backbone } from './architecture.js'
 import { bertDefaults, bertLayer, readBert, type BertConfig } from './bert-layers.js'
 import { EncoderAttention, paddingMask } from './encoder-attention.js'
 import {
-  basePath,
   classifier,
   firstToken,
   refuseLanguageModelOptions,
@@ -21,6 +20,7 @@ import type { Task } from './task.js'
 
 /** What RoBERTa does otherwise. */
 export interface BertVariant {
+  /** Of the base model's modules. */
   readonly prefix: string
   /** Most tokens of a row. */
   readonly maxPositions: number
@@ -34,12 +34,11 @@ export interface BertVariant {
 export function buildBert(model: ModelBuilder, bert: BertConfig, task: Task, variant: BertVariant): Backbone {
   const { b } = model
   const { vocabularySize, hidden, layers, heads, headDim, epsilon, tokenTypes } = bert
-  const base = basePath(task, variant.prefix)
   const inputs = textInputs(model, tokenTypes)
   const attention = new EncoderAttention(model, { heads, headDim, tokens: 'sequence' }, paddingMask(model, inputs.attentionMask))
 
   const embeddings = (): Value => {
-    const name = `${base}embeddings`
+    const name = `${variant.prefix}embeddings`
     const words = model.embedding(`${name}.word_embeddings`, inputs.inputIds, vocabularySize, hidden)
     const places = model.embedding(`${name}.position_embeddings`, variant.positions(inputs), bert.maxPositions, hidden)
     const types = inputs.tokenTypeIds && model.embedding(`${name}.token_type_embeddings`, inputs.tokenTypeIds, tokenTypes, hidden)
@@ -53,7 +52,8 @@ export function buildBert(model: ModelBuilder, bert: BertConfig, task: Task, var
   }
 
   let x = embeddings()
-  for (let layer = 0; layer < layers; layer++) x = bertLayer(model, bert, `${base}encoder.layer.${layer}`, x, selfAttention)
+  for (let layer = 0; layer < layers; layer++)
+    x = bertLayer(model, bert, `${variant.prefix}encoder.layer.${layer}`, x, selfAttention)
   unreadPooler(model, task, () => firstToken(model, x), hidden)
   const output = textOutput(model, task, x, hidden, (first) => variant.ofSequence(first))
   return { hidden: x, ...(output && { output }), vocabularySize, maxPositions: variant.maxPositions }
@@ -73,13 +73,13 @@ export const bert: Architecture = {
   spareTensors: /^(cls|classifier|qa_outputs|bert\.pooler)\./,
   unreadModules: /^cls\./,
   renameTensor: modernNormName,
-  build(model, givenConfig, task) {
+  build(model, givenConfig, task, prefix) {
     const config = givenConfig.withDefaults(bertDefaults)
     refuseLanguageModelOptions(model, config)
     const size = readBert(config)
     const { hidden, maxPositions } = size
     return buildBert(model, size, task, {
-      prefix: this.baseModelPrefix,
+      prefix,
       maxPositions,
       positions: () => rowPositions(model),
       ofSequence: (first) => {

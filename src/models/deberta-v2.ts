@@ -8,7 +8,6 @@ import type { ConfigReader } from './config-reader.js'
 import { EncoderAttention } from './encoder-attention.js'
 import {
   activationOf,
-  basePath,
   classifier,
   refuseLanguageModelOptions,
   rowPositions,
@@ -72,7 +71,7 @@ export const debertaV2: Architecture = {
   spareTensors: /^(cls|lm_predictions|mask_predictions|classifier|qa_outputs|pooler|deberta\.embeddings\.position_embeddings)\./,
   unreadModules: /^(cls|lm_predictions|mask_predictions)\./,
   renameTensor: bert.renameTensor!,
-  build(model, givenConfig, task) {
+  build(model, givenConfig, task, base) {
     const { b } = model
     const config = givenConfig.withDefaults(defaults)
     refuseLanguageModelOptions(model, config)
@@ -82,7 +81,6 @@ export const debertaV2: Architecture = {
     const relative = config.boolean('relative_attention', false)
     const shared = config.boolean('share_att_key', false)
     const kinds = positionKinds(config)
-    const base = basePath(task, this.baseModelPrefix)
     const dense = (name: string, x: Value, from: number, to: number): Value => model.linear(name, x, from, to, { bias: true })
     const norm = (name: string, x: Value): Value => model.layerNorm(name, x, hidden, epsilon)
 

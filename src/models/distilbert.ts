@@ -5,7 +5,6 @@ import { bert } from './bert.js'
 import { EncoderAttention, paddingMask } from './encoder-attention.js'
 import {
   activationOf,
-  basePath,
   classifier,
   evenHeads,
   refuseLanguageModelOptions,
@@ -40,7 +39,7 @@ export const distilbert: Architecture = {
   spareTensors: /^(vocab_transform|vocab_layer_norm|vocab_projector|pre_classifier|classifier|qa_outputs)\./,
   unreadModules: /^vocab_(transform|projector)\b/,
   renameTensor: bert.renameTensor!,
-  build(model, givenConfig, task) {
+  build(model, givenConfig, task, base) {
     const { b } = model
     const config = givenConfig.withDefaults(defaults)
     refuseLanguageModelOptions(model, config)
@@ -50,7 +49,6 @@ export const distilbert: Architecture = {
     const inner = config.integer('hidden_dim')
     const { heads, headDim } = evenHeads(config, 'dim', 'n_heads')
     const activation = activationOf(config, 'activation')
-    const base = basePath(task, this.baseModelPrefix)
 
     const { inputIds, attentionMask } = textInputs(model)
     const attention = new EncoderAttention(model, { heads, headDim, tokens: 'sequence' }, paddingMask(model, attentionMask))

@@ -15,9 +15,6 @@ export const textTasks: readonly TaskName[] = [
   'question-answering',
 ]
 
-/** Path of the base model within the model of a task: transformers' bare classes (`BertModel`) have no prefix. */
-export const basePath = (task: Task, prefix: string): string => (task.name === 'feature-extraction' ? '' : prefix)
-
 /** @throws InvalidOptionError for ways of building that only language models have */
 export function refuseLanguageModelOptions({ options }: ModelBuilder, config: ConfigReader): void {
   const type = config.string('model_type')

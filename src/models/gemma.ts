@@ -1,6 +1,6 @@
 /** @file Gemma: Llama with scaled embeddings, norms stored minus 1 and the tanh form of GELU. */
 import { activationNamed } from './activations.js'
-import { prefixOf, type Architecture } from './architecture.js'
+import type { Architecture } from './architecture.js'
 import type { ConfigReader, Json } from './config-reader.js'
 import { buildDecoder, readDecoder, type DecoderVariant } from './decoder.js'
 import { decoderHead } from './decoder-heads.js'
@@ -36,7 +36,7 @@ export const gemma: Architecture = {
   ignoredTensors: /\.rotary_emb\.inv_freq$/,
   baseModelPrefix: 'model.',
   tasks: ['causal-lm', 'sequence-classification', 'token-classification', 'feature-extraction'],
-  build(model, published, task) {
+  build(model, published, task, prefix) {
     const config = published.withDefaults({ ...gemmaDefaults, hidden_act: 'gelu_pytorch_tanh' })
     // The official releases say "gelu" and mean its tanh form, as transformers knows.
     const name = config.string('hidden_act')
@@ -45,7 +45,7 @@ export const gemma: Architecture = {
       model,
       readDecoder(config, { ...gemmaVariant(config), activation }),
       decoderHead(model, config, task),
-      prefixOf(this, task),
+      prefix,
     )
   },
 }

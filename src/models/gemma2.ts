@@ -1,6 +1,6 @@
 /** @file Gemma 2: Gemma with bounded scores and logits, a sliding window in every other layer, and norms behind the blocks. */
 import { InvalidModelError } from '../errors.js'
-import { prefixOf, type Architecture } from './architecture.js'
+import type { Architecture } from './architecture.js'
 import type { ConfigReader } from './config-reader.js'
 import { buildDecoder, layerTypes, readDecoder, windowSize, type DecoderVariant, type LayerType } from './decoder.js'
 import { decoderHead } from './decoder-heads.js'
@@ -46,14 +46,14 @@ export const gemma2: Architecture = {
   ignoredTensors: /\.rotary_emb\.inv_freq$/,
   baseModelPrefix: 'model.',
   tasks: ['causal-lm', 'sequence-classification', 'token-classification', 'feature-extraction'],
-  build(model, published, task) {
+  build(model, published, task, prefix) {
     const config = published.withDefaults({ ...gemmaDefaults, attn_logit_softcapping: 50, final_logit_softcapping: 30 })
     const variant = gemma2Variant(config, layerTypes(config) ?? periodicTypes(config, 2))
     return buildDecoder(
       model,
       readDecoder(config, { ...variant, attentionSoftCap: softCap(config, 'attn_logit_softcapping') }),
       decoderHead(model, config, task),
-      prefixOf(this, task),
+      prefix,
     )
   },
 }

@@ -3,7 +3,7 @@
  * and for sliding attention. Of the models that also see (`gemma3`), the text part.
  */
 import { InvalidModelError } from '../errors.js'
-import { prefixOf, type Architecture, type Backbone } from './architecture.js'
+import type { Architecture, Backbone } from './architecture.js'
 import { ConfigReader, type Json } from './config-reader.js'
 import { buildDecoder, layerTypes, readDecoder, readHeads, wholeRope, type LayerType } from './decoder.js'
 import { decoderHead } from './decoder-heads.js'
@@ -87,9 +87,7 @@ export const gemma3Text: Architecture = {
   tasks: ['causal-lm', 'sequence-classification', 'feature-extraction'],
   formerNames: [version4Text, beforeText],
   unreadModules,
-  build(model, config, task) {
-    return build(model, config, task, prefixOf(this, task))
-  },
+  build,
 }
 
 export const gemma3: Architecture = {
@@ -104,13 +102,13 @@ export const gemma3: Architecture = {
   formerNames: [before452, version4, textAlone],
   unreadModules,
   renameTensor: (name) => toToday(version4, toToday(before452, name)),
-  build(model, config, task) {
+  build(model, config, task, prefix) {
     const text = config.object('text_config')
     if (text === undefined)
       throw new InvalidModelError(`${config.source}: key "text_config" is missing; model type "gemma3" needs it`)
     // The class that carries the head has the word on what the head shares.
     const tied = config.boolean('tie_word_embeddings', true)
     const json = { model_type: 'gemma3_text', ...text.json, tie_word_embeddings: tied }
-    return build(model, new ConfigReader(json, text.source), task, `${prefixOf(this, task)}language_model.`)
+    return build(model, new ConfigReader(json, text.source), task, `${prefix}language_model.`)
   },
 }

@@ -2,7 +2,7 @@
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import { activationNamed } from './activations.js'
-import { prefixOf, type Architecture } from './architecture.js'
+import type { Architecture } from './architecture.js'
 import { CausalAttention, languageModelInputs } from './attention.js'
 import { allDecoderTasks, decoderHead } from './decoder-heads.js'
 import { readRope, rereading, RotaryEmbedding } from './rope.js'
@@ -21,7 +21,7 @@ export const gptNeox: Architecture = {
   tasks: allDecoderTasks,
   formerNames: [version4],
   renameTensor: (name) => toToday(version4, name),
-  build(model, published, task) {
+  build(model, published, task, prefix) {
     const { b } = model
     const config = published.withDefaults({ rope_theta: published.number('rotary_emb_base', 10_000) })
     const hidden = config.integer('hidden_size')
@@ -61,7 +61,6 @@ export const gptNeox: Architecture = {
       return model.linear(`${name}.dense_4h_to_h`, wide, inner, hidden, { bias: true })
     }
 
-    const prefix = prefixOf(this, task)
     const tokens = model.embedding(`${prefix}embed_in`, inputIds, vocabularySize, hidden)
     let x = b.reshape(tokens, ['batch*sequence', hidden])
     for (let layer = 0; layer < layers; layer++) {

@@ -2,7 +2,7 @@
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import { activationNamed } from './activations.js'
-import { prefixOf, type Architecture } from './architecture.js'
+import type { Architecture } from './architecture.js'
 import { CausalAttention, languageModelInputs } from './attention.js'
 import { allDecoderTasks, decoderHead } from './decoder-heads.js'
 
@@ -14,7 +14,7 @@ export const gpt2: Architecture = {
   ignoredTensors: /\.attn\.(bias|masked_bias)$/,
   baseModelPrefix: 'transformer.',
   tasks: allDecoderTasks,
-  build(model, config, task) {
+  build(model, config, task, prefix) {
     const { b } = model
     // transformers knows some keys by two names and saves the first.
     const either = (name: string, alias: string): number => config.integer(config.has(name) ? name : alias)
@@ -51,7 +51,6 @@ export const gpt2: Architecture = {
     const mlp = (x: Value, name: string): Value =>
       model.conv1d(`${name}.c_proj`, activation(b, model.conv1d(`${name}.c_fc`, x, hidden, inner)), inner, hidden)
 
-    const prefix = prefixOf(this, task)
     const tokens = model.embedding(`${prefix}wte`, inputIds, vocabularySize, hidden)
     const positions = model.embedding(`${prefix}wpe`, positionIds, maxPositions, hidden)
     let x = b.reshape(b.add(tokens, positions), ['batch*sequence', hidden])

@@ -1,5 +1,5 @@
 /** @file Llama 1 to 3 and the many models saved under its name (TinyLlama, SmolLM, …). */
-import { prefixOf, type Architecture } from './architecture.js'
+import type { Architecture } from './architecture.js'
 import { buildDecoder, readDecoder } from './decoder.js'
 import { allDecoderTasks, decoderHead, transformerForAnswers } from './decoder-heads.js'
 
@@ -12,13 +12,13 @@ export const llama: Architecture = {
   otherPrefixes: ['transformer.'],
   tasks: allDecoderTasks,
   prefixFor: transformerForAnswers,
-  build(model, config, task) {
+  build(model, config, task, prefix) {
     const attentionBias = config.boolean('attention_bias', false)
     return buildDecoder(
       model,
       readDecoder(config, { qkvBias: attentionBias, outputBias: attentionBias, mlpBias: config.boolean('mlp_bias', false) }),
       decoderHead(model, config, task),
-      prefixOf(this, task),
+      prefix,
     )
   },
 }

@@ -1,5 +1,5 @@
 /** @file Phi-3, Phi-3.5 and Phi-4: Llama with fused projections, rotary embeddings of a part of the head, and LongRoPE. */
-import { prefixOf, type Architecture } from './architecture.js'
+import type { Architecture } from './architecture.js'
 import { buildDecoder, readDecoder, readHeads, windowSize } from './decoder.js'
 import { decoderHead } from './decoder-heads.js'
 import { readRope } from './rope.js'
@@ -12,7 +12,7 @@ export const phi3: Architecture = {
   ignoredTensors: /\.rotary_emb\.inv_freq$/,
   baseModelPrefix: 'model.',
   tasks: ['causal-lm', 'sequence-classification', 'token-classification', 'feature-extraction'],
-  build(model, published, task) {
+  build(model, published, task, prefix) {
     const config = published.withDefaults({
       rms_norm_eps: 1e-5,
       max_position_embeddings: 4096,
@@ -29,7 +29,7 @@ export const phi3: Architecture = {
       model,
       readDecoder(config, { fused: true, ropes: every(rope), windows: every(windowSize(config)) }),
       decoderHead(model, config, task),
-      prefixOf(this, task),
+      prefix,
     )
   },
 }

@@ -1,5 +1,5 @@
 /** @file Qwen2 and Qwen2.5: Llama with biases on queries, keys and values, and sliding windows in some layers. */
-import { prefixOf, type Architecture } from './architecture.js'
+import type { Architecture } from './architecture.js'
 import { buildDecoder, mixedWindows, readDecoder } from './decoder.js'
 import { allDecoderTasks, decoderHead, transformerForAnswers } from './decoder-heads.js'
 
@@ -12,12 +12,12 @@ export const qwen2: Architecture = {
   otherPrefixes: ['transformer.'],
   tasks: allDecoderTasks,
   prefixFor: transformerForAnswers,
-  build(model, config, task) {
+  build(model, config, task, prefix) {
     return buildDecoder(
       model,
       readDecoder(config, { qkvBias: true, windows: mixedWindows(config) }),
       decoderHead(model, config, task),
-      prefixOf(this, task),
+      prefix,
     )
   },
 }

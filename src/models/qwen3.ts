@@ -1,5 +1,5 @@
 /** @file Qwen3: Llama with RMS norms on the heads of queries and keys, and sliding windows in some layers. */
-import { prefixOf, type Architecture } from './architecture.js'
+import type { Architecture } from './architecture.js'
 import { buildDecoder, mixedWindows, readDecoder } from './decoder.js'
 import { allDecoderTasks, decoderHead, transformerForAnswers } from './decoder-heads.js'
 
@@ -12,7 +12,7 @@ export const qwen3: Architecture = {
   otherPrefixes: ['transformer.'],
   tasks: allDecoderTasks,
   prefixFor: transformerForAnswers,
-  build(model, config, task) {
+  build(model, config, task, prefix) {
     const bias = config.boolean('attention_bias', false)
     return buildDecoder(
       model,
@@ -24,7 +24,7 @@ export const qwen3: Architecture = {
         defaultHeadDim: 128,
       }),
       decoderHead(model, config, task),
-      prefixOf(this, task),
+      prefix,
     )
   },
 }

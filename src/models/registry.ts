@@ -177,7 +177,8 @@ export const tasksOf = (architecture: Architecture): readonly TaskName[] => arch
 
 function assemble(model: ModelBuilder, architecture: Architecture, config: ConfigReader, task: Task): ModelGraph {
   const { graph } = model
-  const { hidden, head, output: own, vocabularySize, maxPositions, present = [], cache } = architecture.build(model, config, task)
+  const backbone = architecture.build(model, config, task, prefixOf(architecture, task))
+  const { hidden, head, output: own, vocabularySize, maxPositions, present = [], cache } = backbone
   const last = own ?? (head && languageModelOutput(model, hidden, head, vocabularySize))
   if (last === undefined)
     throw new InvalidModelError(`${config.source}: model type "${config.string('model_type')}" has no head for ${task.name}`)

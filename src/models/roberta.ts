@@ -24,7 +24,7 @@ export const roberta: Architecture = {
   spareTensors: /^(lm_head|classifier|qa_outputs|roberta\.pooler)\./,
   unreadModules: /^lm_head\./,
   renameTensor: bert.renameTensor!,
-  build(model, givenConfig, task) {
+  build(model, givenConfig, task, prefix) {
     const isFirst = givenConfig.string('model_type') === 'roberta'
     const config = givenConfig.withDefaults({ ...bertDefaults, ...(isFirst && { vocab_size: 50_265 }), pad_token_id: 1 })
     refuseLanguageModelOptions(model, config)
@@ -38,7 +38,7 @@ export const roberta: Architecture = {
         `${config.source}: positions start behind "pad_token_id" (${padding}), which leaves none of "max_position_embeddings" (${size.maxPositions})`,
       )
     return buildBert(model, size, task, {
-      prefix: this.baseModelPrefix,
+      prefix,
       maxPositions,
       positions: ({ inputIds }) => positionsBeyond(model, inputIds, padding),
       ofSequence: (first) => {

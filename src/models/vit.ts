@@ -5,7 +5,7 @@ import type { Value } from '../graph/types.js'
 import type { Architecture } from './architecture.js'
 import type { ConfigReader } from './config-reader.js'
 import { EncoderAttention } from './encoder-attention.js'
-import { activationOf, basePath, byRow, classifier, firstToken, refuseLanguageModelOptions, unreadPooler } from './encoder.js'
+import { activationOf, byRow, classifier, firstToken, refuseLanguageModelOptions, unreadPooler } from './encoder.js'
 import { toToday, type Renamings } from './former-names.js'
 
 const defaults = {
@@ -54,7 +54,7 @@ export const vit: Architecture = {
   formerNames: [version4],
   unreadModules: /^decoder\./,
   renameTensor: (name) => toToday(version4, name),
-  build(model, givenConfig, task) {
+  build(model, givenConfig, task, base) {
     const { b, graph } = model
     const config = givenConfig.withDefaults(defaults)
     refuseLanguageModelOptions(model, config)
@@ -75,7 +75,6 @@ export const vit: Architecture = {
       )
     const tokens = patches + 1
     const rows = multiplyDims('batch', tokens)
-    const base = basePath(task, this.baseModelPrefix)
     const norm = (name: string, x: Value): Value => model.layerNorm(name, x, hidden, epsilon)
     const dense = (name: string, x: Value, from: number, to: number, bias = true): Value =>
       model.linear(name, x, from, to, { bias })
