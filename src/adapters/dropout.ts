@@ -2,7 +2,7 @@
 import type { GraphBuilder } from '../graph/builder.js'
 import { tensor } from '../graph/constants.js'
 import { int, type Shape, type Value } from '../graph/types.js'
-import { dtypeToOnnx } from '../graph/infer.js'
+import { dtypeToOnnx } from '../graph/dtypes.js'
 import { ShapeError } from '../errors.js'
 
 /** Weyl constant, 2³² divided by the golden ratio: neighbouring indices land far apart. */

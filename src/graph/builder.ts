@@ -3,8 +3,9 @@ import { ShapeError } from '../errors.js'
 import { assertEmittable } from './allowed-ops.js'
 import { tensor } from './constants.js'
 import { callOf, factorsOf, termsOf } from './dim/index.js'
+import { dtypeToOnnx } from './dtypes.js'
 import type { Graph } from './graph.js'
-import { dtypeToOnnx, inferNode } from './infer.js'
+import { inferNode } from './infer.js'
 import { broadcastShapes, normalizeAxis, productOfDims, resolveReshape, sameShape } from './shapes.js'
 import {
   float,
@@ -365,6 +366,11 @@ export class GraphBuilder {
   /** A tensor cut along an axis into pieces of these lengths. */
   split(x: Value, sizes: readonly number[], axis: number): Value[] {
     return this.emitAll('Split', [x, this.int64s(sizes)], { axis: int(axis) }, { outputs: sizes.length })
+  }
+
+  /** `count` parts of `size` each; of one part the value itself. */
+  splitEvenly(x: Value, count: number, size: number, axis: number): Value[] {
+    return count === 1 ? [x] : this.split(x, Array<number>(count).fill(size), axis)
   }
 
   /** `x[start:end]` along one axis. */

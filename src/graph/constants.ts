@@ -8,6 +8,7 @@ import {
   type Initializer,
   type TypedArray,
 } from './types.js'
+import { isPacked } from './dtypes.js'
 import { bfloat16ToFloat, floatToBfloat16, floatToHalf, halfToFloat } from '../util/half.js'
 
 /** An empty typed array that holds `count` elements of `dtype`. */
@@ -57,7 +58,7 @@ export const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? INT64_MAX 
  * const mask = tensor('bool', [2, 2], [1, 0, 1, 1])
  */
 export function tensor(dtype: DType, shape: readonly number[], values: ArrayLike<number>): HostTensor {
-  if (dtype === 'int4' || dtype === 'uint4') throw new TypeError('internal: packed tensors are not made of plain numbers')
+  if (isPacked(dtype)) throw new TypeError('internal: packed tensors are not made of plain numbers')
   const data = allocate(dtype, values.length)
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!
@@ -88,7 +89,7 @@ export function int64(shape: readonly number[], values: ArrayLike<number>): Host
 export function numbersOf(initializer: Initializer | undefined): number[] | undefined {
   if (initializer === undefined || isFileTensor(initializer)) return undefined
   const { data, dtype } = initializer
-  if (dtype === 'int4' || dtype === 'uint4') return undefined
+  if (isPacked(dtype)) return undefined
   return dtype === 'float16' || dtype === 'bfloat16'
     ? Array.from(data as Uint16Array, dtype === 'float16' ? halfToFloat : bfloat16ToFloat)
     : Array.from(data as ArrayLike<number | bigint>, Number)

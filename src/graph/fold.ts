@@ -3,7 +3,7 @@
  * An element is a number, or a name that stands for a length known at the run only.
  */
 import { addDims, compareDims, floorDivideDims, maxDims, minDims, multiplyDims, subtractDims } from './dim/index.js'
-import { dtypeFromOnnx } from './infer.js'
+import { dtypeFromOnnx } from './dtypes.js'
 import { normalizeAxis } from './shapes.js'
 import { elementCount, isFloat, type Dim, type DType, type Node, type Shape } from './types.js'
 import { numbersOf } from './constants.js'

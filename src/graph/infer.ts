@@ -2,6 +2,7 @@
 import { ShapeError, UnsupportedOpError } from '../errors.js'
 import { numbersOf } from './constants.js'
 import { addDims, divideDims, multiplyDims, sliceDim, subtractDims, unknownDim } from './dim/index.js'
+import { dtypeFromOnnx } from './dtypes.js'
 import { moreInferences } from './infer-more.js'
 import { recurrentInferences } from './infer-recurrent.js'
 import { broadcastShapes, equalDims, normalizeAxis, resolveReshape } from './shapes.js'
@@ -123,31 +124,8 @@ function matMulShape(c: InferContext, transA: boolean, transB: boolean): Shape {
   return [...lead, ...(vectorA ? [] : [a[a.length - 2]!]), ...(vectorB ? [] : [b[b.length - 1]!])]
 }
 
-const dataTypes: Readonly<Record<number, DType>> = {
-  1: 'float32',
-  2: 'uint8',
-  3: 'int8',
-  4: 'uint16',
-  5: 'int16',
-  6: 'int32',
-  7: 'int64',
-  8: 'string',
-  9: 'bool',
-  10: 'float16',
-  11: 'float64',
-  12: 'uint32',
-  13: 'uint64',
-  16: 'bfloat16',
-  21: 'uint4',
-  22: 'int4',
-}
-
-/** Element types by their TensorProto number. */
-export const dtypeFromOnnx = (code: number): DType | undefined => dataTypes[code]
-export const dtypeToOnnx = (dtype: DType): number => Number(Object.entries(dataTypes).find(([, name]) => name === dtype)![0])
-
 const castTo = (c: InferContext): DType => {
-  const to = dataTypes[c.int('to', 0)]
+  const to = dtypeFromOnnx(c.int('to', 0))
   if (to === undefined) throw new ShapeError(`${c.where}: unknown element type ${c.int('to', 0)}`)
   return to
 }

@@ -2,6 +2,7 @@
 import { InvalidOptionError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { tensor } from '../graph/constants.js'
+import { integerRange, isPacked } from '../graph/dtypes.js'
 import type { Graph } from '../graph/graph.js'
 import { elementCount, formatShape, isFloat, type Dim, type DType, type Value } from '../graph/types.js'
 import { nearestNames } from '../util/nearest.js'
@@ -12,25 +13,16 @@ export type InputConstant = number | boolean | readonly (number | boolean)[]
 /** Constants by the names of inputs. */
 export type InputConstants = Readonly<Record<string, InputConstant>>
 
-/** Integers that a type holds and JavaScript counts exactly. */
-const ranges: Readonly<Partial<Record<DType, readonly [number, number]>>> = {
-  int8: [-(2 ** 7), 2 ** 7 - 1],
-  uint8: [0, 2 ** 8 - 1],
-  int16: [-(2 ** 15), 2 ** 15 - 1],
-  uint16: [0, 2 ** 16 - 1],
-  int32: [-(2 ** 31), 2 ** 31 - 1],
-  uint32: [0, 2 ** 32 - 1],
-  int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
-  uint64: [0, Number.MAX_SAFE_INTEGER],
-  bool: [0, 1],
-}
+/** Whole numbers that an input may be told; undefined for floats, and for types that cannot be. */
+const rangeOf = (dtype: DType): readonly [number, number] | undefined =>
+  dtype === 'bool' ? [0, 1] : isPacked(dtype) ? undefined : integerRange(dtype)
 
 const described = ({ name, dtype, shape }: Value): string => `"${name}" (${dtype} ${formatShape(shape)})`
 
 /** A number as the input's type holds it. @throws InvalidOptionError if it does not fit */
 function numberOf(given: unknown, input: Value): number {
   const value = typeof given === 'boolean' ? Number(given) : given
-  const range = ranges[input.dtype]
+  const range = rangeOf(input.dtype)
   const fits =
     typeof value === 'number' &&
     Number.isFinite(value) &&

@@ -6,6 +6,7 @@
 import { UnsupportedOpError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { numbersOf } from '../graph/constants.js'
+import { dtypeToOnnx, integerRange } from '../graph/dtypes.js'
 import { int, isFileTensor, isFloat, type DType, type Value } from '../graph/types.js'
 import type { LowerContext, Lowering, LoweringTable } from './context.js'
 
@@ -14,15 +15,6 @@ const moving: ReadonlySet<string> = new Set([
   ...['Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten', 'Slice', 'Split', 'Concat', 'Gather', 'Expand', 'Tile'],
   ...['MaxPool', 'DepthToSpace', 'SpaceToDepth', 'GatherElements', 'GatherND'],
 ])
-
-const bounds: Partial<Record<DType, readonly [number, number]>> = {
-  int8: [-128, 127],
-  uint8: [0, 255],
-  int16: [-32768, 32767],
-  uint16: [0, 65535],
-  int4: [-8, 7],
-  uint4: [0, 15],
-}
 
 /** A scale or zero point per channel, so that it broadcasts along `axis` of x. */
 function along(b: GraphBuilder, v: Value, axis: number, rank: number): Value {
@@ -61,9 +53,10 @@ export interface Quantization {
 export function fakeQuantize(c: LowerContext, x: Value, { scale, zero, axis }: Quantization, dtype: DType): Value {
   const { b } = c
   const attributes = { axis: int(axis) }
-  const q = b.emit('QuantizeLinear', [x, scale, zero], zero === undefined && dtype !== 'uint8' ? { ...attributes, output_dtype: int(dtype === 'int8' ? 3 : 2) } : attributes) // prettier-ignore
-  const range = bounds[dtype]
-  if (range === undefined) throw new UnsupportedOpError(`${c.where}: activations in ${dtype} are not supported`)
+  const q = b.emit('QuantizeLinear', [x, scale, zero], zero === undefined && dtype !== 'uint8' ? { ...attributes, output_dtype: int(dtypeToOnnx(dtype)) } : attributes) // prettier-ignore
+  const range = integerRange(dtype)
+  if (range === undefined || range[1] >= 2 ** 16)
+    throw new UnsupportedOpError(`${c.where}: activations in ${dtype} are not supported`)
   const [s, z] = [along(b, scale, axis, x.shape!.length), zero && along(b, b.cast(zero, x.dtype), axis, x.shape!.length)]
   const [low, high] = range.map((limit) => b.mul(z === undefined ? b.scalar(limit, x.dtype) : b.sub(limit, z), s)) as [Value, Value] // prettier-ignore
   const inside = b.and(b.greaterOrEqual(x, low), b.lessOrEqual(x, high))

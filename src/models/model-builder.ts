@@ -1,7 +1,7 @@
 /** @file The vocabulary architectures are written in: weights, linear layers, embeddings, norms. */
 import { GraphBuilder } from '../graph/builder.js'
 import { Graph } from '../graph/graph.js'
-import { dtypeToOnnx } from '../graph/infer.js'
+import { dtypeToOnnx } from '../graph/dtypes.js'
 import type { Convolution, ModuleKind } from '../graph/module.js'
 import { int, ints, type Initializer, type Value } from '../graph/types.js'
 import type { BuildOptions } from './build-options.js'

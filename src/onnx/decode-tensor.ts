@@ -2,7 +2,7 @@
 import { TensorProto_DataLocation as DataLocation, type TensorProto } from 'onnx-buf'
 import { InvalidModelError } from '../errors.js'
 import { allocate, fromBytes } from '../graph/constants.js'
-import { dtypeFromOnnx } from '../graph/infer.js'
+import { dtypeFromOnnx, isPacked } from '../graph/dtypes.js'
 import { bytesPerElement, elementCount, type DType, type FileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 
 const decimal = /^\d+$/
@@ -45,7 +45,7 @@ function typedTensor(proto: TensorProto, dtype: Exclude<DType, 'string'>, shape:
   }
   const values = fields[dtype] ?? proto.int32Data
   // Two values of 4 bits share one number. Compared before memory is taken: a damaged shape can ask for any amount.
-  const needed = dtype === 'int4' || dtype === 'uint4' ? byteLength(dtype, shape) : elementCount(shape)
+  const needed = isPacked(dtype) ? byteLength(dtype, shape) : elementCount(shape)
   if (values.length !== needed)
     throw new InvalidModelError(`${what}: ${dtype} [${shape.join(', ')}] needs ${needed} values, the file has ${values.length}`)
   const data = allocate(dtype, elementCount(shape))

@@ -12,7 +12,7 @@ import {
 import { InvalidModelError } from '../errors.js'
 import { toInt64 } from '../graph/constants.js'
 import { Graph } from '../graph/graph.js'
-import { dtypeFromOnnx } from '../graph/infer.js'
+import { dtypeFromOnnx } from '../graph/dtypes.js'
 import type { Attribute, Dim, DType, Node, Shape } from '../graph/types.js'
 import { decodeTensor } from './decode-tensor.js'
 import { checkFunctions, functionKey } from './functions.js'

@@ -19,7 +19,7 @@ import {
 } from 'onnx-buf'
 import { bytesOf, toInt64 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
-import { dtypeToOnnx } from '../graph/infer.js'
+import { dtypeToOnnx } from '../graph/dtypes.js'
 import { isFileTensor, type Attribute, type Initializer, type Node, type Value } from '../graph/types.js'
 import { changed, messageOf, originOf } from './origin.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'

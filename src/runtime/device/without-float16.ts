@@ -1,8 +1,8 @@
 /** @file A graph for a GPU whose shaders know no 16-bit floats: the same work in float32. */
-import { dtypeToOnnx } from '../../graph/infer.js'
+import { dtypeToOnnx } from '../../graph/dtypes.js'
 import type { Graph } from '../../graph/graph.js'
-import { int, isFileTensor, type Attribute, type DType, type Node } from '../../graph/types.js'
-import { widen } from '../../util/half.js'
+import { int, type DType } from '../../graph/types.js'
+import { widenAttributes } from '../../graph/widen-attributes.js'
 
 /** How the names of the casts begin that no such GPU can compute: they are given to the CPU by name. */
 export const FLOAT16_BORDER = 'device/float16/'
@@ -53,19 +53,10 @@ export function withoutFloat16(graph: Graph): Graph {
       return twinOf(name)
     })
     const inputs = node.inputs.map((name) => twins.get(name) ?? name)
-    const attributes = Object.fromEntries(Object.entries(node.attributes).map(([key, value]) => [key, widened(node, key, value)]))
+    const attributes = widenAttributes(node.attributes, (dtype) => dtype === 'float16')
     result.nodes.push({ ...node, inputs, outputs, attributes })
   }
   for (const name of narrow) cast(twins.get(name)!, name, 'float16')
   result.prune()
   return result
-}
-
-/** An attribute that names the element type of the result, or holds a tensor of it. */
-function widened(node: Node, key: string, attribute: Attribute): Attribute {
-  if (attribute.type === 'int' && (key === 'to' || key === 'dtype') && node.domain === '')
-    return attribute.value === dtypeToOnnx('float16') ? int(dtypeToOnnx('float32')) : attribute
-  if (attribute.type !== 'tensor' || attribute.value.dtype !== 'float16' || isFileTensor(attribute.value)) return attribute
-  const { shape, data } = attribute.value
-  return { type: 'tensor', value: { dtype: 'float32', shape, data: widen('float16', data as Uint16Array) } }
 }
