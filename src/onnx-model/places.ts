@@ -1,22 +1,14 @@
 /** @file Where the weights of an .onnx file lie: in its folder, symbolic links followed. */
 import { InvalidModelError } from '../errors.js'
+import { fileTensors } from '../graph/file-tensors.js'
 import type { Graph } from '../graph/graph.js'
-import { isFileTensor, type Initializer } from '../graph/types.js'
+import type { FileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { contains, homesOf } from '../io/places.js'
 import { branchFiles } from './branch-weights.js'
 
-/** Paths of external data, of initializers and of constants in nodes and their sub-graphs. */
-function externalPaths(graph: Graph): Set<string> {
-  const paths = new Set<string>()
-  const note = (tensor: Initializer): void => {
-    if (isFileTensor(tensor)) paths.add(tensor.file.path)
-  }
-  for (const tensor of [...graph.initializers.values(), ...branchFiles(graph)]) note(tensor)
-  for (const { attributes } of graph.nodes)
-    for (const attribute of Object.values(attributes)) if (attribute.type === 'tensor') note(attribute.value)
-  return paths
-}
+/** Every constant of a file that lies in another one: those in branches of its `If`s too. */
+export const externalTensors = (graph: Graph): FileTensor[] => [...fileTensors(graph), ...branchFiles(graph)]
 
 /**
  * Checks that no external data leads out of the model's folder by a symbolic link; names that do are refused on decoding.
@@ -24,7 +16,7 @@ function externalPaths(graph: Graph): Set<string> {
  * @throws InvalidModelError naming the file and where it leads
  */
 export async function checkPlaces(files: Files, graph: Graph, path: string, folder: string): Promise<void> {
-  const paths = externalPaths(graph)
+  const paths = new Set(externalTensors(graph).map(({ file }) => file.path))
   if (paths.size === 0) return
   const homes = await homesOf(files, folder, path)
   for (const place of paths) {

@@ -3,15 +3,14 @@ import type { WeightDelta } from '../adapters/weight-delta.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { copySmallFiles } from '../formats/merge-folder.js'
 import { bytesOf } from '../graph/constants.js'
-import type { Graph } from '../graph/graph.js'
-import { isFileTensor, type FileTensor, type Initializer } from '../graph/types.js'
+import { isFileTensor, type FileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { isTransient, whileFileLocked, whileLocked } from '../io/folder-lock.js'
 import { encodeModel } from '../onnx/encode.js'
 import type { Environment } from '../environment.js'
 import { refuseFiles } from '../model/output-place.js'
-import { branchFiles } from './branch-weights.js'
 import { planPatches, replaceStored, separateEqual, untie, type Patch, type PatchedModel } from './patch.js'
+import { externalTensors } from './places.js'
 import { readConfigBeside, readOnnx } from './read.js'
 import { folderOf } from '../io/places.js'
 import { isOnnxFolder } from '../model/onnx-folders.js'
@@ -56,14 +55,6 @@ async function targetOf(files: Files, model: PatchedModel, out: string): Promise
   return { file: `${folder}/${baseName(model.path)}`, folder, describing: described === undefined ? undefined : out }
 }
 
-/** Every constant of a graph that lies in another file. */
-function fileTensors(graph: Graph): FileTensor[] {
-  const held: Initializer[] = [...graph.initializers.values()]
-  for (const { attributes } of graph.nodes)
-    for (const attribute of Object.values(attributes)) if (attribute.type === 'tensor') held.push(attribute.value)
-  return [...held.filter(isFileTensor), ...branchFiles(graph)]
-}
-
 /**
  * Writes a model with changed weights to a file, or to a new folder with what describes it.
  *
@@ -96,7 +87,7 @@ async function writeTo(
   const graph = (await readOnnx(files, model.path)).clone()
   separateEqual(graph, model, deltas.keys())
   const patches = planPatches(graph, model, deltas, files)
-  const external = fileTensors(graph)
+  const external = externalTensors(graph)
   const dataPaths = [...new Set(external.map(({ file }) => file.path))]
   const prefix = (await files.realPath(target.folder)) === (await files.realPath(folderOf(model.path))) ? `${baseName(target.file)}_` : '' // prettier-ignore
   const locate = (path: string): string => relocated(path, folderOf(model.path), prefix)

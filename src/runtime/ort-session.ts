@@ -1,20 +1,11 @@
 /** @file A session of ONNX Runtime, native or WebAssembly: both have the same interface. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-web'
 import { RuntimeError } from '../errors.js'
-import type { Graph } from '../graph/graph.js'
-import { isFileTensor, type DType, type FileTensor, type HostTensor, type TypedArray } from '../graph/types.js'
+import type { DType, HostTensor, TypedArray } from '../graph/types.js'
 import type { Session } from './runtime.js'
 
 /** Only errors: warnings of the runtime are about its own optimisations. */
 export const ERROR_ONLY = 3
-
-/** Every tensor of the graph that lies in a file, those in attributes of Constant nodes included. */
-export function* fileTensors(graph: Graph): Generator<FileTensor> {
-  for (const tensor of graph.initializers.values()) if (isFileTensor(tensor)) yield tensor
-  for (const node of graph.nodes)
-    for (const attribute of Object.values(node.attributes))
-      if (attribute.type === 'tensor' && isFileTensor(attribute.value)) yield attribute.value
-}
 
 /** float16 is held as bits; newer engines give a Float16Array instead. */
 function dataOf(tensor: Tensor): TypedArray {
