@@ -1,6 +1,6 @@
 /** @file Shapes of imported graphs, symbolic lengths, and the names of their layers. */
 import { describe, expect, it } from 'vitest'
-import { findModules } from '../onnx-model/find-modules.js'
+import { findLayers, findModules } from '../onnx-model/find-modules.js'
 import { Graph } from './graph.js'
 import { inferGraph } from './infer-graph.js'
 import { tensor } from './constants.js'
@@ -101,7 +101,7 @@ describe('findModules', () => {
       ['model.layers.0.q_proj', 'MatMul', 4, 6, 'm.model.layers.0.q_proj.bias', false],
       ['lm_head', 'Linear', 6, 9, undefined, true],
     ])
-    expect([...findModules(inferGraph(graph).graph, { root: '' }).keys()]).toEqual(['m.model.layers.0.q_proj', 'm.lm_head'])
+    expect([...findLayers(inferGraph(graph).graph).below('').keys()]).toEqual(['m.model.layers.0.q_proj', 'm.lm_head'])
   })
 
   it('keeps the name of a list of layers', () => {
@@ -146,6 +146,6 @@ describe('findModules', () => {
       'node_linear',
       scopes(['', 'net', 'net.fc', 'linear'], ['W', 'Net', 'torch.nn.modules.linear.Linear', 'aten.linear.default']),
     )
-    expect([...findModules(inferGraph(graph).graph, { root: 'net' }).keys()]).toEqual(['fc'])
+    expect([...findLayers(inferGraph(graph).graph).below('net').keys()]).toEqual(['fc'])
   })
 })

@@ -4,14 +4,6 @@ import type { Graph } from '../graph/graph.js'
 import { LOWERED, type Module, type ModuleUse } from '../graph/module.js'
 import { isFloat, type Initializer, type Node } from '../graph/types.js'
 
-export interface FindModulesOptions {
-  /**
-   * Name of a wrapper around the model, which PEFT's names do not have: `m` of `m.model.layers.0`. Found by itself where
-   * everything lies below one name that is no list of layers; `''` keeps the names as the file has them.
-   */
-  readonly root?: string
-}
-
 /** A node that applies a weight, before it has a name. */
 interface Found extends Omit<Module, 'name' | 'isOutputHead' | 'moreUses'> {
   readonly node: Node
@@ -378,6 +370,17 @@ function wrapperOf(graph: Graph, named: ReadonlyMap<Found, Named>): string {
   return parameters.every(isInside) ? root : ''
 }
 
+/** The layers of a graph. */
+export interface Layers {
+  /**
+   * Name of a wrapper around the model, which PEFT's names do not have: `m` of `m.model.layers.0`. There is one where
+   * everything lies below one name that is no list of layers; `''` is none.
+   */
+  readonly wrapper: string
+  /** The layers by their names below a wrapper; with `''` by those that the file has. */
+  below(wrapper: string): Map<string, Module>
+}
+
 /**
  * Finds every layer of a lowered graph that an adapter can be put on: products with a constant matrix, convolutions, and
  * lookups in a table. A layer that is applied several times is one module with several uses.
@@ -385,13 +388,20 @@ function wrapperOf(graph: Graph, named: ReadonlyMap<Found, Named>): string {
  * Names come from dynamo's metadata, from the weight's own name, or from node paths, so that they mean the same as in
  * PEFT.
  */
-export function findModules(graph: Graph, options: FindModulesOptions = {}): Map<string, Module> {
-  const found = new Finder(graph).find()
-  const names = nameAll(found)
-  const root = options.root ?? wrapperOf(graph, names)
+export function findLayers(graph: Graph): Layers {
+  const names = nameAll(new Finder(graph).find())
+  return { wrapper: wrapperOf(graph, names), below: (wrapper) => modulesBelow(names, wrapper) }
+}
+
+/** The layers of a graph by their names in PEFT, see {@link findLayers}. */
+export function findModules(graph: Graph): Map<string, Module> {
+  const layers = findLayers(graph)
+  return layers.below(layers.wrapper)
+}
+
+function modulesBelow(names: ReadonlyMap<Found, Named>, root: string): Map<string, Module> {
   const modules = new Map<string, Module>()
-  for (const f of found) {
-    const { name: full, isGiven } = names.get(f)!
+  for (const [f, { name: full, isGiven }] of names) {
     const name = root !== '' && full.startsWith(`${root}.`) ? full.slice(root.length + 1) : full
     const known = modules.get(name)
     if (known !== undefined) {

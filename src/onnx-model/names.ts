@@ -1,6 +1,6 @@
 /** @file Weights of an imported graph under the names that PEFT gives them, and where in the file they came from. */
 import { inTorchLayout, recurrentNames, type WeightPart } from './recurrent-weights.js'
-import { findModules } from './find-modules.js'
+import { findLayers } from './find-modules.js'
 import type { Graph } from '../graph/graph.js'
 import type { Module } from '../graph/module.js'
 import { transposeHost } from '../graph/transpose.js'
@@ -64,11 +64,11 @@ function modulesOf(
   basePrefix: string | undefined,
   left: readonly Node[],
 ): { readonly found: Map<string, Module>; readonly wrapper: string } {
-  const found = findModules(graph)
-  const full = findModules(graph, { root: '' })
-  const [short, long] = [[...found.keys()][0] ?? '', [...full.keys()][0] ?? '']
-  const wrapper = long.endsWith(`.${short}`) ? long.slice(0, -short.length) : ''
-  if (wrapper === '') return { found, wrapper }
+  const layers = findLayers(graph)
+  const found = layers.below(layers.wrapper)
+  if (layers.wrapper === '') return { found, wrapper: '' }
+  const wrapper = `${layers.wrapper}.`
+  const full = layers.below('')
   const whole = { found: full, wrapper: '' }
   if (recurrentNames(graph).some((name) => !name.startsWith(wrapper)) || !isAround(wrapper, full, left)) return whole
   // A wrapper may bear the same name as the body: `model.model.layers`.
