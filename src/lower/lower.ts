@@ -78,9 +78,7 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   checkKeys(options, lowerOptionKeys, 'lower')
   const table: LoweringTable = { ...builtinLowerings, ...options.lowerings }
   const lowered = new Map<string, number>()
-  const source = fixInputs(withFileDims(graph, options.dims), options.constants ?? {}).clone()
-  source.opsets.set('', DEFAULT_OPSET)
-  source.opsets.set('com.microsoft', 1)
+  const source = fixInputs(withFileDims(graph, options.dims), options.constants ?? {})
   const origin = originOf(graph)
   let branches = new Branches()
   let quantized = new QuantizedValues()
@@ -111,8 +109,7 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
   const isKnown = (node: Node): boolean =>
     canInfer(node.op) ||
     Object.hasOwn(table, operatorKey(node.op, node.domain)) ||
-    node.op === 'If' ||
-    ['Constant', 'Scatter', 'Upsample'].includes(node.op) ||
+    ['Constant', 'Scatter'].includes(node.op) ||
     origin?.functions.has(functionKey(node.domain, node.op, node.overload)) === true
   const refused = (node: Node): string | undefined =>
     node.op === 'If' ? undefined : (adviceFor(node) ?? (isKnown(node) ? undefined : 'its output shapes are not known'))
@@ -122,6 +119,8 @@ export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph;
     reason: node.op === 'If' ? reason : (adviceFor(node) ?? reason),
   }))
   if (problems.length > 0) throw refuse(problems, graph)
+  result.opsets.set('', DEFAULT_OPSET)
+  result.opsets.set('com.microsoft', 1)
   result.inferred = true
   return { graph: result, report: { lowered, assumptions, branches } }
 }
