@@ -63,3 +63,9 @@ export function iota(b: GraphBuilder, count: Shape[number]): Value {
   const limit = typeof count === 'number' ? scalar(count) : b.squeeze(b.dim(count), [0])
   return b.emit('Range', [scalar(0), limit, scalar(1)], {}, { shapes: [[count]] })
 }
+
+/** The identity matrix [size, size] in float32. */
+export function identity(b: GraphBuilder, size: number): Value {
+  const index = iota(b, size)
+  return b.cast(b.equal(b.unsqueeze(index, [1]), index), 'float32')
+}

@@ -2,9 +2,9 @@
 import type { GraphBuilder } from '../graph/builder.js'
 import { tensor } from '../graph/constants.js'
 import { subtractDims } from '../graph/dim/index.js'
-import { activationAttributes } from '../graph/recurrent.js'
+import { activationAttributes, type RecurrentActivation } from '../graph/recurrent.js'
 import { int, string, type Attributes, type Dim, type Shape, type Value } from '../graph/types.js'
-import { iota, placeCuts } from './place.js'
+import { identity, iota, placeCuts } from './place.js'
 
 const END = 2 ** 31 - 1
 
@@ -128,7 +128,7 @@ function writtenOut(b: GraphBuilder, blocks: readonly Block[], sequence: number,
   const [, batch, hidden] = blocks[0]!.add.shape as [Dim, Dim, number]
   const pieces = new Map<Value, readonly Value[]>()
   const split = (x: Value): readonly Value[] => {
-    const known = pieces.get(x) ?? (sequence === 1 ? [x] : b.split(x, Array<number>(sequence).fill(1), 0))
+    const known = pieces.get(x) ?? b.splitEvenly(x, sequence, 1, 0)
     pieces.set(x, known)
     return known
   }
@@ -177,7 +177,39 @@ function writtenOut(b: GraphBuilder, blocks: readonly Block[], sequence: number,
 const scaled = (b: GraphBuilder, x: Value, factor: Factor): Value | undefined =>
   factor === 0 ? undefined : factor === 1 ? x : b.mul(x, factor)
 
-const affine = { name: 'Affine', alpha: 1, beta: 0 } as const
+/** The activation that leaves its input as it is. */
+export const affine: RecurrentActivation = { name: 'Affine', alpha: 1, beta: 0 }
+
+/** One direction of an LSTM whose gates the graph makes. */
+export interface PlainLstm {
+  /** [sequence, batch, inputs] */
+  readonly x: Value
+  /** [1, 4·hidden, inputs] and [1, 4·hidden, hidden] */
+  readonly w: Value
+  readonly r: Value
+  /** Of the gates, 4·hidden numbers. */
+  readonly bias: readonly number[]
+  readonly lengths?: Value | undefined
+  /** The cell before the first step, [1, batch, hidden]; zero if undefined. */
+  readonly cell?: Value | undefined
+  /** [1, 3·hidden] */
+  readonly peepholes?: Value | undefined
+  readonly activations: readonly RecurrentActivation[]
+  readonly reverse: boolean
+}
+
+/** Emits it. @returns the states of all steps, and with three outputs the last state and cell, as ONNX shapes them */
+export function emitLstm(b: GraphBuilder, lstm: PlainLstm, outputs: 1 | 3, more: Attributes = {}): Value[] {
+  const { x, w, r, bias, lengths, cell, peepholes, activations, reverse } = lstm
+  const both = b.constant(tensor('float32', [1, 2 * bias.length], [...bias, ...bias.map(() => 0)]))
+  const attributes: Attributes = {
+    ...activationAttributes(activations),
+    hidden_size: int(bias.length / 4),
+    direction: string(reverse ? 'reverse' : 'forward'),
+    ...more,
+  }
+  return b.emitAll('LSTM', [x, w, r, both, lengths, undefined, cell, peepholes], attributes, { outputs })
+}
 
 function asLstm(b: GraphBuilder, blocks: readonly Block[], { reverse, lengths }: LinearOptions): LinearRecurrence {
   const columns = [...new Set(blocks.flatMap(({ take, emit, keep, add }) => [take, emit, keep, add]).filter((v): v is Value => typeof v === 'object'))] // prettier-ignore
@@ -189,15 +221,11 @@ function asLstm(b: GraphBuilder, blocks: readonly Block[], { reverse, lengths }:
   const w = selection(b, gates.flat(), columns, hidden)
   const matrix = b.transpose(b.concat(blocks.map(({ reads }) => reads), 1), [1, 0]) // prettier-ignore
   const r = b.unsqueeze(b.concat([b.zeros([3 * size, size]), matrix], 0), [0])
-  const bias = b.constant(tensor('float32', [1, 8 * size], [...constants, ...constants.map(() => 0)]))
   const none = b.zeros([1, batch, hidden])
   const cells = blocks.some(({ cell }) => cell !== undefined) ? b.concat(blocks.map(({ cell }) => cell ?? none), 2) : undefined // prettier-ignore
-  const attributes: Attributes = {
-    ...activationAttributes([affine, affine, affine]),
-    hidden_size: int(size),
-    direction: string(reverse ? 'reverse' : 'forward'),
-  }
-  const [states, lastState, lastCell] = b.emitAll('LSTM', [b.concat(columns, 2), w, r, bias, lengths, undefined, cells], attributes, { outputs: 3 }) // prettier-ignore
+  const x = b.concat(columns, 2)
+  const lstm = { x, w, r, bias: constants, lengths, cell: cells, activations: [affine, affine, affine], reverse }
+  const [states, lastState, lastCell] = emitLstm(b, lstm, 3)
   return {
     states: b.reshape(states!, [sequence, batch, size]),
     lastState: b.reshape(lastState!, [batch, size]),
@@ -214,8 +242,6 @@ export function selection(
 ): Value {
   const chosen = readers.flatMap((reader) => columns.map((column) => Number(column === reader)))
   const table = b.constant(tensor('float32', [readers.length, 1, columns.length, 1], chosen))
-  const index = iota(b, hidden)
-  const unit = b.cast(b.equal(b.reshape(index, [hidden, 1]), index), 'float32')
-  const blocks = b.mul(table, b.reshape(unit, [1, hidden, 1, hidden]))
+  const blocks = b.mul(table, b.reshape(identity(b, hidden), [1, hidden, 1, hidden]))
   return b.reshape(blocks, [1, readers.length * hidden, columns.length * hidden])
 }

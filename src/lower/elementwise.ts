@@ -1,5 +1,6 @@
 /** @file Activations and other element-wise operators as primitives. */
 import type { Value } from '../graph/types.js'
+import { hardSigmoid, leakyRelu } from './activate.js'
 import type { LowerContext, Lowering, LoweringTable } from './context.js'
 
 /** A function of the first input. */
@@ -15,15 +16,10 @@ const rectified = ({ b }: LowerContext, x: Value, negative: (clamped: Value) => 
 const sigmoidTimes = ({ b }: LowerContext, x: Value, alpha: number): Value =>
   b.mul(x, b.sigmoid(alpha === 1 ? x : b.mul(x, alpha)))
 
-const clip01 = ({ b }: LowerContext, x: Value): Value => b.emit('Clip', [x, b.scalar(0, x.dtype), b.scalar(1, x.dtype)])
-
-/** σ by line segments, max(0, min(1, αx + β)) */
-const hardSigmoid = (c: LowerContext, x: Value, alpha: number, beta: number): Value => clip01(c, c.b.add(c.b.mul(x, alpha), beta))
-
 const expm1 = ({ b }: LowerContext, x: Value): Value => b.sub(b.exp(x), 1)
 
 export const elementwiseLowerings: LoweringTable = {
-  LeakyRelu: unary((c, x) => c.b.where(c.b.greater(x, 0), x, c.b.mul(x, c.float('alpha', 0.01)))),
+  LeakyRelu: unary((c, x) => leakyRelu(c.b, x, c.float('alpha', 0.01))),
   PRelu: ({ b, input }) => b.where(b.greater(input(0), 0), input(0), b.mul(input(0), input(1))),
   ThresholdedRelu: unary((c, x) => c.b.where(c.b.greater(x, c.float('alpha', 1)), x, 0)),
   Elu: unary((c, x) => rectified(c, x, (v) => c.b.mul(expm1(c, v), c.float('alpha', 1)))),
@@ -38,8 +34,8 @@ export const elementwiseLowerings: LoweringTable = {
     const alpha = c.float('alpha', 1)
     return rectified(c, x, (v) => c.b.mul(expm1(c, c.b.div(v, alpha)), alpha))
   }),
-  HardSigmoid: unary((c, x) => hardSigmoid(c, x, c.float('alpha', 0.2), c.float('beta', 0.5))),
-  HardSwish: unary((c, x) => c.b.mul(x, hardSigmoid(c, x, 1 / 6, 0.5))),
+  HardSigmoid: unary((c, x) => hardSigmoid(c.b, x, c.float('alpha', 0.2), c.float('beta', 0.5))),
+  HardSwish: unary((c, x) => c.b.mul(x, hardSigmoid(c.b, x, 1 / 6, 0.5))),
   Mish: unary((c, x) => c.b.mul(x, c.b.tanh(c.b.emit('Softplus', [x])))),
   Swish: unary((c, x) => sigmoidTimes(c, x, c.float('alpha', 1))),
   Softsign: unary(({ b }, x) => b.div(x, b.add(b.abs(x), 1))),

@@ -1,6 +1,7 @@
 /** @file Operators on integers with scales of their own (QLinear…): float operators on what the integers stand for. */
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Attributes, Value } from '../graph/types.js'
+import { leakyRelu } from './activate.js'
 import type { LowerContext, Lowering, LoweringTable } from './context.js'
 import { fakeQuantize, quantizationAt, realOf } from './quantized.js'
 
@@ -54,7 +55,7 @@ export const quantizedOperatorLowerings: LoweringTable = {
   'com.microsoft.QLinearAdd': binary((b, u, v) => b.add(u, v)),
   'com.microsoft.QLinearMul': binary((b, u, v) => b.mul(u, v)),
   'com.microsoft.QLinearSigmoid': unary((b, x) => b.sigmoid(x)),
-  'com.microsoft.QLinearLeakyRelu': unary((b, x, c) => b.where(b.greater(x, 0), x, b.mul(x, c.float('alpha', 0.01)))),
+  'com.microsoft.QLinearLeakyRelu': unary((b, x, c) => leakyRelu(b, x, c.float('alpha', 0.01))),
   'com.microsoft.QLinearSoftmax': unary((b, x, c) => b.softmax(x, c.int('axis', -1))),
   'com.microsoft.QLinearGlobalAveragePool': unary((b, x) => b.reduceMean(x, x.shape!.slice(2).map((_, i) => i + 2))), // prettier-ignore
   'com.microsoft.QLinearAveragePool': unary(

@@ -132,8 +132,8 @@ export class MergedLinear extends LinearLayer {
 
   protected override addBranch(b: ForwardBuilder, base: Value, low: Value, lora_B: Value): Value {
     const { r, width, enabled, scaling } = this
-    const lows = enabled === 1 ? [low] : b.split(low, Array<number>(enabled).fill(r), 1)
-    const ups = enabled === 1 ? [lora_B] : b.split(lora_B, Array<number>(enabled).fill(width), 0)
+    const lows = b.splitEvenly(low, enabled, r, 1)
+    const ups = b.splitEvenly(lora_B, enabled, width, 0)
     const zeros = this.enableLora.every(Boolean) ? undefined : b.zeros([low.shape![0]!, width])
     let next = 0
     const parts = this.enableLora.map((enable) => {

@@ -94,7 +94,7 @@ export function inTorchLayout(graph: Graph, root: string): Map<string, { readonl
       const name = `${module}.${kind}_l${index}${direction === 1 ? '_reverse' : ''}`
       parts.set(name, { name: from, part })
       const value = graph.addInitializer(name, { dtype: 'float32', shape: part.shape, data: readPart(whole.data as Float32Array, part) }) // prettier-ignore
-      const rows = b.split(value, Array<number>(gates).fill(hidden), 0)
+      const rows = b.splitEvenly(value, gates, hidden, 0)
       return b.concat(order.map((gate) => rows[gate]!), 0) // prettier-ignore
     }
     const [, w, r, bias] = node.inputs

@@ -7,17 +7,11 @@
  */
 import { UnsupportedOpError } from '../../errors.js'
 import type { GraphBuilder } from '../../graph/builder.js'
-import { tensor } from '../../graph/constants.js'
-import {
-  activationAttributes,
-  gateCount,
-  readRecurrence,
-  type Recurrence,
-  type RecurrentDirection,
-} from '../../graph/recurrent.js'
+import { gateCount, readRecurrence, type Recurrence, type RecurrentDirection } from '../../graph/recurrent.js'
 import { productOfDims } from '../../graph/shapes.js'
-import { int, string, type Dim, type Value } from '../../graph/types.js'
-import { linearRecurrence, selection, Steps } from '../recurrence.js'
+import { float, int, type Dim, type Value } from '../../graph/types.js'
+import { identity } from '../place.js'
+import { affine, emitLstm, linearRecurrence, selection, Steps } from '../recurrence.js'
 import { activate, farFromZero } from '../recurrent-activations.js'
 import { rule, type InputGradient, type RuleContext } from '../rule.js'
 
@@ -86,7 +80,7 @@ function directionOf(c: RuleContext, layer: Recurrence, index: number): Directio
   const last = dLastH && steps.atLast(b.unsqueeze(dLastH, [0]))
   const both = dStates && last ? b.add(dStates, last) : (dStates ?? last)
   const bias = part(INPUT.b)
-  const [wb, rb] = bias === undefined ? [] : b.split(bias, Array(2).fill(gateCount[layer.op] * hidden) as number[], 0)
+  const [wb, rb] = bias === undefined ? [] : b.splitEvenly(bias, 2, gateCount[layer.op] * hidden, 0)
   const p = layer.op === 'LSTM' ? part(INPUT.p) : undefined
   const initialH = state(INPUT.h)
   return {
@@ -101,7 +95,7 @@ function directionOf(c: RuleContext, layer: Recurrence, index: number): Directio
     r: part(INPUT.r)!,
     wb,
     rb,
-    peepholes: p && (b.split(p, [hidden, hidden, hidden], 0) as [Value, Value, Value]),
+    peepholes: p && (b.splitEvenly(p, 3, hidden, 0) as [Value, Value, Value]),
     initialH,
     initialC: layer.op === 'LSTM' ? state(INPUT.c) : initialH,
     before: steps.before(states, initialH),
@@ -112,8 +106,7 @@ function directionOf(c: RuleContext, layer: Recurrence, index: number): Directio
 
 /** Rows of matrices of gates, [G·H, ..], gate by gate. */
 const rowsByGate = ({ b, size }: Direction, x: Value): Value[] => {
-  const count = (x.shape![0] as number) / size.hidden
-  return b.split(x, Array(count).fill(size.hidden) as number[], 0)
+  return b.splitEvenly(x, (x.shape![0] as number) / size.hidden, size.hidden, 0)
 }
 
 /** [T, B, H] as a matrix, [T·B, H]. */
@@ -123,7 +116,7 @@ const flat = ({ b, size }: Direction, x: Value): Value =>
 /** A matrix of gates [T·B, G·H], gate by gate as [T, B, H]. */
 function byGate({ b, size }: Direction, x: Value, count: number): Value[] {
   const { sequence, batch, hidden } = size
-  return b.split(b.reshape(x, [sequence, batch, count * hidden]), Array(count).fill(hidden) as number[], 2)
+  return b.splitEvenly(b.reshape(x, [sequence, batch, count * hidden]), count, hidden, 2)
 }
 
 /** What a state brings to the gradient of the state before: [B, G·H] times R. */
@@ -156,22 +149,30 @@ function cellsOf(
   const [f, g] = activations
   const gate = farFromZero(f!, layer.clip)
   const r = b.zeros([1, 4 * hidden, hidden])
-  const biases = Array.from({ length: 8 * hidden }, (_, i) => (i >= hidden && i < 2 * hidden ? gate.z : 0))
+  const bias = Array.from({ length: 4 * hidden }, (_, i) => (i >= hidden && i < 2 * hidden ? gate.z : 0))
   const p = peepholes && b.unsqueeze(b.concat([peepholes[0], b.zeros([hidden]), peepholes[2]], 0), [0])
   const [input, forget, cell] = z
   const w = selection(b, [input, undefined, forget, cell], z, hidden)
-  const y = b.emit(
-    'LSTM',
-    [b.concat(z, 2), w, r, b.constant(tensor('float32', [1, 8 * hidden], biases)), lengths, undefined, initialC, p],
+  const [y] = emitLstm(
+    b,
     {
-      ...activationAttributes([f!, g!, { name: 'Affine', alpha: 1, beta: 0 }]),
-      hidden_size: int(hidden),
-      direction: string(steps.reverse ? 'reverse' : 'forward'),
-      ...(layer.clip !== undefined && { clip: { type: 'float', value: layer.clip } as const }),
+      x: b.concat(z, 2),
+      w,
+      r,
+      bias,
+      lengths,
+      cell: initialC,
+      peepholes: p,
+      activations: [f!, g!, affine],
+      reverse: steps.reverse,
+    },
+    1,
+    {
+      ...(layer.clip !== undefined && { clip: float(layer.clip) }),
       ...(layer.inputForget && { input_forget: int(1) }),
     },
   )
-  return b.div(b.reshape(y, [sequence, batch, hidden]), gate.value)
+  return b.div(b.reshape(y!, [sequence, batch, hidden]), gate.value)
 }
 
 /**
@@ -316,9 +317,13 @@ function gruEarlyReset(
   }
   const [inFirst, inSecond] = [halves(ones, zeros), halves(zeros, ones)]
   const nothing = b.zeros([hidden, hidden])
-  const unit = b.constant(tensor('float32', [hidden, hidden], Array.from({ length: hidden * hidden }, (_, i) => Number(i % (hidden + 1) === 0)))) // prettier-ignore
   const add = halves(d.dy, zeros)
-  const state = { keep: halves(steps.after(z, none), ones), take: inFirst, add, reads: b.concat([rz, nothing, rr, unit], 0) }
+  const state = {
+    keep: halves(steps.after(z, none), ones),
+    take: inFirst,
+    add,
+    reads: b.concat([rz, nothing, rr, identity(b, hidden)], 0),
+  }
   const product = { keep: 0, take: inSecond, add, reads: b.concat([nothing, rh, nothing, nothing], 0) }
   const blocks = [
     { ...state, emit: halves(zeros, dz) },
@@ -331,9 +336,8 @@ function gruEarlyReset(
   const pairs = b.reshape(states, [sequence, 2, batch, 4 * hidden])
   const half = (index: number): Value => b.squeeze(b.slice(pairs, 1, index, index + 1), [1])
   const [first, second] = steps.reverse ? [half(0), half(1)] : [half(1), half(0)]
-  const sizes = [hidden, hidden, hidden, hidden]
-  const gn = b.split(first, sizes, 2)[1]!
-  const [gz, , gr] = b.split(second, sizes, 2) as [Value, Value, Value]
+  const gn = b.splitEvenly(first, 4, hidden, 2)[1]!
+  const [gz, , gr] = b.splitEvenly(second, 4, hidden, 2) as [Value, Value, Value]
   const all = b.concat([gz, gr, gn], 2)
   const gates = b.concat([gz, gr], 2)
   const matrix = (gradient: Value, by: Value): Value => b.gemm(flat(d, gradient), flat(d, by), { transA: true })
@@ -342,7 +346,7 @@ function gruEarlyReset(
     fromState: all,
     r: b.concat([matrix(gates, d.before), matrix(gn, scaled)], 0),
     initialH: () => {
-      const [lastZ, , lastR, lastV] = b.split(lastState, sizes, 1) as [Value, Value, Value, Value]
+      const [lastZ, , lastR, lastV] = b.splitEvenly(lastState, 4, hidden, 1) as [Value, Value, Value, Value]
       const kept = b.mul(b.squeeze(steps.first(z), [0]), b.slice(lastCell, 1, 0, hidden))
       const sum = [kept, b.gemm(lastZ, rz), b.gemm(lastR, rr), lastV].reduce(b.add)
       return b.reshape(sum, [1, batch, hidden])

@@ -66,8 +66,7 @@ const groupedConv3d: DeviceLowering = (node, [x, w, bias], b) => {
   const [channels, filters] = [x?.shape?.[1], w?.shape?.[0]]
   if (group === 1 || x?.shape?.length !== 5 || w === undefined) return undefined
   if (typeof channels !== 'number' || typeof filters !== 'number') return undefined
-  const parts = (value: Value, axis: number, length: number): Value[] =>
-    b.split(value, Array<number>(group).fill(length / group), axis)
+  const parts = (value: Value, axis: number, length: number): Value[] => b.splitEvenly(value, group, length / group, axis)
   const [xs, ws] = [parts(x, 1, channels), parts(w, 0, filters)]
   const biases = bias === undefined ? undefined : parts(bias, 0, filters)
   const attributes = { ...node.attributes, group: int(1) }
