@@ -4,13 +4,19 @@ import { InvalidOptionError } from './errors.js'
 import type { Files } from './io/files.js'
 import { memoryFiles } from './io/memory-files.js'
 import { urlFiles } from './io/url-files.js'
-import { webRuntime, type WebRuntimeOptions } from './runtime/ort-web.js'
+import { webRuntime } from './runtime/ort-web.js'
 import { runtimeOptionKeys, type RuntimeOptions } from './runtime/runtime.js'
 import { checkKeys, type OptionKeys } from './util/option-keys.js'
 
-export interface BrowserOptions extends RuntimeOptions, Pick<WebRuntimeOptions, 'wasmPaths'> {
+/** Where a page runs models and where its files lie. */
+export interface BrowserOptions extends RuntimeOptions {
   /** `webgpu` or `wasm`; `wasm` unless said. */
   readonly device?: 'wasm' | 'webgpu'
+  /**
+   * Folder (URL with `/` at its end) of the runtime's `.mjs` and `.wasm` files, where a bundler does not place them beside
+   * its output. Copies of `node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded*`.
+   */
+  readonly wasmPaths?: string
   /** Where paths that are not URLs lie: `memoryFiles`, which is the default, or `handleFiles`. */
   readonly files?: Files
 }

@@ -1,18 +1,24 @@
 /** @file lowrank in a browser: the same names as in Node, on WebAssembly or WebGPU. package.json chooses this entry for bundlers. */
 import { browserEnvironment, browserOptionKeys, type BrowserOptions } from './browser-environment.js'
-import type { ConvertOptions, Conversion } from './adapter/convert.js'
+import type { Adapter, LoadAdapterOptions } from './adapter/adapter.js'
+import type { Conversion, ConvertOptions } from './adapter/convert.js'
 import type { Environment } from './environment.js'
+import type { Inspection, InspectOptions } from './inspect/inspection.js'
 import type { ModelOptions } from './load-model.js'
-import { libraryOf, type In, type Library } from './library.js'
+import type { Model } from './model/model.js'
+import type { CollectedLabels } from './data/collect-labels.js'
+import type { Tokenizer } from './data/tokenizer.js'
+import { libraryOf, type Within } from './library.js'
+import type { TaskOption } from './models/task.js'
 
 /** Where and how a model runs (options for an environment, or one that is there already), and what it is for. */
-export type LoadOptions = In<BrowserOptions> & ModelOptions
+export type LoadOptions = Within<BrowserOptions> & ModelOptions
 
-const page: Library<BrowserOptions, object> = libraryOf({
+const library = libraryOf<BrowserOptions, object>({
   environment: browserEnvironment,
   whereKeys: browserOptionKeys,
   fetchKeys: {},
-  find(name: string) {
+  find(name) {
     const path = name.replace(/\/+$/, '')
     return Promise.resolve({ path, id: path })
   },
@@ -21,7 +27,7 @@ const page: Library<BrowserOptions, object> = libraryOf({
 /**
  * Opens a Hugging Face model, or any .onnx file.
  *
- * The path is the URL of a folder with `config.json` and `model.safetensors`, or a path in `options.files`.
+ * @param path URL of a folder with `config.json` and `model.safetensors`, or a path in `options.files`
  * @throws UnsupportedOpError naming every node of an .onnx file that cannot be trained through
  * @throws InvalidModelError if the folder is incomplete, damaged, or of an unknown architecture
  * @throws InvalidOptionError for a task that the family has no head for, or labels that contradict the model's own head
@@ -29,20 +35,24 @@ const page: Library<BrowserOptions, object> = libraryOf({
  * @example
  * const model = await loadModel('https://example.org/SmolLM2-135M', { device: 'webgpu' })
  */
-export const loadModel: Library<BrowserOptions, object>['loadModel'] = page.loadModel
+export function loadModel(path: string, options?: LoadOptions): Promise<Model> {
+  return library.loadModel(path, options)
+}
 
 /**
  * Opens a tokenizer: text to the token ids that transformers' AutoTokenizer gives, and back.
  *
- * The path is the URL of a folder with `tokenizer.json`, or of an `.onnx` file with a tokenizer beside it, or a path in
- * `options.files`.
+ * @param path URL of a folder with `tokenizer.json`, or of an `.onnx` file with a tokenizer beside it, or a path in
+ *   `options.files`
  * @throws InvalidDataError if there is no `tokenizer.json`, it is damaged, or asks for a component that is not supported
  * @throws FileError if it cannot be fetched
  * @example
  * const tokenizer = await loadTokenizer('https://example.org/SmolLM2-135M')
  * const ids = tokenizer.encode('Hello', { addSpecialTokens: false })
  */
-export const loadTokenizer: Library<BrowserOptions, object>['loadTokenizer'] = page.loadTokenizer
+export function loadTokenizer(path: string, options?: Within<BrowserOptions>): Promise<Tokenizer> {
+  return library.loadTokenizer(path, options)
+}
 
 /**
  * Loads a PEFT adapter, from a URL or a path in the model's files, onto a model, strictly. Names that other versions of
@@ -53,19 +63,26 @@ export const loadTokenizer: Library<BrowserOptions, object>['loadTokenizer'] = p
  * @example
  * const adapter = await loadAdapter(model, 'https://example.org/my-adapter')
  */
-export const loadAdapter: Library<BrowserOptions, object>['loadAdapter'] = page.loadAdapter
+export function loadAdapter(model: Model, path: string, options?: LoadAdapterOptions): Promise<Adapter> {
+  return library.loadAdapter(model, path, options)
+}
 
 /**
  * The labels that rows have, as options of `loadModel` for a fresh head: names in alphabetical order, or how many.
  *
- * The rows are URLs of files, or paths in `options.files`; `token-classification` reads a list of labels a row, every other
- * task one label.
+ * @param data URLs of files of rows, or paths in `options.files`
+ * @param options `task`: `token-classification` reads a list of labels a row, every other task one label
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before
  * @example
  * const task = 'sequence-classification'
  * const labels = await collectLabels('https://example.org/train.jsonl', { task })
  */
-export const collectLabels: Library<BrowserOptions, object>['collectLabels'] = page.collectLabels
+export function collectLabels(
+  data: string | readonly string[],
+  options?: Within<BrowserOptions> & { readonly task?: TaskOption },
+): Promise<CollectedLabels> {
+  return library.collectLabels(data, options)
+}
 
 /**
  * Describes what a URL or path holds: a model, an adapter, a `.safetensors`, `.onnx`, `.gguf` or torch file.
@@ -74,7 +91,9 @@ export const collectLabels: Library<BrowserOptions, object>['collectLabels'] = p
  * @example
  * const found = await inspect('my-adapter', { files: memoryFiles({ 'my-adapter/adapter_config.json': file }) })
  */
-export const inspect: Library<BrowserOptions, object>['inspect'] = page.inspect
+export function inspect(path: string, options?: Within<BrowserOptions> & InspectOptions): Promise<Inspection> {
+  return library.inspect(path, options)
+}
 
 /**
  * Writes an adapter in another file format. Both paths lie in the files of the environment, so there must be one: what is
@@ -85,11 +104,13 @@ export const inspect: Library<BrowserOptions, object>['inspect'] = page.inspect
  * @example
  * await convert('my-adapter', 'my-adapter.gguf', { model, environment: model.environment })
  */
-export const convert: (
+export function convert(
   from: string,
   to: string,
   options: ConvertOptions & { readonly environment: Environment },
-) => Promise<Conversion> = page.convert
+): Promise<Conversion> {
+  return library.convert(from, to, options)
+}
 
 export * from './public.js'
 export { browserEnvironment, type BrowserOptions } from './browser-environment.js'

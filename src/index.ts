@@ -1,29 +1,25 @@
 /** @file lowrank: LoRA for JavaScript. Everything public of the Node entry, by name. */
-import { resolveModel, type ResolveOptions } from './hub/node-resolve.js'
-import { libraryOf, type In, type Library } from './library.js'
+import type { Adapter, LoadAdapterOptions } from './adapter/adapter.js'
+import type { Conversion, ConvertOptions } from './adapter/convert.js'
+import type { Inspection, InspectOptions } from './inspect/inspection.js'
 import type { ModelOptions } from './load-model.js'
+import type { Model } from './model/model.js'
+import type { CollectedLabels } from './data/collect-labels.js'
+import type { Tokenizer } from './data/tokenizer.js'
+import { hubOptionKeys, resolveModel, type HubOptions } from './hub/node-resolve.js'
+import { libraryOf, type Within } from './library.js'
+import type { TaskOption } from './models/task.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
-import type { OptionKeys } from './util/option-keys.js'
-
-/** How hub ids are fetched. */
-export type HubOptions = Pick<
-  ResolveOptions,
-  'revision' | 'token' | 'cacheDir' | 'endpoint' | 'offline' | 'onProgress' | 'onWarning'
->
-
-const hubOptionKeys = {
-  ...{ revision: true, token: true, cacheDir: true, endpoint: true, offline: true, onProgress: true, onWarning: true },
-} satisfies OptionKeys<HubOptions>
 
 /** Where and how a model runs (options for an environment, or one that is there already), how it is fetched, and what it is for. */
-export type LoadOptions = In<EnvironmentOptions> & HubOptions & ModelOptions
+export type LoadOptions = Within<EnvironmentOptions> & HubOptions & ModelOptions
 
-const node: Library<EnvironmentOptions, HubOptions> = libraryOf({
+const library = libraryOf<EnvironmentOptions, HubOptions>({
   environment: nodeEnvironment,
   whereKeys: environmentOptionKeys,
   fetchKeys: hubOptionKeys,
   // What the environment's files have is taken from there; any other name is the hub's.
-  async find(name: string, kind, options: HubOptions, { files }) {
+  async find(name, kind, options, { files }) {
     return (await files.exists(name)) ? { path: name, id: name } : resolveModel(name, { ...options, kind })
   },
 })
@@ -31,8 +27,8 @@ const node: Library<EnvironmentOptions, HubOptions> = libraryOf({
 /**
  * Opens a Hugging Face model, or any .onnx file. Weights stay on disk and are never changed.
  *
- * The path is a folder with `config.json` and `model.safetensors` (or shards), a hub id: `owner/name[@revision]`, or a
- * `.onnx` file.
+ * @param path folder with `config.json` and `model.safetensors` (or shards), a hub id: `owner/name[@revision]`, or a
+ *   `.onnx` file
  * @throws UnsupportedOpError naming every node of an .onnx file that cannot be trained through
  * @throws InvalidModelError if the folder is incomplete, damaged, or of an unknown architecture
  * @throws InvalidOptionError for a task that the family has no head for, or labels that contradict the model's own head
@@ -43,20 +39,24 @@ const node: Library<EnvironmentOptions, HubOptions> = libraryOf({
  * // A pretrained encoder with a fresh head for two classes, which the adapter then trains and saves.
  * const classifier = await loadModel('./bert-base', { task: 'sequence-classification', labels: ['ham', 'spam'] })
  */
-export const loadModel: Library<EnvironmentOptions, HubOptions>['loadModel'] = node.loadModel
+export function loadModel(path: string, options?: LoadOptions): Promise<Model> {
+  return library.loadModel(path, options)
+}
 
 /**
  * Opens a tokenizer: text to the token ids that transformers' AutoTokenizer gives, and back.
  *
- * The path is a folder with `tokenizer.json`, a hub id: `owner/name[@revision]`, of which no weights are fetched, or an
- * `.onnx` file with a tokenizer beside it.
+ * @param path folder with `tokenizer.json`, a hub id: `owner/name[@revision]`, of which no weights are fetched, or an
+ *   `.onnx` file with a tokenizer beside it
  * @throws InvalidDataError if there is no `tokenizer.json`, it is damaged, or asks for a component that is not supported
  * @throws HubError if it is a hub id that cannot be fetched
  * @example
  * const tokenizer = await loadTokenizer('./SmolLM2-135M')
  * const ids = tokenizer.encode('Hello', { addSpecialTokens: false })
  */
-export const loadTokenizer: Library<EnvironmentOptions, HubOptions>['loadTokenizer'] = node.loadTokenizer
+export function loadTokenizer(path: string, options?: Within<EnvironmentOptions> & HubOptions): Promise<Tokenizer> {
+  return library.loadTokenizer(path, options)
+}
 
 /**
  * Loads a PEFT adapter, from a folder or a hub id, onto a model, strictly. Names that other versions of transformers gave
@@ -67,18 +67,26 @@ export const loadTokenizer: Library<EnvironmentOptions, HubOptions>['loadTokeniz
  * @example
  * const adapter = await loadAdapter(model, './my-adapter', { onWarning: console.warn })
  */
-export const loadAdapter: Library<EnvironmentOptions, HubOptions>['loadAdapter'] = node.loadAdapter
+export function loadAdapter(model: Model, path: string, options?: HubOptions & LoadAdapterOptions): Promise<Adapter> {
+  return library.loadAdapter(model, path, options)
+}
 
 /**
  * The labels that rows have, as options of `loadModel` for a fresh head: names in alphabetical order, or how many.
  *
- * Of the files of rows `token-classification` reads a list of labels a row, every other task one label.
+ * @param data files of rows
+ * @param options `task`: `token-classification` reads a list of labels a row, every other task one label
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before
  * @example
  * const task = 'sequence-classification'
  * const model = await loadModel('./bert-base', { task, ...(await collectLabels('train.jsonl', { task })) })
  */
-export const collectLabels: Library<EnvironmentOptions, HubOptions>['collectLabels'] = node.collectLabels
+export function collectLabels(
+  data: string | readonly string[],
+  options?: Within<EnvironmentOptions> & { readonly task?: TaskOption },
+): Promise<CollectedLabels> {
+  return library.collectLabels(data, options)
+}
 
 /**
  * Describes what a path or hub id holds: a model, an adapter, a `.safetensors`, `.onnx`, `.gguf` or torch file. Headers are
@@ -89,11 +97,15 @@ export const collectLabels: Library<EnvironmentOptions, HubOptions>['collectLabe
  * const found = await inspect('./my-adapter')
  * if (found.kind === 'adapter') console.log(found.r, found.targetModules)
  */
-export const inspect: Library<EnvironmentOptions, HubOptions>['inspect'] = node.inspect
+export function inspect(path: string, options?: Within<EnvironmentOptions> & HubOptions & InspectOptions): Promise<Inspection> {
+  return library.inspect(path, options)
+}
 
 /**
  * Writes an adapter in another file format: PEFT, loralib's .pt, .onnx_adapter, mlx-lm, llama.cpp's .gguf; kohya and diffusers
- * are read. The ending of the second path names the format, unless the option `format` does.
+ * are read.
+ *
+ * @param to folder or file; its ending names the format unless the option `format` does
  * @throws InvalidAdapterError if it is damaged or cannot be said in the other format
  * @throws InvalidOptionError if the file lacks something that an option must tell, or something is there already and
  * `overwrite` is not given
@@ -101,9 +113,11 @@ export const inspect: Library<EnvironmentOptions, HubOptions>['inspect'] = node.
  * @example
  * await convert('roberta_base_lora_mnli.bin', 'mnli', { alpha: 16 })
  */
-export const convert: Library<EnvironmentOptions, HubOptions>['convert'] = node.convert
+export function convert(from: string, to: string, options?: Within<EnvironmentOptions> & ConvertOptions): Promise<Conversion> {
+  return library.convert(from, to, options)
+}
 
 export * from './public.js'
-export type { DownloadProgress } from './hub/node-resolve.js'
+export type { DownloadProgress, HubOptions } from './hub/node-resolve.js'
 export { nodeMpi } from './distributed/node-mpi.js'
 export { nodeEnvironment, type EnvironmentOptions } from './node-environment.js'

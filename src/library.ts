@@ -41,22 +41,27 @@ export interface Host<Where extends object, Fetch extends object> {
 }
 
 /** Options for an environment, or one that is there already. */
-export type In<Where extends object> = Where | { readonly environment?: Environment }
+export type Within<Where extends object> =
+  | Where
+  | { /** Files, runtime and clock; no option of a new environment may stand beside it. */ readonly environment?: Environment }
 
 /** The functions of one entry that open things by name. */
 export interface Library<Where extends object, Fetch extends object> {
   /** A Hugging Face folder or an .onnx file as a model. */
-  loadModel(path: string, options?: In<Where> & Fetch & ModelOptions): Promise<Model>
+  loadModel(path: string, options?: Within<Where> & Fetch & ModelOptions): Promise<Model>
   /** The tokenizer of a folder, or beside an .onnx file. */
-  loadTokenizer(path: string, options?: In<Where> & Fetch): Promise<Tokenizer>
+  loadTokenizer(path: string, options?: Within<Where> & Fetch): Promise<Tokenizer>
   /** A PEFT folder, checked against a model. */
   loadAdapter(model: Model, path: string, options?: Fetch & LoadAdapterOptions): Promise<Adapter>
   /** The labels that files of rows have. */
-  collectLabels(data: string | readonly string[], options?: In<Where> & { readonly task?: TaskOption }): Promise<CollectedLabels>
+  collectLabels(
+    data: string | readonly string[],
+    options?: Within<Where> & { readonly task?: TaskOption },
+  ): Promise<CollectedLabels>
   /** What a path holds. */
-  inspect(path: string, options?: In<Where> & Fetch & InspectOptions): Promise<Inspection>
+  inspect(path: string, options?: Within<Where> & Fetch & InspectOptions): Promise<Inspection>
   /** An adapter in another file format. */
-  convert(from: string, to: string, options?: In<Where> & ConvertOptions): Promise<Conversion>
+  convert(from: string, to: string, options?: Within<Where> & ConvertOptions): Promise<Conversion>
 }
 
 const labelKeys = { task: true } as const

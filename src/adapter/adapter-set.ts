@@ -210,7 +210,7 @@ export class AdapterSet extends DisposableResource {
     return this.entry(name).scale
   }
 
-  /** The parts and tensors of the active adapters. */
+  /** @internal The parts and tensors of the active adapters. */
   serving(): Serving {
     this.checkNotDisposed('the set of adapters')
     return { parts: this.parts().one, tensors: this.tensorsOf(this.active) }
@@ -221,6 +221,7 @@ export class AdapterSet extends DisposableResource {
    * @param rows name of each row's adapter; null is the base model
    * @throws InvalidOptionError for unknown names and for layers that cannot tell rows apart; InvalidAdapterError for
    * adapters that replace tensors of the base, which all rows share
+   * @internal
    */
   servingRows(rows: readonly (string | null)[]): Serving {
     this.checkNotDisposed('the set of adapters')

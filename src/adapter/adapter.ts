@@ -68,14 +68,16 @@ const saveOptionKeys = { saveEmbeddingLayers: true } satisfies OptionKeys<SaveOp
 /** Trainable parts for some layers of a model. The model itself never changes. */
 export class Adapter extends DisposableResource {
   private held: Parameters | undefined
-  /** Everything that the adapter changes, and how. */
+  /** @internal Everything that the adapter changes, and how. */
   readonly parts: readonly Part[]
-  /** What it holds for modules that are not run here. */
+  /** @internal What it holds for modules that are not run here. */
   readonly carried: CarriedParts | undefined
   private ends: readonly number[] = []
 
-  constructor(
+  private constructor(
+    /** The model that it belongs to. */
     readonly model: Model,
+    /** PEFT's configuration in camelCase. */
     readonly config: LoraConfig,
     /** The layers with a low-rank branch, with rank, alpha and scale of each. */
     readonly targets: readonly LoraTarget[],
@@ -96,6 +98,11 @@ export class Adapter extends DisposableResource {
     )
   }
 
+  /** @internal An adapter whose tensors are zero; `addLora` and `loadAdapter` fill them. */
+  static create(...given: AdapterContents): Adapter {
+    return new Adapter(...given)
+  }
+
   /** What is trained, and the numbers of all tensors. @throws InvalidOptionError after `dispose` */
   get parameters(): Parameters {
     this.checkNotDisposed('the adapter')
@@ -113,7 +120,7 @@ export class Adapter extends DisposableResource {
     return this.ends
   }
 
-  /** Adds to {@link endTokenIds}. */
+  /** @internal Adds to {@link endTokenIds}. */
   addEndTokens(ids: readonly number[]): void {
     this.ends = [...new Set([...this.ends, ...ids])]
   }
@@ -123,7 +130,7 @@ export class Adapter extends DisposableResource {
     return this.parameters.tensors
   }
 
-  /** The graph with every part in it; `parameters` are the inputs that are trained, in the order of `this.parameters`. */
+  /** @internal The graph with every part in it; `parameters` are the inputs that are trained, in the order of `this.parameters`. */
   attach(graph: Graph, options: { dropout?: boolean } = {}): AttachedLora {
     const p = this.config.loraDropout
     const attached = attachParts(graph, this.parts, {
@@ -137,6 +144,7 @@ export class Adapter extends DisposableResource {
   /**
    * The adapter for graphs that serve any adapter of the same layers: its parts on the unchanged base, to be attached
    * with `scaling: 'tensors'`, and copies of its tensors, as they are now, with their scales in them.
+   * @internal
    */
   serving(): { readonly parts: readonly Part[]; readonly tensors: Readonly<Record<string, HostTensor>> } {
     const parts = plainParts(this.parts)
@@ -151,7 +159,7 @@ export class Adapter extends DisposableResource {
     return { parts, tensors: Object.fromEntries(entries) }
   }
 
-  /** What merging changes, as the adapter is now, by the weight's name in the graph. @throws InvalidAdapterError for parts that cannot be merged */
+  /** @internal What merging changes, as the adapter is now, by the weight's name in the graph. @throws InvalidAdapterError for parts that cannot be merged */
   deltas(): (readonly [weight: string, delta: WeightDelta])[] {
     const plain = plainTensors(this.parts, this.parameters.copy().tensors)
     return plainParts(this.parts).flatMap((part) => part.deltas((name) => plain.get(name)!.data as Float32Array))
@@ -183,6 +191,14 @@ export class Adapter extends DisposableResource {
     await writeAdapterFolder(files, folder, { config, tensors, unknownKeys, more })
   }
 }
+
+type AdapterContents = [
+  model: Model,
+  config: LoraConfig,
+  targets: readonly LoraTarget[],
+  unknownKeys?: Readonly<Record<string, unknown>>,
+  extras?: AdapterExtras,
+]
 
 interface AdapterExtras {
   /** First values that the branches subtract, by module. */
@@ -250,7 +266,7 @@ export function addLora(loaded: Model, given: LoraOptions = {}, base?: BaseWeigh
   const { seed = 0, freezeA } = options
   const targets = newTargets(model, config, options)
   const extras = freezeA === undefined ? {} : { freezeA }
-  const adapter = new Adapter(model, config, targets, {}, extras)
+  const adapter = Adapter.create(model, config, targets, {}, extras)
   const weight = (name: string): Float32Array => {
     const values = known(name)
     if (values !== undefined) return values
@@ -268,7 +284,7 @@ export function addLora(loaded: Model, given: LoraOptions = {}, base?: BaseWeigh
       )
     return [[part.module, { A: values(part.A.name).slice(), B: values(part.B.name).slice() }] as const]
   })
-  const whole = new Adapter(model, config, targets, {}, { ...extras, initial: new Map(initial) })
+  const whole = Adapter.create(model, config, targets, {}, { ...extras, initial: new Map(initial) })
   for (const [name, { data }] of adapter.tensors) whole.parameters.view(name).set(data as Float32Array)
   return whole
 }
@@ -306,7 +322,7 @@ export async function createLora(loaded: Model, given: LoraOptions = {}): Promis
   const options = snapshot(given)
   const model = replicateLayers(loaded, options.layerReplication ?? null)
   const config = configOf(model, options)
-  const { parts } = new Adapter(model, config, newTargets(model, config, options))
+  const { parts } = Adapter.create(model, config, newTargets(model, config, options))
   const init = options.initLoraWeights ?? config.initLoraWeights
   return addLora(model, options, await readBaseWeights(model, weightsNeeded(parts, init)))
 }
@@ -339,7 +355,7 @@ export async function loadAdapter(loaded: Model, folder: string, options: LoadAd
   // Before memory is taken for them: a configuration may ask for any rank.
   const own = carried?.withoutThem(config) ?? config
   checkAdapterTensors(adapterParts(usedWeights(model, own), own, targets), tensors, folder, unnamedNote(model.modules))
-  const adapter = new Adapter(model, config, targets, unknownKeys, carried && { carried })
+  const adapter = Adapter.create(model, config, targets, unknownKeys, carried && { carried })
   checkFreshWeights(adapter.model, adapter.parts, folder)
   const folded = foldedNotice(model, adapter.parts, unknownKeys[FOLDED_KEY])
   if (folded !== undefined) options.onWarning?.(`${folder}: ${folded}`)

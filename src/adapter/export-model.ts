@@ -3,7 +3,7 @@ import { attachParts } from '../adapters/attach.js'
 import type { Part } from '../adapters/part.js'
 import { InvalidOptionError } from '../errors.js'
 import { withKnownDims, withOwnPositions } from '../export/interface.js'
-import type { OnnxFileOptions } from '../export/onnx-file.js'
+import type { OnnxFileSizes } from '../export/onnx-file.js'
 import { writeOnnxFolder, type ExportDType } from '../export/onnx-folder.js'
 import { standardOps } from '../export/standard-ops.js'
 import { standIns, weightSources } from '../merge/export-weights.js'
@@ -13,7 +13,8 @@ import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
-export interface ExportOptions extends Pick<OnnxFileOptions, 'inlineUpTo' | 'dataFileSize'> {
+/** How an ONNX folder is written. */
+export interface ExportOptions extends OnnxFileSizes {
   /** Element type that matrices are stored in; the graph computes in float32 either way. `fp32` unless said. */
   readonly dtype?: ExportDType
   /** Most positions that the model shall serve, if fewer than it has: long tables of angles take space. */

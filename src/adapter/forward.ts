@@ -16,7 +16,8 @@ export interface ForwardOptions {
 
 const forwardOptionKeys = { adapters: true } satisfies OptionKeys<ForwardOptions>
 
-type Tensors = Readonly<Record<string, HostTensor>>
+/** Tensors by name. */
+export type Tensors = Readonly<Record<string, HostTensor>>
 
 /** Whole rows, every output. */
 const fullRun: RunKind = {

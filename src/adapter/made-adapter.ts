@@ -45,7 +45,7 @@ export function makeAdapter(model: Model, layers: readonly MadeLayer[], fields: 
     throw new InvalidAdapterError(
       `internal: the configuration made for ${layers.length} layers means ${targets.length}${strange ? `, ${strange.module.name} with rank ${strange.r}` : ''}`,
     )
-  const adapter = new Adapter(model, config, targets)
+  const adapter = Adapter.create(model, config, targets)
   for (const { module, A, B } of layers) {
     const embedding = module.kind === 'Embedding'
     adapter.parameters.view(embedding ? embeddingAName(module.name) : loraAName(module.name)).set(A)

@@ -2,7 +2,7 @@
 import type { ModuleKind } from '../graph/module.js'
 import { mergedWeight, type MergedWeight } from './merge-weights.js'
 
-interface OfModule {
+export interface OfModule {
   /** Module path, for messages and to tell an output head from the embedding it is tied to. */
   readonly module: string
 }

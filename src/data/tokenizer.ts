@@ -27,7 +27,7 @@ export interface MaskedTokens {
   readonly turnEnd?: TurnEnd
 }
 
-interface TokenSpan {
+export interface TokenSpan {
   readonly start: number
   readonly end: number
 }
@@ -102,7 +102,7 @@ export class Tokenizer {
     this.toolTemplate = templateOf(contents.toolTemplate)
   }
 
-  /** @throws InvalidDataError if tokenizer.json asks for a component that is not known */
+  /** @internal @throws InvalidDataError if tokenizer.json asks for a component that is not known */
   static create(contents: TokenizerFolder, folder: string, clock: () => Date, lowercase = false): Tokenizer {
     const { pipeline, ...built } = buildPipeline(contents, folder, lowercase)
     return new Tokenizer(pipeline, folder, built, contents, clock)

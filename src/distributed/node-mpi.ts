@@ -3,7 +3,7 @@ import type * as KoffiPackage from 'koffi'
 import { RuntimeError } from '../errors.js'
 import type { Communicator, Copyable, Summable } from './communicator.js'
 
-type Environment = Readonly<Record<string, string | undefined>>
+type Variables = Readonly<Record<string, string | undefined>>
 
 /** Names under which the library is looked for; the first is that of Open MPI 4 and 5, the last that of development files. */
 const LIBRARIES = ['libmpi.so.40', 'libmpi.40.dylib', 'libmpi.so', 'libmpi.dylib']
@@ -18,10 +18,10 @@ const MOST_ELEMENTS = 2 ** 30
 const IN_PLACE = 1
 
 /** Whether this process was started as one of an MPI job. */
-export const underMpi = (env: Environment): boolean => MARKS.some((name) => (env[name] ?? '') !== '')
+export const underMpi = (env: Variables): boolean => MARKS.some((name) => (env[name] ?? '') !== '')
 
 /** Processes of the job on this machine, as far as the launcher tells. */
-export const localProcesses = (env: Environment): number | undefined => {
+export const localProcesses = (env: Variables): number | undefined => {
   const told = Number(env['OMPI_COMM_WORLD_LOCAL_SIZE'] ?? env['MPI_LOCALNRANKS'])
   return Number.isInteger(told) && told > 0 ? told : undefined
 }
@@ -39,7 +39,7 @@ async function loadKoffi(): Promise<Koffi> {
   }
 }
 
-function openLibrary(koffi: Koffi, env: Environment): ReturnType<Koffi['load']> {
+function openLibrary(koffi: Koffi, env: Variables): ReturnType<Koffi['load']> {
   const named = env['LOWRANK_MPI_LIBRARY']
   const names = named === undefined || named === '' ? LIBRARIES : [named]
   const reasons: string[] = []
@@ -55,7 +55,7 @@ function openLibrary(koffi: Koffi, env: Environment): ReturnType<Koffi['load']> 
 }
 
 /** The functions we call, and the handles, which are addresses of variables of the library. */
-function bind(koffi: Koffi, env: Environment) {
+function bind(koffi: Koffi, env: Variables) {
   const library = openLibrary(koffi, env)
   const handle = (name: string): bigint => {
     try {
@@ -109,7 +109,7 @@ function* pieces<T extends Copyable>(values: T): Generator<T> {
  * @param env the environment: `LOWRANK_MPI_LIBRARY` names the library's file where it has an unusual one
  * @throws RuntimeError if koffi or Open MPI cannot be loaded, or the library is another implementation's
  */
-export async function nodeMpi(env: Environment = process.env): Promise<Communicator> {
+export async function nodeMpi(env: Readonly<Record<string, string | undefined>> = process.env): Promise<Communicator> {
   const mpi = bind(await loadKoffi(), env)
   mpi.init(null, null)
   const ask = (call: (comm: bigint, out: number[]) => void): number => {

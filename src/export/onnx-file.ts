@@ -14,13 +14,17 @@ export interface TensorSource {
   chunks(): AsyncIterable<Uint8Array>
 }
 
-export interface OnnxFileOptions {
-  /** Weights of the graph that are not written as they lie, by name. */
-  readonly sources?: ReadonlyMap<string, TensorSource>
+/** How the bytes of a model are divided into files. */
+export interface OnnxFileSizes {
   /** Weights of more bytes than this together go to files of their own; 4 MiB unless said. */
   readonly inlineUpTo?: number
   /** Most bytes of such a file, unless one tensor alone is larger; just under 2 GB unless said, which browsers can hold. */
   readonly dataFileSize?: number
+}
+
+export interface OnnxFileOptions extends OnnxFileSizes {
+  /** Weights of the graph that are not written as they lie, by name. */
+  readonly sources?: ReadonlyMap<string, TensorSource>
 }
 
 export interface OnnxFile {

@@ -11,34 +11,51 @@ import { checkRevision, hubSettings, parseHubId, type EnvironmentVariables, type
 import { RepositoryCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
 import { bounded, fetchWithin, MAX_ANSWERS, MAX_FILES, unstalled } from './node-limits.js'
+import type { OptionKeys } from '../util/option-keys.js'
 import { isModuleFolder, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
 
-export interface ResolveOptions {
-  /** A base model (default) or an adapter: decides which files are fetched. */
-  readonly kind?: RepositoryKind
+/** How hub ids are fetched. What is not given comes from Python's variables of the environment: `HF_TOKEN`, `HF_HOME`, `HF_ENDPOINT`, … */
+export interface HubOptions {
   /** Branch, tag or commit; goes before `@revision` in the id. */
   readonly revision?: string
+  /** Access token of the hub; it is sent to the endpoint alone. */
   readonly token?: string
+  /** Folder of the cache, which Python's huggingface_hub shares. */
   readonly cacheDir?: string
+  /** Address of the hub. */
   readonly endpoint?: string
   /** Use only the cache. */
   readonly offline?: boolean
-  readonly env?: EnvironmentVariables
-  readonly fetch?: typeof fetch
   /** Told of every piece that arrives. */
   readonly onProgress?: (progress: DownloadProgress) => void
   /** Told when the hub cannot be reached and the cached copy is used. */
   readonly onWarning?: (message: string) => void
+}
+
+export const hubOptionKeys = {
+  ...{ revision: true, token: true, cacheDir: true, endpoint: true, offline: true, onProgress: true, onWarning: true },
+} satisfies OptionKeys<HubOptions>
+
+export interface ResolveOptions extends HubOptions {
+  /** A base model (default) or an adapter: decides which files are fetched. */
+  readonly kind?: RepositoryKind
+  readonly env?: EnvironmentVariables
+  readonly fetch?: typeof fetch
   /** Milliseconds without a byte after which a connection counts as broken; a minute unless said. */
   readonly stall?: number
   /** Waits before attempt 1, 2, … after a failure; half a second, doubled each time, unless said. */
   readonly wait?: (attempt: number) => Promise<void>
 }
 
+/** How far the download of one file is. */
 export interface DownloadProgress {
+  /** Hub id. */
   readonly repository: string
+  /** Path of the file in its repository. */
   readonly file: string
+  /** Bytes that are here, those of an interrupted download among them. */
   readonly received: number
+  /** Bytes of the whole file. */
   readonly size: number
 }
 

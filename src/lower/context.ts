@@ -12,10 +12,12 @@ export class LowerContext {
   readonly b: GraphBuilder
   readonly attributes: Attributes
 
+  /** @internal */
   constructor(
+    /** The node that is opened. */
     readonly node: Node,
     private readonly state: InferState,
-    /** What the lowerings of one graph know of each other's values. */
+    /** @internal What the lowerings of one graph know of each other's values. */
     readonly quantized: QuantizedValues = new QuantizedValues(),
   ) {
     this.b = state.b

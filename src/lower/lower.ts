@@ -34,7 +34,7 @@ export interface LowerReport {
   readonly lowered: ReadonlyMap<string, number>
   /** Lengths that were taken to be equal because an operator needs them to be. */
   readonly assumptions: readonly (readonly [string, Dim])[]
-  /** What became of the branches of `If`s. */
+  /** @internal What became of the branches of `If`s. */
   readonly branches: Pick<Branches, 'constants' | 'left'>
 }
 

@@ -65,17 +65,19 @@ export class FolderModel extends DisposableResource implements Model {
   readonly environment: Environment
   readonly path: string
   readonly id: string
+  /** @internal config.json */
   readonly config: ConfigReader
+  /** @internal The family. */
   readonly architecture: Architecture
   readonly weights: ReadonlyMap<string, Initializer>
   readonly task: Task
-  /** Ranges of the folder's layers that this model consists of, where it is not the folder's own. */
+  /** @internal Ranges of the folder's layers that this model consists of, where it is not the folder's own. */
   readonly layerReplication: LayerRanges | undefined
-  /** The model with the folder's own layers, where this one's are replicated. */
+  /** @internal The model with the folder's own layers, where this one's are replicated. */
   readonly replicatedFrom: FolderModel | undefined
-  /** Set where the task, or its labels, were asked for and are not the folder's own. */
+  /** @internal Set where the task, or its labels, were asked for and are not the folder's own. */
   readonly head: FolderHead | undefined
-  /** Weights of the base that an adapter brought in place of the folder's own, by the graph's names. */
+  /** @internal Weights of the base that an adapter brought in place of the folder's own, by the graph's names. */
   readonly brought: ReadonlyMap<string, HostTensor> | undefined
   readonly sentence: SentenceSettings | undefined
   private readonly origin: Origin
@@ -184,7 +186,7 @@ export class FolderModel extends DisposableResource implements Model {
     return model
   }
 
-  /** A model from a config and weights in memory: for tests, benchmarks and training from scratch. */
+  /** @internal A model from a config and weights in memory: for tests, benchmarks and training from scratch. */
   static fromWeights(
     environment: Environment,
     config: ConfigReader,
@@ -204,7 +206,7 @@ export class FolderModel extends DisposableResource implements Model {
     return buildModel(this.config, weights, options, this.path, this.task)
   }
 
-  /** The model with its layers as PEFT's `layer_replication` orders them. @throws InvalidOptionError for other ranges than it has */
+  /** @internal The model with its layers as PEFT's `layer_replication` orders them. @throws InvalidOptionError for other ranges than it has */
   replicated(ranges: LayerRanges): FolderModel {
     return this.derive(['replicated', ranges], () => {
       const { config, sources } = replicatedConfig(this.config, ranges, this.weights.keys())
@@ -220,6 +222,7 @@ export class FolderModel extends DisposableResource implements Model {
 
   /**
    * The model with other weights in place of some; the same object for the same weights.
+   * @internal
    * @param weights by the graph's names
    * @param larger how many tokens the vocabulary has by now, and a folder whose tokenizer, if there is one, knows them
    */

@@ -62,13 +62,19 @@ export interface Backbone {
   /** `present_key.N`, `present_value.N` of every layer (`present.N.key`, `present.N.value` for export), when built with a cache. */
   readonly present?: readonly Value[]
   /** Set when the graph was built with a cache: what generation must allocate per layer. */
-  readonly cache?: {
-    readonly layers: number
-    readonly kvHeads: number
-    readonly headDim: number
-    /** A row that grows beyond so many positions must be read anew: its keys change (LongRoPE). */
-    readonly rereadAbove?: number
-  }
+  readonly cache?: CacheLayout
+}
+
+/** The keys and values that generation keeps: in each layer two arrays [batch, kvHeads, positions, headDim]. */
+export interface CacheLayout {
+  /** Layers with a cache. */
+  readonly layers: number
+  /** Heads of keys and values, which groups of queries share. */
+  readonly kvHeads: number
+  /** Numbers of one key. */
+  readonly headDim: number
+  /** A row that grows beyond so many positions must be read anew: its keys change (LongRoPE). */
+  readonly rereadAbove?: number
 }
 
 /** A built model of any task. */
@@ -83,7 +89,8 @@ export interface ModelGraph {
   readonly vocabularySize: number
   /** Most positions of a row, 0 where no tokens are read. */
   readonly maxPositions: number
-  readonly cache?: Backbone['cache']
+  /** Set when the graph was built with a cache. */
+  readonly cache?: CacheLayout
 }
 
 /** A built language model. */

@@ -49,7 +49,7 @@ function perAxis(layer: string, name: string, value: PerAxis, rank: number, leas
  *
  * While training, dropout is applied to the input of the branch; loralib accepts the option and ignores it.
  */
-abstract class ConvNd extends LoraLayer {
+export abstract class ConvNd extends LoraLayer {
   weight: Parameter
   readonly bias: Parameter | undefined
   readonly kernelSize: readonly number[]

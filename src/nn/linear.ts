@@ -28,7 +28,8 @@ function asMatrix(b: ForwardBuilder, x: Value, features: number, layer: string):
   }
 }
 
-abstract class LinearLayer extends LoraLayer {
+/** What the linear layers have in common: a frozen weight [out, in], a bias, and LoRA's branch. */
+export abstract class LinearLayer extends LoraLayer {
   readonly fanInFanOut: boolean
   weight: Parameter
   readonly bias: Parameter | undefined

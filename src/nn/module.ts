@@ -5,7 +5,8 @@ import type { ForwardBuilder } from './forward-builder.js'
 import { Buffer, Parameter } from './parameter.js'
 import { checkKeys } from '../util/option-keys.js'
 
-type Named<T> = [path: string, item: T]
+/** Something of a tree of modules with its path, the name in the state dict. */
+export type Named<T> = [path: string, item: T]
 
 const join = (prefix: string, name: string): string => (prefix === '' ? name : `${prefix}.${name}`)
 

@@ -15,7 +15,7 @@ export interface PoolOptions {
 
 const poolOptionKeys = { stride: true, padding: true, ceilMode: true } satisfies OptionKeys<PoolOptions>
 
-abstract class Pool2d extends Module {
+export abstract class Pool2d extends Module {
   readonly stride: number
   readonly padding: number
   readonly ceilMode: boolean

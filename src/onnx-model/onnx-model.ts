@@ -77,15 +77,15 @@ export class OnnxModel extends DisposableResource implements Model {
   readonly environment: Environment
   readonly path: string
   readonly id: string
-  /** config.json beside the file, where there is one. */
+  /** @internal config.json beside the file, where there is one. */
   readonly config: ConfigReader | undefined
   readonly task: Task
   readonly inputs: readonly Value[]
   readonly weights: ReadonlyMap<string, Initializer>
   readonly modules: ReadonlyMap<string, Module>
-  /** What the weights are called in the file, where they are not called the same. */
+  /** @internal What the weights are called in the file, where they are not called the same. */
   readonly origins: ReadonlyMap<string, WeightOrigin>
-  /** Where in the file those are that its branches hold. */
+  /** @internal Where in the file those are that its branches hold. */
   readonly branches: ReadonlyMap<string, BranchPlace>
   /** Inputs that are constants here, as {@link OnnxOptions} gave them; undefined if there are none. */
   readonly constants: InputConstants | undefined
@@ -175,7 +175,7 @@ export class OnnxModel extends DisposableResource implements Model {
     return { graph, task, hidden, output: graph.outputs[0]!, vocabularySize, maxPositions }
   }
 
-  /** Why the task is unknown. */
+  /** @internal Why the task is unknown. */
   get noTask(): string {
     return noTaskMessage(this.graph, this.path)
   }

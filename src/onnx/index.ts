@@ -1,3 +1,3 @@
 /** @file Public surface of `lowrank/onnx`: the file format. */
-export { decodeModel } from './decode.js'
-export { encodeModel, type Locate } from './encode.js'
+export { decodeModel, type DecodeOptions } from './decode.js'
+export { encodeModel, type EncodeOptions, type Locate } from './encode.js'

@@ -200,7 +200,7 @@ function withRanks(adapter: Adapter, ranks: ReadonlyMap<string, number>, adjustS
   const targetModules = kept.length === adapter.targets.length ? config.targetModules : kept.map(({ module }) => module.name)
   const shared = { ...config, targetModules, rankPattern, alphaPattern, initLoraWeights: 'eva' }
   const freezeA = adapter.parameters.frozen.some(({ role }) => role === 'A')
-  const result = new Adapter(model, shared, matchTargets(model.modules, shared), {}, { freezeA })
+  const result = Adapter.create(model, shared, matchTargets(model.modules, shared), {}, { freezeA })
   const redone = new Set(
     parts.flatMap((part) => (part instanceof LoraPart && ranks.has(part.module) ? [part.A.name, part.B.name] : [])),
   )

@@ -12,11 +12,12 @@ export const valueTypes = [
 
 export type GgufValueType = (typeof valueTypes)[number]
 
-type SmallNumber = 'uint8' | 'int8' | 'uint16' | 'int16' | 'uint32' | 'int32' | 'float32' | 'float64'
+/** Types whose values are JavaScript numbers. */
+export type GgufNumberType = 'uint8' | 'int8' | 'uint16' | 'int16' | 'uint32' | 'int32' | 'float32' | 'float64'
 
 /** A metadata value with the type it has in the file. Items of an array are of one type. */
 export type GgufValue =
-  | { readonly type: SmallNumber; readonly value: number }
+  | { readonly type: GgufNumberType; readonly value: number }
   | { readonly type: 'uint64' | 'int64'; readonly value: bigint }
   | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'string'; readonly value: string }

@@ -26,9 +26,9 @@ export interface TorchFile {
   readonly container: 'zip' | 'legacy'
   /** Bytes of the file. */
   readonly bytes: number
-  /** What was saved. */
+  /** @internal What was saved. */
   readonly value: PickleValue
-  /** Places of the storages by their keys. */
+  /** @internal Places of the storages by their keys. */
   readonly storages: ReadonlyMap<string, StoragePlace>
 }
 
