@@ -3,8 +3,9 @@ import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import type { HeadOptions } from '../models/new-head.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
-import { labelField, listOf } from './labels.js'
-import { at, hasField, kindOf, type Row } from './rows.js'
+import { compareCodePoints } from '../util/python-json.js'
+import { isIntegerText, labelField, listOf, tokenLabelField } from './labels.js'
+import { at, kindOf, type Row } from './rows.js'
 import { readRows } from './open-rows.js'
 
 /** What the rows say of a head's labels, as options of `loadModel`. */
@@ -12,18 +13,6 @@ export type CollectedLabels = Pick<HeadOptions, 'labels' | 'numLabels' | 'proble
 
 /** More names than that are no classes but texts, or numbers of rows. */
 const MOST = 100_000
-
-const whole = /^\s*-?\d+\s*$/
-
-/** Python's order of texts: by code points, where JavaScript's is by units of UTF-16. */
-function byCodePoint(a: string, b: string): number {
-  const [left, right] = [Array.from(a), Array.from(b)]
-  for (let i = 0; i < Math.min(left.length, right.length); i++) {
-    const difference = left[i]!.codePointAt(0)! - right[i]!.codePointAt(0)!
-    if (difference !== 0) return difference
-  }
-  return left.length - right.length
-}
 
 /**
  * Reads every row and says what labels there are: names in alphabetical order, or how many where they are numbers (the largest
@@ -39,7 +28,7 @@ export async function collectLabels(files: Files, data: string | readonly string
   let isList = false
   let first: Row | undefined
   const note = (row: Row, field: string, value: unknown): void => {
-    if (typeof value === 'string' && !whole.test(value)) names.add(value)
+    if (typeof value === 'string' && !isIntegerText(value)) names.add(value)
     else {
       const number = typeof value === 'string' ? Number(value) : value
       if (typeof number !== 'number' || !Number.isFinite(number))
@@ -58,7 +47,7 @@ export async function collectLabels(files: Files, data: string | readonly string
   for (const path of typeof data === 'string' ? [data] : data)
     for await (const row of readRows(files, path)) {
       first ??= row
-      const field = perToken && hasField(row, 'ner_tags') ? 'ner_tags' : labelField(row)
+      const field = perToken ? tokenLabelField(row) : labelField(row)
       const value = listOf(row.value[field])
       if (perToken && !Array.isArray(value))
         throw new InvalidDataError(`${at(row)}: "${field}" must be a list with a label for each token.`)
@@ -81,5 +70,5 @@ export async function collectLabels(files: Files, data: string | readonly string
     throw new InvalidDataError(
       `${at(first)}: all rows have the same label${names.size === 1 ? ` (${JSON.stringify([...names][0])})` : ''}, so there is nothing to tell apart; say the labels there shall be ({ labels }, --labels a,b)`,
     )
-  return names.size > 0 ? { labels: [...names].sort(byCodePoint), ...several } : { numLabels: count, ...several }
+  return names.size > 0 ? { labels: [...names].sort(compareCodePoints), ...several } : { numLabels: count, ...several }
 }

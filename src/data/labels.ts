@@ -3,19 +3,37 @@ import { InvalidDataError } from '../errors.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { ProblemType, Task } from '../models/task.js'
 import { someNames } from '../util/some-of.js'
-import { at, foundFields, hasField, kindOf, takeField, type Row } from './rows.js'
+import { at, firstField, foundFields, kindOf, takeField, type Row } from './rows.js'
 
-/** The name under which a row brings its label. @throws InvalidDataError if it brings none */
-export function labelField(row: Row): string {
-  const field = ['label', 'labels'].find((name) => hasField(row, name))
-  if (field !== undefined) {
-    takeField(row, field)
-    return field
-  }
-  throw new InvalidDataError(`${at(row)}: ${foundFields(row)}, but no label; expected "label" beside the text.`)
+/** Names under which a row brings its label; one label a token; the score of a pair. */
+const names = ['label', 'labels'] as const
+const tokenNames = ['ner_tags', ...names] as const
+const scoreNames = ['score', ...names] as const
+
+/** The name under which a row brings its label, if it does. */
+export const findLabelField = (row: Row): string | undefined => firstField(row, names)
+
+/** The name under which a row brings a label for each of its tokens, if it does. */
+export const findTokenLabelField = (row: Row): string | undefined => firstField(row, tokenNames)
+
+/** The name under which a pair brings its score, if it does. */
+export const findScoreField = (row: Row): string | undefined => firstField(row, scoreNames)
+
+/** The name under which a row brings its label, which counts as read. @throws InvalidDataError if it brings none */
+export const labelField = (row: Row): string => taken(row, findLabelField(row))
+
+/** As {@link labelField}, of labels for each token. */
+export const tokenLabelField = (row: Row): string => taken(row, findTokenLabelField(row))
+
+function taken(row: Row, field: string | undefined): string {
+  if (field === undefined)
+    throw new InvalidDataError(`${at(row)}: ${foundFields(row)}, but no label; expected "label" beside the text.`)
+  takeField(row, field)
+  return field
 }
 
-const integerText = /^\s*-?\d+\s*$/
+/** Whether a label is a whole number in a text, as tables hold it. */
+export const isIntegerText = (value: unknown): value is string => typeof value === 'string' && /^\s*-?\d+\s*$/.test(value)
 
 /**
  * The number of a class, given as a number or by its name in `id2label`; -100 does not count.
@@ -23,7 +41,7 @@ const integerText = /^\s*-?\d+\s*$/
  */
 export function classNumber(row: Row, field: string, value: unknown, { numLabels, labels }: Task, place = ''): number {
   const named = typeof value === 'string' ? labels.indexOf(value) : -1
-  const number = named >= 0 ? named : typeof value === 'string' && integerText.test(value) ? Number(value) : value
+  const number = named >= 0 ? named : isIntegerText(value) ? Number(value) : value
   if (number === IGNORED_LABEL) return IGNORED_LABEL
   if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number < numLabels) return number
   const shown = typeof value === 'string' ? JSON.stringify(value) : kindOf(value)

@@ -37,6 +37,9 @@ export interface RowSource {
 /** Whether a row brings a field; null counts as absent, as tables write it. */
 export const hasField = (row: Row, field: string): boolean => row.value[field] !== undefined && row.value[field] !== null
 
+/** The first of some names under which a row brings a field. */
+export const firstField = (row: Row, names: readonly string[]): string | undefined => names.find((name) => hasField(row, name))
+
 /** What a row holds, for messages. */
 export const foundFields = ({ value }: Row): string => `found the fields ${someNames(Object.keys(value)) || '(none)'}`
 

@@ -2,7 +2,7 @@
 import { InvalidDataError } from '../errors.js'
 import { perToken, textField, tokensShape } from './row-shapes.js'
 import { longestRow } from './examples.js'
-import { at, foundFields, hasField, kindOf, located, type Row, takeField } from './rows.js'
+import { at, firstField, foundFields, hasField, kindOf, located, type Row, takeField } from './rows.js'
 import type { EncodedText } from './text-pairs.js'
 import type { Tokenizer } from './tokenizer.js'
 
@@ -39,16 +39,24 @@ const double = [
 
 const shapes = '{"text"}, {"text", "text_pair"}, {"sentence1", "sentence2"} or {"input_ids"}'
 
+/** The names under which a row brings its two texts, or its one, if it does. */
+export function findTextFields(row: Row): readonly [string] | readonly [string, string] | undefined {
+  const pair = double.find((names) => names.every((name) => hasField(row, name)))
+  const name = firstField(row, single)
+  return pair ?? (name === undefined ? undefined : [name])
+}
+
+/** The name under which a row brings its words, if it does. */
+export const findWordsField = (row: Row): string | undefined => firstField(row, ['tokens', 'words'])
+
 /**
  * The one or two texts of a row.
  * @throws InvalidDataError if there is none, or a field is no text
  */
 export function readTexts(row: Row): readonly [string] | readonly [string, string] {
-  const pair = double.find((names) => names.every((name) => hasField(row, name)))
-  if (pair !== undefined) return [textField(row, pair[0]), textField(row, pair[1])]
-  const name = single.find((candidate) => hasField(row, candidate))
-  if (name !== undefined) return [textField(row, name)]
-  throw new InvalidDataError(`${at(row)}: ${foundFields(row)}; expected ${shapes}, with its label.`)
+  const [first, second] = findTextFields(row) ?? []
+  if (first === undefined) throw new InvalidDataError(`${at(row)}: ${foundFields(row)}; expected ${shapes}, with its label.`)
+  return second === undefined ? [textField(row, first)] : [textField(row, first), textField(row, second)]
 }
 
 /**
@@ -76,7 +84,7 @@ export function encodeText(row: Row, text: string, options: TextOptions): TextTo
 function encodedRow(row: Row, options: TextOptions): TextTokens {
   const known = tokenizerFor(row, options.tokenizer)
   const maxLength = longestRow(options)
-  const list = ['tokens', 'words'].find((name) => hasField(row, name))
+  const list = findWordsField(row)
   const encoded = located(row, (): EncodedText & { readonly words?: readonly number[] } =>
     list === undefined ? known.encodeTexts(readTexts(row), maxLength) : known.encodeWords(wordsField(row, list), maxLength),
   )

@@ -28,6 +28,7 @@ describe('a base without a head', () => {
       [{ tokens: ['a', 'b'], ner_tags: [0, 1] }, 'token-classification'],
       [{ question: 'a', context: 'b', start_positions: 1, end_positions: 2 }, 'question-answering'],
       [{ text: 'a', text_pair: 'b', label: 'neutral' }, 'sequence-classification'],
+      [{ question: 'a', context: 'b', label: 'yes' }, 'sequence-classification'],
     ] as const) {
       const { stderr } = await runCli(['eval', '--model', model, '--data', await file('row.jsonl', [row])])
       expect(stderr).toContain(`--task ${task}`)

@@ -92,7 +92,7 @@ it('labels of words go to the first token of each', async () => {
   const model = await bert('ForTokenClassification', { id2label: { '0': 'O', '1': 'B-X', '2': 'I-X' } })
   const data = writeRows(join(folder, 'words.jsonl'), [
     { tokens: ['the', 'bd', 'ran'], ner_tags: ['O', 'B-X', 2] },
-    { words: ['cat'], labels: [1] },
+    { tokens: null, words: ['cat'], ner_tags: null, labels: [1] },
   ])
   const batch = await firstBatch(model, data)
   // [CLS] the b ##d ran [SEP]

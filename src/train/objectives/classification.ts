@@ -1,10 +1,11 @@
 /** @file Classes of sequences, tokens and images; several labels at once; regression. */
-import { classNumber, labelField, readClass, readMultiLabel, readNumbers } from '../../data/labels.js'
+import { classNumber, readClass, readMultiLabel, readNumbers, tokenLabelField } from '../../data/labels.js'
 import { floatLabels, scalarLabel, taskEncoding, type LabelReader } from '../../data/task-encoding.js'
+import { findWordsField } from '../../data/text-fields.js'
 import { InvalidDataError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
 import type { Value } from '../../graph/types.js'
-import { at, takeField } from '../../data/rows.js'
+import { at } from '../../data/rows.js'
 import { IGNORED_LABEL } from '../../losses/causal-lm.js'
 import type { SummedLoss } from '../../losses/attach.js'
 import { summedCrossEntropy } from '../../losses/cross-entropy.js'
@@ -77,8 +78,8 @@ export function sequenceClassification(task: Task, type: ProblemType): Objective
 /** A class for each token, -100 where there is none. Labels of words go to the first token of each. */
 export function tokenClassification(task: Task): Objective {
   const readLabels: LabelReader = (row, tokens) => {
-    const field = row.value['ner_tags'] === undefined || row.value['ner_tags'] === null ? labelField(row) : 'ner_tags'
-    const value = takeField(row, field)
+    const field = tokenLabelField(row)
+    const value = row.value[field]
     if (!Array.isArray(value)) throw new InvalidDataError(`${at(row)}: "${field}" must be a list with a label for each token.`)
     const given = value.map((entry: unknown, i) => classNumber(row, field, entry, task, `[${i}]`))
     // Columns of a picture have no text: each place of the output has its label.
@@ -92,7 +93,7 @@ export function tokenClassification(task: Task): Objective {
       words === undefined
         ? inputIds.map((_, i) => given[i] ?? IGNORED_LABEL)
         : words.map((word, i) => (word < 0 || words[i - 1] === word ? IGNORED_LABEL : (given[word] ?? IGNORED_LABEL)))
-    const whole = row.value[words === undefined ? 'input_ids' : row.value['tokens'] === undefined ? 'words' : 'tokens']
+    const whole = row.value[words === undefined ? 'input_ids' : findWordsField(row)!]
     if (!Array.isArray(whole))
       throw new InvalidDataError(
         `${at(row)}: labels of tokens need rows of words ({"tokens": [text, …], "labels": […]}) or of tokens ({"input_ids", "labels"}).`,

@@ -1,8 +1,8 @@
 /** @file The objective of a model: by its task, by its rows where the task leaves it open, or as the user says. */
 import type { Model } from '../../model/model.js'
 import { OnnxModel } from '../../onnx-model/onnx-model.js'
-import { inferProblemType } from '../../data/labels.js'
-import { hasField, type Row } from '../../data/rows.js'
+import { findScoreField, inferProblemType } from '../../data/labels.js'
+import type { Row } from '../../data/rows.js'
 import { InvalidOptionError } from '../../errors.js'
 import type { ProblemType } from '../../models/task.js'
 import type { Objective } from '../objective.js'
@@ -85,7 +85,7 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
       return questionAnswering
     case 'feature-extraction': {
       if (first !== undefined) offerHead(model, first)
-      const scored = first !== undefined && ['score', 'label', 'labels'].some((name) => hasField(first, name))
+      const scored = first !== undefined && findScoreField(first) !== undefined
       return similarity(loss ?? (scored ? 'cosine' : 'contrastive'), embeddingSettings(model, options))
     }
   }

@@ -1,7 +1,9 @@
 /** @file Rows for a task that a model without a head could learn with one. */
 import { FolderModel } from '../../model/folder-model.js'
 import type { Model } from '../../model/model.js'
+import { findLabelField, findTokenLabelField } from '../../data/labels.js'
 import { at, hasField, type Row } from '../../data/rows.js'
+import { findTextFields, findWordsField } from '../../data/text-fields.js'
 import { InvalidDataError } from '../../errors.js'
 import { tasksOf } from '../../models/registry.js'
 import type { TaskName } from '../../models/task.js'
@@ -11,19 +13,13 @@ const isText = (value: unknown): boolean => typeof value === 'string' && value.t
 /** The task that a row is for, where it is none of embeddings: those learn from two texts, and a number. */
 function taskOfRow(row: Row): TaskName | undefined {
   const has = (...names: string[]): boolean => names.some((name) => hasField(row, name))
-  const labelled = ['label', 'labels'].find((name) => hasField(row, name))
-  if (has('tokens', 'words') && (labelled !== undefined || has('ner_tags'))) return 'token-classification'
+  if (findWordsField(row) !== undefined && findTokenLabelField(row) !== undefined) return 'token-classification'
   if (has('question') && has('context') && has('answers', 'start_positions')) return 'question-answering'
-  if (labelled === undefined) return undefined
-  const isPair = [
-    ['text', 'text_pair'],
-    ['sentence1', 'sentence2'],
-    ['premise', 'hypothesis'],
-    ['question1', 'question2'],
-    ['question', 'sentence'],
-  ].some((names) => names.every((name) => hasField(row, name)))
-  if (isPair) return isText(row.value[labelled]) ? 'sequence-classification' : undefined
-  return has('text', 'sentence', 'input_ids') ? 'sequence-classification' : undefined
+  const label = findLabelField(row)
+  if (label === undefined) return undefined
+  const texts = findTextFields(row)
+  if (texts?.length === 2) return isText(row.value[label]) ? 'sequence-classification' : undefined
+  return texts !== undefined || has('input_ids') ? 'sequence-classification' : undefined
 }
 
 /** Says what a model without a head can be opened as, for rows that it cannot learn from as it is. @throws InvalidDataError */

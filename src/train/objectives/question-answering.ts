@@ -1,7 +1,7 @@
 /** @file Extractive question answering: where the answer begins and ends. */
 import { readNumber } from '../../data/labels.js'
 import { scalarLabel, taskEncoding } from '../../data/task-encoding.js'
-import { at, hasField, type Row } from '../../data/rows.js'
+import { at, firstField, hasField, type Row } from '../../data/rows.js'
 import { InvalidDataError } from '../../errors.js'
 import { spanLoss } from '../../losses/span.js'
 import type { Objective } from '../objective.js'
@@ -13,7 +13,7 @@ import { spanScores } from './scores.js'
  * @throws InvalidDataError for such a row
  */
 function refuseCharacters(row: Row): void {
-  const field = ['answers', 'answer_start', 'answer', 'answer_text'].find((name) => hasField(row, name))
+  const field = firstField(row, ['answers', 'answer_start', 'answer', 'answer_text'])
   if (field === undefined || hasField(row, 'start_positions')) return
   throw new InvalidDataError(
     `${at(row)}: "${field}" gives the answer in characters of the context, as SQuAD does ("answers": {"text", "answer_start"}), but it is learned by its tokens; ` +

@@ -1,5 +1,5 @@
 /** @file Embeddings of texts, learned from pairs. */
-import { readNumber } from '../../data/labels.js'
+import { findScoreField, readNumber } from '../../data/labels.js'
 import { floatLabels, pairEncoding, PROMPT_LENGTH } from '../../data/task-encoding.js'
 import { InvalidModelError } from '../../errors.js'
 import { GraphBuilder } from '../../graph/builder.js'
@@ -22,7 +22,8 @@ export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings
     pairEncoding(
       { ...(settings.maxLength !== undefined && { maxLength: Math.min(settings.maxLength, options.maxPositions) }), ...options },
       (row) => ({
-        fields: loss === 'cosine' ? { score: { ...floatLabels([readNumber(row, scoreField(row.value))]), shape: [] } } : {},
+        fields:
+          loss === 'cosine' ? { score: { ...floatLabels([readNumber(row, findScoreField(row) ?? 'score')]), shape: [] } } : {},
         tokens: 1,
       }),
       settings,
@@ -40,10 +41,6 @@ export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings
   },
   scores: similarityScores,
 })
-
-/** The name under which a pair brings its score. */
-export const scoreField = (value: Readonly<Record<string, unknown>>): string =>
-  ['score', 'label', 'labels'].find((name) => value[name] !== undefined && value[name] !== null) ?? 'score'
 
 const promptsOf = ({ prompts }: EmbeddingSettings): string =>
   prompts.every((text) => text === '') ? '' : `, prompts ${JSON.stringify(prompts)}`
