@@ -17,7 +17,11 @@ export class ReLU extends Module {
 
 /** x·Φ(x), exact or by tanh (Hendrycks and Gimpel, 2016). */
 export class GELU extends Module {
-  constructor(readonly approximate: 'none' | 'tanh' = 'none') {
+  /** The exact function, or its approximation. */
+  constructor(
+    /** `none`: exact. `tanh`: the approximation that GPT-2 uses. */
+    readonly approximate: 'none' | 'tanh' = 'none',
+  ) {
     super()
   }
 
@@ -33,12 +37,14 @@ export class SiLU extends Module {
   }
 }
 
+/** The hyperbolic tangent. */
 export class Tanh extends Module {
   override forward(b: ForwardBuilder, x: Value): Value {
     return b.tanh(x)
   }
 }
 
+/** 1 / (1 + e^(−x)) */
 export class Sigmoid extends Module {
   override forward(b: ForwardBuilder, x: Value): Value {
     return b.sigmoid(x)
@@ -47,7 +53,11 @@ export class Sigmoid extends Module {
 
 /** Zeroes each element with probability `p` while training and scales the rest by 1/(1 − p). */
 export class Dropout extends Module {
-  constructor(readonly p = 0.5) {
+  /** @throws InvalidOptionError for a probability outside of [0, 1) */
+  constructor(
+    /** Probability of a zero. */
+    readonly p = 0.5,
+  ) {
     super()
     if (!(p >= 0 && p < 1)) throw new InvalidOptionError(`Dropout: p must lie in [0, 1), got ${p}`)
   }

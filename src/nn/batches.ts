@@ -6,11 +6,17 @@ import { inputsOf, type ModelInput } from './build.js'
 
 /** What a step is fed. */
 export interface ModuleBatch {
+  /** One tensor, or one for each argument of the model, rows first. */
   readonly input: ModelInput
+  /** What the loss compares with, rows first. */
   readonly labels: HostTensor
 }
 
-/** The rows of a tensor at the given indices, copied. */
+/**
+ * The rows of a tensor at the given indices, copied.
+ * @example
+ * const batch = takeRows(images, [3, 1, 4])
+ */
 export function takeRows(tensor: HostTensor, rows: ArrayLike<number>): HostTensor {
   const size = elementCount(tensor.shape.slice(1))
   const Type = tensor.data.constructor as new (length: number) => typeof tensor.data

@@ -18,7 +18,9 @@ export const inputsOf = (input: ModelInput): readonly HostTensor[] =>
 
 /** Type and shape of an input of a graph; lengths may be names. */
 export interface InputType {
+  /** Element type. */
   readonly dtype: HostTensor['dtype']
+  /** Lengths of the axes; names stand for lengths known at the run only. */
   readonly shape: Shape
 }
 
@@ -26,8 +28,11 @@ export interface InputType {
 export interface BuiltGraph {
   /** Its one output is the model's. */
   readonly graph: Graph
+  /** What the model gives. */
   readonly output: Value
+  /** What it takes, in the order of the arguments. */
   readonly inputs: readonly Value[]
+  /** What emitted the nodes; it knows the parameters and buffers. */
   readonly builder: ForwardBuilder
 }
 
@@ -50,6 +55,8 @@ export function batchTypes(tensors: readonly HostTensor[]): InputType[] {
 /**
  * The graph of a model on inputs of the given types, in the modes that its modules are in. Inputs are named `input_0`, …;
  * trainable parameters and buffers are further inputs, by their paths.
+ * @example
+ * const { graph } = buildGraph(model, [{ dtype: 'float32', shape: ['batch', 8] }])
  */
 export function buildGraph(model: Module, inputs: readonly InputType[], name = 'nn'): BuiltGraph {
   initializeRest(model)
@@ -142,7 +149,9 @@ export class SessionCache<T> {
 export class Predictor {
   private readonly cache: SessionCache<BuiltGraph>
 
+  /** A model and the runtime that runs it; nothing is compiled yet. */
   constructor(
+    /** The model that is run. */
     readonly model: Module,
     runtime: Runtime,
   ) {

@@ -10,8 +10,10 @@ import { Module } from './module.js'
  * new Sequential({ up: new Linear(4, 8), act: new ReLU() })
  */
 export class Sequential extends Module {
+  /** The modules by their names, in order. */
   readonly modules: Readonly<Record<string, Module>>
 
+  /** Modules as arguments, or one record of them. */
   constructor(...modules: Module[] | [Readonly<Record<string, Module>>]) {
     super()
     const [first] = modules
@@ -30,8 +32,12 @@ export class Sequential extends Module {
 
 /** x + inner(x); `shortcut` replaces the first x where shapes differ. */
 export class Residual extends Module {
+  /** A branch, and what stands beside it. */
   constructor(
+    /** The branch. */
     readonly inner: Module,
+
+    /** In place of x itself. */
     readonly shortcut?: Module,
   ) {
     super()
@@ -44,6 +50,7 @@ export class Residual extends Module {
 
 /** A function of values as a module: what has no state needs no class. */
 export class Lambda extends Module {
+  /** A module that emits what the function emits. */
   constructor(private readonly compute: (b: ForwardBuilder, ...inputs: Value[]) => Value) {
     super()
   }

@@ -9,12 +9,17 @@ import type { OptionKeys } from '../util/option-keys.js'
 /** One number for all axes, or one for each. */
 export type PerAxis = number | readonly number[]
 
+/** Options of a convolution. */
 export interface ConvOptions extends LoraLayerOptions {
+  /** Elements from one window to the next; 1 where it is not given. */
   readonly stride?: PerAxis
   /** Zeros before and after each axis. */
   readonly padding?: PerAxis
+  /** Elements from one place of the kernel to the next; 1 where it is not given. */
   readonly dilation?: PerAxis
+  /** Groups of channels that are convolved apart; 1 where it is not given. */
   readonly groups?: number
+  /** Whether there is a bias; true where it is not given. */
   readonly bias?: boolean
   /** Only zeros, as loralib's layers are used. */
   readonly paddingMode?: 'zeros'
@@ -51,17 +56,29 @@ function perAxis(layer: string, name: string, value: PerAxis, rank: number, leas
  */
 export abstract class ConvNd extends LoraLayer {
   weight: Parameter
+  /** Added to each output channel, [out]; undefined without one. */
   readonly bias: Parameter | undefined
+  /** Lengths of the kernel, one an axis. */
   readonly kernelSize: readonly number[]
+  /** Elements from one window to the next, one an axis. */
   readonly stride: readonly number[]
+  /** Zeros before and after each axis. */
   readonly padding: readonly number[]
+  /** Elements from one place of the kernel to the next, one an axis. */
   readonly dilation: readonly number[]
+  /** Groups of channels that are convolved apart. */
   readonly groups: number
+  /** Which matrices the branch has. */
   readonly formulation: 'loralib' | 'peft'
 
+  /** @throws InvalidOptionError for sizes that are no positive integers, or channels that groups do not divide */
   constructor(
     rank: number,
+
+    /** Channels of the input. */
     readonly inChannels: number,
+
+    /** Channels of the output. */
     readonly outChannels: number,
     kernelSize: PerAxis,
     options: ConvOptions,
@@ -149,6 +166,7 @@ export abstract class ConvNd extends LoraLayer {
 
 /** Over inputs [batch, in, length]; loralib's own cannot run. */
 export class Conv1d extends ConvNd {
+  /** @param kernelSize one length for every axis, or one for each */
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options)
   }
@@ -156,6 +174,7 @@ export class Conv1d extends ConvNd {
 
 /** Over inputs [batch, in, height, width]. */
 export class Conv2d extends ConvNd {
+  /** @param kernelSize one length for every axis, or one for each */
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvOptions = {}) {
     super(2, inChannels, outChannels, kernelSize, options)
   }
@@ -163,6 +182,7 @@ export class Conv2d extends ConvNd {
 
 /** Over inputs [batch, in, depth, height, width]; loralib's own cannot run. */
 export class Conv3d extends ConvNd {
+  /** @param kernelSize one length for every axis, or one for each */
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvOptions = {}) {
     super(3, inChannels, outChannels, kernelSize, options)
   }

@@ -9,6 +9,7 @@ import type { OptionKeys } from '../util/option-keys.js'
 /** First values of the branch: loralib and PEFT both draw B and leave A zero; `paper` draws A and leaves B zero. */
 export type EmbeddingInit = 'loralib' | 'paper'
 
+/** Options of an embedding. */
 export interface EmbeddingOptions extends Omit<LoraLayerOptions, 'loraDropout'> {
   /** `loralib` unless said: A 0, B from N(0, 1). `paper`: A from N(0, 1), B 0. Either way the branch starts silent. */
   readonly initLoraWeights?: EmbeddingInit
@@ -24,10 +25,18 @@ const embeddingOptionKeys = {
  * State: `weight` [tokens, features], `lora_A` [r, tokens], `lora_B` [features, r]. With r > 0 the weight is frozen.
  */
 export class Embedding extends LoraLayer {
+  /** The table, [tokens, features]. */
   weight: Parameter
 
+  /**
+   * A table of values from N(0, 1), frozen with r > 0.
+   * @throws InvalidOptionError for sizes that are no positive integers
+   */
   constructor(
+    /** Rows of the table. */
     readonly numEmbeddings: number,
+
+    /** Length of a row. */
     readonly embeddingDim: number,
     options: EmbeddingOptions = {},
   ) {

@@ -7,6 +7,7 @@ import { LoraLayer, loraLayerOptionKeys, positiveIntegers, product, transposed, 
 import { constant, kaiming, Parameter } from './parameter.js'
 import type { OptionKeys } from '../util/option-keys.js'
 
+/** Options of a linear layer. */
 export interface LinearOptions extends LoraLayerOptions {
   /** Whether there is a bias; true unless said. */
   readonly bias?: boolean
@@ -30,12 +31,18 @@ function asMatrix(b: ForwardBuilder, x: Value, features: number, layer: string):
 
 /** What the linear layers have in common: a frozen weight [out, in], a bias, and LoRA's branch. */
 export abstract class LinearLayer extends LoraLayer {
+  /** Whether the weight is stored [in, out]. */
   readonly fanInFanOut: boolean
   weight: Parameter
+  /** Added to the outputs, [out]; undefined without one. */
   readonly bias: Parameter | undefined
 
+  /** @param frozen whether the weight is kept from training */
   constructor(
+    /** Length of the last axis of the input. */
     readonly inFeatures: number,
+
+    /** Length of the last axis of the output. */
     readonly outFeatures: number,
     options: LinearOptions,
     frozen: boolean,
@@ -77,6 +84,7 @@ export abstract class LinearLayer extends LoraLayer {
  * [out, r] zero. With r > 0 the weight is frozen.
  */
 export class Linear extends LinearLayer {
+  /** @throws InvalidOptionError for sizes that are no positive integers */
   constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super(inFeatures, outFeatures, options, (options.r ?? 0) > 0)
     if (this.r === 0) return
@@ -93,6 +101,7 @@ export class Linear extends LinearLayer {
   }
 }
 
+/** Options of several projections in one weight. */
 export interface MergedLinearOptions extends LinearOptions {
   /** One truth value for each of the projections that the layer holds; the true ones get a branch of their own. */
   readonly enableLora?: readonly boolean[]
@@ -108,8 +117,10 @@ const mergedLinearOptionKeys = { ...linearOptionKeys, enableLora: true } satisfi
  * @throws InvalidOptionError if the outputs cannot be divided by the number of projections
  */
 export class MergedLinear extends LinearLayer {
+  /** Which of the projections have a branch. */
   readonly enableLora: readonly boolean[]
 
+  /** @throws InvalidOptionError if the outputs cannot be divided by the number of projections */
   constructor(inFeatures: number, outFeatures: number, options: MergedLinearOptions = {}) {
     const enableLora = options.enableLora ?? [false]
     super(inFeatures, outFeatures, options, (options.r ?? 0) > 0 && enableLora.includes(true), mergedLinearOptionKeys)

@@ -25,12 +25,19 @@ export const loraLayerOptionKeys = {
 
 /** A layer that can have a low-rank branch. */
 export abstract class LoraLayer extends Module {
+  /** Rank of the branch; 0 without one. */
   readonly r: number
+  /** The branch is scaled by `loraAlpha / r`. */
   readonly loraAlpha: number
+  /** Probability of a zero in the input of the branch while training. */
   readonly loraDropout: number
+  /** loralib's option; changes nothing here. */
   readonly mergeWeights: boolean
+  /** The frozen weight. */
   abstract weight: Parameter
+  /** The first matrix; undefined without a branch. */
   lora_A: Parameter | undefined
+  /** The second matrix; undefined without a branch. */
   lora_B: Parameter | undefined
 
   /** @param known names of the options that the layer has */

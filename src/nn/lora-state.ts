@@ -25,6 +25,8 @@ const biasOf = (module: Module): Parameter | undefined =>
 /**
  * Leaves only the LoRA matrices trainable, and the biases that `bias` names: none, all, or those of the layers that can
  * have a branch. Unlike loralib's it also thaws, so that calling it twice with different modes gives the second.
+ * @example
+ * markOnlyLoraAsTrainable(model, 'lora_only')
  */
 export function markOnlyLoraAsTrainable(model: Module, bias: BiasMode = 'none'): void {
   const mode = checked(bias)
@@ -37,7 +39,11 @@ export function markOnlyLoraAsTrainable(model: Module, bias: BiasMode = 'none'):
   }
 }
 
-/** The LoRA matrices, and the biases that `bias` names: all, or those beside a LoRA matrix. */
+/**
+ * The LoRA matrices, and the biases that `bias` names: all, or those beside a LoRA matrix.
+ * @example
+ * const tensors = loraStateDict(model, 'lora_only')
+ */
 export function loraStateDict(model: Module, bias: BiasMode = 'none'): StateDict {
   const mode = checked(bias)
   const state = stateDict(model)
@@ -51,6 +57,8 @@ export function loraStateDict(model: Module, bias: BiasMode = 'none'): StateDict
  * The model with every branch added to its weight: a new one of plain layers, which costs what the base costs. The given
  * model keeps its base, bit for bit, and its branches; there is nothing to undo.
  * @throws InvalidAdapterError for a branch that no weight can express (grouped convolutions in PEFT's formulation)
+ * @example
+ * const merged = merge(model)
  */
 export function merge<M extends Module>(model: M): M {
   initializeRest(model)

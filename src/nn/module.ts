@@ -115,6 +115,8 @@ function copy(value: unknown, seen: Map<object, unknown>): unknown {
  * Gives every parameter its first values. Each has a random stream of its own, told apart by its path, so adding a layer
  * changes no other layer's numbers.
  * @returns the model
+ * @example
+ * const model = initialize(new Sequential(new Linear(4, 8, { r: 2 }), new ReLU()), { seed: 1 })
  */
 export function initialize<M extends Module>(model: M, options: { readonly seed?: number } = {}): M {
   checkKeys(options, { seed: true }, 'initialize')

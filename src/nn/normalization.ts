@@ -8,9 +8,11 @@ import { Module } from './module.js'
 import { Buffer, constant, Parameter } from './parameter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
+/** Options of layers that normalise the last axis. */
 export interface NormOptions {
   /** Added to the variance before its root. */
   readonly epsilon?: number
+  /** Whether there is a bias; true where it is not given. */
   readonly bias?: boolean
 }
 
@@ -18,11 +20,16 @@ const normOptionKeys = { epsilon: true, bias: true } satisfies OptionKeys<NormOp
 
 /** Normalisation over the last axis (Ba et al., 2016). State: `weight`, `bias` [features]. */
 export class LayerNorm extends Module {
+  /** Added to the variance before its root. */
   readonly epsilon: number
+  /** Factor of each feature, [features]. */
   readonly weight: Parameter
+  /** Added to each feature, [features]. */
   readonly bias: Parameter | undefined
 
+  /** A layer with weight 1 and bias 0. */
   constructor(
+    /** Length of the last axis. */
     readonly features: number,
     options: NormOptions = {},
   ) {
@@ -41,10 +48,14 @@ export class LayerNorm extends Module {
 
 /** x / √(mean x² + ε) · weight over the last axis (Zhang and Sennrich, 2019). State: `weight` [features]. */
 export class RMSNorm extends Module {
+  /** Added to the mean square before its root. */
   readonly epsilon: number
+  /** Factor of each feature, [features]. */
   readonly weight: Parameter
 
+  /** A layer with weight 1. */
   constructor(
+    /** Length of the last axis. */
     readonly features: number,
     options: Pick<NormOptions, 'epsilon'> = {},
   ) {
@@ -61,7 +72,9 @@ export class RMSNorm extends Module {
   }
 }
 
+/** Options of batch normalisation. */
 export interface BatchNormOptions {
+  /** Added to the variance before its root; 1e-5 where it is not given. */
   readonly epsilon?: number
   /** Weight of a new batch in the running statistics; 0.1 unless said. */
   readonly momentum?: number
@@ -77,15 +90,27 @@ const batchNormOptionKeys = { epsilon: true, momentum: true } satisfies OptionKe
  * rest trains. State: `weight`, `bias`, `running_mean`, `running_var` [channels], `num_batches_tracked` [].
  */
 export class BatchNorm2d extends Module {
+  /** Added to the variance before its root. */
   readonly epsilon: number
+  /** Weight of a new batch in the running statistics. */
   readonly momentum: number
+  /** Factor of each channel, [channels]. */
   readonly weight: Parameter
+  /** Added to each channel, [channels]. */
   readonly bias: Parameter
+  /** Mean of each channel over the batches so far, [channels]. */
   readonly running_mean: Buffer
+  /** Variance of each channel over the batches so far, [channels]. */
   readonly running_var: Buffer
+  /** Batches so far, []. */
   readonly num_batches_tracked: Buffer
 
+  /**
+   * A layer with weight 1, bias 0, mean 0 and variance 1.
+   * @throws InvalidOptionError for a momentum outside of [0, 1]
+   */
   constructor(
+    /** Length of the second axis. */
     readonly channels: number,
     options: BatchNormOptions = {},
   ) {

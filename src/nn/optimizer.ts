@@ -10,20 +10,29 @@ import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** torch.optim.AdamW, with its defaults but for the weight decay, which is 0. */
 export interface AdamWChoice {
+  /** Tells the optimizers apart. */
   readonly name: 'adamw'
+  /** Decay of the two moments; 0.9 and 0.999 where they are not given. */
   readonly betas?: readonly [number, number]
+  /** Added to the root of the second moment; 1e-8 where it is not given. */
   readonly epsilon?: number
+  /** Decay of the parameters by a step, times the learning rate; 0 where it is not given. */
   readonly weightDecay?: number
 }
 
 /** torch.optim.SGD, with its defaults. */
 export interface SgdChoice {
+  /** Tells the optimizers apart. */
   readonly name: 'sgd'
+  /** Decay of the running gradient; 0 where it is not given. */
   readonly momentum?: number
+  /** Nesterov's momentum. */
   readonly nesterov?: boolean
+  /** Added to the gradient, times the parameters; 0 where it is not given. */
   readonly weightDecay?: number
 }
 
+/** An optimizer and its constants. */
 export type OptimizerChoice = AdamWChoice | SgdChoice
 
 const optimizerKeys = {

@@ -6,7 +6,11 @@ import type { Random } from '../util/rng.js'
 /** First values of a parameter of `count` elements. */
 export type Initializer = (random: Random, count: number) => Float32Array
 
-/** Every element the same. */
+/**
+ * Every element the same.
+ * @example
+ * new Parameter([8], constant(1))
+ */
 export const constant =
   (value: number): Initializer =>
   (_, count) =>
@@ -15,7 +19,11 @@ export const constant =
 /** N(0, 1), as `torch.nn.init.normal_`. */
 export const normal: Initializer = (random, count) => Float32Array.from({ length: count }, () => random.normal())
 
-/** U(−1/√fanIn, 1/√fanIn): Kaiming-uniform with a = √5 (He et al., 2015), what PyTorch gives every linear layer. */
+/**
+ * U(−1/√fanIn, 1/√fanIn): Kaiming-uniform with a = √5 (He et al., 2015), what PyTorch gives every linear layer.
+ * @example
+ * new Parameter([8, 16], kaiming(16)) // a weight [out, in]
+ */
 export const kaiming =
   (fanIn: number): Initializer =>
   (random, count) => {
@@ -28,6 +36,7 @@ export const kaiming =
  * path, which is what makes two equal layers start with different numbers.
  */
 export class Parameter {
+  /** Parameters are float32. */
   readonly dtype = 'float32'
   private values: Float32Array | undefined
 
@@ -37,8 +46,13 @@ export class Parameter {
    * @param requiresGrad whether training changes it
    */
   constructor(
+    /** Lengths of its axes. */
     readonly shape: readonly number[],
+
+    /** First values. */
     readonly initializer: Initializer,
+
+    /** Whether training changes it. */
     public requiresGrad = true,
   ) {
     if (!shape.every((d) => Number.isSafeInteger(d) && d > 0))
@@ -50,6 +64,7 @@ export class Parameter {
     return elementCount(this.shape)
   }
 
+  /** Whether it has values. */
   get initialized(): boolean {
     return this.values !== undefined
   }
@@ -85,14 +100,20 @@ export class Buffer {
    * @param optional whether a checkpoint may lack it
    */
   constructor(
+    /** Element type. */
     readonly dtype: DType,
+
+    /** Lengths of its axes. */
     readonly shape: readonly number[],
     values: TypedArray,
+
+    /** Whether a checkpoint may lack it. */
     readonly optional = false,
   ) {
     this.values = values
   }
 
+  /** The values, row-major. */
   get data(): TypedArray {
     return this.values
   }
@@ -106,6 +127,7 @@ export class Buffer {
     this.values = values
   }
 
+  /** The values with their type and shape. */
   get tensor(): HostTensor {
     return { dtype: this.dtype, shape: this.shape, data: this.values }
   }

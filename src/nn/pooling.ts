@@ -5,9 +5,11 @@ import type { ForwardBuilder } from './forward-builder.js'
 import { Module } from './module.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
+/** How windows are laid over an image. */
 export interface PoolOptions {
   /** The kernel's size unless said. */
   readonly stride?: number
+  /** Elements before and after each axis; at most half the kernel, 0 where none are given. */
   readonly padding?: number
   /** Whether a last window may reach beyond the padded input. */
   readonly ceilMode?: boolean
@@ -15,12 +17,18 @@ export interface PoolOptions {
 
 const poolOptionKeys = { stride: true, padding: true, ceilMode: true } satisfies OptionKeys<PoolOptions>
 
+/** What pools have in common: square windows over inputs [batch, channels, height, width]. */
 export abstract class Pool2d extends Module {
+  /** Elements from one window to the next. */
   readonly stride: number
+  /** Elements before and after each axis. */
   readonly padding: number
+  /** Whether a last window may reach beyond the padded input. */
   readonly ceilMode: boolean
 
+  /** @throws InvalidOptionError for sizes that are no positive integers, or padding of more than half the kernel */
   constructor(
+    /** Height and width of a window. */
     readonly kernelSize: number,
     options: PoolOptions = {},
   ) {
@@ -36,6 +44,7 @@ export abstract class Pool2d extends Module {
       throw new InvalidOptionError(`${new.target.name}: padding ${this.padding} is more than half of the kernel ${kernelSize}`)
   }
 
+  /** Emits the operator of a pool. */
   protected pool(b: ForwardBuilder, x: Value, op: string, countIncludePad: boolean): Value {
     const { kernelSize: k, stride: s, padding: p } = this
     return b.emit(op, [x], {
@@ -64,7 +73,11 @@ export class AvgPool2d extends Pool2d {
 
 /** The mean of each plane: [batch, channels, height, width] to [batch, channels, 1, 1]. */
 export class AdaptiveAvgPool2d extends Module {
-  constructor(readonly outputSize: 1 = 1) {
+  /** @throws InvalidOptionError for another size than 1 */
+  constructor(
+    /** Height and width of the result. */
+    readonly outputSize: 1 = 1,
+  ) {
     super()
     if (outputSize !== 1)
       throw new InvalidOptionError(

@@ -20,6 +20,8 @@ const entriesOf = (model: Module): [string, Parameter | Buffer][] => [...model.n
 /**
  * Every parameter and buffer by its path, copied. It is the same in training and in evaluation mode: nothing is ever
  * merged in place.
+ * @example
+ * await saveTensors(environment.files, 'model.safetensors', stateDict(model))
  */
 export function stateDict(model: Module): StateDict {
   initializeRest(model)
@@ -28,6 +30,7 @@ export function stateDict(model: Module): StateDict {
   )
 }
 
+/** How strictly names are compared. */
 export interface LoadStateOptions {
   /** Whether names must match exactly; true unless said. With false, what does not match is left out and told. */
   readonly strict?: boolean
@@ -35,6 +38,7 @@ export interface LoadStateOptions {
 
 const loadStateOptionKeys = { strict: true } satisfies OptionKeys<LoadStateOptions>
 
+/** What did not match. */
 export interface LoadedState {
   /** Names that the model has and the tensors lack. */
   readonly missingKeys: readonly string[]
@@ -71,6 +75,8 @@ const listed = (title: string, names: readonly string[]): string =>
  * @param tensors by path, as `stateDict` gives them or a file holds them
  * @returns what did not match, with `strict: false`; parameters that got no value are initialised with seed 0
  * @throws InvalidAdapterError listing every missing and unexpected name (if strict) and every tensor of another shape
+ * @example
+ * loadStateDict(model, await readTensors(environment.files, 'model.safetensors'))
  */
 export function loadStateDict(
   model: Module,
@@ -113,12 +119,21 @@ function fits(item: Parameter | Buffer, tensor: HostTensor): boolean {
   return sameType && item.shape.length === tensor.shape.length && item.shape.every((d, i) => d === tensor.shape[i])
 }
 
-/** Writes named tensors, such as a state dict, to a safetensors file. */
+/**
+ * Writes named tensors, such as a state dict, to a safetensors file.
+ * @example
+ * await saveTensors(environment.files, 'lora.safetensors', loraStateDict(model))
+ */
 export async function saveTensors(files: Files, path: string, tensors: StateDict): Promise<void> {
   await files.write(path, encodeSafetensors(tensors))
 }
 
-/** Reads a safetensors file into memory. @throws InvalidModelError if it is damaged */
+/**
+ * Reads a safetensors file into memory.
+ * @throws InvalidModelError if it is damaged
+ * @example
+ * const tensors = await readTensors(environment.files, 'lora.safetensors')
+ */
 export async function readTensors(files: Files, path: string): Promise<StateDict> {
   const { tensors } = await readSafetensorsHeader(files, path)
   const result: StateDict = new Map()
@@ -127,6 +142,10 @@ export async function readTensors(files: Files, path: string): Promise<StateDict
   return result
 }
 
-/** A float32 tensor from plain numbers, for inputs and labels. */
+/**
+ * A float32 tensor from plain numbers, for inputs and labels.
+ * @example
+ * const x = floats([2, 2], [1, 2, 3, 4])
+ */
 export const floats = (shape: readonly number[], values: ArrayLike<number>): HostTensor =>
   float32(shape, Float32Array.from(values))

@@ -17,11 +17,13 @@ import type { Buffer, Parameter } from './parameter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 
+/** Options of {@link trainModule}. */
 export interface TrainModuleOptions {
   /** Runtime and clock: `nodeEnvironment()` in Node. */
   readonly environment: Pick<Environment, 'runtime' | 'now'>
   /** All rows, cut into batches here; or the batches of a pass, made by the caller. */
   readonly data: ModuleBatch | ((epoch: number) => Iterable<ModuleBatch> | AsyncIterable<ModuleBatch>)
+  /** What is minimised: a name, or a function that builds it. */
   readonly loss: LossChoice
   /** Passes over the data; 1 unless said. */
   readonly epochs?: number
@@ -31,8 +33,11 @@ export interface TrainModuleOptions {
   readonly batchSize?: number
   /** Whether each pass has an order of its own; true unless said. */
   readonly shuffle?: boolean
+  /** Step size of the optimizer; 1e-3 where it is not given. */
   readonly learningRate?: number
+  /** How the learning rate changes over the steps; `constant` where it is not given. */
   readonly schedule?: ScheduleName
+  /** Steps in which it rises to its full size; 0 where they are not given. */
   readonly warmupSteps?: number
   /** `{ name: 'adamw' }` unless said. */
   readonly optimizer?: OptimizerChoice

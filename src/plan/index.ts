@@ -22,6 +22,7 @@ import { noOperations, workOf, type ProductKind, type Work } from './work.js'
 
 /** The prediction, also the JSON that `lowrank train --dry-run --json` prints. Bytes and seconds. */
 export interface TrainingPlan {
+  /** Tells it apart from the events of a run. */
   readonly event: 'plan'
   /** Largest resident memory of the process; the sum of the bytes below. */
   readonly peakMemoryBytes: number
@@ -39,9 +40,13 @@ export interface TrainingPlan {
   readonly operationsPerStep: number
   /** Tokens of one update that are no padding, on average. */
   readonly tokensPerStep: number
+  /** Updates of the run. */
   readonly steps: number
+  /** Numbers that are trained. */
   readonly trainableParameters: number
+  /** Those of the frozen model and the trained ones together. */
   readonly totalParameters: number
+  /** Nodes of the graph of a step. */
   readonly nodes: number
 }
 

@@ -6,27 +6,37 @@ import type { Evaluation } from './evaluate.js'
  * are silent; before `start`, and not in the log.
  */
 export interface CheckingEvent {
+  /** Tells the events apart. */
   readonly event: 'checking'
   /** Which rows: those to train on, or to evaluate on. */
   readonly data: 'data' | 'evalData'
   /** Rows checked so far. */
   readonly rows: number
+  /** Rows in all. */
   readonly of: number
 }
 
+/** The run begins; rows have been checked. */
 export interface StartEvent {
+  /** Tells the events apart. */
   readonly event: 'start'
+  /** Updates that the run will do, those before a resume included. */
   readonly steps: number
   /** Steps already done when the run resumes. */
   readonly resumedAt: number
+  /** Numbers that are trained. */
   readonly trainableParameters: number
+  /** Those of the frozen model and the trained ones together. */
   readonly totalParameters: number
+  /** Rows to train on. */
   readonly rows: number
   /** How many train together, if several do. */
   readonly processes?: number
 }
 
+/** An update of the parameters. */
 export interface StepEvent {
+  /** Tells the events apart. */
   readonly event: 'step'
   /** Counted from 1. */
   readonly step: number
@@ -38,38 +48,53 @@ export interface StepEvent {
   readonly gradNorm: number
   /** Of preferences: share of pairs whose chosen completion has the larger reward, and by how much on average. */
   readonly rewardAccuracy?: number
+  /** Of preferences: mean difference of the two rewards. */
   readonly rewardMargin?: number
+  /** Of this step. */
   readonly learningRate: number
   /** Tokens of the step that are no padding; images where there are none. */
   readonly tokens: number
+  /** Of this step; images where there are no tokens. */
   readonly tokensPerSecond: number
 }
 
 /** An evaluation with the metrics of the task: perplexity and tokens of a language model, accuracy of a classifier, … */
 export interface EvalEvent extends Evaluation {
+  /** Tells the events apart. */
   readonly event: 'eval'
+  /** Steps done. */
   readonly step: number
   /** Whether this is the lowest evaluation loss so far. */
   readonly best: boolean
 }
 
+/** A checkpoint lies on disk, whole. */
 export interface CheckpointEvent {
+  /** Tells the events apart. */
   readonly event: 'checkpoint'
+  /** Steps done. */
   readonly step: number
+  /** Its folder. */
   readonly path: string
 }
 
+/** Something worth knowing that ends nothing: cut rows, skipped updates. */
 export interface WarningEvent {
+  /** Tells the events apart. */
   readonly event: 'warning'
+  /** Steps done. */
   readonly step: number
+  /** What it is, where, and what to do. */
   readonly message: string
 }
 
 /** The run ends with an error, which is thrown after this event. */
 export interface ErrorEvent {
+  /** Tells the events apart. */
   readonly event: 'error'
   /** Steps done. */
   readonly step: number
+  /** Of the error. */
   readonly message: string
   /** Newest checkpoint of the run, with which it can be resumed. */
   readonly checkpoint?: string
@@ -81,23 +106,33 @@ export interface ErrorEvent {
  */
 export type EndReason = 'finished' | 'stoppedEarly' | 'aborted'
 
+/** The run is over. */
 export interface DoneEvent {
+  /** Tells the events apart. */
   readonly event: 'done'
+  /** Why it ended. */
   readonly reason: EndReason
   /** Steps done, those before a resume included. */
   readonly steps: number
   /** Loss of the last step. */
   readonly loss: number
+  /** Loss of the last evaluation, where there was one. */
   readonly evalLoss?: number
+  /** Numbers that were trained. */
   readonly trainableParameters: number
+  /** Those of the frozen model and the trained ones together. */
   readonly totalParameters: number
+  /** Largest resident memory of the process; 0 where the platform does not tell. */
   readonly peakMemoryBytes: number
+  /** Time of the run. */
   readonly seconds: number
   /** Whether `reason` is `stoppedEarly`. */
   readonly stoppedEarly: boolean
   /** With `earlyStopping`: the step whose evaluation was best. The result is what was learned until then. */
   readonly bestStep?: number
+  /** Loss of that evaluation. */
   readonly bestEvalLoss?: number
+  /** The folder that was given. */
   readonly out?: string
   /** Folder that holds the result, a whole adapter (or model); absent where the run was aborted or has no `out`. */
   readonly saved?: string
@@ -105,5 +140,6 @@ export interface DoneEvent {
   readonly checkpoint?: string
 }
 
+/** What a run reports; `event` tells them apart. */
 export type TrainEvent =
   CheckingEvent | ErrorEvent | StartEvent | StepEvent | EvalEvent | CheckpointEvent | WarningEvent | DoneEvent

@@ -6,9 +6,11 @@ import { scheduleNames, type ScheduleName } from '../optim/schedule.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 
+/** Options of a training run; `lowrank train --help` names the same. */
 export interface TrainOptions extends ObjectiveOptions {
   /** Files of rows: JSONL, CSV, TSV or Parquet. */
   readonly data: string | readonly string[]
+  /** Files of rows to evaluate on: after each epoch, or every `evalEvery` steps. */
   readonly evalData?: string | readonly string[]
   /**
    * Folder for checkpoints, log and the trained adapter; nothing is written without it. One run at a time writes there. A
@@ -28,7 +30,9 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly batchSize?: number
   /** Micro-batches in one update; weighted by their labelled tokens. */
   readonly gradAccum?: number
+  /** Of AdamW; 2e-4 where it is not given. */
   readonly learningRate?: number
+  /** How the learning rate changes over the steps; `constant` where it is not given. */
   readonly schedule?: ScheduleName
   /** LoRA+ (Hayou et al., 2024): learning rate of B by that of A, at least 1; the same for both unless said. */
   readonly loraPlusLrRatio?: number
@@ -36,15 +40,21 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly loraPlusLrEmbedding?: number
   /** Steps of warm-up if 1 or more, a share of all steps if below 1. */
   readonly warmup?: number
+  /** Decoupled weight decay (Loshchilov and Hutter, 2019); 0 where it is not given. */
   readonly weightDecay?: number
   /** Largest global norm of the gradient; 0 clips nothing. */
   readonly maxGradNorm?: number
+  /** Decay of the first moment; 0.9 where it is not given. */
   readonly beta1?: number
+  /** Decay of the second moment; 0.999 where it is not given. */
   readonly beta2?: number
+  /** Added to the root of the second moment; 1e-8 where it is not given. */
   readonly epsilon?: number
   /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
   readonly maxLength?: number
+  /** Whether each pass has an order of its own; yes unless it is false. */
   readonly shuffle?: boolean
+  /** Of the order of rows and of dropout; 0 where it is not given. */
   readonly seed?: number
   /** Rows of similar length share a batch: less padding. */
   readonly groupByLength?: boolean
@@ -59,6 +69,7 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly recompute?: boolean
   /** Steps between evaluations; at the end of each epoch unless said, and always after the last step. */
   readonly evalEvery?: number
+  /** Rows in one batch of an evaluation; `batchSize` where it is not given. */
   readonly evalBatchSize?: number
   /**
    * Stop after this many evaluations without a lower loss. What the best evaluation was of is kept: it lies in `out` at the
