@@ -1,6 +1,6 @@
 /** @file Where the file has a weight: among its initializers, in a Constant node, or behind nodes that only turn it. */
 import type { Graph } from '../graph/graph.js'
-import { isFloat, type Initializer, type Node } from '../graph/types.js'
+import type { Initializer, Node } from '../graph/types.js'
 import type { BranchPlace } from '../lower/inline-if.js'
 
 /** A constant of the file. */
@@ -59,6 +59,3 @@ export class WeightLocator {
     })
   }
 }
-
-/** Whether an adapter can be added to a constant as it is stored. */
-export const isMergeable = ({ tensor }: StoredWeight): boolean => isFloat(tensor.dtype) && tensor.dtype !== 'float64'

@@ -1,11 +1,12 @@
 /** @file An .onnx file with other weights: the graph as it was read, external data copied with the changes in it. */
-import type { WeightDelta } from '../adapters/weight-delta.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { copySmallFiles } from '../formats/merge-folder.js'
 import { bytesOf } from '../graph/constants.js'
 import { isFileTensor, type FileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { isTransient, whileFileLocked, whileLocked } from '../io/folder-lock.js'
+import { mergeConstant } from '../merge/constants.js'
+import type { Deltas } from '../merge/plan.js'
 import { encodeModel } from '../onnx/encode.js'
 import type { Environment } from '../environment.js'
 import { refuseFiles } from '../model/output-place.js'
@@ -67,7 +68,7 @@ async function targetOf(files: Files, model: PatchedModel, out: string): Promise
 export async function writeOnnx(
   model: PatchedModel & { readonly environment: Environment },
   out: string,
-  deltas: ReadonlyMap<string, readonly WeightDelta[]>,
+  deltas: Deltas,
   more: ReadonlyMap<string, Uint8Array> = new Map(),
   overwrite = false,
 ): Promise<WrittenOnnx> {
@@ -79,14 +80,14 @@ export async function writeOnnx(
 async function writeTo(
   model: PatchedModel & { readonly environment: Environment },
   target: Target,
-  deltas: ReadonlyMap<string, readonly WeightDelta[]>,
+  deltas: Deltas,
   more: ReadonlyMap<string, Uint8Array>,
   overwrite: boolean,
 ): Promise<WrittenOnnx> {
   const { files } = model.environment
   const graph = (await readOnnx(files, model.path)).clone()
   separateEqual(graph, model, deltas.keys())
-  const patches = planPatches(graph, model, deltas, files)
+  const patches = planPatches(graph, model, deltas)
   const external = externalTensors(graph)
   const dataPaths = [...new Set(external.map(({ file }) => file.path))]
   const prefix = (await files.realPath(target.folder)) === (await files.realPath(folderOf(model.path))) ? `${baseName(target.file)}_` : '' // prettier-ignore
@@ -95,7 +96,7 @@ async function writeTo(
   if (!overwrite) await refuseFiles(files, [target.file, ...dataPaths.map((path) => `${target.folder}/${locate(path)}`)])
   let maxAbsDelta = 0
   const tensorOf = async (patch: Patch) => {
-    const result = await patch.compute()
+    const result = await mergeConstant(files, patch)
     maxAbsDelta = Math.max(maxAbsDelta, result.maxAbsDelta)
     return result.tensor
   }
@@ -103,10 +104,10 @@ async function writeTo(
   // First those that are to be read as they are; a weight of its own is made from the unchanged one.
   for (const patch of patches.filter(({ only }) => only !== undefined)) untie(graph, model, patch, await tensorOf(patch))
   for (const patch of patches.filter(({ only }) => only === undefined)) {
-    const { tensor } = patch.stored
-    if (patch.stored.place === undefined && isFileTensor(tensor) && !overlaps(tensor, external))
+    const { tensor } = patch.constant
+    if (patch.constant.place === undefined && isFileTensor(tensor) && !overlaps(tensor, external))
       inFiles.set(tensor.file.path, [...(inFiles.get(tensor.file.path) ?? []), patch]) // prettier-ignore
-    else replaceStored(graph, patch.stored, await tensorOf(patch))
+    else replaceStored(graph, patch.constant, await tensorOf(patch))
   }
   const bytes = encodeModel(graph, locate)
   if (bytes.length > LARGEST_PROTO)
@@ -148,7 +149,7 @@ async function* patchedFile(
   patches: readonly Patch[],
   tensorOf: (patch: Patch) => Promise<Parameters<typeof bytesOf>[0]>,
 ): AsyncIterable<Uint8Array> {
-  const placeOf = ({ stored }: Patch): FileTensor['file'] => (stored.tensor as FileTensor).file
+  const placeOf = ({ constant }: Patch): FileTensor['file'] => (constant.tensor as FileTensor).file
   const ordered = [...patches].sort((a, b) => placeOf(a).offset - placeOf(b).offset)
   const size = await files.size(path)
   let at = 0

@@ -105,6 +105,21 @@ describe('decoders in the layout of transformers.js', () => {
       expect(merged.loss / (await evaluate(model, { data })).loss).not.toBeCloseTo(1, 4)
     }
   })
+
+  it('trained rows of a table are those of the head that shares it', async () => {
+    const folder = await exported('gpt2', 'gpt2-rows')
+    const model = await loadModel(`${folder}/model.onnx`, { threads: 1, task: 'causal-lm' })
+    const adapter = moved(await addLora(model, { r: 2, targetModules: ['c_attn'], trainableTokenIndices: [1, 5] }))
+    const { out } = await merge(adapter).save(join(temporary, 'tied-rows.onnx'))
+    const input_ids = tensor('int64', [1, 5], [1, 4, 5, 6, 7])
+    const merged = await forward(await loadModel(out, { threads: 1, task: 'causal-lm' }), { input_ids })
+    const expected = (await forward(adapter, { input_ids }))['logits']!.data as Float32Array
+    const base = (await forward(model, { input_ids }))['logits']!.data as Float32Array
+    const found = merged['logits']!.data as Float32Array
+    found.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 4))
+    // The head's column of a trained token.
+    expect(Math.abs(found[5]! - base[5]!)).toBeGreaterThan(1e-3)
+  })
 })
 
 describe('quantised files', () => {
