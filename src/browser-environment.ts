@@ -26,6 +26,8 @@ export const browserOptionKeys = { ...runtimeOptionKeys, wasmPaths: true, files:
 /**
  * Files, runtime and clock of this page. Paths that start with `https:` or `blob:` are fetched, all others are in `files`.
  * @throws InvalidOptionError for a device that a page does not have
+ * @example
+ * const environment = browserEnvironment({ device: 'webgpu', files: memoryFiles() })
  */
 export function browserEnvironment(options: BrowserOptions = {}): Environment {
   checkKeys(options, browserOptionKeys, 'browserEnvironment')

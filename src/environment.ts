@@ -3,8 +3,11 @@ import type { Files } from './io/files.js'
 import type { BaseScheme } from './quantize/index.js'
 import type { Runtime } from './runtime/runtime.js'
 
+/** Files, a runtime and a clock: all the effects that the library has. */
 export interface Environment {
+  /** Where models, rows and results lie. */
   readonly files: Files
+  /** What runs graphs. */
   readonly runtime: Runtime
   /** How the frozen weights of models are held while they run; `fp32` unless said. */
   readonly base?: BaseScheme

@@ -23,6 +23,7 @@ const shortened = (text: string): string =>
 
 /** Base class: a mistake in the input or the environment that the user can mend. */
 export class LowrankError extends Error {
+  /** @param message shown as it is, but for control characters and what is beyond 20,000 characters */
   constructor(message: string, options?: ErrorOptions) {
     super(printable(shortened(message)), options)
     this.name = new.target.name

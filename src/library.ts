@@ -43,7 +43,10 @@ export interface Host<Where extends object, Fetch extends object> {
 /** Options for an environment, or one that is there already. */
 export type Within<Where extends object> =
   | Where
-  | { /** Files, runtime and clock; no option of a new environment may stand beside it. */ readonly environment?: Environment }
+  | {
+      /** Files, runtime and clock; no option of a new environment may stand beside it. */
+      readonly environment?: Environment
+    }
 
 /** The functions of one entry that open things by name. */
 export interface Library<Where extends object, Fetch extends object> {

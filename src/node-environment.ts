@@ -43,7 +43,12 @@ export const environmentOptionKeys = {
   cacheFolder: true,
 } satisfies OptionKeys<EnvironmentOptions>
 
-/** Files, runtime, clock and memory of this Node process. */
+/**
+ * Files, runtime, clock and memory of this Node process.
+ * @example
+ * const environment = nodeEnvironment({ device: 'cpu', threads: 4 })
+ * const model = await loadModel('./SmolLM2-135M', { environment })
+ */
 export function nodeEnvironment(options: EnvironmentOptions = {}): Environment {
   checkKeys(options, environmentOptionKeys, 'nodeEnvironment')
   return {

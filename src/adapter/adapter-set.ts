@@ -28,6 +28,7 @@ import { baseOf, serveAdapter, type ServedAdapter } from './served-adapter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { checkTargetNames } from '../adapters/unmatched.js'
 
+/** Options of an {@link AdapterSet}. */
 export interface AdapterSetOptions {
   /**
    * Layers that adapters added later may adapt, as in `LoraOptions`: they are in the graph from the start, so that adding
@@ -81,7 +82,9 @@ export class AdapterSet extends DisposableResource {
   /** Changes with the layers: parts of equal layouts are made once. */
   private layout: { readonly one: readonly Part[]; mixed?: readonly Part[] } | undefined
 
+  /** @throws InvalidOptionError for targets that match nothing */
   constructor(
+    /** The model of all its adapters. */
     readonly model: Model,
     options: AdapterSetOptions = {},
   ) {
@@ -206,6 +209,7 @@ export class AdapterSet extends DisposableResource {
     this.changed(name)
   }
 
+  /** What an adapter is multiplied by, beside its own alpha; 1 at first. @throws InvalidOptionError if there is none of the name */
   scale(name: string): number {
     return this.entry(name).scale
   }

@@ -10,12 +10,15 @@ import type { Model } from '../model/model.js'
 import { plainParts, plainTensors } from './stored-adapter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
+/** An adapter and how much of it. */
 export interface WeightedAdapter {
+  /** Not changed. */
   readonly adapter: Adapter
   /** Any finite number, negative ones too. */
   readonly weight: number
 }
 
+/** How adapters are combined. */
 export interface CombineOptions {
   /**
    * - `cat` (unless said): A over A and B beside B; exactly the weighted sum, of the sum of the ranks.

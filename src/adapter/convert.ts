@@ -30,6 +30,7 @@ export const convertOptionKeys = {
 
 /** What a conversion wrote. */
 export interface Conversion {
+  /** The path that was written. */
   readonly out: string
   /** Name of the format read. */
   readonly from: string
@@ -39,6 +40,7 @@ export interface Conversion {
   readonly tensors: number
   /** Whether nothing was left out, rounded or assumed. */
   readonly lossless: boolean
+  /** What was assumed, rounded or left out. */
   readonly notes: readonly string[]
 }
 

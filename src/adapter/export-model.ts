@@ -28,14 +28,17 @@ const exportOptionKeys = {
 /** @throws InvalidOptionError for an option of an unknown name */
 export const checkExportOptions = (options: ExportOptions, where: string): void => checkKeys(options, exportOptionKeys, where)
 
+/** What an export wrote. */
 export interface ExportResult {
+  /** The folder. */
   readonly out: string
   /** The model and its data files, by their paths in the folder. */
   readonly files: readonly string[]
   /** Of the model with its data. */
   readonly bytes: number
-  /** Names of the graph's inputs and outputs. */
+  /** Names of the graph's inputs. */
   readonly inputs: readonly string[]
+  /** Names of the graph's outputs. */
   readonly outputs: readonly string[]
   /** Largest absolute change of a weight by merging; 0 where nothing was merged. */
   readonly maxAbsDelta: number

@@ -45,6 +45,8 @@ function inputFiles(name: string, adapter: Adapter): [string, Uint8Array][] {
  *
  * @param adapters by name; all on the same layers of the same model
  * @throws InvalidOptionError for adapters that need different graphs
+ * @example
+ * await exportWithAdapterInputs({ poet, lawyer }, 'my-model')
  */
 export async function exportWithAdapterInputs(
   adapters: Readonly<Record<string, Adapter>>,

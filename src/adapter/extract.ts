@@ -15,6 +15,7 @@ import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 import { checkTargetNames } from '../adapters/unmatched.js'
 
+/** Options of {@link extractLora}: either `r` or `energy`. */
 export interface ExtractOptions {
   /** Rank of every branch. */
   readonly r?: number
@@ -26,15 +27,21 @@ export interface ExtractOptions {
 
 const extractOptionKeys = { r: true, energy: true, targetModules: true } satisfies OptionKeys<ExtractOptions>
 
+/** A layer whose change became a branch. */
 export interface ExtractedLayer {
+  /** Module path. */
   readonly module: string
+  /** Rank of the branch. */
   readonly r: number
   /** Share of the change that the branch holds, in [0, 1]. */
   readonly energy: number
 }
 
+/** An adapter made of the difference of two models. */
 export interface Extraction {
+  /** On the first of the models. */
   readonly adapter: Adapter
+  /** Its layers. */
   readonly layers: readonly ExtractedLayer[]
   /** Weights that differ between the models and are in no branch: norms, biases, layers that were not asked for. */
   readonly left: readonly string[]
@@ -45,6 +52,9 @@ export interface Extraction {
  * difference of its weights, B = U·√S and A = √S·Vᵀ. Layers that do not differ have no branch.
  * @throws InvalidOptionError unless exactly one of `r` and `energy` is given and in range; InvalidModelError if the models
  * do not fit together, or do not differ in these layers
+ * @example
+ * const { adapter } = await extractLora(base, tuned, { r: 16 })
+ * await adapter.save('extracted')
  */
 export async function extractLora(base: Model, tuned: Model, options: ExtractOptions): Promise<Extraction> {
   checkKeys(options, extractOptionKeys, 'extractLora')

@@ -9,6 +9,7 @@ import { sessionsOf, type RunKind } from '../model/session-pool.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 
+/** Options of {@link forward} and {@link logits}. */
 export interface ForwardOptions {
   /** Name of each row's adapter in the set, null for the base model; what is active in the set unless said. */
   readonly adapters?: readonly (string | null)[]
@@ -33,6 +34,8 @@ const fullRun: RunKind = {
  * @returns the graph's outputs by name, `logits` first where there are any
  * @throws InvalidOptionError for adapters by row without a set, or another number of them than rows; InvalidDataError for
  * missing inputs
+ * @example
+ * const { logits } = await forward(adapter, { input_ids: int64([1, 3], [1, 2, 3]) })
  */
 export async function forward(
   subject: Model | Adapter | AdapterSet,
@@ -81,6 +84,8 @@ function defaults(ids: HostTensor | undefined): Tensors {
  * The logits of rows of tokens of any lengths, in one run.
  * @param given token ids; shorter rows are padded at their end, and the padding is not seen
  * @returns for each row: of a language model [length, vocabulary], of token-wise heads [length, labels], else [labels]
+ * @example
+ * const [first] = await logits(model, [[1, 2, 3]]) // [positions, vocabulary]
  */
 export async function logits(
   subject: Model | Adapter | AdapterSet,

@@ -13,8 +13,11 @@ import { writeOnnx } from '../onnx-model/write.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { byWeight } from '../merge/plan.js'
 
+/** What a merge wrote. */
 export interface MergeResult {
+  /** The folder or file. */
   readonly out: string
+  /** Modules whose weights were changed. */
   readonly mergedModules: number
   /** Largest absolute change of a weight. */
   readonly maxAbsDelta: number
@@ -39,6 +42,7 @@ export interface MergeOptions {
 
 const mergeOptionKeys = { format: true, overwrite: true } satisfies OptionKeys<MergeOptions>
 
+/** Adapters and their model, to be written as one. */
 export interface Merged {
   /**
    * Writes the merged model; sums are computed in float32.
@@ -57,7 +61,13 @@ function mergeHead(model: FolderModel): MergeHead | undefined {
   return (head ?? brought) && { task, config: config.json, weights }
 }
 
-/** Merges one adapter, or the sum of several, into its model. */
+/**
+ * Merges one adapter, or the sum of several, into its model.
+ * @throws InvalidOptionError for none, adapters of several models, or several of which one sets weights instead of adding to
+ * them
+ * @example
+ * await merge(adapter).save('merged')
+ */
 export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   const list = Array.isArray(adapters) ? [...(adapters as readonly Adapter[])] : [adapters as Adapter]
   const first = list[0]

@@ -2,8 +2,11 @@
 import { float32 } from '../graph/constants.js'
 import { elementCount, type HostTensor } from '../graph/types.js'
 
+/** A tensor that is trained. */
 export interface ParameterSpec {
+  /** Its name, which is that of the graph's input. */
   readonly name: string
+  /** Lengths of its axes. */
   readonly shape: readonly number[]
   /** What an adapter's tensor is, for rules that treat some differently (LoRA+). */
   readonly role?: string
@@ -21,7 +24,10 @@ export class Parameters {
    * @param frozen tensors that are fed alike, but never changed (A of LoRA-FA)
    */
   constructor(
+    /** What is trained, in the order of `data`. */
     readonly specs: readonly ParameterSpec[],
+
+    /** Tensors that are fed alike, but never changed. */
     readonly frozen: readonly ParameterSpec[] = [],
   ) {
     const size = (list: readonly ParameterSpec[]): number => list.reduce((sum, spec) => sum + elementCount(spec.shape), 0)

@@ -34,6 +34,7 @@ export interface LoraConfig {
   readonly initLoraWeights: InitLoraWeights
   /** Ranks by regular expressions for the end of module names; the first that matches counts. */
   readonly rankPattern: Readonly<Record<string, number>>
+  /** Alphas by regular expressions for the end of module names; the first that matches counts. */
   readonly alphaPattern: Readonly<Record<string, number>>
   /** Keeps only these layer indices. */
   readonly layersToTransform: number | readonly number[] | null
@@ -47,6 +48,7 @@ export interface LoraConfig {
   readonly taskType: string | null
   /** Id or folder of the base model. */
   readonly baseModelNameOrPath: string | null
+  /** Revision of the base model on the hub. */
   readonly revision: string | null
   /** Keys that PEFT knows and we only carry along, by PEFT's own names. */
   readonly other: Readonly<Record<string, JsonValue>>

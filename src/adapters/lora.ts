@@ -13,8 +13,11 @@ export type { AttachedLora, AttachOptions } from './attach.js'
 
 /** A layer and the branch to put beside it. */
 export interface LoraTarget {
+  /** The layer. */
   readonly module: Module
+  /** Rank. */
   readonly r: number
+  /** Numerator of the scale. */
   readonly alpha: number
   /** alpha/r, or alpha/√r with rsLoRA. */
   readonly scale: number

@@ -9,6 +9,7 @@ import { builtinRules } from './registry.js'
 import { RuleContext, type GradientRule } from './rule.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
+/** Options of {@link differentiate}. */
 export interface DifferentiateOptions {
   /** Rules beside or instead of the built-in ones. */
   readonly rules?: readonly GradientRule[]
@@ -16,6 +17,7 @@ export interface DifferentiateOptions {
 
 const differentiateOptionKeys = { rules: true } satisfies OptionKeys<DifferentiateOptions>
 
+/** A graph with its backward pass. */
 export interface Differentiated {
   /** The given graph with the backward pass appended. */
   readonly graph: Graph
@@ -34,6 +36,9 @@ export interface Differentiated {
  * @param wrt inputs or initializers to differentiate by
  * @throws UnsupportedOpError naming every node on the path that has no rule
  * @throws ShapeError if the loss is no scalar, does not depend on a value of `wrt`, or shapes cannot be decided
+ * @example
+ * const { graph, gradients } = differentiate(forward, loss, [x])
+ * graph.outputs = [loss, gradients.get(x.name)!]
  */
 export function differentiate(
   graph: Graph,

@@ -14,6 +14,7 @@ import * as recurrent from './rules/recurrent.js'
 import * as reduction from './rules/reduction.js'
 import * as softmax from './rules/softmax.js'
 
+/** Every gradient rule of lowrank; the page of operators lists them. */
 export const builtinRules: readonly GradientRule[] = [
   ...[activation, elementwise, indexing, matmul, movement, normalization, recurrent, reduction, softmax].flatMap(
     (family): GradientRule[] => Object.values(family),

@@ -16,8 +16,12 @@ export class RuleContext {
   /** Outputs. */
   readonly y: readonly Value[]
 
+  /** What a rule is given of a node. */
   constructor(
+    /** Emits the nodes of the gradient. */
     readonly b: GraphBuilder,
+
+    /** The node whose gradient is asked for. */
     readonly node: Node,
     /** Gradients of the outputs; undefined where nothing that matters reads the output. */
     readonly dy: readonly (Value | undefined)[],
@@ -52,23 +56,28 @@ export class RuleContext {
     return value.shape
   }
 
+  /** Number of axes of a value. @throws ShapeError where it is unknown */
   rank = (value: Value): number => this.shape(value).length
 
+  /** An integer attribute, or what stands for it where the node has none. */
   int = (name: string, fallback: number): number => {
     const attribute = this.node.attributes[name]
     return attribute?.type === 'int' ? attribute.value : fallback
   }
 
+  /** A floating-point attribute, or what stands for it. */
   float = (name: string, fallback: number): number => {
     const attribute = this.node.attributes[name]
     return attribute?.type === 'float' ? attribute.value : fallback
   }
 
+  /** A text attribute, or what stands for it. */
   string = (name: string, fallback: string): string => {
     const attribute = this.node.attributes[name]
     return attribute?.type === 'string' ? attribute.value : fallback
   }
 
+  /** An attribute that is a list of integers; undefined where the node has none. */
   ints = (name: string): readonly number[] | undefined => {
     const attribute = this.node.attributes[name]
     return attribute?.type === 'ints' ? attribute.value : undefined
@@ -93,16 +102,20 @@ export class RuleContext {
     return given?.map((a) => normalizeAxis(a, rank, this.where))
   }
 
+  /** The node, for messages: `Softmax "attention"`. */
   get where(): string {
     return `${operatorKey(this.node.op, this.node.domain)} "${this.node.name}"`
   }
 }
 
+/** The gradients of a node's inputs, in their order. */
 export type GradientFunction = (context: RuleContext) => readonly InputGradient[]
 
 /** The gradient of one operator. */
 export interface GradientRule {
+  /** Operator, by its name in the ONNX specification. */
   readonly op: string
+  /** Domain of the operator; `''` is ai.onnx. */
   readonly domain: string
   /** Undefined: the derivative is zero or undefined everywhere (integers, booleans, steps). */
   readonly gradient: GradientFunction | undefined
@@ -111,6 +124,9 @@ export interface GradientRule {
 /**
  * Declares the gradient of an operator: a function from output gradients to one gradient per input.
  * Broadcasting, accumulation, pruning and missing gradients are the engine's.
+ * @example
+ * // d tanh x = (1 − tanh²x) dx
+ * const tanh = rule('Tanh', ({ b, y: [y], dy: [g] }) => [b.mul(g!, b.sub(1, b.mul(y!, y!)))])
  */
 export const rule = (op: string, gradient: GradientFunction, options: { domain?: string } = {}): GradientRule => ({
   op,
@@ -118,5 +134,9 @@ export const rule = (op: string, gradient: GradientFunction, options: { domain?:
   gradient,
 })
 
-/** Declares that an operator passes no gradient to any input. */
+/**
+ * Declares that an operator passes no gradient to any input.
+ * @example
+ * const floor = noGradient('Floor')
+ */
 export const noGradient = (op: string, domain = ''): GradientRule => ({ op, domain, gradient: undefined })

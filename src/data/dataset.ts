@@ -45,6 +45,7 @@ export interface OpenOptions extends EmptyRowOptions {
 /** Options of rows that train a language model. */
 export interface DatasetOptions extends CausalLmEncodingOptions, EmptyRowOptions {}
 
+/** What holds for every row of a batch. */
 export interface BatchOptions {
   /** Rows in a batch; the last of an epoch may have fewer. */
   readonly batchSize: number

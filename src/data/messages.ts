@@ -10,7 +10,9 @@ import { at, hasField, kindOf, takeField, type Row } from './rows.js'
  * (`{"type": "text", "text"}`) for templates that take one.
  */
 export interface Message {
+  /** `system`, `user`, `assistant`, `tool`, or what else the template knows. */
   readonly role: string
+  /** What is said. */
   readonly content?: string | null | readonly Readonly<Record<string, unknown>>[]
   readonly [field: string]: unknown
 }

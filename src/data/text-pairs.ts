@@ -2,9 +2,11 @@
 
 /** A text as a model with a head reads it. */
 export interface EncodedText {
+  /** Token ids, special tokens among them. */
   readonly ids: readonly number[]
   /** Which text a token belongs to, in the model's own numbers; 0 throughout where the model does not tell them apart. */
   readonly typeIds: readonly number[]
+  /** Whether something was cut. */
   readonly truncated: boolean
 }
 

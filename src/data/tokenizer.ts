@@ -20,6 +20,7 @@ const CLASSES_WITH_OWN_BOS = /^(CodeLlama|Llama|Gemma)Tokenizer(Fast)?$/
 
 /** Token ids and, for each, whether it is to be learned. */
 export interface MaskedTokens {
+  /** Token ids. */
   readonly ids: readonly number[]
   /** Stretches of `ids`: [start, end). */
   readonly learn: readonly TokenSpan[]
@@ -27,8 +28,11 @@ export interface MaskedTokens {
   readonly turnEnd?: TurnEnd
 }
 
+/** Tokens [start, end). */
 export interface TokenSpan {
+  /** First token. */
   readonly start: number
+  /** The token behind the last. */
   readonly end: number
 }
 
@@ -46,13 +50,17 @@ export interface TurnEnd {
 export interface DialogueOptions {
   /** For each message whether it is learned; those of the assistant unless said. Of a completion: for each of its messages. */
   readonly learned?: readonly boolean[]
+  /** What the chat template is given beside the messages. */
   readonly variables?: TemplateVariables
 }
 
+/** A tokenizer as Python's tokenizers runs it, with the chat template beside it. */
 export class Tokenizer {
   /** What `tokenizer(text)` puts before and after a text. */
   readonly prefix: readonly number[]
+  /** What `tokenizer(text)` puts behind a text. */
   readonly suffix: readonly number[]
+  /** Begins a text, where the tokenizer names one. */
   readonly bosTokenId: number | undefined
   /** Ends a text in training. */
   readonly eosTokenId: number | undefined
@@ -62,6 +70,7 @@ export class Tokenizer {
   readonly modelEosTokenIds: readonly number[]
   /** Fills the ends of batches; masked, so any token will do where the tokenizer names none. */
   readonly padTokenId: number
+  /** Stands for what the vocabulary lacks, where the tokenizer names one. */
   readonly unkTokenId: number | undefined
   private readonly template: ChatTemplate | undefined
   /** In its place where tools are given. */
@@ -108,6 +117,7 @@ export class Tokenizer {
     return new Tokenizer(pipeline, folder, built, contents, clock)
   }
 
+  /** Whether dialogues can be laid out. */
   get hasChatTemplate(): boolean {
     return this.template !== undefined
   }

@@ -2,6 +2,7 @@
 
 /** Arrays that are summed or copied, in place. */
 export type Summable = Float32Array | Float64Array
+/** Arrays that are copied, in place. */
 export type Copyable = Summable | Uint8Array
 
 /**

@@ -108,6 +108,10 @@ function* pieces<T extends Copyable>(values: T): Generator<T> {
  *
  * @param env the environment: `LOWRANK_MPI_LIBRARY` names the library's file where it has an unusual one
  * @throws RuntimeError if koffi or Open MPI cannot be loaded, or the library is another implementation's
+ * @example
+ * const communicator = await nodeMpi() // under mpirun
+ * for await (const event of train(adapter, { data: 'train.jsonl', communicator }));
+ * await communicator.finalize()
  */
 export async function nodeMpi(env: Readonly<Record<string, string | undefined>> = process.env): Promise<Communicator> {
   const mpi = bind(await loadKoffi(), env)

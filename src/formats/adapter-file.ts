@@ -10,6 +10,7 @@ import { toFloat32 } from './safetensors.js'
 
 /** Something that a person should know of a conversion. */
 export interface ConversionNote {
+  /** What it is. */
   readonly text: string
   /** Whether the result differs from the source: something is left out, rounded or assumed. */
   readonly loss: boolean
@@ -17,11 +18,13 @@ export interface ConversionNote {
 
 /** An adapter, whatever file it comes from. */
 export interface AdapterFile {
+  /** PEFT's configuration in camelCase. */
   readonly config: LoraConfig
   /** By PEFT's keys, `base_model.model.<module>.lora_A.weight`. */
   readonly tensors: ReadonlyMap<string, HostTensor>
   /** Keys of adapter_config.json that PEFT does not know. */
   readonly unknownKeys?: Readonly<Record<string, unknown>>
+  /** What was assumed, rounded or left out. */
   readonly notes: readonly ConversionNote[]
 }
 
@@ -39,6 +42,7 @@ export interface AdapterReadOptions {
   readonly component?: string
   /** PEFT's task, `SEQ_CLS`. */
   readonly taskType?: string
+  /** What the configuration shall call the base model. */
   readonly baseModel?: string
   /** For inspection only: slices whose place in a fused projection is not told are taken as all there are. */
   readonly anyPlace?: boolean
@@ -48,6 +52,7 @@ export interface AdapterReadOptions {
   readonly baseConfig?: Readonly<Record<string, unknown>>
 }
 
+/** What the written file depends on beside the adapter. */
 export interface AdapterWriteOptions extends Pick<AdapterReadOptions, 'modules' | 'baseConfig'> {
   /** Names and orientation in `.onnx_adapter`: PEFT's, or Olive's (transposed, without prefix). */
   readonly layout?: 'peft' | 'olive'
@@ -55,6 +60,7 @@ export interface AdapterWriteOptions extends Pick<AdapterReadOptions, 'modules' 
 
 /** One file format of adapters. */
 export interface AdapterFormat {
+  /** What `convert` calls it. */
   readonly name: string
   /** What its path is: `folder with adapters.safetensors`. */
   readonly description: string
@@ -64,6 +70,7 @@ export interface AdapterFormat {
   holds(files: Files, path: string): Promise<boolean>
   /** Whether a path that is to be written is of it, by its ending. */
   takes(path: string): boolean
+  /** Reads the adapter. @throws InvalidAdapterError if it is damaged or lacks what an option must tell */
   read(files: Files, path: string, options: AdapterReadOptions): Promise<AdapterFile>
   /** Missing where a format is read only. */
   write?(files: Files, path: string, adapter: AdapterFile, options: AdapterWriteOptions): Promise<readonly ConversionNote[]>

@@ -22,7 +22,12 @@ export const adapterFormats: readonly AdapterFormat[] = [
 
 const list = (formats: readonly AdapterFormat[]): string => formats.map(({ description }) => description).join('; ')
 
-/** The format of an adapter that is there. @throws InvalidAdapterError if it is of none, or missing */
+/**
+ * The format of an adapter that is there.
+ * @throws InvalidAdapterError if it is of none, or missing
+ * @example
+ * const format = await detectAdapterFormat(environment.files, 'lora.safetensors')
+ */
 export async function detectAdapterFormat(files: Files, path: string): Promise<AdapterFormat> {
   if (!(await files.exists(path))) throw new InvalidAdapterError(`"${path}" does not exist`)
   for (const format of adapterFormats) if (await format.holds(files, path)) return format

@@ -13,11 +13,13 @@ import { parseJson } from '../util/json.js'
 export interface Shard {
   /** Its name in the folder; of a torch file the name that a safetensors file in its place has. */
   readonly file: string
+  /** Names of its tensors. */
   readonly tensors: readonly string[]
   /** The file's own `__metadata__`. */
   readonly metadata: Readonly<Record<string, string>>
 }
 
+/** The weights of a model folder. */
 export interface Checkpoint {
   /** Every tensor of the model by its name; none is in memory. */
   readonly weights: ReadonlyMap<string, FileTensor>
@@ -131,6 +133,8 @@ async function openSingle(files: Files, folder: string, file: string): Promise<C
 /**
  * Reads the headers of a model folder's weights.
  * @throws InvalidModelError for a damaged file, a missing shard, or a folder without weights
+ * @example
+ * const { weights } = await openCheckpoint(environment.files, './SmolLM2-135M')
  */
 export async function openCheckpoint(files: Files, folder: string): Promise<Checkpoint> {
   // As transformers does: the single file is taken where both are there.

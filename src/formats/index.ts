@@ -11,7 +11,7 @@ export {
 export { openCheckpoint, type Checkpoint, type Shard } from './checkpoint.js'
 export { readAdapterFolder, writeAdapterFolder, type AdapterFolder, type AdapterToWrite } from './peft.js'
 export { valueTypes as ggufValueTypes } from './gguf/types.js'
-export type { GgufNumberType } from './gguf/types.js'
+export type { GgufArray, GgufNumberType, GgufValueOf } from './gguf/types.js'
 export type { TorchStorage, TorchTensor } from './torch/values.js'
 export type { ParsedAdapterConfig } from './peft-config.js'
 export { encodeTorch, loadTorchTensor, namedTensors, openTorch, type NamedTensors, type TorchFile } from './torch/index.js'

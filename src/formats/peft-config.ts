@@ -33,6 +33,7 @@ const ownFields = (Object.keys(loraDefaults) as (keyof LoraConfig)[]).filter((fi
 
 /** What an `adapter_config.json` says. */
 export interface ParsedAdapterConfig {
+  /** What it says, in camelCase. */
   readonly config: LoraConfig
   /** Keys that PEFT 0.21 does not have, kept for writing. */
   readonly unknownKeys: Readonly<Record<string, JsonValue>>

@@ -63,6 +63,8 @@ async function readTensors(files: Files, path: string): Promise<Map<string, Host
  * Reads a PEFT adapter folder whole; adapters are small.
  * @throws InvalidAdapterError if a file is missing or the configuration asks for maths that is not supported;
  * InvalidModelError if the file of the tensors is damaged
+ * @example
+ * const { config, tensors } = await readAdapterFolder(environment.files, 'my-adapter')
  */
 export async function readAdapterFolder(files: Files, folder: string): Promise<AdapterFolder> {
   const path = await tensorsFile(files, folder)
@@ -73,8 +75,11 @@ export async function readAdapterFolder(files: Files, folder: string): Promise<A
 
 /** What is written: the configuration with its targets as they shall be stored, and the tensors by PEFT's keys. */
 export interface AdapterToWrite {
+  /** PEFT's configuration in camelCase. */
   readonly config: LoraConfig
+  /** Tensors by PEFT's keys. */
   readonly tensors: ReadonlyMap<string, HostTensor>
+  /** Keys of adapter_config.json that PEFT does not know. */
   readonly unknownKeys?: Readonly<Record<string, unknown>>
   /** Further files of the folder, by name. */
   readonly more?: ReadonlyMap<string, Uint8Array>
@@ -87,6 +92,8 @@ export const checkAdapterFolderName = (files: Files, folder: string): Promise<vo
 /**
  * Writes a PEFT adapter folder that Python's `PeftModel.from_pretrained` loads. Each file appears whole or not at all;
  * the configuration comes last, so that a folder with one has its tensors.
+ * @example
+ * await writeAdapterFolder(environment.files, 'my-adapter', { config, tensors, unknownKeys: {} })
  */
 export async function writeAdapterFolder(files: Files, folder: string, adapter: AdapterToWrite): Promise<void> {
   await checkAdapterFolderName(files, folder)

@@ -15,8 +15,11 @@ const nameOfType = new Map(Object.entries(safetensorsTypes).map(([name, dtype]) 
 
 /** A tensor to be written, whose bytes are asked for when their turn comes. */
 export interface LazyTensor {
+  /** Its name in the file. */
   readonly name: string
+  /** Element type. */
   readonly dtype: DType
+  /** Lengths of the axes. */
   readonly shape: readonly number[]
   /** The tensor's bytes, little-endian, row-major. Called once, in the order of the file. */
   readonly load: () => Promise<Uint8Array>
@@ -66,6 +69,8 @@ function layOut<T extends Described>(
  * A safetensors file in memory.
  * @param metadata strings for `__metadata__`; `{ format: 'pt' }` unless said
  * @throws InvalidModelError for an element type that the format lacks, or a name given twice
+ * @example
+ * await files.write('tensors.safetensors', encodeSafetensors(new Map([['x', float32([1], Float32Array.of(1))]])))
  */
 export function encodeSafetensors(
   tensors: Iterable<readonly [string, HostTensor]>,
@@ -93,7 +98,11 @@ function checkLength(tensor: Described, bytes: Uint8Array): void {
     )
 }
 
-/** A safetensors file as a stream that holds one tensor at a time; same bytes as `encodeSafetensors`. */
+/**
+ * A safetensors file as a stream that holds one tensor at a time; same bytes as `encodeSafetensors`.
+ * @example
+ * await files.write('large.safetensors', safetensorsChunks(tensors))
+ */
 export async function* safetensorsChunks(
   tensors: Iterable<LazyTensor>,
   metadata: Readonly<Record<string, string>> = DEFAULT_METADATA,

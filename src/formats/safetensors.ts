@@ -23,9 +23,11 @@ const MAX_HEADER = 100_000_000
 /** Far above what any file holds (the largest checkpoints have a thousand tensors in a shard), and read within a second. */
 const MAX_TENSORS = 100_000
 
+/** The head of a safetensors file. */
 export interface SafetensorsHeader {
   /** In the order of their bytes. */
   readonly tensors: Map<string, FileTensor>
+  /** Its `__metadata__`. */
   readonly metadata: Readonly<Record<string, string>>
 }
 
@@ -102,6 +104,8 @@ function parseTensor(name: string, info: unknown, path: string, dataStart: numbe
  * The header of a safetensors file: names, types, shapes and places of its tensors; no tensor is read.
  * As strict as the reference: known types, sizes that match shapes, no overlap, no gap, no bytes left over.
  * @throws InvalidModelError naming the file and the tensor; FileError if the file cannot be read
+ * @example
+ * const { tensors } = await readSafetensorsHeader(files, 'model.safetensors')
  */
 export async function readSafetensorsHeader(files: Files, path: string): Promise<SafetensorsHeader> {
   const size = await files.size(path)
@@ -160,7 +164,12 @@ export async function readSafetensorsHeader(files: Files, path: string): Promise
   }
 }
 
-/** A tensor in memory, read where it lies in a file. @throws FileError if the file has become shorter or cannot be read */
+/**
+ * A tensor in memory, read where it lies in a file.
+ * @throws FileError if the file has become shorter or cannot be read
+ * @example
+ * const host = await loadTensor(files, tensors.get('weight')!)
+ */
 export async function loadTensor(files: Files, tensor: Initializer): Promise<HostTensor> {
   if (!isFileTensor(tensor)) return tensor
   const { path, offset, length } = tensor.file
@@ -170,6 +179,8 @@ export async function loadTensor(files: Files, tensor: Initializer): Promise<Hos
 /**
  * A floating-point tensor as float32: 16-bit formats widened exactly, float64 rounded; float32 without a copy.
  * @throws InvalidModelError for integer and boolean tensors
+ * @example
+ * const values = toFloat32(await loadTensor(files, tensors.get('weight')!))
  */
 export function toFloat32(tensor: HostTensor): Float32Array {
   const { dtype, data } = tensor

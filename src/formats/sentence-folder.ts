@@ -12,9 +12,11 @@ import { parseJson } from '../util/json.js'
 
 /** How a folder says that its embeddings are made. */
 export interface SentenceSettings {
+  /** How states become one vector; several are put side by side. */
   readonly pooling: readonly Pooling[]
   /** Whether tokens of the prompt are pooled as well. */
   readonly includePrompt: boolean
+  /** Layers behind the pooling, in order. */
   readonly layers: readonly EmbeddingLayer[]
   /** Longest text in tokens; longer ones are cut. */
   readonly maxLength?: number

@@ -3,6 +3,7 @@ import { InvalidOptionError } from '../errors.js'
 import type { SamplingOptions } from './sampling.js'
 import type { OptionKeys } from '../util/option-keys.js'
 
+/** Options of a beam search. */
 export interface BeamOptions {
   /** Beams of a beam search; 1, which is none, unless said. */
   readonly beams?: number

@@ -26,6 +26,7 @@ export interface BatchPrompt extends Pick<GenerateOptions, 'prompt' | 'messages'
   readonly seed?: number
 }
 
+/** What holds for every row of a batch. */
 export type BatchOptions = Omit<GenerateOptions, 'prompt' | 'messages' | 'variables' | 'inputIds'>
 
 const batchOptionKeys = sharedOptionKeys satisfies OptionKeys<BatchOptions>

@@ -4,6 +4,7 @@ import type { OptionKeys } from '../util/option-keys.js'
 import { beamOptionKeys, type BeamOptions } from './beam-options.js'
 import { samplingOptionKeys, type SamplingOptions } from './sampling.js'
 
+/** What is generated from, how much and how: exactly one of `prompt`, `messages` and `inputIds`. */
 export interface GenerateOptions extends SamplingOptions, BeamOptions {
   /** Text to continue, tokenised as the model's tokenizer does. */
   readonly prompt?: string
@@ -21,6 +22,7 @@ export interface GenerateOptions extends SamplingOptions, BeamOptions {
   readonly eosTokenIds?: readonly number[]
   /** Seed of sampling, 0 unless said. */
   readonly seed?: number
+  /** Ends the text at the next token. */
   readonly signal?: AbortSignal
 }
 

@@ -38,6 +38,8 @@ export async function generate(subject: Model | Adapter | AdapterSet, options: G
  * `generate`, token by token; the generator's return value is the whole. What a beam search finds is known at its end, and
  * comes then. The adapter, its scale and the options are those of the call: what is switched, trained or changed later does
  * not reach it.
+ * @example
+ * for await (const { text } of generateStream(model, { prompt: 'Once' })) process.stdout.write(text)
  */
 export function generateStream(
   subject: Model | Adapter | AdapterSet,

@@ -1,7 +1,9 @@
 /** @file What a generation gives. */
 
+/** Why a text ended: an end token, a stop string, the number of tokens, or a signal. */
 export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted'
 
+/** A generated text. */
 export interface Generation {
   /** What was generated, without the prompt; empty if there is no tokenizer. */
   readonly text: string
@@ -9,6 +11,7 @@ export interface Generation {
   readonly ids: readonly number[]
   /** Generated tokens by the time they took, reading the prompt included and compiling the graph not. */
   readonly tokensPerSecond: number
+  /** Why it ended. */
   readonly finishReason: FinishReason
   /** What a beam search found, `numReturn` texts or fewer, best first; the first is the generation itself. */
   readonly beams?: readonly BeamGeneration[]
@@ -20,6 +23,7 @@ export interface BeamGeneration extends Pick<Generation, 'text' | 'ids' | 'finis
   readonly score: number
 }
 
+/** A step of a generation. */
 export interface GenerateEvent {
   /** The token; undefined where, at the end, text is left that was held back for a stop string or a whole character. */
   readonly id: number | undefined

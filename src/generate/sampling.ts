@@ -3,6 +3,7 @@ import { InvalidOptionError, RuntimeError } from '../errors.js'
 import type { Random } from '../util/rng.js'
 import type { OptionKeys } from '../util/option-keys.js'
 
+/** How the next token is chosen. */
 export interface SamplingOptions {
   /** 0 or undefined takes the likeliest token; above 0 samples, flatter the higher it is. */
   readonly temperature?: number

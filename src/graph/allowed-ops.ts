@@ -73,6 +73,7 @@ const microsoft = [
   'QuickGelu', // x·sigmoid(αx); SiLU for α = 1
 ]
 
+/** Operators that lowrank emits, `Op` or `domain.Op`: all that a graph of its making can hold. */
 export const emittableOps: ReadonlySet<string> = new Set([...standard, ...microsoft.map((op) => `com.microsoft.${op}`)])
 
 export const operatorKey = (op: string, domain: string): string =>

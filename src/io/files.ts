@@ -1,12 +1,16 @@
 /** @file What lowrank needs of a file system. Effects come in as an argument, so tests can fill disks and browsers can bring OPFS. */
 
+/** A file system. Paths have `/` between folders. */
 export interface Files {
   /** Bytes of a file, or of a range of it. @throws FileError if missing, unreadable or shorter than the range */
   read(path: string, range?: { readonly offset: number; readonly length: number }): Promise<Uint8Array>
+  /** Text of a UTF-8 file. @throws FileError if missing or no UTF-8 */
   readText(path: string): Promise<string>
   /** Size in bytes. @throws FileError if missing */
   size(path: string): Promise<number>
+  /** Whether there is a file or folder. */
   exists(path: string): Promise<boolean>
+  /** Whether there is a folder. */
   isDirectory(path: string): Promise<boolean>
   /** Names in a folder, sorted. */
   list(folder: string): Promise<string[]>
@@ -19,6 +23,7 @@ export interface Files {
   write(path: string, content: Uint8Array | string | AsyncIterable<Uint8Array>): Promise<void>
   /** Appends to a log; creates it if needed. */
   append(path: string, text: string): Promise<void>
+  /** Makes a folder, with those above it. */
   makeFolder(path: string): Promise<void>
   /** Removes a file or a folder with all it holds; fine if it is missing. */
   remove(path: string): Promise<void>

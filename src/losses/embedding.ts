@@ -17,8 +17,12 @@ export type Pooling = (typeof poolings)[number]
 
 /** What stands behind the pooling. */
 export type EmbeddingLayer =
-  | { readonly kind: 'normalize' }
   | {
+      /** Vectors get the length 1. */
+      readonly kind: 'normalize'
+    }
+  | {
+      /** A matrix, a bias and an activation. */
       readonly kind: 'dense'
       /** [out, in] */
       readonly weight: HostTensor

@@ -19,6 +19,7 @@ import {
  * - `ipo`: (δ − 1/2β)², δ of the means over tokens (Azar et al., 2023, as its authors and TRL compute it)
  */
 export const preferenceLossTypes = ['sigmoid', 'ipo', 'hinge'] as const
+/** TRL's names of losses over pairs. */
 export type PreferenceLossType = (typeof preferenceLossTypes)[number]
 
 /** A head and the number of its chunks. */

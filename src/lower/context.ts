@@ -8,8 +8,11 @@ import { normalizeAxis } from '../graph/shapes.js'
 import type { Attributes, Dim, DType, Initializer, Node, Shape, Value } from '../graph/types.js'
 import { QuantizedValues } from './quantized-values.js'
 
+/** What a lowering sees of one node. Members are arrow functions so that lowerings can destructure them. */
 export class LowerContext {
+  /** Emits the nodes that take the place of this one. */
   readonly b: GraphBuilder
+  /** The node's attributes. */
   readonly attributes: Attributes
 
   /** @internal */
@@ -30,18 +33,22 @@ export class LowerContext {
     return name === undefined || name === '' ? undefined : this.state.value(name)
   }
 
+  /** A required input. @throws ShapeError where it is missing */
   input = (index: number): Value => {
     const value = this.optional(index)
     if (value === undefined) throw new ShapeError(`${this.where}: input ${index} is missing`)
     return value
   }
 
+  /** Shape of a value whose rank must be known. @throws ShapeError where it is not */
   shape = (value: Value): Shape => {
     if (value.shape === undefined) throw new ShapeError(`${this.where}: the rank of "${value.name}" is unknown`)
     return value.shape
   }
 
+  /** Number of axes of an input. */
   rank = (index = 0): number => this.shape(this.input(index)).length
+  /** Element type of an input. */
   dtype = (index = 0): DType => this.input(index).dtype
 
   /** The numbers of a constant input. */
@@ -63,26 +70,31 @@ export class LowerContext {
   /** The constant that an input is. */
   initializer = (index: number): Initializer | undefined => this.state.initializer(this.node.inputs[index])
 
+  /** An integer attribute, or what stands for it where the node has none. */
   int = (name: string, fallback: number): number => {
     const attribute = this.attributes[name]
     return attribute?.type === 'int' ? attribute.value : fallback
   }
 
+  /** A floating-point attribute, or what stands for it. */
   float = (name: string, fallback: number): number => {
     const attribute = this.attributes[name]
     return attribute?.type === 'float' ? attribute.value : fallback
   }
 
+  /** A text attribute, or what stands for it. */
   string = (name: string, fallback: string): string => {
     const attribute = this.attributes[name]
     return attribute?.type === 'string' ? attribute.value : fallback
   }
 
+  /** An attribute that is a list of integers; undefined where the node has none. */
   ints = (name: string): readonly number[] | undefined => {
     const attribute = this.attributes[name]
     return attribute?.type === 'ints' ? attribute.value : undefined
   }
 
+  /** The `axis` attribute counted from the front of input 0. */
   axis = (fallback: number): number => normalizeAxis(this.int('axis', fallback), this.rank(), this.where)
 
   /** The node of the lowered graph that computes a value. */
@@ -103,6 +115,7 @@ export class LowerContext {
     return this.node.outputs.slice(1).some((name) => name !== '')
   }
 
+  /** The node, for messages: `Celu "act"`. */
   get where(): string {
     return `${operatorKey(this.node.op, this.node.domain)} "${this.node.name}"`
   }

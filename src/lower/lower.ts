@@ -38,6 +38,7 @@ export interface LowerReport {
   readonly branches: Pick<Branches, 'constants' | 'left'>
 }
 
+/** Options of {@link lower}. */
 export interface LowerOptions {
   /** Inputs of the graph to be constants, for example `use_cache_branch` of a merged decoder: that decides its `If`s. */
   readonly constants?: InputConstants
@@ -49,6 +50,7 @@ export interface LowerOptions {
 
 const lowerOptionKeys = { constants: true, dims: true, lowerings: true } satisfies OptionKeys<LowerOptions>
 
+/** Every lowering of lowrank, by operator. */
 export const builtinLowerings: LoweringTable = {
   ...elementwiseLowerings,
   ...normalizationLowerings,
@@ -72,6 +74,8 @@ export const builtinLowerings: LoweringTable = {
  *
  * @returns a graph in topological order in which every value has an element type
  * @throws UnsupportedOpError naming every node that cannot be brought into such a form
+ * @example
+ * const { graph, report } = lower(decodeModel(bytes, { folder: '.' }))
  */
 export function lower(graph: Graph, options: LowerOptions = {}): { graph: Graph; report: LowerReport } {
   const opset = graph.opsets.get('') ?? DEFAULT_OPSET

@@ -14,6 +14,7 @@ import type { Environment } from '../environment.js'
  * `FolderModel` is one with a config.json, `OnnxModel` any graph.
  */
 export interface Model {
+  /** Files and runtime that it uses. */
   readonly environment: Environment
   /** Folder or file the model was read from. */
   readonly path: string

@@ -79,7 +79,9 @@ export interface CacheLayout {
 
 /** A built model of any task. */
 export interface ModelGraph {
+  /** Its outputs are the task's, the main one first. */
   readonly graph: Graph
+  /** What it is for. */
   readonly task: Task
   /** Final hidden states, [batch*sequence, hidden]: what the head of a language model reads. */
   readonly hidden: Value

@@ -1,5 +1,6 @@
 /** @file How the graph of a model is to be built. */
 
+/** Which graph of a model is wanted. */
 export interface BuildOptions {
   /**
    * - `full`: inputs `input_ids`, `attention_mask`, `position_ids`, all int64 [batch, sequence];

@@ -2,6 +2,7 @@
 import { InvalidModelError } from '../errors.js'
 import type { ConfigReader } from './config-reader.js'
 
+/** Tasks that models have heads for. */
 export const taskNames = [
   'causal-lm',
   'sequence-classification',
@@ -30,7 +31,9 @@ export const problemTypes: readonly ProblemType[] = ['regression', 'single_label
 /** The names that transformers gives labels without names. */
 export const defaultLabels = (count: number): string[] => Array.from({ length: count }, (_, i) => `LABEL_${i}`)
 
+/** What a model is for, and its labels. */
 export interface Task {
+  /** The task. */
   readonly name: TaskName
   /** Outputs of a classifier; 2 for question answering (start and end); 0 where there are no labels. */
   readonly numLabels: number

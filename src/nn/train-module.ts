@@ -54,23 +54,58 @@ const trainModuleOptionKeys = {
   ...{ learningRate: true, schedule: true, warmupSteps: true, optimizer: true, maxGradNorm: true, seed: true, evaluate: true },
 } satisfies OptionKeys<TrainModuleOptions>
 
-export type ModuleTrainEvent =
-  | { readonly event: 'start'; readonly trainableParameters: number; readonly totalParameters: number }
-  | {
-      readonly event: 'step'
-      /** Counted from 1. */
-      readonly step: number
-      /** Pass over the data, counted from 0. */
-      readonly epoch: number
-      /** Mean over the batch, before its update. */
-      readonly loss: number
-      /** Global norm of the gradient before clipping. */
-      readonly gradNorm: number
-      readonly learningRate: number
-      readonly rows: number
-    }
-  | { readonly event: 'eval'; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
-  | { readonly event: 'done'; readonly steps: number; readonly loss: number; readonly seconds: number }
+/** What {@link trainModule} reports; `event` tells them apart. */
+export type ModuleTrainEvent = ModuleStartEvent | ModuleStepEvent | ModuleEvalEvent | ModuleDoneEvent
+
+/** The training begins. */
+export interface ModuleStartEvent {
+  /** Tells the events apart. */
+  readonly event: 'start'
+  /** Numbers that are trained. */
+  readonly trainableParameters: number
+  /** Numbers of all parameters. */
+  readonly totalParameters: number
+}
+
+/** An update of the parameters. */
+export interface ModuleStepEvent {
+  /** Tells the events apart. */
+  readonly event: 'step'
+  /** Counted from 1. */
+  readonly step: number
+  /** Pass over the data, counted from 0. */
+  readonly epoch: number
+  /** Mean over the batch, before its update. */
+  readonly loss: number
+  /** Global norm of the gradient before clipping. */
+  readonly gradNorm: number
+  /** Of this step. */
+  readonly learningRate: number
+  /** Rows of the batch. */
+  readonly rows: number
+}
+
+/** What the option `evaluate` gave back. */
+export interface ModuleEvalEvent {
+  /** Tells the events apart. */
+  readonly event: 'eval'
+  /** Steps done. */
+  readonly step: number
+  /** What was measured, by name. */
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+/** The training is over. */
+export interface ModuleDoneEvent {
+  /** Tells the events apart. */
+  readonly event: 'done'
+  /** Steps done. */
+  readonly steps: number
+  /** Loss of the last step. */
+  readonly loss: number
+  /** Time of the training. */
+  readonly seconds: number
+}
 
 /** A compiled training graph. */
 interface Step {

@@ -19,6 +19,7 @@ import { checkFunctions, functionKey } from './functions.js'
 import { remember, shellOf, type Origin } from './origin.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
+/** Options of {@link decodeModel}. */
 export interface DecodeOptions {
   /** Folder of the model file, in which its external data lies. Nothing is read: such weights stay in their files. */
   readonly folder?: string
@@ -37,6 +38,8 @@ const decodeOptionKeys = { folder: true, source: true } satisfies OptionKeys<Dec
  * carried through unchanged.
  *
  * @throws InvalidModelError if the bytes are no ONNX model, are cut off, or contradict themselves
+ * @example
+ * const graph = decodeModel(await readFile('model.onnx'), { folder: '.', source: 'model.onnx' })
  */
 export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Graph {
   checkKeys(options, decodeOptionKeys, 'decodeModel')

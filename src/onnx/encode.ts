@@ -135,6 +135,7 @@ function encodeValue(value: Value): ValueInfoProto {
   })
 }
 
+/** Options of {@link encodeModel}. */
 export interface EncodeOptions {
   /** Results of graphs that lowrank built are declared with their shapes, as others may want to know them. */
   readonly outputShapes?: boolean
@@ -153,6 +154,8 @@ const encodeOptionKeys = { outputShapes: true, innerShapes: true } satisfies Opt
  * graph (functions, notes, doc strings, unknown fields) is written back.
  *
  * @param locate gives the external-data location of a file, relative to the folder the runtime is told.
+ * @example
+ * await writeFile('model.onnx', encodeModel(graph))
  */
 export function encodeModel(graph: Graph, locate: Locate = (path) => path, options: EncodeOptions = {}): Uint8Array {
   checkKeys(options, encodeOptionKeys, 'encodeModel')

@@ -1,5 +1,6 @@
 /** @file Learning-rate schedules, as transformers' `get_scheduler` defines them. */
 
+/** How the learning rate changes after the warm-up: not at all, linearly to 0, or along half a cosine to 0. */
 export type ScheduleName = 'constant' | 'linear' | 'cosine'
 
 export const scheduleNames: readonly ScheduleName[] = ['constant', 'linear', 'cosine']

@@ -150,6 +150,8 @@ const kindsOf = ({ operations }: Work): ProductKind[] =>
  * @param rates of the machine, where they are known
  * @param onChecking told how far that is, about once a second
  * @throws InvalidOptionError, InvalidDataError as `train` does; ShapeError for an .onnx file whose shapes only the run tells
+ * @example
+ * const { peakMemoryBytes, secondsPerStep } = await planTraining(adapter, { data: 'train.jsonl' })
  */
 export async function planTraining(
   subject: Adapter | Trainee,

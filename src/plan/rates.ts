@@ -8,6 +8,7 @@ import { int, type HostTensor, type Value } from '../graph/types.js'
 import type { SessionOptions } from '../runtime/runtime.js'
 import type { ProductKind, Work } from './work.js'
 
+/** How fast a machine is. */
 export interface MachineRates {
   /** Operations a second, by kind; only of the kinds that were asked for. */
   readonly products: Readonly<Partial<Record<ProductKind, number>>>

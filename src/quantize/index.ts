@@ -13,6 +13,7 @@ import { replaceProducts } from './rewrite.js'
  */
 export type BaseScheme = 'fp32' | 'int8' | 'int4'
 
+/** Ways to hold frozen weights. */
 export const baseSchemes: readonly BaseScheme[] = ['fp32', 'int8', 'int4']
 
 /** A tensor that a quantised matrix consists of. */

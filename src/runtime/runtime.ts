@@ -3,8 +3,10 @@ import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import type { OptionKeys } from '../util/option-keys.js'
 
+/** Where graphs run. `cpu` and `cuda` are of Node, `wasm` is WebAssembly, `webgpu` a page's or Node's GPU. */
 export type Device = 'cpu' | 'webgpu' | 'wasm' | 'cuda'
 
+/** Where graphs run. */
 export interface RuntimeOptions {
   /** Where the graph runs; `cpu` unless said. */
   readonly device?: Device
@@ -16,6 +18,7 @@ export interface RuntimeOptions {
 
 export const runtimeOptionKeys = { device: true, threads: true, onWarning: true } satisfies OptionKeys<RuntimeOptions>
 
+/** How a graph is compiled. */
 export interface SessionOptions {
   /** Write the runtime's profile (JSON trace) to files that start with this path. */
   readonly profile?: string
@@ -31,10 +34,14 @@ export interface Session {
    * @returns the graph's outputs by name
    */
   run(feeds: Readonly<Record<string, HostTensor>>): Promise<Record<string, HostTensor>>
+  /** Frees it. */
   release(): Promise<void>
 }
 
+/** What runs ONNX graphs. */
 export interface Runtime {
+  /** Where it runs them. */
   readonly device: Device
+  /** Compiles a graph. @throws RuntimeError if the runtime refuses it */
   createSession(graph: Graph, options?: SessionOptions): Promise<Session>
 }

@@ -14,6 +14,7 @@ import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** An input of a checked function. A bare shape is a float input of random values in [-1, 1). */
 export interface InputSpec {
+  /** Lengths of the axes; names are given a length by `dims`. */
   readonly shape: Shape
   /** Integers and booleans are not differentiated; floats follow the precision of the check. */
   readonly dtype?: 'int64' | 'int32' | 'bool'
@@ -25,11 +26,14 @@ export interface InputSpec {
   readonly differentiate?: boolean
 }
 
+/** Builds a function of named inputs: one result, or several. */
 export type Build = (b: GraphBuilder, x: Readonly<Record<string, Value>>) => Value | readonly Value[]
 
 /** A function of named inputs whose gradient is checked. */
 export interface GradientCase {
+  /** For messages. */
   readonly name: string
+  /** Inputs by name. */
   readonly inputs: Readonly<Record<string, Shape | InputSpec>>
   /** Lengths of the symbolic dimensions in the shapes. */
   readonly dims?: Readonly<Record<string, number>>
@@ -41,7 +45,9 @@ export interface GradientCase {
   readonly forward?: (x: Readonly<Record<string, readonly number[]>>) => readonly (readonly number[])[]
 }
 
+/** Options of {@link gradcheck}. */
 export interface GradcheckOptions {
+  /** Of the random values; 1 where it is not given. */
   readonly seed?: number
   /** Rules beside or instead of the built-in ones. */
   readonly rules?: readonly GradientRule[]
@@ -49,6 +55,7 @@ export interface GradcheckOptions {
 
 const gradcheckOptionKeys = { seed: true, rules: true } satisfies OptionKeys<GradcheckOptions>
 
+/** How far the gradients agree. */
 export interface GradcheckResult {
   /** Largest difference between both gradients, relative to the largest numeric one or 1. */
   readonly error: number
@@ -58,6 +65,7 @@ export interface GradcheckResult {
   readonly gradients: Readonly<Record<string, readonly number[]>>
   /** Operators of the function itself and of the backward pass that was appended. */
   readonly forwardOps: ReadonlySet<string>
+  /** Operators of the backward pass, one for each node. */
   readonly backwardOps: readonly string[]
 }
 

@@ -21,7 +21,9 @@ import { adapterTrainee, type Trainee } from './trainee.js'
 import { snapshot } from '../util/snapshot.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
+/** Options of {@link evaluate}. */
 export interface EvaluateOptions extends ObjectiveOptions {
+  /** Files of rows: JSONL, CSV, TSV or Parquet. */
   readonly data: string | readonly string[]
   /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
   readonly batchSize?: number
@@ -58,14 +60,17 @@ export interface Evaluation {
   readonly matthews?: number
   /** Of regression and similarity: correlation with the labels, and of their ranks. */
   readonly pearson?: number
+  /** Of regression and similarity: correlation of ranks. */
   readonly spearman?: number
   /** Of named entities. */
   readonly precision?: number
+  /** Of entities: share of the labelled ones that were found. */
   readonly recall?: number
   /** Share of answers with both positions right. */
   readonly exactMatch?: number
   /** Of preferences: share of pairs whose chosen completion has the larger reward, and by how much on average. */
   readonly rewardAccuracy?: number
+  /** Of preferences: mean difference of the two rewards. */
   readonly rewardMargin?: number
 }
 
@@ -111,6 +116,8 @@ function traineeOf(subject: Model | Adapter | AdapterSet | Trainee): Trainee {
 /**
  * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of its task. Dropout is off.
  * @throws InvalidDataError if a row, or every row, has no label; InvalidOptionError for a loss that does not fit the task
+ * @example
+ * const { loss, perplexity } = await evaluate(adapter, { data: 'valid.jsonl' })
  */
 export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, given: EvaluateOptions): Promise<Evaluation> {
   checkKeys(given, evaluateOptionKeys, 'evaluate')

@@ -23,6 +23,7 @@ import { chooseObjective, openTaskDataset } from './evaluate.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 
+/** Options of {@link initializeEva}. */
 export interface EvaOptions {
   /** Files of rows, as for training. */
   readonly data: string | readonly string[]
@@ -40,6 +41,7 @@ export interface EvaOptions {
   readonly adjustScalingFactors?: boolean
   /** Of a language model: counts only tokens with a label; true unless said. */
   readonly useLabelMask?: boolean
+  /** Of the order in which the decomposition draws; 0 where it is not given. */
   readonly seed?: number
 }
 

@@ -13,6 +13,7 @@ import { fingerprintArray, fingerprintText } from '../util/fingerprint.js'
 
 /** A model with inputs for everything that is trained. `graph.outputs` are the model's own, the task's first. */
 export interface TraineeGraph {
+  /** The model's graph. */
   readonly graph: Graph
   /** Final hidden states, [batch*sequence, hidden]: what the head of a language model reads. */
   readonly hidden: Value
@@ -20,8 +21,11 @@ export interface TraineeGraph {
   readonly parameters: readonly Value[]
 }
 
+/** What can be trained: an adapter, every weight of a model, or something of one's own. */
 export interface Trainee {
+  /** The model that it is a change of. */
   readonly model: Model
+  /** What is trained. */
   readonly parameters: Parameters
   /** Parameters of the base that are frozen and the trained ones together. */
   readonly totalParameters: number
@@ -76,6 +80,8 @@ function adapterFingerprint({ targets, parameters, parts, config }: Adapter): st
 /**
  * Trains every weight of a model from its current values: pre-training and full fine-tuning.
  * All weights are held in memory, with two moments each.
+ * @example
+ * for await (const event of train(fullTrainee(model), { data: 'train.jsonl', out: 'tuned' }));
  */
 export async function fullTrainee(model: Model): Promise<Trainee> {
   const names = [...model.build({ mode: 'full', positions: 1 }).graph.initializers.keys()].filter((name) =>

@@ -7,6 +7,7 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symb
 const asyncDisposeSymbol: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? (Symbol.for('Symbol.asyncDispose') as typeof Symbol.asyncDispose)
 
+/** Something that holds memory of the runtime: a model, an adapter, a set of adapters. */
 export abstract class DisposableResource {
   private disposal: Promise<void> | undefined
 
@@ -25,11 +26,13 @@ export abstract class DisposableResource {
     return (this.disposal ??= Promise.resolve().then(() => this.release()))
   }
 
+  /** `using`: as `dispose`, which nobody waits for. */
   [disposeSymbol](): void {
     // There is nobody to tell: what was asked for is that nothing is held.
     this.dispose().catch(() => undefined)
   }
 
+  /** `await using`: as `dispose`. */
   [asyncDisposeSymbol](): Promise<void> {
     return this.dispose()
   }
@@ -37,7 +40,7 @@ export abstract class DisposableResource {
   /** What `dispose` does, once. */
   protected abstract release(): Promise<void>
 
-  /** @throws InvalidOptionError after `dispose` */
+  /** Refuses what comes too late. @throws InvalidOptionError after `dispose` */
   protected checkNotDisposed(what: string): void {
     if (this.disposed) throw new InvalidOptionError(`${what} was disposed and cannot be used any more; load it again`)
   }

@@ -1,5 +1,6 @@
 /** @file JSON as Python's `json.dumps(value, indent=2, sort_keys=True)` writes it, so that files compare equal byte for byte. */
 
+/** What JSON can hold. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
 /** A number that Python holds as a float: written `1.0`, not `1`. */

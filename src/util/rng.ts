@@ -15,6 +15,7 @@ export interface RandomState {
   readonly spareNormal: number | null
 }
 
+/** A stream of random numbers. */
 export class Random {
   private a: number
   private b: number
@@ -60,6 +61,7 @@ export class Random {
     return random
   }
 
+  /** The stream as it is now, for {@link Random.fromState}. */
   get state(): RandomState {
     return { words: [this.a, this.b, this.c, this.d], spareNormal: this.spareNormal }
   }

@@ -80,4 +80,8 @@ describe('the package', () => {
   const found = readPublicApi('.')
 
   it('exports every type of its public signatures', () => expect(found.hidden).toEqual([]))
+
+  it('says of everything that it exports what it is', () => expect(found.undocumented).toEqual([]))
+
+  it('shows how each of its functions is called', () => expect(found.withoutExample).toEqual([]))
 })

@@ -22,6 +22,7 @@ export const combinationTypes = [
   'magnitude_prune_svd',
 ] as const
 
+/** PEFT's names of ways to combine adapters. */
 export type CombinationType = (typeof combinationTypes)[number]
 
 /** A branch of one adapter, as its file has it. */

@@ -8,6 +8,7 @@ import { alignUp, DEFAULT_ALIGNMENT, ggmlTypes, MAGIC, MAX_AXES, type GgufTensor
 
 /** The head of a GGUF file. */
 export interface GgufHeader {
+  /** Version of the format. */
   readonly version: number
   /** In the order of the file. */
   readonly metadata: ReadonlyMap<string, GgufValue>
@@ -23,6 +24,8 @@ const dtypeOf = new Map([...ggmlTypes.values()].map(({ name, dtype }) => [name, 
 /**
  * The metadata and tensor infos of a GGUF file (versions 2 and 3, little-endian); no tensor is read.
  * @throws InvalidModelError naming the file, the key or tensor and the offset if it is damaged
+ * @example
+ * const { metadata } = await readGgufHeader(environment.files, 'model.gguf')
  */
 export async function readGgufHeader(files: Files, path: string): Promise<GgufHeader> {
   const size = await files.size(path)
@@ -95,7 +98,13 @@ function alignmentOf(metadata: ReadonlyMap<string, GgufValue>, path: string): nu
   return said.value
 }
 
-/** Reads one tensor into memory. @throws InvalidModelError if it is quantised in blocks */
+/**
+ * Reads one tensor into memory.
+ * @throws InvalidModelError if it is quantised in blocks
+ * @example
+ * const { tensors } = await readGgufHeader(files, path)
+ * const host = await loadGgufTensor(files, path, name, tensors.get(name)!)
+ */
 export async function loadGgufTensor(files: Files, path: string, name: string, tensor: GgufTensor): Promise<HostTensor> {
   const dtype = dtypeOf.get(tensor.type)
   if (dtype === undefined)

@@ -10,6 +10,7 @@ export const valueTypes = [
   ...(['bool', 'string', 'array', 'uint64', 'int64', 'float64'] as const),
 ] as const
 
+/** Type of a metadata value, by ggml's name in lower case. */
 export type GgufValueType = (typeof valueTypes)[number]
 
 /** Types whose values are JavaScript numbers. */
@@ -17,14 +18,28 @@ export type GgufNumberType = 'uint8' | 'int8' | 'uint16' | 'int16' | 'uint32' | 
 
 /** A metadata value with the type it has in the file. Items of an array are of one type. */
 export type GgufValue =
-  | { readonly type: GgufNumberType; readonly value: number }
-  | { readonly type: 'uint64' | 'int64'; readonly value: bigint }
-  | { readonly type: 'bool'; readonly value: boolean }
-  | { readonly type: 'string'; readonly value: string }
-  | { readonly type: 'array'; readonly items: GgufValueType; readonly value: readonly GgufItem[] }
+  | GgufValueOf<GgufNumberType, number>
+  | GgufValueOf<'uint64' | 'int64', bigint>
+  | GgufValueOf<'bool', boolean>
+  | GgufValueOf<'string', string>
+  | GgufArray
+
+/** A metadata value of one type. */
+export interface GgufValueOf<Type extends GgufValueType, Content> {
+  /** Its type in the file. */
+  readonly type: Type
+  /** What it is. */
+  readonly value: Content
+}
+
+/** A list as a metadata value. */
+export interface GgufArray extends GgufValueOf<'array', readonly GgufItem[]> {
+  /** Type of its items. */
+  readonly items: GgufValueType
+}
 
 /** An item of an array; arrays inside arrays keep their types. */
-export type GgufItem = number | bigint | boolean | string | Extract<GgufValue, { type: 'array' }>
+export type GgufItem = number | bigint | boolean | string | GgufArray
 
 /** A tensor in its file. */
 export interface GgufTensor {

@@ -110,6 +110,8 @@ class Writer {
 /**
  * A GGUF file in memory. Shapes are row-major and are written in ggml's order, innermost first.
  * @throws InvalidModelError for a tensor of an element type that ggml lacks, or of more than 4 axes
+ * @example
+ * const bytes = encodeGguf({ 'general.type': { type: 'string', value: 'adapter' } }, tensors)
  */
 export function encodeGguf(
   metadata: ReadonlyMap<string, GgufValue>,

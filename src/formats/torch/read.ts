@@ -22,7 +22,9 @@ export interface StoragePlace {
 
 /** An open torch file. */
 export interface TorchFile {
+  /** The file. */
   readonly path: string
+  /** A zip archive (PyTorch 1.6 and later), or a stream of pickles. */
   readonly container: 'zip' | 'legacy'
   /** Bytes of the file. */
   readonly bytes: number
@@ -187,6 +189,8 @@ async function openLegacy(files: Files, path: string, bytes: number): Promise<To
  * Opens a file of `torch.save`, as `.pt`, `.pth`, `.th`, `.bin` and `.ckpt` are: reads the pickle and the places of the
  * storages, no tensor.
  * @throws InvalidModelError if it is damaged, of another kind, or asks for anything but data; the name it asks for is told
+ * @example
+ * const file = await openTorch(files, 'model.pt')
  */
 export async function openTorch(files: Files, path: string): Promise<TorchFile> {
   const bytes = await files.size(path)

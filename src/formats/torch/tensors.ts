@@ -20,6 +20,7 @@ const LARGEST_GROWTH = 8
 
 /** The named tensors of a file. */
 export interface NamedTensors {
+  /** Tensors by name. */
   readonly tensors: ReadonlyMap<string, TorchTensor>
   /** Key of the dict that holds them, if they lie in one. */
   readonly wrapper: string | undefined
@@ -64,6 +65,8 @@ function flatten(root: PickleDict, file: TorchFile): Map<string, TorchTensor> {
 /**
  * The tensors of a state dict, or of the one that a training script wrapped (`state_dict`, `model_state_dict`, `model`).
  * @throws InvalidModelError if the file holds no dict of tensors
+ * @example
+ * const { tensors } = namedTensors(await openTorch(files, 'model.pt'))
  */
 export function namedTensors(file: TorchFile): NamedTensors {
   const { value, path } = file
@@ -111,7 +114,13 @@ export function inPlace(file: TorchFile, tensor: TorchTensor): FileTensor | unde
 const span = ({ shape, strides }: TorchTensor, unit: number): number =>
   shape.includes(0) ? 0 : unit * (1 + shape.reduce((sum, size, i) => sum + (size - 1) * strides[i]!, 0))
 
-/** Reads one tensor into memory, row-major, whatever its strides. @throws InvalidModelError, FileError */
+/**
+ * Reads one tensor into memory, row-major, whatever its strides.
+ * @throws InvalidModelError, FileError
+ * @example
+ * const file = await openTorch(files, 'model.pt')
+ * const host = await loadTorchTensor(files, file, name, namedTensors(file).tensors.get(name)!)
+ */
 export async function loadTorchTensor(files: Files, file: TorchFile, tensor: TorchTensor): Promise<HostTensor> {
   const { dtype, shape, strides } = tensor
   const unit = unitOf(tensor)

@@ -28,11 +28,21 @@ export interface TorchStorage {
 
 /** A tensor as PyTorch stores it: a view of a storage. Offset and strides count elements. */
 export class TorchTensor {
+  /** A view of a storage. */
   constructor(
+    /** Element type. */
     readonly dtype: DType,
+
+    /** Lengths of the axes. */
     readonly shape: readonly number[],
+
+    /** Elements from one index of an axis to the next. */
     readonly strides: readonly number[],
+
+    /** First element in the storage. */
     readonly offset: number,
+
+    /** The block of memory. */
     readonly storage: TorchStorage,
   ) {}
 }

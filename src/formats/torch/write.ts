@@ -145,6 +145,8 @@ function zip(entries: readonly (readonly [string, Uint8Array])[]): Uint8Array {
  * A torch file in memory.
  * @param name the folder inside the archive, which `torch.save` takes from the file's name
  * @throws InvalidModelError for an element type that PyTorch lacks, or 4 GB and more
+ * @example
+ * await files.write('model.pt', encodeTorch(stateDict(model)))
  */
 export function encodeTorch(tensors: Iterable<readonly [string, HostTensor]>, name = 'archive'): Uint8Array {
   const list = [...tensors]
