@@ -1,9 +1,11 @@
 /** @file `x.name` and `x[key]`, as Jinja's sandbox finds them: Python's attributes, then items, or the other way round. */
-import { Dict, DictView, requireHash } from './dict.js'
+import { Dict, DictView, unhashable } from './dict.js'
 import { TemplateError } from './errors.js'
+import type { Meter } from './limits.js'
 import { methodOf } from './methods.js'
+import { bitLength } from './numbers.js'
 import { repr } from './text.js'
-import { isPlain, points } from './unicode.js'
+import { lengthOf, points, sliceText } from './unicode.js'
 import type { Runtime } from './runtime.js'
 import { intOf, isList, Markup, PyObject, Range, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
 
@@ -36,7 +38,7 @@ export function pythonAttribute(value: Value, name: string): Value | undefined {
 export function getAttribute(value: Value, name: string, runtime: Runtime): Value {
   if (value instanceof Undefined) throw value.error()
   const attribute = pythonAttribute(value, name)
-  const found = attribute === undefined && value instanceof Dict ? value.get(name) : attribute
+  const found = attribute === undefined && value instanceof Dict ? value.get(name, runtime.meter) : attribute
   return found === undefined ? missing(value, name, runtime) : found
 }
 
@@ -44,23 +46,17 @@ export function getAttribute(value: Value, name: string, runtime: Runtime): Valu
 export function getItem(value: Value, key: Value, runtime: Runtime): Value {
   if (value instanceof Undefined) throw value.error()
   const name = textOf(key)
-  const part = item(value, key)
+  if (name !== undefined) runtime.meter.key(name.length)
+  const part = item(value, key, runtime.meter)
   const found = part === undefined && name !== undefined ? pythonAttribute(value, name) : part
   return found === undefined ? missing(value, key, runtime) : found
 }
 
-function item(value: Value, key: Value): Value | undefined {
-  if (value instanceof Dict) {
-    try {
-      requireHash(key)
-    } catch {
-      return undefined
-    }
-    return value.get(key)
-  }
+function item(value: Value, key: Value, meter: Meter): Value | undefined {
+  if (value instanceof Dict) return unhashable(key, meter) === undefined ? value.get(key, meter) : undefined
   const index = intOf(key)
   if (index === undefined) return undefined
-  const sequence = sequenceOf(value)
+  const sequence = sequenceOf(value, meter)
   if (sequence === undefined) return undefined
   const at = index < 0n ? index + BigInt(sequence.length) : index
   return at >= 0n && at < BigInt(sequence.length) ? sequence.at(Number(at)) : undefined
@@ -73,31 +69,30 @@ interface Sequence {
   pick(start: number, step: number, count: number, stop: number): Value
 }
 
-function sequenceOf(value: Value): Sequence | undefined {
+function sequenceOf(value: Value, meter: Meter): Sequence | undefined {
   const text = textOf(value)
   if (text !== undefined) {
     const wrap = (part: string): Value => (value instanceof Markup ? new Markup(part) : part)
-    if (isPlain(text)) {
-      return {
-        length: text.length,
-        at: (index) => wrap(text.charAt(index)),
-        pick: (start, step, count) =>
-          wrap(step === 1 ? text.slice(start, start + count) : take(start, step, count, (i) => text.charAt(i)).join('')),
-      }
-    }
-    const all = points(text)
-    const at = (i: number): string => all[i] as string
+    meter.pass(text.length)
     return {
-      length: all.length,
-      at: (i) => wrap(at(i)),
-      pick: (start, step, count) => wrap(take(start, step, count, at).join('')),
+      length: lengthOf(text),
+      at: (index) => wrap(sliceText(text, index, index + 1)),
+      pick: (start, step, count) => {
+        if (step === 1) return wrap(sliceText(text, start, start + count))
+        meter.walk(text.length)
+        const all = points(text)
+        return wrap(take(start, step, count, (i) => all[i] as string).join(''))
+      },
     }
   }
   if (value instanceof Range) {
     return {
       length: value.count,
       at: (index) => value.at(index),
-      pick: (start, step, _count, stop) => new Range(value.at(start), value.at(stop), BigInt(step) * value.step),
+      pick: (start, step, _count, stop) => {
+        meter.bits(bitLength(BigInt(step)) + bitLength(value.step))
+        return new Range(value.at(start), value.at(stop), BigInt(step) * value.step)
+      },
     }
   }
   const items = isList(value) ? value : value instanceof Tuple ? value.items : undefined
@@ -119,7 +114,7 @@ const take = <T>(start: number, step: number, count: number, at: (index: number)
 /** `x[start:stop:step]`. @throws TemplateError where x has no slices or a bound is no integer */
 export function slice(value: Value, bounds: readonly (Value | undefined)[], runtime: Runtime): Value {
   if (value instanceof Undefined) throw value.error()
-  const sequence = sequenceOf(value)
+  const sequence = sequenceOf(value, runtime.meter)
   if (sequence === undefined) {
     if (value instanceof Dict) throw new TemplateError(`unhashable type: 'slice'`)
     throw new TemplateError(`'${typeName(value)}' object is not subscriptable`)
@@ -140,7 +135,8 @@ export function slice(value: Value, bounds: readonly (Value | undefined)[], runt
   const from = start === undefined ? (width > 0 ? low : high) : place(start)
   const to = stop === undefined ? (width > 0 ? high : low) : place(stop)
   const count = Math.max(0, Math.ceil((to - from) / width))
-  runtime.meter.items(typeof value === 'string' ? count / 32 : count)
+  if (textOf(value) !== undefined) runtime.meter.pass(count)
+  else if (!(value instanceof Range)) runtime.meter.items(count)
   return sequence.pick(from, width, count, to)
 }
 

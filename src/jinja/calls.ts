@@ -49,6 +49,13 @@ export function native(
   return new Callable((args, runtime) => run(bind(name, parameters, args), runtime), type, shown)
 }
 
+/** One entry of a table of filters or tests, whose values come in the order of its parameters. */
+export const entry = (
+  name: string,
+  parameters: Parameters,
+  run: (values: readonly Value[], runtime: Runtime) => Value,
+): readonly [string, Callable] => [name, native(name, 'function', parameters, run)]
+
 /** An argument that must be text. */
 export function needText(value: Value, what: string): string {
   const text = textOf(value)

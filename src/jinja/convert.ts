@@ -32,7 +32,7 @@ export function toValue(data: unknown, place: () => string, depth = 0): Value {
           const item = (data as Readonly<Record<string, unknown>>)[key]
           return item === undefined ? [] : [[key, valueAt(data, key, item, () => `${place()}.${key}`, depth)] as const]
         })
-        return new Dict(entries)
+        return Dict.named(entries)
       }
   }
   throw new TemplateError(`${place()} is a ${describe(data)}; expected data as JSON has it`)

@@ -22,6 +22,7 @@ export function evaluate(expression: Expression, scope: Activation, runtime: Run
 }
 
 function evaluateKind(expression: Expression, scope: Activation, runtime: Runtime): Value {
+  const { meter } = runtime
   const of = (inner: Expression): Value => evaluate(inner, scope, runtime)
   switch (expression.kind) {
     case 'constant':
@@ -33,7 +34,10 @@ function evaluateKind(expression: Expression, scope: Activation, runtime: Runtim
     case 'tuple':
       return new Tuple(expression.items.map(of))
     case 'dict':
-      return new Dict(expression.entries.map(([key, value]) => [of(key), of(value)] as const))
+      return Dict.of(
+        expression.entries.map(([key, value]) => [of(key), of(value)] as const),
+        meter,
+      )
     case 'and': {
       const left = of(expression.left)
       return truth(left) ? of(expression.right) : left
@@ -49,8 +53,8 @@ function evaluateKind(expression: Expression, scope: Activation, runtime: Runtim
     case 'binary':
       return operate(expression.operator, of(expression.left), of(expression.right), runtime)
     case 'concat': {
-      const texts = expression.items.map(of).map((item) => str(item, runtime.meter))
-      runtime.meter.text(texts.reduce((length, text) => length + text.length, 0))
+      const texts = expression.items.map(of).map((item) => str(item, meter))
+      meter.copy(texts.reduce((length, text) => length + text.length, 0))
       return texts.join('')
     }
     case 'compare':
@@ -112,16 +116,18 @@ export function evaluateArguments(args: CallArguments, scope: Activation, runtim
   const positional = args.positional.map(of)
   const named = new Map(args.named.map(([name, value]) => [name, of(value)] as const))
   if (args.rest !== undefined) for (const item of each(of(args.rest), runtime.meter)) positional.push(item)
-  if (args.namedRest !== undefined) addNamed(named, of(args.namedRest))
+  if (args.namedRest !== undefined) addNamed(named, of(args.namedRest), runtime)
   return { positional, named }
 }
 
-function addNamed(named: Map<string, Value>, mapping: Value): void {
+function addNamed(named: Map<string, Value>, mapping: Value, { meter }: Runtime): void {
   if (mapping instanceof Undefined) throw mapping.error()
   if (!(mapping instanceof Dict)) throw new TemplateError(`argument after ** must be a mapping, not ${typeName(mapping)}`)
   for (const [key, value] of mapping.entries()) {
     const name = textOf(key)
     if (name === undefined) throw new TemplateError('keywords must be strings')
+    meter.step()
+    meter.key(name.length)
     if (named.has(name)) throw new TemplateError(`got multiple values for keyword argument '${name}'`)
     named.set(name, value)
   }

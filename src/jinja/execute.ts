@@ -1,6 +1,6 @@
 /** @file Runs statements. */
 import { Activation } from './activation.js'
-import type { ForNode, MacroNode, Statement, Target } from './ast.js'
+import type { ForNode, MacroNode, Scope, Statement, Target } from './ast.js'
 import { each, iterate, truth } from './compare.js'
 import { TemplateError } from './errors.js'
 import { evaluate, evaluateArguments, filterText } from './evaluate.js'
@@ -87,7 +87,7 @@ export class Executor {
         return undefined
       }
       case 'with': {
-        scope.enter(statement.scope)
+        this.enter(statement.scope, scope)
         for (const { target, value } of statement.targets) this.assign(target, evaluate(value, scope, runtime), scope)
         const ending = this.run(statement.body, scope, out)
         if (ending === undefined) scope.leave(statement.scope)
@@ -109,7 +109,7 @@ export class Executor {
     { scope: own }: Extract<Statement, { kind: 'set-block' | 'filter-block' }>,
   ): { readonly text: string; readonly ending: Ending } {
     const kept = new Output(this.runtime.meter)
-    scope.enter(own)
+    this.enter(own, scope)
     const ending = this.runtime.meter.deeper(() => this.run(body, scope, kept))
     return { text: kept.text(), ending }
   }
@@ -117,7 +117,7 @@ export class Executor {
   private macro(node: MacroNode, name: string | null, outer: Activation): Macro {
     return new Macro(node, name, outer, (activation) => {
       const { runtime } = this
-      activation.enter(node.scope)
+      this.enter(node.scope, activation)
       for (const { variable, fallback } of node.parameters) {
         if (activation.has(variable.slot)) continue
         const value =
@@ -155,14 +155,14 @@ export class Executor {
   ): Ending {
     const { meter } = this.runtime
     const source = node.test === undefined ? items : new Iterate(this.chosen(node, items, scope))
-    const loop = node.usesLoop ? new Loop(source, recurse, depth) : undefined
+    const loop = node.usesLoop ? new Loop(source, recurse, depth, meter) : undefined
     const iterator = loop ?? iterate(source)
     let completed = false
     for (let next = iterator.next(); next.done !== true; next = iterator.next()) {
       meter.step()
       this.assign(node.target, next.value, scope)
       if (loop !== undefined) scope.put(slotOf(node.bodyScope.level, 'loop'), loop)
-      scope.enter(node.bodyScope)
+      this.enter(node.bodyScope, scope)
       const start = out.length
       const ending = meter.deeper(() => this.run(node.body, scope, out))
       const index = this.watched.get(next.value)
@@ -173,7 +173,7 @@ export class Executor {
     }
     scope.leave(node.bodyScope)
     if (completed || node.otherwise.length === 0) return undefined
-    scope.enter(node.otherwiseScope)
+    this.enter(node.otherwiseScope, scope)
     const ending = this.run(node.otherwise, scope, out)
     scope.leave(node.otherwiseScope)
     return ending
@@ -182,11 +182,16 @@ export class Executor {
   /** The items of a loop with a condition: chosen one by one, as they are asked for. */
   private *chosen(node: ForNode, items: Value, outer: Activation): Generator<Value, void> {
     const scope = new Activation(outer.context, node.testScope.level, outer)
-    scope.enter(node.testScope)
+    this.enter(node.testScope, scope)
     for (const item of each(items, this.runtime.meter)) {
       this.assign(node.target, item, scope)
       if (node.test !== undefined && truth(evaluate(node.test, scope, this.runtime))) yield item
     }
+  }
+
+  private enter(scope: Scope, activation: Activation): void {
+    this.runtime.meter.walk(scope.loads.length)
+    activation.enter(scope)
   }
 
   private assign(target: Target, value: Value, scope: Activation): void {

@@ -1,8 +1,8 @@
 /** @file What may stand behind `|`. */
-import { bind, needInt, needText, REQUIRED, type Arguments, type Parameters } from './calls.js'
+import { entry, needInt, needText, REQUIRED, type Arguments } from './calls.js'
 import { pythonAttribute, getAttribute } from './attributes.js'
 import { lengthOfValue, toList, truth } from './compare.js'
-import { Dict } from './dict.js'
+import { Dict, DictView } from './dict.js'
 import { TemplateError, unsupported } from './errors.js'
 import { percentFormat } from './format.js'
 import { escapeHtml } from './html.js'
@@ -16,14 +16,6 @@ import { str } from './text.js'
 import * as unicode from './unicode.js'
 import { Callable, intOf, Markup, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
 
-/** A filter gets what stands before it and its arguments, in the order of its parameters. */
-export type Filter = (values: readonly Value[], runtime: Runtime) => Value
-
-/** One entry of the table. */
-export function filter(name: string, parameters: Parameters, run: Filter): readonly [string, Callable] {
-  return [name, new Callable((args, runtime) => run(bind(name, parameters, args), runtime), 'function')]
-}
-
 /** `soft_str(x)`: the text of it, and whether it was marked. */
 function soft(value: Value, runtime: Runtime): { readonly text: string; readonly wrap: (text: string) => Value } {
   const text = str(value, runtime.meter)
@@ -31,9 +23,11 @@ function soft(value: Value, runtime: Runtime): { readonly text: string; readonly
   return { text, wrap: (result) => (value instanceof Markup ? new Markup(result) : result) }
 }
 
+const escaped = (value: Value, { meter }: Runtime): Markup => new Markup(escapeHtml(str(value, meter), meter))
+
 /** A filter that turns text into text. */
 const textual = (name: string, run: (text: string) => string): readonly [string, Callable] =>
-  filter(name, { s: REQUIRED }, ([s], runtime) => {
+  entry(name, { s: REQUIRED }, ([s], runtime) => {
     const { text, wrap } = soft(s as Value, runtime)
     return wrap(run(text))
   })
@@ -61,7 +55,8 @@ function indent([s, width, first, blank]: readonly Value[], runtime: Runtime): V
   if (s instanceof Markup) throw unsupported('indent of Markup')
   const text = operate('+', s as Value, '\n', runtime) as string
   const unit = textOf(width as Value) ?? ' '.repeat(Math.max(0, Math.min(needInt(width as Value, 'width'), 2 ** 20)))
-  const lines = unicode.splitLines(text, false)
+  runtime.meter.read(text.length)
+  const lines = unicode.splitLines(text, false, runtime.meter)
   runtime.meter.write(text.length + lines.length * unit.length)
   const [head = '', ...rest] = lines
   const indented = truth(blank as Value)
@@ -75,10 +70,11 @@ function truncateText([s, length, killWords, end, leeway]: readonly Value[], run
   const mark = needText(end as Value, 'end')
   const most = needInt(length as Value, 'length')
   const slack = leeway === null ? 5 : needInt(leeway as Value, 'leeway')
+  runtime.meter.pass(mark.length)
   const markLength = unicode.lengthOf(mark)
   if (most < markLength) throw new TemplateError(`expected length >= ${markLength}, got ${most}`)
   if (slack < 0) throw new TemplateError(`expected leeway >= 0, got ${slack}`)
-  if (lengthOfValue(s as Value) <= most + slack) return s as Value
+  if (lengthOfValue(s as Value, runtime.meter) <= most + slack) return s as Value
   const text = needText(s as Value, 'truncate')
   runtime.meter.read(text.length)
   const head = unicode.sliceText(text, 0, most - markLength)
@@ -88,15 +84,15 @@ function truncateText([s, length, killWords, end, leeway]: readonly Value[], run
 }
 
 /** `int(value, default, base)`. */
-function toInt([value, fallback, base]: readonly Value[]): Value {
+function toInt([value, fallback, base]: readonly Value[], { meter }: Runtime): Value {
   if (value instanceof Undefined) throw value.error()
   const text = textOf(value as Value)
   if (text !== undefined) {
     const radix = needInt(base as Value, 'base')
     const valid = radix === 0 || (radix >= 2 && radix <= 36)
-    const whole = valid ? numbers.parseIntText(text, radix) : undefined
+    const whole = valid ? numbers.parseIntText(text, radix, meter) : undefined
     if (whole !== undefined) return whole
-    const number = numbers.parseFloatText(text)
+    const number = numbers.parseFloatText(text, meter)
     return number === undefined || !Number.isFinite(number) ? (fallback as Value) : numbers.truncate(number)
   }
   const whole = intOf(value as Value)
@@ -105,10 +101,10 @@ function toInt([value, fallback, base]: readonly Value[]): Value {
   return numbers.truncate(value)
 }
 
-function toFloat([value, fallback]: readonly Value[]): Value {
+function toFloat([value, fallback]: readonly Value[], { meter }: Runtime): Value {
   if (value instanceof Undefined) throw value.error()
   const text = textOf(value as Value)
-  if (text !== undefined) return numbers.parseFloatText(text) ?? (fallback as Value)
+  if (text !== undefined) return numbers.parseFloatText(text, meter) ?? (fallback as Value)
   const whole = intOf(value as Value)
   return whole !== undefined ? numbers.toFloat(whole) : typeof value === 'number' ? value : (fallback as Value)
 }
@@ -141,8 +137,8 @@ function absolute([value]: readonly Value[]): Value {
   return typeof number === 'number' ? Math.abs(number) : number < 0n ? -number : number
 }
 
-function fileSize([value, binary]: readonly Value[]): Value {
-  const bytes = toFloat([value as Value, null])
+function fileSize([value, binary]: readonly Value[], runtime: Runtime): Value {
+  const bytes = toFloat([value as Value, null], runtime)
   if (typeof bytes !== 'number') throw new TemplateError(`could not convert ${typeName(value as Value)} to float`)
   const base = truth(binary as Value) ? 1024 : 1000
   if (bytes === 1) return '1 Byte'
@@ -168,7 +164,7 @@ function quote(text: string, inQuery: boolean): string {
 function urlEncode([value]: readonly Value[], runtime: Runtime): Value {
   const shown = (part: Value, inQuery: boolean): string => {
     const text = str(part, runtime.meter)
-    runtime.meter.read(text.length * 8)
+    runtime.meter.walk(text.length * 3)
     return quote(text, inQuery)
   }
   const text = textOf(value as Value)
@@ -176,7 +172,7 @@ function urlEncode([value]: readonly Value[], runtime: Runtime): Value {
   if (single) return shown(value as Value, false)
   const pairs =
     value instanceof Dict
-      ? value.entries().map((pair) => [...pair])
+      ? toList(new DictView(value, 'items'), runtime.meter).map((pair) => (pair as Tuple).items)
       : toList(value as Value, runtime.meter).map((pair) => toList(pair, runtime.meter))
   return pairs
     .map((pair) => {
@@ -188,13 +184,18 @@ function urlEncode([value]: readonly Value[], runtime: Runtime): Value {
 
 function xmlAttributes([d, autospace]: readonly Value[], runtime: Runtime): Value {
   if (!(d instanceof Dict)) throw new TemplateError(`'${typeName(d as Value)}' object has no attribute 'items'`)
-  const shown = (value: Value): string => (value instanceof Markup ? value.text : escapeHtml(str(value, runtime.meter)))
-  const items = d.entries().flatMap(([key, value]) => {
+  const shown = (value: Value): string => {
+    const text = str(value, runtime.meter)
+    return value instanceof Markup ? text : escapeHtml(text, runtime.meter)
+  }
+  const items = Array.from(d.entries()).flatMap(([key, value]) => {
     if (value === null || value instanceof Undefined) return []
-    if (/[ \t\n\r\f\v/>=]/.test(needText(key, 'attribute name')))
-      throw new TemplateError(`Invalid character in attribute name: '${key as string}'`)
+    const name = needText(key, 'attribute name')
+    runtime.meter.read(name.length)
+    if (/[ \t\n\r\f\v/>=]/.test(name)) throw new TemplateError(`Invalid character in attribute name: '${key as string}'`)
     return [`${shown(key)}="${shown(value)}"`]
   })
+  runtime.meter.copy(items.reduce((length, item) => length + item.length + 1, 0))
   const text = items.join(' ')
   return truth(autospace as Value) && text !== '' ? ` ${text}` : text
 }
@@ -241,7 +242,7 @@ function formatted(args: Arguments, runtime: Runtime): Value {
   if (positional.length > 0 && args.named.size > 0)
     throw new TemplateError("can't handle positional and keyword arguments at the same time")
   if (value instanceof Markup) throw unsupported('format of Markup')
-  const given = args.named.size > 0 ? new Dict(args.named) : new Tuple(positional)
+  const given = args.named.size > 0 ? Dict.named(args.named) : new Tuple(positional)
   return percentFormat(str(value, runtime.meter), given, runtime)
 }
 
@@ -250,31 +251,37 @@ export const filters: ReadonlyMap<string, Callable> = new Map<string, Callable>(
   textual('upper', (text) => text.toUpperCase()),
   textual('lower', (text) => text.toLowerCase()),
   textual('capitalize', unicode.capitalize),
-  filter('title', { s: REQUIRED }, ([s], runtime) => title(soft(s as Value, runtime).text)),
-  filter('trim', { value: REQUIRED, chars: null }, trim),
-  filter('center', { value: REQUIRED, width: 80n }, center),
-  filter('indent', { s: REQUIRED, width: 4n, first: false, blank: false }, indent),
-  filter('truncate', { s: REQUIRED, length: 255n, killwords: false, end: '...', leeway: null }, truncateText),
-  filter('replace', { s: REQUIRED, old: REQUIRED, new: REQUIRED, count: null }, ([s, old, replacement, count], runtime) => {
+  entry('title', { s: REQUIRED }, ([s], runtime) => {
+    const { text } = soft(s as Value, runtime)
+    runtime.meter.walk(text.length)
+    return title(text)
+  }),
+  entry('trim', { value: REQUIRED, chars: null }, trim),
+  entry('center', { value: REQUIRED, width: 80n }, center),
+  entry('indent', { s: REQUIRED, width: 4n, first: false, blank: false }, indent),
+  entry('truncate', { s: REQUIRED, length: 255n, killwords: false, end: '...', leeway: null }, truncateText),
+  entry('replace', { s: REQUIRED, old: REQUIRED, new: REQUIRED, count: null }, ([s, old, replacement, count], runtime) => {
     const text = (value: Value): string => str(value, runtime.meter)
     const limit = count === null ? -1 : needInt(count as Value, 'count')
     return replaceText(text(s as Value), text(old as Value), text(replacement as Value), limit, runtime)
   }),
-  filter('wordcount', { s: REQUIRED }, ([s], runtime) =>
+  entry('wordcount', { s: REQUIRED }, ([s], runtime) =>
     BigInt(soft(s as Value, runtime).text.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0),
   ),
-  filter('string', { '/s': REQUIRED }, ([s], runtime) =>
+  entry('string', { '/s': REQUIRED }, ([s], runtime) =>
     textOf(s as Value) === undefined ? str(s as Value, runtime.meter) : (s as Value),
   ),
   ['format', new Callable(formatted, 'function')],
-  filter('int', { value: REQUIRED, default: 0n, base: 10n }, toInt),
-  filter('float', { value: REQUIRED, default: 0 }, toFloat),
-  filter('round', { value: REQUIRED, precision: 0n, method: 'common' }, round),
-  filter('abs', { '/x': REQUIRED }, absolute),
-  filter('filesizeformat', { value: REQUIRED, binary: false }, fileSize),
-  ...['length', 'count'].map((name) => filter(name, { '/obj': REQUIRED }, ([value]) => BigInt(lengthOfValue(value as Value)))),
+  entry('int', { value: REQUIRED, default: 0n, base: 10n }, toInt),
+  entry('float', { value: REQUIRED, default: 0 }, toFloat),
+  entry('round', { value: REQUIRED, precision: 0n, method: 'common' }, round),
+  entry('abs', { '/x': REQUIRED }, absolute),
+  entry('filesizeformat', { value: REQUIRED, binary: false }, fileSize),
+  ...['length', 'count'].map((name) =>
+    entry(name, { '/obj': REQUIRED }, ([value], { meter }) => BigInt(lengthOfValue(value as Value, meter))),
+  ),
   ...['default', 'd'].map((name) =>
-    filter(
+    entry(
       name,
       { value: REQUIRED, default_value: '', boolean: false },
       ([value, fallback, boolean]) =>
@@ -282,23 +289,22 @@ export const filters: ReadonlyMap<string, Callable> = new Map<string, Callable>(
     ),
   ),
   ...['e', 'escape'].map((name) =>
-    filter(name, { '/s': REQUIRED }, ([s], runtime) =>
-      s instanceof Markup ? s : new Markup(escapeHtml(soft(s as Value, runtime).text)),
-    ),
+    entry(name, { '/s': REQUIRED }, ([s], runtime) => (s instanceof Markup ? s : escaped(s as Value, runtime))),
   ),
-  filter('forceescape', { value: REQUIRED }, ([s], runtime) => new Markup(escapeHtml(soft(s as Value, runtime).text))),
-  filter('safe', { value: REQUIRED }, ([s], runtime) => new Markup(soft(s as Value, runtime).text)),
-  filter('attr', { obj: REQUIRED, name: REQUIRED }, ([value, name], runtime) => {
+  entry('forceescape', { value: REQUIRED }, ([s], runtime) => escaped(s as Value, runtime)),
+  entry('safe', { value: REQUIRED }, ([s], runtime) => new Markup(soft(s as Value, runtime).text)),
+  entry('attr', { obj: REQUIRED, name: REQUIRED }, ([value, name], runtime) => {
     const key = needText(name as Value, 'attribute name')
+    runtime.meter.key(key.length)
     const known = value instanceof Undefined || pythonAttribute(value as Value, key) !== undefined
     if (value instanceof Undefined) throw value.error()
     return known
       ? getAttribute(value as Value, key, runtime)
       : new Undefined(`'${typeName(value as Value)} object' has no attribute '${key}'`)
   }),
-  filter('urlencode', { value: REQUIRED }, urlEncode),
-  filter('xmlattr', { d: REQUIRED, autospace: true }, xmlAttributes),
-  filter('tojson', { x: REQUIRED, ensure_ascii: false, indent: null, separators: null, sort_keys: false }, dumps),
+  entry('urlencode', { value: REQUIRED }, urlEncode),
+  entry('xmlattr', { d: REQUIRED, autospace: true }, xmlAttributes),
+  entry('tojson', { x: REQUIRED, ensure_ascii: false, indent: null, separators: null, sort_keys: false }, dumps),
   ...sequenceFilters,
   ...['pprint', 'random', 'striptags', 'urlize', 'wordwrap'].map(refused),
 ])

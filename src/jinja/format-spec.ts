@@ -1,7 +1,7 @@
 /** @file Python's format specifications: what stands behind the colon of `{:>8.2f}`. */
 import { TemplateError, unsupported } from './errors.js'
 import type { Meter } from './limits.js'
-import { fixed, reprFloat, reprInt, significant, toFloat } from './numbers.js'
+import { fixed, longBits, reprFloat, reprInt, significant, toFloat } from './numbers.js'
 import { str } from './text.js'
 import { lengthOf, sliceText } from './unicode.js'
 import { textOf, typeName, Undefined, type Value } from './values.js'
@@ -56,9 +56,12 @@ export function formatValue(value: Value, spec: string, meter: Meter): string {
   const text = textOf(value)
   const parsed = parseSpec(spec, value)
   meter.write(parsed.width + (parsed.precision ?? 0))
-  if (text !== undefined) return formatText(text, parsed)
+  if (text !== undefined) {
+    meter.read(text.length)
+    return formatText(text, parsed)
+  }
   const number = typeof value === 'boolean' ? BigInt(value) : value
-  if (typeof number === 'bigint') return formatInt(number, parsed, typeName(value))
+  if (typeof number === 'bigint') return formatInt(number, parsed, typeName(value), meter)
   if (typeof number === 'number') return formatFloat(number, parsed)
   throw new TemplateError(`unsupported format string passed to ${typeName(value)}.__format__`)
 }
@@ -92,7 +95,8 @@ const BASES: Readonly<Record<string, readonly [radix: number, prefix: string]>> 
   X: [16, '0X'],
 }
 
-function formatInt(value: bigint, spec: Spec, type: string): string {
+function formatInt(value: bigint, spec: Spec, type: string, meter: Meter): string {
+  meter.calculate(longBits(value))
   if (/^[eEfFgG%]$/.test(spec.type)) return formatFloat(toFloat(value), spec)
   if (spec.precision !== undefined) throw new TemplateError('Precision not allowed in integer format specifier')
   const magnitude = value < 0n ? -value : value
@@ -106,7 +110,7 @@ function formatInt(value: bigint, spec: Spec, type: string): string {
   }
   if (spec.type === 'n') throw unsupported('the format code n')
   if (spec.type !== '' && spec.type !== 'd') throw unknownCode(spec.type, type)
-  return number(reprInt(magnitude), '', value < 0n, spec, '', 3)
+  return number(reprInt(magnitude, meter), '', value < 0n, spec, '', 3)
 }
 
 function formatFloat(value: number, spec: Spec): string {
@@ -128,7 +132,7 @@ function formatFloat(value: number, spec: Spec): string {
 }
 
 /** The digits of a float that is not negative. */
-function floatDigits(value: number, code: string, spec: Pick<Spec, 'precision' | 'alternate'>): string {
+export function floatDigits(value: number, code: string, spec: Pick<Spec, 'precision' | 'alternate'>): string {
   switch (code) {
     case 'f':
     case '%':
@@ -182,11 +186,15 @@ function number(whole: string, rest: string, negative: boolean, spec: Spec, pref
   return pad(digits + rest, head, { ...spec, align: alignOf(spec) })
 }
 
+/** Digits in groups counted from the right; zeros before them, and their separators, fill a room that is larger. */
 function grouped(digits: string, separator: string, size: number, room: number): string {
-  const split = (text: string): string => text.replace(new RegExp(`\\B(?=([0-9a-fA-F]{${size}})+$)`, 'g'), separator)
-  let text = digits
-  while (split(text).length < room) text = `0${text}`
-  return split(text)
+  let count = digits.length
+  while (count + Math.floor((count - 1) / size) < room) count++
+  const text = digits.padStart(count, '0')
+  const head = count % size
+  return (text.slice(0, head) + text.slice(head).replace(new RegExp(`.{${size}}`, 'g'), `${separator}$&`)).slice(
+    head === 0 ? 1 : 0,
+  )
 }
 
 function pad(text: string, head: string, spec: Spec): string {
@@ -204,5 +212,3 @@ function pad(text: string, head: string, spec: Spec): string {
       return fill(gap) + head + text
   }
 }
-
-export { floatDigits }

@@ -4,14 +4,18 @@ import { noArguments, type Arguments } from './calls.js'
 import { Dict } from './dict.js'
 import { TemplateError, unsupported } from './errors.js'
 import { floatDigits, formatValue } from './format-spec.js'
-import { reprFloat, reprInt, toFloat, truncate } from './numbers.js'
+import { longBits, reprFloat, reprInt, toFloat, truncate } from './numbers.js'
 import type { Runtime } from './runtime.js'
 import { repr, str } from './text.js'
 import { escapeCode, lengthOf, sliceText } from './unicode.js'
 import { intOf, isList, Range, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
 
 /** `ascii(x)`. */
-const asciiOf = (value: Value, runtime: Runtime): string => repr(value, runtime.meter).replace(/[^\0-\x7f]/gu, escapeCode)
+function asciiOf(value: Value, { meter }: Runtime): string {
+  const text = repr(value, meter)
+  meter.walk(text.length)
+  return text.replace(/[^\0-\x7f]/gu, escapeCode)
+}
 
 /** `text.format(…)`, as the sandbox's own formatter does it. */
 export function formatFields(text: string, args: Arguments, runtime: Runtime): string {
@@ -23,9 +27,7 @@ export function formatMap(text: string, mapping: Value, runtime: Runtime): strin
   if (!(mapping instanceof Dict)) throw unsupported(`str.format_map of a ${typeName(mapping)}`)
   const lookUp = (key: string | number): Value => {
     if (typeof key === 'number') return fieldOf(key, noArguments)
-    const value = mapping.get(key)
-    if (value === undefined) throw new TemplateError(`'${key}'`)
-    return value
+    return named(mapping, key, runtime)
   }
   return new Formatter(lookUp, runtime).format(text, 2)
 }
@@ -40,7 +42,7 @@ function fieldOf(key: string | number, { positional, named }: Arguments): Value 
 }
 
 class Formatter {
-  /** The next number of `{}`; 'named' once numbers are given by hand. */
+  /** The next number of `{}`; 'manual' once numbers are given by hand. */
   private next: number | 'manual' = 0
 
   constructor(
@@ -51,15 +53,18 @@ class Formatter {
   /** @param depth how deep fields may stand in the specifications of fields */
   format(text: string, depth: number): string {
     if (depth < 0) throw new TemplateError('Max string recursion exceeded')
-    this.runtime.meter.read(text.length)
+    const { meter } = this.runtime
+    meter.walk(text.length)
     let result = ''
     let at = 0
     while (at < text.length) {
       const character = text.charAt(at)
       if (character === '{' && text.charAt(at + 1) !== '{') {
         const end = closing(text, at)
-        result += this.field(text.slice(at + 1, end), depth)
-        this.runtime.meter.write(result.length)
+        const field = this.field(text.slice(at + 1, end), depth)
+        meter.copy(result.length + field.length)
+        meter.read(field.length)
+        result += field
         at = end + 1
       } else if (character === '{' || character === '}') {
         if (text.charAt(at + 1) !== character) throw new TemplateError(`Single '${character}' encountered in format string`)
@@ -105,13 +110,13 @@ class Formatter {
     let value = this.lookUp(this.key(first))
     for (const [step, attribute, key] of rest.matchAll(/\.([^.[]+)|\[([^\]]+)\]/gs)) {
       if (attribute !== undefined && step.startsWith('.')) value = getAttribute(value, attribute, this.runtime)
-      else value = getItem(value, /^\d+$/.test(key ?? '') ? BigInt(key ?? 0) : (key ?? ''), this.runtime)
+      else value = getItem(value, isNumber(key ?? '') ? BigInt(key ?? 0) : (key ?? ''), this.runtime)
     }
     return value
   }
 
   private key(first: string): string | number {
-    if (first !== '' && !/^\d+$/.test(first)) return first
+    if (first !== '' && !isNumber(first)) return first
     const automatic = first === ''
     if (this.next === 'manual' ? automatic : !automatic && this.next > 0)
       throw new TemplateError('cannot switch from manual field specification to automatic field numbering')
@@ -123,6 +128,14 @@ class Formatter {
     this.next = number + 1
     return number
   }
+}
+
+/** Whether a key is an index. @throws TemplateError for one that no sequence reaches */
+function isNumber(key: string): boolean {
+  if (!/^\d+$/.test(key)) return false
+  const digits = key.replace(/^0+(?=.)/, '')
+  if (digits.length > 19 || BigInt(digits) >= 2n ** 63n) throw new TemplateError('Too many decimal digits in format string')
+  return true
 }
 
 /** Where the field that begins at a brace ends; fields may stand in its specification. */
@@ -169,7 +182,7 @@ export function percentFormat(text: string, value: Value, runtime: Runtime): str
     const size = star(width as string | undefined) ?? 0
     const digits = star(precision as string | undefined) ?? (hasPoint(whole, name, flags) ? 0 : undefined)
     if (code === '%' && whole === '%%') return '%'
-    const item = name === undefined ? next() : named(value as Dict, name)
+    const item = name === undefined ? next() : named(value as Dict, name, runtime)
     const left = flags.includes('-') || size < 0
     const body = conversion(code, item, flags, Math.max(0, digits ?? 0), digits !== undefined, runtime)
     const gap = Math.abs(size) - lengthOf(body.head + body.text)
@@ -188,8 +201,8 @@ export function percentFormat(text: string, value: Value, runtime: Runtime): str
 const hasPoint = (whole: string, name: string | undefined, flags: string): boolean =>
   /^(?:\*|\d+)?\./.test(whole.slice((name === undefined ? 1 : name.length + 3) + flags.length))
 
-function named(mapping: Dict, name: string): Value {
-  const value = mapping.get(name)
+function named(mapping: Dict, name: string, { meter }: Runtime): Value {
+  const value = mapping.get(name, meter)
   if (value === undefined) throw new TemplateError(`'${name}'`)
   return value
 }
@@ -231,7 +244,8 @@ function conversion(code: string, item: Value, flags: string, precision: number,
       const whole = intOf(item) ?? (typeof item === 'number' && radix === 10 ? truncate(item) : undefined)
       if (whole === undefined) throw wants(code, item, radix === 10 ? 'a real number' : 'an integer')
       const magnitude = whole < 0n ? -whole : whole
-      const digits = radix === 10 ? reprInt(magnitude) : magnitude.toString(radix)
+      meter.calculate(longBits(magnitude))
+      const digits = radix === 10 ? reprInt(magnitude, meter) : magnitude.toString(radix)
       const prefix = flags.includes('#') && radix !== 10 ? (radix === 8 ? '0o' : '0x') : ''
       const text = digits.padStart(precision, '0')
       const shown = code === 'X' ? (prefix + '|' + text).toUpperCase().split('|') : [prefix, text]

@@ -4,11 +4,12 @@ import { toList } from './compare.js'
 import { Dict } from './dict.js'
 import { TemplateError, unsupported } from './errors.js'
 import { MAX_RANGE } from './limits.js'
+import { longBits } from './numbers.js'
 import type { Runtime } from './runtime.js'
 import { str } from './text.js'
 import { Callable, intOf, Namespace, PyObject, Range, Tuple, typeName, Undefined, type Value } from './values.js'
 
-function range({ positional, named }: Arguments): Value {
+function range({ positional, named }: Arguments, { meter }: Runtime): Value {
   if (named.size > 0) throw new TemplateError('range() takes no keyword arguments')
   if (positional.length < 1 || positional.length > 3)
     throw new TemplateError(`range expected 1 to 3 arguments, got ${positional.length}`)
@@ -21,6 +22,7 @@ function range({ positional, named }: Arguments): Value {
   })
   const [start = 0n, stop, step = 1n] = bounds.length === 1 ? [0n, ...bounds] : bounds
   if (step === 0n) throw new TemplateError('range() arg 3 must not be zero')
+  meter.calculate(longBits(...bounds))
   const made = new Range(start, stop as bigint, step)
   if (made.count > MAX_RANGE) throw new TemplateError(`range(${bounds.join(', ')}) is longer than ${MAX_RANGE}`)
   return made
@@ -30,9 +32,8 @@ function range({ positional, named }: Arguments): Value {
 function dictOf(name: string, { positional, named }: Arguments, runtime: Runtime): Dict {
   if (positional.length > 1) throw new TemplateError(`${name} expected at most 1 argument, got ${positional.length}`)
   const [source] = positional
-  const made = new Dict(source instanceof Dict ? source.entries() : source === undefined ? [] : pairsOf(source, runtime))
-  for (const [key, value] of named) made.put(key, value)
-  return made
+  const entries = source instanceof Dict ? source.entries() : source === undefined ? [] : pairsOf(source, runtime)
+  return Dict.of([...entries, ...named], runtime.meter)
 }
 
 function pairsOf(source: Value, { meter }: Runtime): readonly [Value, Value][] {
@@ -98,7 +99,7 @@ export const globals: ReadonlyMap<string, Value> = new Map<string, Value>([
     'namespace',
     type('jinja2.utils.Namespace', (args, runtime) => {
       const attributes = dictOf('dict', args, runtime).entries()
-      return new Namespace(new Map(attributes.map(([key, value]) => [needText(key, 'an attribute name'), value])))
+      return new Namespace(new Map(Array.from(attributes, ([key, value]) => [needText(key, 'an attribute name'), value])))
     }),
   ],
   [
@@ -123,8 +124,10 @@ export const globals: ReadonlyMap<string, Value> = new Map<string, Value>([
   ],
   [
     'strftime_now',
-    native('strftime_now', 'function', { format: REQUIRED }, ([format], runtime) =>
-      runtime.strftime(needText(format as Value, 'strftime() argument 1')),
-    ),
+    native('strftime_now', 'function', { format: REQUIRED }, ([format], { meter, strftime }) => {
+      const text = needText(format as Value, 'strftime() argument 1')
+      meter.walk(text.length)
+      return strftime(text)
+    }),
   ],
 ])

@@ -24,7 +24,7 @@ function write(value: Value, options: JsonOptions, meter: Meter, lineStart: stri
   meter.step()
   if (value === null) return 'null'
   if (typeof value === 'boolean') return String(value)
-  if (typeof value === 'bigint') return reprInt(value)
+  if (typeof value === 'bigint') return reprInt(value, meter)
   if (typeof value === 'number') return jsonFloat(value)
   const text = textOf(value)
   if (text !== undefined) return jsonText(text, options.ensureAscii, meter)
@@ -33,16 +33,18 @@ function write(value: Value, options: JsonOptions, meter: Meter, lineStart: stri
   const enclosed = (open: string, parts: readonly string[], close: string): string => {
     if (parts.length === 0) return open + close
     const separator = options.itemSeparator + (inner ?? '')
-    const body = open + (inner ?? '') + parts.join(separator) + (inner === undefined ? '' : lineStart) + close
-    meter.write(body.length)
-    return body
+    const [head, tail] = inner === undefined ? [open, close] : [open + inner, lineStart + close]
+    const length = parts.reduce((sum, part) => sum + separator.length + part.length, head.length + tail.length)
+    meter.write(length)
+    return head + parts.join(separator) + tail
   }
   if (isList(value)) return enclosed('[', value.map(within), ']')
   if (value instanceof Tuple) return enclosed('[', value.items.map(within), ']')
   if (value instanceof Dict) {
     const entries = options.sortKeys ? sortBy(value.entries(), ([key]) => key, false, meter) : value.entries()
-    const members = entries.map(
-      ([key, item]) => jsonText(jsonKey(key), options.ensureAscii, meter) + options.keySeparator + within(item),
+    const members = Array.from(
+      entries,
+      ([key, item]) => jsonText(jsonKey(key, meter), options.ensureAscii, meter) + options.keySeparator + within(item),
     )
     return enclosed('{', members, '}')
   }
@@ -52,12 +54,12 @@ function write(value: Value, options: JsonOptions, meter: Meter, lineStart: stri
 const jsonFloat = (value: number): string =>
   Number.isNaN(value) ? 'NaN' : Number.isFinite(value) ? reprFloat(value) : value > 0 ? 'Infinity' : '-Infinity'
 
-function jsonKey(key: Value): string {
+function jsonKey(key: Value, meter: Meter): string {
   const text = textOf(key)
   if (text !== undefined) return text
   if (key === null) return 'null'
   if (typeof key === 'boolean') return String(key)
-  if (typeof key === 'bigint') return reprInt(key)
+  if (typeof key === 'bigint') return reprInt(key, meter)
   if (typeof key === 'number') return jsonFloat(key)
   throw new TemplateError(`keys must be str, int, float, bool or None, not ${typeName(key)}`)
 }
@@ -73,5 +75,6 @@ function jsonText(text: string, ensureAscii: boolean, meter: Meter): string {
     ensureAscii ? /["\\]|[^\x20-\x7e]/g : /["\\\0-\x1f]/g,
     (unit) => SHORT[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
+  meter.write(escaped.length - text.length)
   return `"${escaped}"`
 }

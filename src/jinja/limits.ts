@@ -1,9 +1,23 @@
 /** @file What one rendering may cost: a stranger's template must not stop the program, nor fill its memory. */
 import { TemplateError } from './errors.js'
 
-/** Work of one rendering: a statement, an expression, an item or 32 characters looked at are one each; a dialogue of a thousand turns takes about 100,000. */
+/** Work of one rendering: a statement, an expression or an item is one; a dialogue of a thousand turns takes about 100,000. */
 const MAX_STEPS = 2_000_000
-const CHARACTERS_A_STEP = 32
+/** What one step pays for, so that a step of each kind takes about the same time. */
+const A_STEP = {
+  /** Characters that JavaScript itself compares or searches as a block. */
+  passed: 2048,
+  /** Characters that it copies to new memory. */
+  copied: 1024,
+  /** Characters that a pattern or a method of JavaScript looks at. */
+  read: 32,
+  /** Characters or items that code of ours goes through one by one. */
+  walked: 4,
+  /** Bits of operands of integers' arithmetic. */
+  bits: 128,
+} as const
+/** Longest text that V8 finds by its characters; longer ones of one length it has to compare with one another. */
+const HASHED = 16383
 /** Longest text and longest list, far above any model's context and far below what JavaScript can hold. */
 const MAX_TEXT = 2 ** 26
 const MAX_ITEMS = 2 ** 22
@@ -17,6 +31,11 @@ export class Meter {
   private steps = 0
   private depth = 0
 
+  /** What was charged so far. */
+  get charged(): number {
+    return this.steps
+  }
+
   /** Charges work. @throws TemplateError beyond the limit */
   step(count = 1): void {
     this.steps += count
@@ -25,12 +44,39 @@ export class Meter {
 
   /** Charges a look at every character of a text. */
   read(length: number): void {
-    this.step(1 + length / CHARACTERS_A_STEP)
+    this.step(1 + length / A_STEP.read)
+  }
+
+  /** Charges passing over a text as a whole, as when it is compared. */
+  pass(length: number): void {
+    this.step(length / A_STEP.passed)
+  }
+
+  /** Charges going through characters or items one by one. */
+  walk(count: number): void {
+    this.step(count / A_STEP.walked)
+  }
+
+  /** A text of this length is about to be looked up. */
+  key(length: number): void {
+    if (length > HASHED) this.walk(length)
+    else this.pass(length)
+  }
+
+  /** Charges arithmetic with integers of so many bits together. */
+  calculate(bits: number): void {
+    this.step(bits / A_STEP.bits)
   }
 
   /** A text of this length is about to be made. */
   text(length: number): void {
     if (!(length <= MAX_TEXT)) throw new TemplateError(`it makes a text of more than ${MAX_TEXT} characters`)
+  }
+
+  /** A text of this length is about to be copied, or put together of others: now, or when it is first looked into. */
+  copy(length: number): void {
+    this.text(length)
+    this.step(length / A_STEP.copied)
   }
 
   /** A text is about to be written out character by character. */

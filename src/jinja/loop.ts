@@ -1,9 +1,10 @@
 /** @file The variable `loop`. */
 import type { Arguments } from './calls.js'
-import { equals, iterate, lengthOfValue } from './compare.js'
+import { equals, iterate, lengthOfValue, toList } from './compare.js'
 import { TemplateError } from './errors.js'
+import type { Meter } from './limits.js'
 import type { Runtime } from './runtime.js'
-import { Callable, isList, PyObject, Tuple, Undefined, type Value } from './values.js'
+import { Callable, isList, Iterate, PyObject, Tuple, Undefined, type Value } from './values.js'
 
 /** Renders the body of a recursive loop over other items. */
 export type Recurse = (items: Value, depth: number) => string
@@ -23,6 +24,7 @@ export class Loop extends PyObject {
     private readonly source: Value,
     private readonly recurse: Recurse | undefined,
     private readonly depth0: number,
+    private readonly meter: Meter,
   ) {
     super()
     this.items = iterate(source)
@@ -46,9 +48,9 @@ export class Loop extends PyObject {
         isList(this.source) ||
         (this.source instanceof PyObject && this.source.length() !== undefined)
       )
-        this.size = lengthOfValue(this.source)
+        this.size = lengthOfValue(this.source, this.meter)
       else {
-        const rest = [...{ [Symbol.iterator]: () => this.items }]
+        const rest = toList(new Iterate(this.items), this.meter)
         this.items = rest[Symbol.iterator]()
         this.size = rest.length + this.index0 + 1 + (this.ahead?.done === false ? 1 : 0)
       }
@@ -110,7 +112,7 @@ export class Loop extends PyObject {
       case 'changed':
         return method((values) => {
           const now = new Tuple(values)
-          const changed = this.lastChanged === undefined || !equals(this.lastChanged, now)
+          const changed = this.lastChanged === undefined || !equals(this.lastChanged, now, this.meter)
           if (changed) this.lastChanged = now
           return changed
         })

@@ -4,6 +4,7 @@ import type { MacroNode } from './ast.js'
 import type { Arguments } from './calls.js'
 import { Dict } from './dict.js'
 import { TemplateError } from './errors.js'
+import type { Runtime } from './runtime.js'
 import { slotOf } from './symbols.js'
 import { PyObject, Tuple, Undefined, type Value } from './values.js'
 
@@ -50,8 +51,9 @@ export class Macro extends PyObject {
   }
 
   /** Takes arguments as Jinja's `Macro` does: by place, by name, then the special ones. */
-  override readonly call = ({ positional, named }: Arguments): Value => {
+  override readonly call = ({ positional, named }: Arguments, { meter }: Runtime): Value => {
     const { names } = this
+    meter.walk(names.length + positional.length + named.size)
     const { uses, scope } = this.node
     const rest = new Map(named)
     const activation = new Activation(this.outer.context, scope.level, this.outer)
@@ -63,11 +65,10 @@ export class Macro extends PyObject {
       if (value !== undefined) give(name, value)
     })
     if (uses.caller && !names.includes('caller')) {
-      const caller = rest.get('caller') ?? null
+      give('caller', rest.get('caller') ?? new Undefined('No caller defined'))
       rest.delete('caller')
-      give('caller', caller ?? new Undefined('No caller defined'))
     }
-    if (uses.kwargs) give('kwargs', new Dict(rest))
+    if (uses.kwargs) give('kwargs', Dict.named(rest))
     else {
       if (rest.has('caller'))
         throw new TemplateError(`macro ${called} was invoked with two values for the special caller argument.`)

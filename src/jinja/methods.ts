@@ -1,11 +1,11 @@
 /** @file Methods and attributes of Python's built-in types. */
 import { Callable, isList, Markup, Range, textOf, Tuple, type Value } from './values.js'
 import { bind, native, needInt, REQUIRED, type Parameters } from './calls.js'
-import { each, equals } from './compare.js'
+import { each, sameOrEqual } from './compare.js'
 import { Dict, DictView } from './dict.js'
 import { TemplateError, unsupported } from './errors.js'
 import { formatFields } from './format.js'
-import { truncate } from './numbers.js'
+import { bitLength, longBits, truncate } from './numbers.js'
 import type { Runtime } from './runtime.js'
 import { markedMethod, refusedStringMethods, stringMethods, type Method } from './string-methods.js'
 
@@ -58,7 +58,7 @@ const method = <Self>(
 
 const countIn = (items: Value, wanted: Value, runtime: Runtime): bigint => {
   let count = 0n
-  for (const item of each(items, runtime.meter)) if (item === wanted || equals(item, wanted)) count++
+  for (const item of each(items, runtime.meter)) if (sameOrEqual(item, wanted, runtime.meter)) count++
   return count
 }
 
@@ -69,9 +69,7 @@ function indexIn(items: readonly Value[], [wanted, start, stop]: readonly Value[
   }
   const [low, high] = [bound(start as Value), bound(stop as Value)]
   for (let i = low; i < high && i < items.length; i++) {
-    runtime.meter.step()
-    const item = items[i] as Value
-    if (item === wanted || equals(item, wanted as Value)) return BigInt(i)
+    if (sameOrEqual(items[i] as Value, wanted as Value, runtime.meter)) return BigInt(i)
   }
   throw new TemplateError('the value is not in the list')
 }
@@ -97,28 +95,29 @@ const rangeMethods: Readonly<Record<string, Method<Range>>> = {
 }
 
 const dictMethods: Readonly<Record<string, Method<Dict>>> = {
-  get: method({ '/key': REQUIRED, '/default': null }, (self, [key, fallback]) => {
-    const found = self.get(key as Value)
+  get: method({ '/key': REQUIRED, '/default': null }, (self, [key, fallback], { meter }) => {
+    const found = self.get(key as Value, meter)
     return found === undefined ? (fallback as Value) : found
   }),
   keys: method({}, (self) => new DictView(self, 'keys')),
   values: method({}, (self) => new DictView(self, 'values')),
   items: method({}, (self) => new DictView(self, 'items')),
-  copy: method({}, (self, _none, runtime) => {
-    runtime.meter.items(self.size)
-    return new Dict(self.entries())
-  }),
-  fromkeys: method({ '/iterable': REQUIRED, '/value': null }, (_self, [keys, value], runtime) => {
-    const entries: [Value, Value][] = []
-    for (const key of each(keys as Value, runtime.meter)) entries.push([key, value as Value])
-    return new Dict(entries)
+  copy: method({}, (self, _none, { meter }) => Dict.of(self.entries(), meter)),
+  fromkeys: method({ '/iterable': REQUIRED, '/value': null }, (_self, [keys, value], { meter }) => {
+    const made = new Dict()
+    for (const key of each(keys as Value, meter)) made.put(key, value as Value, meter)
+    return made
   }),
 }
 
 /** Attributes of int and float; those that nobody prints are refused when they are called. */
 function numberAttribute(value: bigint | number, name: string): Value | undefined {
   const whole = typeof value === 'bigint'
-  const made = (run: () => Value): Value => native(name, METHOD, {}, run)
+  const made = (run: () => Value): Value =>
+    native(name, METHOD, {}, (_none, { meter }) => {
+      if (whole) meter.calculate(longBits(value))
+      return run()
+    })
   switch (name) {
     case 'real':
       return value
@@ -133,7 +132,7 @@ function numberAttribute(value: bigint | number, name: string): Value | undefine
     case 'denominator':
       return whole ? 1n : undefined
     case 'bit_length':
-      return whole ? made(() => BigInt(value === 0n ? 0 : (value < 0n ? -value : value).toString(2).length)) : undefined
+      return whole ? made(() => BigInt(value === 0n ? 0 : bitLength(value))) : undefined
     case 'bit_count':
       return whole ? made(() => BigInt((value < 0n ? -value : value).toString(2).replaceAll('0', '').length)) : undefined
     case 'as_integer_ratio':

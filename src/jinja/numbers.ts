@@ -1,6 +1,18 @@
 /** @file Numbers as Python computes and writes them. Digits of floats are exact: a double is an integer times a power of two. */
 import { TemplateError } from './errors.js'
+import type { Meter } from './limits.js'
+import { strip } from './unicode.js'
 import { pythonFloat } from '../util/python-json.js'
+
+/** Bits of |value|. */
+export function bitLength(value: bigint): number {
+  const digits = (value < 0n ? -value : value).toString(16)
+  return digits.length * 4 - Math.clz32(Number.parseInt(digits.charAt(0), 16)) + 28
+}
+
+/** Bits of the integers that a processor cannot hold, all together: what arithmetic with them is charged by. */
+export const longBits = (...values: readonly bigint[]): number =>
+  values.reduce((sum, value) => sum + (BigInt.asIntN(64, value) === value ? 0 : bitLength(value)), 0)
 
 /** `repr(x)` of a float. */
 export function reprFloat(value: number): string {
@@ -9,11 +21,16 @@ export function reprFloat(value: number): string {
   return pythonFloat(value)
 }
 
+/** Digits of the longest integer that Python reads or writes. */
+const MAX_DIGITS = 4300
+export const tooManyDigits = (): TemplateError =>
+  new TemplateError(`Exceeds the limit (${MAX_DIGITS} digits) for integer string conversion`)
+
 /** `repr(n)` of an int. @throws TemplateError above 4,300 digits, where Python refuses too */
-export function reprInt(value: bigint): string {
+export function reprInt(value: bigint, meter: Meter): string {
+  meter.calculate(longBits(value))
   const text = value.toString()
-  if (text.length > 4300 && text.replace('-', '').length > 4300)
-    throw new TemplateError('Exceeds the limit (4300 digits) for integer string conversion')
+  if (text.replace('-', '').length > MAX_DIGITS) throw tooManyDigits()
   return text
 }
 
@@ -47,8 +64,12 @@ function scaled(value: number, digits: number): bigint {
   return roundedQuotient(numerator, denominator)
 }
 
+/** A double has no more decimals than this, nor significant digits: those behind are zeros. */
+const MAX_DECIMALS = 1074
+
 /** |value| with so many digits after the point, as `'%.*f'` writes it. */
 export function fixed(value: number, digits: number): string {
+  if (digits > MAX_DECIMALS) return fixed(value, MAX_DECIMALS) + '0'.repeat(digits - MAX_DECIMALS)
   const text = scaled(value, digits)
     .toString()
     .padStart(digits + 1, '0')
@@ -58,6 +79,10 @@ export function fixed(value: number, digits: number): string {
 /** |value| as a digit string of so many significant digits and the power of ten of the first. */
 export function significant(value: number, count: number): { readonly digits: string; readonly power: number } {
   if (value === 0) return { digits: '0'.repeat(count), power: 0 }
+  if (count > MAX_DECIMALS) {
+    const { digits, power } = significant(value, MAX_DECIMALS)
+    return { digits: digits.padEnd(count, '0'), power }
+  }
   let power = Math.floor(Math.log10(Math.abs(value)))
   // The logarithm may be off by one, and rounding may carry over.
   for (let tries = 0; tries < 4; tries++) {
@@ -134,8 +159,9 @@ function scaleDown(value: bigint, power: number): number {
 }
 
 /** a ** b of a float, for a whole b: rounded once. @throws TemplateError where it is too large */
-export function wholePower(a: number, b: number): number {
+export function wholePower(a: number, b: number, meter: Meter): number {
   const { mantissa, exponent } = parts(a)
+  meter.calculate((53 + Math.abs(exponent)) * Math.abs(b))
   const times = BigInt(Math.abs(b))
   const base = mantissa ** times
   const shift = BigInt(exponent) * times
@@ -177,11 +203,11 @@ export function divideFloats(a: number, b: number): { readonly quotient: number;
   return { quotient: quotient - floor > 0.5 ? floor + 1 : floor, rest }
 }
 
-const FLOAT = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)$/i
+const FLOAT = /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)$/i
 
 /** `float(s)`; undefined where it is no number. */
-export function parseFloatText(text: string): number | undefined {
-  const plain = withoutSeparators(text)
+export function parseFloatText(text: string, meter: Meter): number | undefined {
+  const plain = withoutSeparators(text, meter)
   if (plain === undefined || !FLOAT.test(plain)) return undefined
   const unsigned = plain.replace(/^[+-]/, '').toLowerCase()
   const sign = plain.startsWith('-') ? -1 : 1
@@ -189,9 +215,9 @@ export function parseFloatText(text: string): number | undefined {
   return unsigned === 'nan' ? NaN : sign * Number(unsigned)
 }
 
-/** `int(s, base)`; undefined where it is no integer. */
-export function parseIntText(text: string, base: number): bigint | undefined {
-  const plain = withoutSeparators(text)?.toLowerCase()
+/** `int(s, base)`; undefined where it is no integer, or one of too many digits. */
+export function parseIntText(text: string, base: number, meter: Meter): bigint | undefined {
+  const plain = withoutSeparators(text, meter)?.toLowerCase()
   if (plain === undefined) return undefined
   const negative = plain.startsWith('-')
   let body = plain.replace(/^[+-]/, '')
@@ -206,35 +232,43 @@ export function parseIntText(text: string, base: number): bigint | undefined {
     radix = 10
   }
   if (body === '') return undefined
-  if (radix === 10 && body.length > 4300) throw new TemplateError('Exceeds the limit (4300 digits) for integer string conversion')
-  let value = 0n
-  for (const digit of body) {
-    const worth = /[0-9a-z]/.test(digit) ? Number.parseInt(digit, 36) : radix
-    if (worth >= radix) return undefined
-    value = value * BigInt(radix) + BigInt(worth)
-  }
+  const digits = Array.from(body, (digit) => (/[0-9a-z]/.test(digit) ? Number.parseInt(digit, 36) : radix))
+  if (digits.some((digit) => digit >= radix)) return undefined
+  // As Python, which converts any number of digits only where each is a whole number of bits.
+  if (!Number.isInteger(Math.log2(radix)) && digits.length > MAX_DIGITS) return undefined
+  meter.bits(digits.length * Math.log2(radix))
+  meter.step(digits.length)
+  const value = digits.reduce((sum, digit) => sum * BigInt(radix) + BigInt(digit), 0n)
   return negative ? -value : value
 }
 
+/** White space that may stand around a number: what `str.isspace` takes for it, but for the separators U+001C–001F. */
+const AROUND =
+  '\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000'
+
 /** White space around and single underscores between digits fall away; undefined where an underscore stands elsewhere. */
-function withoutSeparators(text: string): string | undefined {
-  const trimmed = text.replace(/^[\s\x1c-\x1f\x85]+|[\s\x1c-\x1f\x85]+$/g, '')
+function withoutSeparators(text: string, meter: Meter): string | undefined {
+  meter.walk(text.length)
+  const trimmed = strip(text, AROUND, 'both')
   if (/[^\0-\x7f]/.test(trimmed)) {
     // Decimal digits of other scripts are digits to Python as well.
     const digits = trimmed.replace(/\p{Nd}/gu, (digit) => String(decimalDigit(digit)))
-    return /[^\0-\x7f]/.test(digits) ? undefined : withoutSeparators(digits)
+    return /[^\0-\x7f]/.test(digits) ? undefined : withoutSeparators(digits, meter)
   }
   if (/(^|[^0-9a-z])_|_($|[^0-9a-z])|__/i.test(trimmed)) return undefined
   return trimmed.replaceAll('_', '')
 }
 
-/** The worth of a decimal digit of any script: Unicode puts each script's ten in a row. */
+const worths = new Map<string, number>()
+
+/** The worth of a decimal digit of any script: Unicode puts each script's ten in a row, and where rows touch they are whole. */
 function decimalDigit(digit: string): number {
+  const known = worths.get(digit)
+  if (known !== undefined) return known
   const code = digit.codePointAt(0) ?? 0
-  let first = code
-  while (/\p{Nd}/u.test(String.fromCodePoint(first - 1)) && code - first < 9) first--
-  // Rows may touch (mathematical digits): then places count from the row's own start, a multiple of ten away.
-  let start = first
+  let start = code
   while (/\p{Nd}/u.test(String.fromCodePoint(start - 1))) start--
-  return (code - start) % 10
+  const worth = (code - start) % 10
+  worths.set(digit, worth)
+  return worth
 }

@@ -2,6 +2,7 @@
 import { TemplateError, unsupported } from './errors.js'
 import { percentFormat } from './format.js'
 import { escapeHtml } from './html.js'
+import type { Meter } from './limits.js'
 import * as numbers from './numbers.js'
 import type { Runtime } from './runtime.js'
 import { intOf, isList, Markup, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
@@ -16,7 +17,7 @@ export function operate(operator: Operator, a: Value, b: Value, runtime: Runtime
   if (left !== undefined && right !== undefined) {
     return typeof left === 'bigint' && typeof right === 'bigint'
       ? ofInts(operator, left, right, runtime)
-      : ofFloats(operator, asFloat(left), asFloat(right))
+      : ofFloats(operator, asFloat(left), asFloat(right), runtime)
   }
   throw mismatch(operator, a, b)
 }
@@ -38,7 +39,7 @@ function sequences(operator: Operator, a: Value, b: Value, runtime: Runtime): Va
   const { meter } = runtime
   if (operator === '+') {
     if (typeof a === 'string' && typeof b === 'string') {
-      meter.text(a.length + b.length)
+      meter.copy(a.length + b.length)
       return a + b
     }
     if (isList(a) && isList(b)) {
@@ -50,8 +51,10 @@ function sequences(operator: Operator, a: Value, b: Value, runtime: Runtime): Va
       return new Tuple([...a.items, ...b.items])
     }
     if (a instanceof Markup || b instanceof Markup) {
-      const [left, right] = [escapeText(a), escapeText(b)]
-      return left === undefined || right === undefined ? undefined : new Markup(left + right)
+      const [left, right] = [escapeText(a, meter), escapeText(b, meter)]
+      if (left === undefined || right === undefined) return undefined
+      meter.copy(left.length + right.length)
+      return new Markup(left + right)
     }
     return undefined
   }
@@ -60,8 +63,8 @@ function sequences(operator: Operator, a: Value, b: Value, runtime: Runtime): Va
   return times === undefined ? undefined : repeat(sequence, times, runtime)
 }
 
-const escapeText = (value: Value): string | undefined =>
-  value instanceof Markup ? value.text : typeof value === 'string' ? escapeHtml(value) : undefined
+const escapeText = (value: Value, meter: Meter): string | undefined =>
+  value instanceof Markup ? value.text : typeof value === 'string' ? escapeHtml(value, meter) : undefined
 
 function repeat(sequence: Value, times: bigint, { meter }: Runtime): Value | undefined {
   const text = textOf(sequence)
@@ -80,20 +83,15 @@ function repeat(sequence: Value, times: bigint, { meter }: Runtime): Value | und
   return isList(sequence) ? repeated : new Tuple(repeated)
 }
 
-/** Bits of |value|. */
-function bitLength(value: bigint): number {
-  const digits = (value < 0n ? -value : value).toString(16)
-  return digits.length * 4 - Math.clz32(Number.parseInt(digits.charAt(0), 16)) + 28
-}
-
-function ofInts(operator: Operator, a: bigint, b: bigint, runtime: Runtime): Value {
+function ofInts(operator: Operator, a: bigint, b: bigint, { meter }: Runtime): Value {
+  meter.calculate(numbers.longBits(a, b))
   switch (operator) {
     case '+':
       return a + b
     case '-':
       return a - b
     case '*':
-      if (a !== 0n && b !== 0n) runtime.meter.bits(bitLength(a) + bitLength(b) - 1)
+      if (a !== 0n && b !== 0n) meter.bits(numbers.bitLength(a) + numbers.bitLength(b) - 1)
       return a * b
     case '/':
       return numbers.divideInts(a, b)
@@ -102,13 +100,17 @@ function ofInts(operator: Operator, a: bigint, b: bigint, runtime: Runtime): Val
     case '%':
       return numbers.modulo(a, b)
     case '**':
-      if (b < 0n) return ofFloats('**', numbers.toFloat(a), numbers.toFloat(b))
-      if (a !== 0n && a !== 1n && a !== -1n) runtime.meter.bits((bitLength(a) - 1) * Number(b))
+      if (b < 0n) return power(numbers.toFloat(a), numbers.toFloat(b), meter)
+      if (a !== 0n && a !== 1n && a !== -1n) {
+        const bits = (numbers.bitLength(a) - 1) * Number(b)
+        meter.bits(bits)
+        meter.calculate(bits)
+      }
       return a ** b
   }
 }
 
-function ofFloats(operator: Operator, a: number, b: number): number {
+function ofFloats(operator: Operator, a: number, b: number, { meter }: Runtime): number {
   switch (operator) {
     case '+':
       return a + b
@@ -124,11 +126,11 @@ function ofFloats(operator: Operator, a: number, b: number): number {
     case '%':
       return numbers.divideFloats(a, b).rest
     case '**':
-      return power(a, b)
+      return power(a, b, meter)
   }
 }
 
-function power(a: number, b: number): number {
+function power(a: number, b: number, meter: Meter): number {
   if (a === 1 || b === 0) return 1
   if (a === 0 && b < 0) throw new TemplateError('0.0 cannot be raised to a negative power')
   if (a < 0 && Number.isFinite(a) && Number.isFinite(b) && !Number.isInteger(b)) throw unsupported('a complex number')
@@ -138,7 +140,7 @@ function power(a: number, b: number): number {
   if (b === 0.5) return Math.sqrt(a)
   if (!Number.isInteger(b) || Math.abs(b) > MAX_EXPONENT)
     throw unsupported(`the power ${numbers.reprFloat(a)} ** ${numbers.reprFloat(b)}`)
-  return numbers.wholePower(a, b)
+  return numbers.wholePower(a, b, meter)
 }
 
 /** Largest exponent of a float: beyond it nearly every power is 0 or infinite. */

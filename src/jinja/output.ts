@@ -34,6 +34,7 @@ export class Output {
     if (text === '') return
     this.length += text.length
     this.meter.text(this.length)
+    this.meter.copy(text.length)
     this.parts.push(text)
   }
 
@@ -55,7 +56,6 @@ export function withoutMarks(
   marked: string,
   noted: readonly Stretch[],
 ): { readonly text: string; readonly stretches: readonly Stretch[] } {
-  if (marked.search(MARKS) < 0) return { text: marked, stretches: noted }
   const found: Stretch[] = []
   const places: number[] = []
   const open: number[] = []
@@ -68,7 +68,12 @@ export function withoutMarks(
       if (start !== undefined) found.push({ start, end: place })
     }
   }
-  const shift = (place: number): number => place - places.filter((mark) => mark < place).length
+  // The noted ones lie one behind the other, so every mark is passed once.
+  let passed = 0
+  const shift = (place: number): number => {
+    while (passed < places.length && (places[passed] as number) < place) passed++
+    return place - passed
+  }
   const all = [...found, ...noted.map(({ start, end }) => ({ start: shift(start), end: shift(end) }))]
   all.sort((a, b) => a.start - b.start || b.end - a.end)
   const outermost: Stretch[] = []

@@ -34,6 +34,7 @@ export class Runtime {
     const found = table.get(name)
     if (found === undefined) throw new TemplateError(`No ${kind} named '${name}'.`)
     this.meter.step()
+    this.meter.walk(args.positional.length)
     return this.meter.deeper(() => found.call({ positional: [value, ...args.positional], named: args.named }, this))
   }
 }

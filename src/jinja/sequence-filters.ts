@@ -1,9 +1,10 @@
 /** @file Filters of sequences. Those that are generators in Python are lazy here too, and give their items once. */
 import { getItem } from './attributes.js'
-import { bind, needInt, needText, REQUIRED, type Arguments, type Parameters } from './calls.js'
-import { each, equals, iterate, less, sortBy, toList, truth, tryIterate } from './compare.js'
+import { entry, needInt, needText, REQUIRED, type Arguments } from './calls.js'
+import { each, equals, iterate, less, lengthOfValue, sortBy, toList, truth, tryIterate } from './compare.js'
 import { Dict } from './dict.js'
 import { TemplateError } from './errors.js'
+import { parseIntText, tooManyDigits } from './numbers.js'
 import { operate } from './operators.js'
 import type { Runtime } from './runtime.js'
 import { str } from './text.js'
@@ -15,6 +16,7 @@ import {
   Iterate,
   Markup,
   PyObject,
+  Range,
   textOf,
   Tuple,
   typeName,
@@ -24,11 +26,6 @@ import {
 
 type Run = (values: readonly Value[], runtime: Runtime) => Value
 type Entry = readonly [string, Callable]
-
-const filter = (name: string, parameters: Parameters, run: Run): Entry => [
-  name,
-  new Callable((args, runtime) => run(bind(name, parameters, args), runtime), 'function'),
-]
 
 /** A filter with arguments of its own making. */
 const open = (name: string, run: (value: Value, args: Arguments, runtime: Runtime) => Value): Entry => [
@@ -40,32 +37,46 @@ const open = (name: string, run: (value: Value, args: Arguments, runtime: Runtim
 ]
 
 /** Texts count as equal whatever their case. */
-const ignoreCase = (value: Value): Value => textOf(value)?.toLowerCase() ?? value
+function ignoreCase(value: Value, { meter }: Runtime): Value {
+  const text = textOf(value)
+  if (text === undefined) return value
+  meter.read(text.length)
+  return text.toLowerCase()
+}
 
 /** `a.b.0` of an item, as Jinja's `make_attrgetter`. */
 function getter(attribute: Value, runtime: Runtime, fallback: Value = null): (item: Value) => Value {
   const text = textOf(attribute)
-  const parts = attribute === null ? [] : text === undefined ? [attribute] : attributePath(text)
+  const parts = attribute === null ? [] : text === undefined ? [attribute] : attributePath(text, runtime)
   return (item) =>
     parts.reduce<Value>((at, part) => {
+      runtime.meter.step()
       const found = getItem(at, part, runtime)
       return fallback !== null && found instanceof Undefined ? fallback : found
     }, item)
 }
 
-const attributePath = (text: string): readonly Value[] =>
-  text.split('.').map((part) => (/^\d+$/.test(part) ? BigInt(part) : part))
+function attributePath(text: string, { meter }: Runtime): readonly Value[] {
+  meter.walk(text.length)
+  return text.split('.').map((part) => {
+    if (!/^\d+$/.test(part)) return part
+    const index = parseIntText(part, 10, meter)
+    if (index === undefined) throw tooManyDigits()
+    return index
+  })
+}
 
 /** Keys to sort by: one for every attribute between commas. */
 function multiGetter(attribute: Value, caseSensitive: boolean, runtime: Runtime): (item: Value) => Value {
   const text = textOf(attribute)
+  runtime.meter.walk(text?.length ?? 0)
   const getters = (text === undefined ? [attribute] : text.split(',')).map((part) => getter(part, runtime))
-  return (item) => getters.map((get) => (caseSensitive ? get(item) : ignoreCase(get(item))))
+  return (item) => getters.map((get) => (caseSensitive ? get(item) : ignoreCase(get(item), runtime)))
 }
 
 const keyOf = (attribute: Value, caseSensitive: Value, runtime: Runtime): ((item: Value) => Value) => {
   const get = getter(attribute, runtime)
-  return truth(caseSensitive) ? get : (item) => ignoreCase(get(item))
+  return truth(caseSensitive) ? get : (item) => ignoreCase(get(item), runtime)
 }
 
 function first([seq]: readonly Value[], _runtime: Runtime): Value {
@@ -73,27 +84,28 @@ function first([seq]: readonly Value[], _runtime: Runtime): Value {
   return done === true ? new Undefined('No first item, sequence was empty.') : value
 }
 
-/** What `reversed(x)` gives; undefined where Python refuses it. */
-function reversed(value: Value): Iterator<Value> | undefined {
-  const sized = textOf(value) !== undefined || isList(value) || (value instanceof PyObject && value.length() !== undefined)
-  const text = textOf(value)
-  const items = text === undefined ? tryIterate(value) : points(text)[Symbol.iterator]()
-  return sized && items !== undefined ? [...{ [Symbol.iterator]: () => items }].reverse()[Symbol.iterator]() : undefined
+/** Whether `reversed(x)` is something. */
+const isReversible = (value: Value): boolean =>
+  textOf(value) !== undefined || isList(value) || (value instanceof PyObject && value.length() !== undefined)
+
+function last([seq]: readonly Value[], runtime: Runtime): Value {
+  const value = seq as Value
+  if (!isReversible(value) || tryIterate(value) === undefined)
+    throw new TemplateError(`'${typeName(value)}' object is not reversible`)
+  if (lengthOfValue(value, runtime.meter) === 0) return new Undefined('No last item, sequence was empty.')
+  const isIndexed = textOf(value) !== undefined || isList(value) || value instanceof Tuple || value instanceof Range
+  return isIndexed ? getItem(value, -1n, runtime) : (toList(value, runtime.meter).at(-1) as Value)
 }
 
-function last([seq]: readonly Value[]): Value {
-  const iterator = reversed(seq as Value)
-  if (iterator === undefined) throw new TemplateError(`'${typeName(seq as Value)}' object is not reversible`)
-  const { done, value } = iterator.next()
-  return done === true ? new Undefined('No last item, sequence was empty.') : value
-}
-
-function reverse([value]: readonly Value[], runtime: Runtime): Value {
-  if (typeof value === 'string') return points(value).toReversed().join('')
-  if (value instanceof Markup) return new Markup(points(value.text).toReversed().join(''))
-  const iterator = reversed(value as Value)
-  if (iterator !== undefined) return new Iterate(iterator, 'list_reverseiterator')
-  return toList(value as Value, runtime.meter).toReversed()
+function reverse([value]: readonly Value[], { meter }: Runtime): Value {
+  const text = textOf(value as Value)
+  if (text !== undefined) {
+    meter.walk(text.length)
+    const reversed = points(text).toReversed().join('')
+    return value instanceof Markup ? new Markup(reversed) : reversed
+  }
+  const items = toList(value as Value, meter).toReversed()
+  return isReversible(value as Value) ? new Iterate(items[Symbol.iterator](), 'list_reverseiterator') : items
 }
 
 function join([value, separator, attribute]: readonly Value[], runtime: Runtime): Value {
@@ -124,23 +136,25 @@ const extreme =
   (greater: boolean): Run =>
   ([value, caseSensitive, attribute], runtime) => {
     const key = keyOf(attribute as Value, caseSensitive as Value, runtime)
+    const { meter } = runtime
     let best: { readonly item: Value; readonly key: Value } | undefined
-    for (const item of each(value as Value, runtime.meter)) {
+    for (const item of each(value as Value, meter)) {
       const candidate = { item, key: key(item) }
-      if (best === undefined || (greater ? less(best.key, candidate.key, '>') : less(candidate.key, best.key))) best = candidate
+      if (best === undefined || (greater ? less(best.key, candidate.key, '>', meter) : less(candidate.key, best.key, '<', meter)))
+        best = candidate
     }
     return best === undefined ? new Undefined('No aggregated item, sequence was empty.') : best.item
   }
 
 function groupBy([value, attribute, fallback, caseSensitive]: readonly Value[], runtime: Runtime): Value {
   const plain = getter(attribute as Value, runtime, fallback as Value)
-  const key = truth(caseSensitive as Value) ? plain : (item: Value): Value => ignoreCase(plain(item))
+  const key = truth(caseSensitive as Value) ? plain : (item: Value): Value => ignoreCase(plain(item), runtime)
   const sorted = sortBy(toList(value as Value, runtime.meter), key, false, runtime.meter)
   const groups: { readonly key: Value; readonly items: Value[] }[] = []
   for (const item of sorted) {
     const current = key(item)
     const group = groups.at(-1)
-    if (group !== undefined && equals(group.key, current)) group.items.push(item)
+    if (group !== undefined && equals(group.key, current, runtime.meter)) group.items.push(item)
     else groups.push({ key: current, items: [item] })
   }
   return groups.map(
@@ -151,16 +165,16 @@ function groupBy([value, attribute, fallback, caseSensitive]: readonly Value[], 
 /** The argument `reverse` of `sorted`, which must be an int. */
 const isReversed = (value: Value): boolean => needInt(value, 'reverse') !== 0
 
-function dictSort([value, caseSensitive, by, backwards]: readonly Value[], { meter }: Runtime): Value {
+function dictSort([value, caseSensitive, by, backwards]: readonly Value[], runtime: Runtime): Value {
   const part = textOf(by as Value)
   if (part !== 'key' && part !== 'value') throw new TemplateError('You can only sort by either "key" or "value"')
   if (value instanceof Undefined) throw value.error()
   if (!(value instanceof Dict)) throw new TemplateError(`'${typeName(value as Value)}' object has no attribute 'items'`)
-  const key = (entry: readonly [Value, Value]): Value => {
-    const item = entry[part === 'key' ? 0 : 1]
-    return truth(caseSensitive as Value) ? item : ignoreCase(item)
+  const key = (pair: readonly [Value, Value]): Value => {
+    const item = pair[part === 'key' ? 0 : 1]
+    return truth(caseSensitive as Value) ? item : ignoreCase(item, runtime)
   }
-  return sortBy(value.entries(), key, isReversed(backwards as Value), meter).map((entry) => new Tuple(entry))
+  return sortBy(value.entries(), key, isReversed(backwards as Value), runtime.meter).map((pair) => new Tuple(pair))
 }
 
 function* unique([value, caseSensitive, attribute]: readonly Value[], runtime: Runtime): Generator<Value, void> {
@@ -168,8 +182,8 @@ function* unique([value, caseSensitive, attribute]: readonly Value[], runtime: R
   const seen = new Dict()
   for (const item of each(value as Value, runtime.meter)) {
     const current = key(item)
-    if (seen.has(current)) continue
-    seen.put(current, null)
+    if (seen.has(current, runtime.meter)) continue
+    seen.put(current, null, runtime.meter)
     yield item
   }
 }
@@ -193,14 +207,14 @@ function* slices([value, count, fill]: readonly Value[], runtime: Runtime): Gene
 function* batches([value, count, fill]: readonly Value[], runtime: Runtime): Generator<Value, void> {
   let batch: Value[] = []
   for (const item of each(value as Value, runtime.meter)) {
-    if (equals(BigInt(batch.length), count as Value)) {
+    if (equals(BigInt(batch.length), count as Value, runtime.meter)) {
       yield batch
       batch = []
     }
     batch.push(item)
   }
   if (batch.length === 0) return
-  if (fill !== null && less(BigInt(batch.length), count as Value)) {
+  if (fill !== null && less(BigInt(batch.length), count as Value, '<', runtime.meter)) {
     const gap = needInt(count as Value, 'linecount') - batch.length
     runtime.meter.items(gap)
     batch = [...batch, ...Array.from({ length: gap }, () => fill as Value)]
@@ -253,20 +267,20 @@ const lazyOpen =
 function* items([value]: readonly Value[]): Generator<Value, void> {
   if (value instanceof Undefined) return
   if (!(value instanceof Dict)) throw new TemplateError('Can only get item pairs from a mapping.')
-  for (const entry of value.entries()) yield new Tuple(entry)
+  for (const pair of value.entries()) yield new Tuple(pair)
 }
 
 /** The filters by name. */
 export const sequenceFilters: readonly Entry[] = [
-  filter('first', { seq: REQUIRED }, first),
-  filter('last', { seq: REQUIRED }, last),
-  filter('list', { value: REQUIRED }, ([value], { meter }) => toList(value as Value, meter)),
-  filter('reverse', { value: REQUIRED }, reverse),
-  filter('join', { value: REQUIRED, d: '', attribute: null }, join),
-  filter('sum', { iterable: REQUIRED, attribute: null, start: 0n }, sum),
-  filter('min', { value: REQUIRED, case_sensitive: false, attribute: null }, extreme(false)),
-  filter('max', { value: REQUIRED, case_sensitive: false, attribute: null }, extreme(true)),
-  filter(
+  entry('first', { seq: REQUIRED }, first),
+  entry('last', { seq: REQUIRED }, last),
+  entry('list', { value: REQUIRED }, ([value], { meter }) => toList(value as Value, meter)),
+  entry('reverse', { value: REQUIRED }, reverse),
+  entry('join', { value: REQUIRED, d: '', attribute: null }, join),
+  entry('sum', { iterable: REQUIRED, attribute: null, start: 0n }, sum),
+  entry('min', { value: REQUIRED, case_sensitive: false, attribute: null }, extreme(false)),
+  entry('max', { value: REQUIRED, case_sensitive: false, attribute: null }, extreme(true)),
+  entry(
     'sort',
     { value: REQUIRED, reverse: false, case_sensitive: false, attribute: null },
     ([value, backwards, caseSensitive, attribute], runtime) => {
@@ -274,12 +288,12 @@ export const sequenceFilters: readonly Entry[] = [
       return sortBy(toList(value as Value, runtime.meter), key, isReversed(backwards as Value), runtime.meter)
     },
   ),
-  filter('groupby', { value: REQUIRED, attribute: REQUIRED, default: null, case_sensitive: false }, groupBy),
-  filter('dictsort', { value: REQUIRED, case_sensitive: false, by: 'key', reverse: false }, dictSort),
-  filter('unique', { value: REQUIRED, case_sensitive: false, attribute: null }, lazy(unique)),
-  filter('slice', { value: REQUIRED, slices: REQUIRED, fill_with: null }, lazy(slices)),
-  filter('batch', { value: REQUIRED, linecount: REQUIRED, fill_with: null }, lazy(batches)),
-  filter('items', { value: REQUIRED }, lazy(items)),
+  entry('groupby', { value: REQUIRED, attribute: REQUIRED, default: null, case_sensitive: false }, groupBy),
+  entry('dictsort', { value: REQUIRED, case_sensitive: false, by: 'key', reverse: false }, dictSort),
+  entry('unique', { value: REQUIRED, case_sensitive: false, attribute: null }, lazy(unique)),
+  entry('slice', { value: REQUIRED, slices: REQUIRED, fill_with: null }, lazy(slices)),
+  entry('batch', { value: REQUIRED, linecount: REQUIRED, fill_with: null }, lazy(batches)),
+  entry('items', { value: REQUIRED }, lazy(items)),
   open('map', lazyOpen(mapped)),
   open('select', lazyOpen(choosing(true, false))),
   open('reject', lazyOpen(choosing(false, false))),

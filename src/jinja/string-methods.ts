@@ -3,7 +3,9 @@ import { needInt, needText, REQUIRED, type Parameters } from './calls.js'
 import { toList } from './compare.js'
 import { TemplateError, unsupported } from './errors.js'
 import { formatMap } from './format.js'
+import type { Meter } from './limits.js'
 import type { Runtime } from './runtime.js'
+import { find, occurrences } from './search.js'
 import * as unicode from './unicode.js'
 import { isList, Markup, textOf, Tuple, typeName, type Value } from './values.js'
 
@@ -14,13 +16,30 @@ export interface Method<Self> {
 }
 
 type TextMethod = (self: string, values: readonly Value[], runtime: Runtime) => Value
-const method = (parameters: Parameters, run: TextMethod): Method<string> => ({ parameters, run })
+
+/** A method, charged for a look at its text and at every text that it is given. */
+const method = (parameters: Parameters, run: TextMethod): Method<string> => ({
+  parameters,
+  run(self, values, runtime) {
+    for (const text of [self, ...values.map(textOf)]) if (text !== undefined) runtime.meter.read(text.length)
+    return run(self, values, runtime)
+  },
+})
 const plain = (run: (self: string) => Value): Method<string> => method({}, run)
+/** A method that goes from letter to letter. */
+const lettered = (run: (self: string) => Value): Method<string> =>
+  method({}, (self, _none, { meter }) => {
+    meter.walk(self.length)
+    return run(self)
+  })
 
 const stripping = (ends: unicode.Ends): Method<string> =>
-  method({ '/chars': null }, (self, [characters], runtime) => {
-    runtime.meter.read(self.length)
-    return unicode.strip(self, characters === null ? undefined : needText(characters as Value, `${ends} strip argument`), ends)
+  method({ '/chars': null }, (self, [given], { meter }) => {
+    const characters = given === null ? undefined : needText(given as Value, `${ends} strip argument`)
+    if (characters !== undefined) meter.walk(characters.length)
+    const kept = unicode.strip(self, characters, ends)
+    meter.walk(self.length - kept.length)
+    return kept
   })
 
 /** Bounds as `s.find(x, start, end)` takes them: like a slice's. */
@@ -43,24 +62,24 @@ function window(
 const SEARCH: Parameters = { '/sub': REQUIRED, '/start': null, '/end': null }
 
 const finding = (name: string, last: boolean, strict: boolean): Method<string> =>
-  method(SEARCH, (self, [sub, start, end], runtime) => {
+  method(SEARCH, (self, [sub, start, end]) => {
     const part = needText(sub as Value, `${name}() argument 1`)
-    runtime.meter.read(self.length)
     const { low, high, inside } = window(self, start as Value, end as Value)
     const text = inside ? unicode.sliceText(self, low, high) : ''
-    const at = !inside ? -1 : last ? text.lastIndexOf(part) : text.indexOf(part)
+    const at = inside ? find(text, part, last) : -1
     if (at >= 0) return BigInt(low + unicode.pointOffset(text, at))
     if (strict) throw new TemplateError('substring not found')
     return -1n
   })
 
 const affix = (name: 'startsWith' | 'endsWith'): Method<string> =>
-  method({ '/prefix': REQUIRED, '/start': null, '/end': null }, (self, [prefix, start, end]) => {
+  method({ '/prefix': REQUIRED, '/start': null, '/end': null }, (self, [prefix, start, end], { meter }) => {
     const options = prefix instanceof Tuple ? prefix.items : [prefix as Value]
     const texts = options.map((option) => {
       const text = textOf(option)
       if (text === undefined)
         throw new TemplateError(`${name.toLowerCase()} first arg must be str or a tuple of str, not ${typeName(option)}`)
+      meter.read(text.length)
       return text
     })
     const { low, high, inside } = window(self, start as Value, end as Value)
@@ -69,42 +88,33 @@ const affix = (name: 'startsWith' | 'endsWith'): Method<string> =>
   })
 
 function splitting(fromRight: boolean): Method<string> {
-  return method({ sep: null, maxsplit: -1n }, (self, [separator, limit], runtime) => {
+  return method({ sep: null, maxsplit: -1n }, (self, [separator, limit], { meter }) => {
     const most = needInt(limit as Value, 'maxsplit')
-    runtime.meter.read(self.length)
-    const parts =
-      separator === null ? splitWords(self, most, fromRight) : splitAt(self, needText(separator as Value, 'sep'), most, fromRight)
-    runtime.meter.items(parts.length)
+    if (separator !== null) return splitAt(self, needText(separator as Value, 'sep'), most, fromRight, meter)
+    const parts = splitWords(self, most, fromRight)
+    meter.items(parts.length)
     return parts
   })
 }
 
-function splitAt(text: string, separator: string, most: number, fromRight: boolean): readonly string[] {
+function splitAt(text: string, separator: string, most: number, fromRight: boolean, meter: Meter): readonly string[] {
   if (separator === '') throw new TemplateError('empty separator')
-  if (most < 0) return fromRight ? splitFromRight(text, separator, Infinity) : text.split(separator)
-  if (fromRight) return splitFromRight(text, separator, most)
   const parts: string[] = []
-  let start = 0
-  for (let at = text.indexOf(separator); at >= 0 && parts.length < most; at = text.indexOf(separator, start)) {
-    parts.push(text.slice(start, at))
-    start = at + separator.length
+  let [start, end] = [0, text.length]
+  for (const at of occurrences(text, separator, fromRight)) {
+    if (most >= 0 && parts.length >= most) break
+    meter.step()
+    if (fromRight) {
+      parts.push(text.slice(at + separator.length, end))
+      end = at
+    } else {
+      parts.push(text.slice(start, at))
+      start = at + separator.length
+    }
   }
-  return [...parts, text.slice(start)]
+  const rest = text.slice(start, end)
+  return fromRight ? [rest, ...parts.reverse()] : [...parts, rest]
 }
-
-function splitFromRight(text: string, separator: string, most: number): readonly string[] {
-  const parts: string[] = []
-  let end = text.length
-  for (let at = lastBefore(text, separator, end); at >= 0 && parts.length < most; at = lastBefore(text, separator, end)) {
-    parts.push(text.slice(at + separator.length, end))
-    end = at
-  }
-  return [text.slice(0, end), ...parts.reverse()]
-}
-
-/** Where the last separator begins that ends by `end`. */
-const lastBefore = (text: string, separator: string, end: number): number =>
-  end < separator.length ? -1 : text.lastIndexOf(separator, end - separator.length)
 
 /** Words between white space; once there are `most` of them the rest stays whole, save for the white space at its outer end. */
 function splitWords(text: string, most: number, fromRight: boolean): readonly string[] {
@@ -141,36 +151,35 @@ export const centred = (gap: number, width: number): readonly [left: number, rig
 }
 
 function partitioning(fromRight: boolean): Method<string> {
-  return method({ '/sep': REQUIRED }, (self, [separator], runtime) => {
+  return method({ '/sep': REQUIRED }, (self, [separator]) => {
     const sep = needText(separator as Value, 'separator')
     if (sep === '') throw new TemplateError('empty separator')
-    runtime.meter.read(self.length)
-    const at = fromRight ? self.lastIndexOf(sep) : self.indexOf(sep)
+    const at = find(self, sep, fromRight)
     if (at >= 0) return new Tuple([self.slice(0, at), sep, self.slice(at + sep.length)])
     return new Tuple(fromRight ? ['', '', self] : [self, '', ''])
   })
 }
 
 /** `s.replace(old, new, count)`; a negative count means all. */
-export function replaceText(text: string, old: string, replacement: string, count: number, runtime: Runtime): string {
-  runtime.meter.read(text.length)
-  if (count === 0) return text
-  const between = old === '' ? unicode.points(text) : text.split(old)
-  const places = old === '' ? between.length + 1 : between.length - 1
-  const used = count < 0 ? places : Math.min(count, places)
-  runtime.meter.write(text.length + used * Math.max(0, replacement.length - old.length))
-  if (used === 0) return text
-  if (old === '') {
-    const head = between.slice(0, used).map((point) => replacement + point)
-    return head.join('') + (used > between.length ? replacement : between.slice(used).join(''))
+export function replaceText(text: string, old: string, replacement: string, count: number, { meter }: Runtime): string {
+  meter.read(text.length + old.length + replacement.length)
+  const between: string[] = []
+  let start = 0
+  for (const at of old === '' ? borders(text) : occurrences(text, old)) {
+    if (count >= 0 && between.length >= count) break
+    meter.walk(1)
+    between.push(text.slice(start, at))
+    start = at + old.length
   }
-  return (
-    between.slice(0, used + 1).join(replacement) +
-    between
-      .slice(used + 1)
-      .map((part) => old + part)
-      .join('')
-  )
+  meter.write(text.length + between.length * (replacement.length - old.length))
+  return [...between, text.slice(start)].join(replacement)
+}
+
+/** Where code points begin, and where the last one ends. */
+function* borders(text: string): Generator<number, void> {
+  let at = 0
+  yield at
+  for (const point of text) yield (at += point.length)
 }
 
 function join(self: string, items: Value, runtime: Runtime): string {
@@ -186,11 +195,12 @@ function join(self: string, items: Value, runtime: Runtime): string {
 function expandTabs(self: string, size: number, runtime: Runtime): string {
   let column = 0
   let result = ''
-  runtime.meter.read(self.length)
+  runtime.meter.walk(self.length)
   for (const point of self) {
     if (point === '\t') {
       const gap = size > 0 ? size - (column % size) : 0
-      runtime.meter.write(result.length + gap)
+      runtime.meter.text(result.length + gap)
+      runtime.meter.read(gap)
       result += ' '.repeat(gap)
       column += gap
     } else {
@@ -219,23 +229,24 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
   rstrip: stripping('right'),
   split: splitting(false),
   rsplit: splitting(true),
-  splitlines: method({ keepends: false }, (self, [keep], runtime) => {
-    runtime.meter.read(self.length)
-    return unicode.splitLines(self, needInt(keep as Value, 'keepends') !== 0)
-  }),
+  splitlines: method({ keepends: false }, (self, [keep], { meter }) =>
+    unicode.splitLines(self, needInt(keep as Value, 'keepends') !== 0, meter),
+  ),
   partition: partitioning(false),
   rpartition: partitioning(true),
   find: finding('find', false, false),
   rfind: finding('rfind', true, false),
   index: finding('index', false, true),
   rindex: finding('rindex', true, true),
-  count: method(SEARCH, (self, [sub, start, end], runtime) => {
+  count: method(SEARCH, (self, [sub, start, end]) => {
     const part = needText(sub as Value, 'count() argument 1')
-    runtime.meter.read(self.length)
     const { low, high, inside } = window(self, start as Value, end as Value)
     if (!inside) return 0n
     const text = unicode.sliceText(self, low, high)
-    return BigInt(part === '' ? unicode.lengthOf(text) + 1 : text.split(part).length - 1)
+    if (part === '') return BigInt(unicode.lengthOf(text) + 1)
+    let count = 0n
+    for (const _ of occurrences(text, part)) count++
+    return count
   }),
   startswith: affix('startsWith'),
   endswith: affix('endsWith'),
@@ -263,9 +274,9 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
     if (!unicode.isAscii(self)) throw unsupported('str.casefold of letters outside ASCII')
     return self.toLowerCase()
   }),
-  title: plain(unicode.titleWords),
+  title: lettered(unicode.titleWords),
   capitalize: plain(unicode.capitalize),
-  swapcase: plain(unicode.swapCase),
+  swapcase: lettered(unicode.swapCase),
   center: padding(centred),
   ljust: padding((gap) => [0, gap]),
   rjust: padding((gap) => [gap, 0]),
@@ -279,7 +290,7 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
   isspace: plain(unicode.isSpace),
   islower: plain(unicode.isLower),
   isupper: plain(unicode.isUpper),
-  istitle: plain(unicode.isTitle),
+  istitle: lettered(unicode.isTitle),
   isascii: plain(unicode.isAscii),
   isprintable: plain(unicode.isPrintable),
   isidentifier: plain(unicode.isIdentifier),

@@ -78,6 +78,23 @@ describe('a template that wants too much', () => {
       '{% set ns = namespace(x=[], y=[]) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor %}{{ ns.x == ns.y }}',
       'recursion',
     ],
+    [
+      '{% set n = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}',
+      'steps',
+    ],
+    [
+      '{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ [n.x, n.x]|sort }}',
+      'steps',
+    ],
+    ['{% set n = namespace(x=(1,)) %}{% for i in range(60) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1} }}', 'steps'],
+    ['{% set n = namespace(x=(1,)) %}{% for i in range(60) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {}[n.x] }}', 'steps'],
+    [
+      '{% set n = namespace(r=range(9)) %}{% for i in range(999) %}{% set n.r = n.r[::2 ** 40] %}{% endfor %}',
+      'an integer of more than',
+    ],
+    ["{{ ('f' * 9999)|int(0, 16) }}", 'an integer of more than'],
+    ["{{ ('\n' * 9999999).splitlines() }}", 'steps'],
+    ["{{ ('\n' * 9999999)|indent }}", 'steps'],
     ['{{ ' + '('.repeat(9999) + '1' + ')'.repeat(9999) + ' }}', 'levels deep'],
     ['{{ ' + '-'.repeat(9999) + '1 }}', 'levels deep'],
     ['{{ ' + 'not '.repeat(9999) + '1 }}', 'levels deep'],

@@ -56,7 +56,7 @@ export class JinjaTemplate {
   renderWithGenerations(variables: Readonly<Record<string, unknown>>, strftime: (format: string) => string): RenderedTemplate {
     const out = this.run(variables, strftime, true)
     const marked = out.text()
-    if (marked.search(MARKS) < 0) return { text: marked, spans: withoutMarks(marked, out.stretches).stretches }
+    if (marked.search(MARKS) < 0) return { text: marked, spans: out.stretches }
     // Marks travelled through what collects text; if they changed anything there, the plain rendering shows it.
     const plain = this.render(variables, strftime)
     if (plain.search(MARKS) >= 0) throw new TemplateError('the text holds a Unicode noncharacter (U+FDD0 or U+FDD1); remove it')

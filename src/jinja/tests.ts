@@ -1,5 +1,5 @@
 /** @file What may stand behind `is`. */
-import { native, REQUIRED, type Parameters } from './calls.js'
+import { entry, REQUIRED, type Parameters } from './calls.js'
 import { compare, contains, equals, tryIterate } from './compare.js'
 import { Dict, requireHash } from './dict.js'
 import { unsupported } from './errors.js'
@@ -22,11 +22,11 @@ const isSequence = (value: Value): boolean =>
   value instanceof Undefined
 
 /** `a is b`, where Python says the same whatever it keeps in memory. */
-function same(a: Value, b: Value): boolean {
+function same(a: Value, b: Value, { meter }: Runtime): boolean {
   if (a === null || b === null || typeof a === 'boolean' || typeof b === 'boolean') return a === b
   if (a instanceof PyObject && !(a instanceof Tuple || a instanceof Markup)) return a === b
   if (isList(a)) return a === b
-  if (typeName(a) !== typeName(b) || !equals(a, b)) return false
+  if (typeName(a) !== typeName(b) || !equals(a, b, meter)) return false
   // CPython keeps one object for each small integer.
   if (typeof a === 'bigint' && a >= -5n && a <= 256n) return true
   throw unsupported(`sameas of equal ${typeName(a)} values`)
@@ -48,17 +48,25 @@ const simple: Readonly<Record<string, Test>> = {
   iterable: (value) => tryIterate(value) !== undefined,
   callable: (value) => value instanceof Undefined || (value instanceof PyObject && value.call !== undefined),
   escaped: (value) => value instanceof Markup,
-  odd: (value, _other, runtime) => equals(rest(value, 2n, runtime), 1n),
-  even: (value, _other, runtime) => equals(rest(value, 2n, runtime), 0n),
-  lower: (value, _other, runtime) => isLower(str(value, runtime.meter)),
-  upper: (value, _other, runtime) => isUpper(str(value, runtime.meter)),
-  filter: (value) => named(value, filters),
-  test: (value) => named(value, tests),
+  odd: (value, _other, runtime) => equals(rest(value, 2n, runtime), 1n, runtime.meter),
+  even: (value, _other, runtime) => equals(rest(value, 2n, runtime), 0n, runtime.meter),
+  lower: (value, _other, runtime) => isLower(read(value, runtime)),
+  upper: (value, _other, runtime) => isUpper(read(value, runtime)),
+  filter: (value, _other, runtime) => named(value, filters, runtime),
+  test: (value, _other, runtime) => named(value, tests, runtime),
 }
 
-function named(value: Value, table: ReadonlyMap<string, Callable>): boolean {
-  requireHash(value)
-  return table.has(textOf(value) ?? '')
+function read(value: Value, { meter }: Runtime): string {
+  const text = str(value, meter)
+  meter.read(text.length)
+  return text
+}
+
+function named(value: Value, table: ReadonlyMap<string, Callable>, { meter }: Runtime): boolean {
+  requireHash(value, meter)
+  const name = textOf(value) ?? ''
+  meter.key(name.length)
+  return table.has(name)
 }
 
 /** Tests that compare, by all their names. */
@@ -67,18 +75,18 @@ const comparisons: Readonly<Record<string, string>> = {
   ...{ '>=': '>=', ge: '>=', '<': '<', lt: '<', lessthan: '<', '<=': '<=', le: '<=' },
 }
 
-const entry = (name: string, parameters: Parameters, run: Test): readonly [string, Callable] => [
-  name,
-  native(name, 'function', parameters, ([value, other], runtime) => run(value as Value, other as Value, runtime)),
-]
+const test = (name: string, parameters: Parameters, run: Test): readonly [string, Callable] =>
+  entry(name, parameters, ([value, other], runtime) => run(value as Value, other as Value, runtime))
 
 /** Every test of Jinja by name. */
 export const tests: ReadonlyMap<string, Callable> = new Map([
-  ...Object.entries(simple).map(([name, run]) => entry(name, { [name === 'callable' ? '/value' : 'value']: REQUIRED }, run)),
+  ...Object.entries(simple).map(([name, run]) => test(name, { [name === 'callable' ? '/value' : 'value']: REQUIRED }, run)),
   ...Object.entries(comparisons).map(([name, operator]) =>
-    entry(name, { '/a': REQUIRED, '/b': REQUIRED }, (a, b, { meter }) => compare(operator, a, b, meter)),
+    test(name, { '/a': REQUIRED, '/b': REQUIRED }, (a, b, { meter }) => compare(operator, a, b, meter)),
   ),
-  entry('divisibleby', { value: REQUIRED, num: REQUIRED }, (value, num, runtime) => equals(rest(value, num, runtime), 0n)),
-  entry('sameas', { value: REQUIRED, other: REQUIRED }, same),
-  entry('in', { value: REQUIRED, seq: REQUIRED }, (value, seq, { meter }) => contains(seq, value, meter)),
+  test('divisibleby', { value: REQUIRED, num: REQUIRED }, (value, num, runtime) =>
+    equals(rest(value, num, runtime), 0n, runtime.meter),
+  ),
+  test('sameas', { value: REQUIRED, other: REQUIRED }, same),
+  test('in', { value: REQUIRED, seq: REQUIRED }, (value, seq, { meter }) => contains(seq, value, meter)),
 ])

@@ -19,7 +19,7 @@ export function repr(value: Value, meter: Meter): string {
     case 'boolean':
       return value ? 'True' : 'False'
     case 'bigint':
-      return reprInt(value)
+      return reprInt(value, meter)
     case 'number':
       return reprFloat(value)
     case 'string':

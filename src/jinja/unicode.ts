@@ -1,4 +1,5 @@
 /** @file Strings as Python sees them: sequences of code points, with Python's notions of space, case and print. */
+import type { Meter } from './limits.js'
 
 const SURROGATE = /[\ud800-\udfff]/
 
@@ -9,29 +10,35 @@ export const isPlain = (text: string): boolean => !SURROGATE.test(text)
 export function lengthOf(text: string): number {
   if (isPlain(text)) return text.length
   let count = 0
-  for (const _ of text) count++
+  for (let unit = 0; unit < text.length; unit += unitsAt(text, unit)) count++
   return count
 }
+
+/** UTF-16 units of the code point that begins at one. */
+const unitsAt = (text: string, unit: number): number => ((text.codePointAt(unit) ?? 0) > 0xffff ? 2 : 1)
 
 /** The code points as strings. */
 export const points = (text: string): readonly string[] => (isPlain(text) ? text.split('') : Array.from(text))
 
-/** `s[index]` for an index from 0; undefined beyond the end. */
-export const pointAt = (text: string, index: number): string | undefined =>
-  isPlain(text) ? text[index] : Array.from(text)[index]
+/** How many UTF-16 units stand before the code point of an index within the text. */
+function unitOffset(text: string, index: number): number {
+  let unit = 0
+  for (let i = 0; i < index && unit < text.length; i++) unit += unitsAt(text, unit)
+  return unit
+}
 
-/** `s[start:end]` for bounds within the text. */
+/** `s[start:end]` for bounds from 0. */
 export const sliceText = (text: string, start: number, end: number): string =>
-  isPlain(text) ? text.slice(start, end) : Array.from(text).slice(start, end).join('')
+  isPlain(text) ? text.slice(start, end) : text.slice(unitOffset(text, start), unitOffset(text, end))
 
 /** How many code points stand before a UTF-16 offset. */
 export const pointOffset = (text: string, unit: number): number => (isPlain(text) ? unit : lengthOf(text.slice(0, unit)))
 
 /** What `str.isspace` and `\s` of Python's `re` take for white space; JavaScript's own differs by U+001C–001F, U+0085 and U+FEFF. */
 export const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
-const LEADING = new RegExp(`^[${SPACE}]+`)
 const ALL_SPACE = new RegExp(`^[${SPACE}]+$`)
 const IS_SPACE = new RegExp(`[${SPACE}]`)
+const SPACES = new RegExp(`[${SPACE}]+`)
 
 /** Which ends `strip`, `lstrip` and `rstrip` look at. */
 export type Ends = 'both' | 'left' | 'right'
@@ -60,21 +67,19 @@ export function strip(text: string, characters: string | undefined, ends: Ends):
   return text.slice(start, end)
 }
 
-/** `s.lstrip()` of Python's white space, by one pattern. */
-export const stripStart = (text: string): string => text.replace(LEADING, '')
-
 export const isSpace = (text: string): boolean => ALL_SPACE.test(text)
 
 /** `s.split()`: words between white space. */
-export const words = (text: string): readonly string[] => text.split(new RegExp(`[${SPACE}]+`)).filter((word) => word !== '')
+export const words = (text: string): readonly string[] => text.split(SPACES).filter((word) => word !== '')
 
 const LINE_BREAK = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g
 
-/** `s.splitlines(keepends)`: at every line break that Unicode knows. */
-export function splitLines(text: string, keepEnds: boolean): readonly string[] {
+/** `s.splitlines(keepends)`: at every line break that Unicode knows; each is charged. */
+export function splitLines(text: string, keepEnds: boolean, meter: Meter): readonly string[] {
   const lines: string[] = []
   let start = 0
   for (const match of text.matchAll(LINE_BREAK)) {
+    meter.step()
     lines.push(text.slice(start, keepEnds ? match.index + match[0].length : match.index))
     start = match.index + match[0].length
   }
@@ -112,43 +117,34 @@ export function capitalize(text: string): string {
 
 /** `s.title()`: a head and lower case for every run of letters. */
 export function titleWords(text: string): string {
-  let result = ''
   let inWord = false
-  const lowered = Array.from(text)
-  lowered.forEach((point, index) => {
-    const cased = isCased(point)
-    if (!cased) result += point
-    else if (!inWord) result += titleCase(point)
-    else if (point === 'Σ') result += finalSigma(lowered, index) ? 'ς' : 'σ'
-    else result += point.toLowerCase()
-    inWord = cased
+  return mapCase(text, (point, lower) => {
+    const wasInWord = inWord
+    inWord = isCased(point)
+    return !inWord ? point : wasInWord ? lower : titleCase(point)
   })
-  return result
 }
 
 const isCased = (point: string): boolean => /[\p{Lowercase}\p{Uppercase}\p{Lt}]/u.test(point)
 
-/** Whether a capital sigma ends its word (Unicode's condition Final_Sigma). */
-function finalSigma(text: readonly string[], index: number): boolean {
-  const lower = (text.slice(0, index).join('') + 'Σ' + text.slice(index + 1).join('')).toLowerCase()
-  return (
-    Array.from(lower)[
-      text.slice(0, index).join('').toLowerCase().length === 0
-        ? 0
-        : Array.from(text.slice(0, index).join('').toLowerCase()).length
-    ] === 'ς'
-  )
-}
-
 /** `s.swapcase()`. */
-export const swapCase = (text: string): string => {
-  const all = Array.from(text)
-  return all
-    .map((point, index) => {
-      if (/\p{Uppercase}/u.test(point)) return point === 'Σ' ? (finalSigma(all, index) ? 'ς' : 'σ') : point.toLowerCase()
-      return /\p{Lowercase}/u.test(point) ? point.toUpperCase() : point
-    })
-    .join('')
+export const swapCase = (text: string): string =>
+  mapCase(text, (point, lower) =>
+    /\p{Uppercase}/u.test(point) ? lower : /\p{Lowercase}/u.test(point) ? point.toUpperCase() : point,
+  )
+
+/** A text of what is made of each of its code points and the lower case of that. */
+function mapCase(text: string, change: (point: string, lower: string) => string): string {
+  // A sigma's lower case depends on what stands around it (Unicode's Final_Sigma), so the text is lowered whole, and once;
+  // only sigmas become sigmas there, so the n-th of one text is the n-th of the other.
+  const sigmas = text.includes('Σ') ? (text.toLowerCase().match(/[σς]/g) ?? []) : []
+  let met = 0
+  let result = ''
+  for (const point of text) {
+    const isSigma = point === 'Σ' || point === 'σ' || point === 'ς'
+    result += change(point, (isSigma ? sigmas[met++] : undefined) ?? point.toLowerCase())
+  }
+  return result
 }
 
 /** `s.islower()` and its like: one cased character, and none of the other case. */

@@ -11,14 +11,22 @@ export class PythonFloat {
 type Writable = null | boolean | number | string | PythonFloat | readonly Writable[] | { readonly [key: string]: Writable }
 
 /** Order of strings by code point, as Rust and Python sort; JavaScript's own order differs beyond U+FFFF. */
-export function compareCodePoints(a: string, b: string): number {
-  const left = Array.from(a)
-  const right = Array.from(b)
-  for (let i = 0; i < left.length && i < right.length; i++) {
-    if (left[i] !== right[i]) return left[i]!.codePointAt(0)! - right[i]!.codePointAt(0)!
-  }
-  return left.length - right.length
+export function compareCodePoints(a: string, b: string, at = commonUnits(a, b)): number {
+  // Where the second halves of two pairs differ, the code points begin one before; where they are none, both are the same.
+  const pairs = at > 0 ? pointAt(a, at - 1) - pointAt(b, at - 1) : 0
+  return pairs === 0 ? pointAt(a, at) - pointAt(b, at) : pairs
 }
+
+/** How many UTF-16 units two strings begin with alike. */
+export function commonUnits(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  let at = 0
+  while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) at++
+  return at
+}
+
+/** The code point that begins at a unit; the end comes before all. */
+const pointAt = (text: string, unit: number): number => text.codePointAt(unit) ?? -1
 
 /** `repr` of a Python float: the shortest digits, exponents from 1e16 and below 1e-4, at least two digits in them. */
 export function pythonFloat(value: number): string {
