@@ -1,5 +1,6 @@
 /** @file The files that make a tokenizer, and where each special token is named. */
 import { InvalidDataError } from '../errors.js'
+import { TOKENIZER_FILE, TOOL_TEMPLATE_FILE } from '../formats/tokenizer-files.js'
 import type { Files } from '../io/files.js'
 import { parseJson } from '../util/json.js'
 
@@ -41,7 +42,7 @@ export interface SpecialTokens {
 
 /** Reads a tokenizer's files; undefined if there is no tokenizer.json. @throws InvalidDataError naming a damaged file */
 export async function readTokenizerFolder(files: Files, folder: string): Promise<TokenizerFolder | undefined> {
-  if (!(await files.exists(`${folder}/tokenizer.json`))) return undefined
+  if (!(await files.exists(`${folder}/${TOKENIZER_FILE}`))) return undefined
   const json = async (name: string): Promise<Json> => {
     const path = `${folder}/${name}`
     if (!(await files.exists(path))) return {}
@@ -58,7 +59,7 @@ export async function readTokenizerFolder(files: Files, folder: string): Promise
   }
   const config = await json('tokenizer_config.json')
   return {
-    tokenizer: await json('tokenizer.json'),
+    tokenizer: await json(TOKENIZER_FILE),
     config,
     specialTokensMap: await json('special_tokens_map.json'),
     addedTokens: await json('added_tokens.json'),
@@ -90,7 +91,7 @@ async function readTemplate(files: Files, folder: string, config: Json): Promise
 
 /** The template named "tool_use", which transformers takes instead of the default where tools are given. */
 async function readToolTemplate(files: Files, folder: string, config: Json): Promise<TemplateSource | undefined> {
-  const path = `${folder}/additional_chat_templates/tool_use.jinja`
+  const path = `${folder}/${TOOL_TEMPLATE_FILE}`
   if (await files.exists(path)) return { source: await files.readText(path), file: path }
   const field = config['chat_template']
   if (!Array.isArray(field) || (await files.exists(`${folder}/chat_template.jinja`))) return undefined

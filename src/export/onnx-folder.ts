@@ -1,12 +1,15 @@
 /** @file A model folder as transformers.js reads it: `onnx/model.onnx` with its data, config.json, tokenizer. */
 import { InvalidOptionError } from '../errors.js'
-import { checkModelFolderName, copySmallFiles, prepareOutput } from '../formats/merge-folder.js'
+import { checkModelFolderName, prepareOutput, writeSmallFiles, type Beside } from '../formats/merge-folder.js'
+import { TOKENIZER_FILE } from '../formats/tokenizer-files.js'
 import type { Graph } from '../graph/graph.js'
 import type { Files } from '../io/files.js'
 import { whileLocked } from '../io/folder-lock.js'
 import type { Json } from '../models/config-reader.js'
 import { parseJson } from '../util/json.js'
 import { writeOnnxFile, type OnnxFile, type OnnxFileOptions } from './onnx-file.js'
+
+const CONFIG_FILE = 'tokenizer_config.json'
 
 /** Element type of the weights in the file; the graph computes in float32 either way. */
 export type ExportDType = 'fp32' | 'fp16'
@@ -25,8 +28,8 @@ export interface OnnxFolder extends OnnxFileOptions {
   readonly maxPositions?: number
   /** Texts begin with the tokenizer's own first token. */
   readonly addsBos?: boolean
-  /** Further files, by their paths in the folder; they take the place of the source's. */
-  readonly more?: ReadonlyMap<string, Uint8Array>
+  /** Further files of the folder; they take the place of the source's. */
+  readonly more?: Beside
 }
 
 /**
@@ -44,32 +47,35 @@ export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise
 }
 
 async function writeLocked(files: Files, folder: OnnxFolder): Promise<OnnxFile> {
-  const { source, out, graph, dtype, more = new Map<string, Uint8Array>() } = folder
-  const tokenizerConfig = await tellTokenizerConfig(files, folder)
-  const top = [...more.keys()].map((path) => path.split('/')[0]!)
-  const extra = tokenizerConfig === undefined ? [] : ['tokenizer_config.json']
-  await prepareOutput(files, source, out, [...new Set(['onnx', ...top, ...extra])])
+  const { source, out, graph, dtype } = folder
+  const more = new Map([...(folder.more ?? []), ...(await toldTokenizerConfig(files, folder))])
+  await prepareOutput(files, source, out, ['onnx'], more)
   const name = `model${suffixes[dtype]}.onnx`
   const written = await writeOnnxFile(files, graph, `${out}/onnx/${name}`, folder)
-  await copySmallFiles(files, source, out)
-  for (const [path, bytes] of more) await files.write(`${out}/${path}`, bytes)
-  if (tokenizerConfig !== undefined) await files.write(`${out}/tokenizer_config.json`, tokenizerConfig)
+  await writeSmallFiles(files, source, out, more)
   await files.write(`${out}/config.json`, `${JSON.stringify(exportedConfig(folder, name, written), null, 2)}\n`)
   return { ...written, files: written.files.map((file) => `onnx/${file}`) }
 }
 
 /**
- * tokenizer_config.json where it cannot be the source's: transformers.js fails without one, and its pipelines leave out the
+ * tokenizer_config.json where it cannot be the tokenizer's own: transformers.js fails without one, and its pipelines leave out the
  * first token that tokenizer.json adds unless `add_bos_token` is there.
  */
-async function tellTokenizerConfig(files: Files, { source, addsBos }: OnnxFolder): Promise<string | undefined> {
-  const path = `${source}/tokenizer_config.json`
-  if (!(await files.exists(`${source}/tokenizer.json`))) return undefined
-  const isThere = await files.exists(path)
-  const config = isThere ? (parseJson(await files.readText(path)) as object) : { tokenizer_class: 'PreTrainedTokenizerFast' }
-  if (isThere && (addsBos !== true || 'add_bos_token' in config)) return undefined
-  return `${JSON.stringify({ ...config, ...(addsBos === true && { add_bos_token: true }) }, null, 2)}\n`
+async function toldTokenizerConfig(files: Files, { source, addsBos, more }: OnnxFolder): Promise<Beside> {
+  const isBrought = more?.has(TOKENIZER_FILE) === true
+  if (!isBrought && !(await files.exists(`${source}/${TOKENIZER_FILE}`))) return new Map()
+  const own = isBrought ? more.get(CONFIG_FILE) : await readIfThere(files, `${source}/${CONFIG_FILE}`)
+  const config =
+    own === undefined
+      ? { tokenizer_class: 'PreTrainedTokenizerFast' }
+      : (parseJson(new TextDecoder().decode(own)) as Record<string, unknown>)
+  if (own !== undefined && (addsBos !== true || 'add_bos_token' in config)) return new Map()
+  const told = { ...config, ...(addsBos === true && { add_bos_token: true }) }
+  return new Map([[CONFIG_FILE, new TextEncoder().encode(`${JSON.stringify(told, null, 2)}\n`)]])
 }
+
+const readIfThere = async (files: Files, path: string): Promise<Uint8Array | undefined> =>
+  (await files.exists(path)) ? files.read(path) : undefined
 
 /**
  * config.json with what transformers.js must know. Models that also see are exported as their text part, under the type

@@ -4,6 +4,7 @@ import type { Files } from '../io/files.js'
 import { isTransient } from '../io/folder-lock.js'
 import { checkIsFolderName, contains, homesOf } from '../io/places.js'
 import { moduleFolders } from './sentence-folder.js'
+import { isNamedTemplate, isTokenizerFile, TEMPLATE_FOLDER, TOKENIZER_FILE } from './tokenizer-files.js'
 import { parseJson } from '../util/json.js'
 
 /** Says that a folder was written by a merge, and may be written again. */
@@ -33,6 +34,12 @@ const readMarker = async (files: Files, out: string): Promise<string[] | undefin
 const OF_A_RUN =
   /^(adapter_(config|model)\b.*|head_config\.json|training_state\.json|trainer_state\.json|log\.jsonl|report\.html|.*\.(tmp|lock|incomplete))$/
 
+/** Files that are written beside a model in the place of the source's, by their paths in the folder. */
+export type Beside = ReadonlyMap<string, Uint8Array>
+
+/** Whether a file of the source gives way: to one of its path, or, of a tokenizer, to another tokenizer as a whole. */
+const givesWay = (path: string, more: Beside): boolean => more.has(path) || (more.has(TOKENIZER_FILE) && isTokenizerFile(path))
+
 /** A file or a folder to copy, with the files in it. */
 interface Entry {
   readonly name: string
@@ -41,11 +48,11 @@ interface Entry {
 }
 
 /**
- * What in `source` describes the model without being its weights, config.json apart: small files, and the folders of
- * sentence-transformers' modules, with weights where they have some.
+ * What in `source` describes the model without being its weights, config.json apart: small files, the chat templates with
+ * names, and the folders of sentence-transformers' modules, with weights where they have some; but for what gives way.
  * @throws InvalidModelError naming a file that is a link to somewhere else, whose content is no part of the model
  */
-async function smallFiles(files: Files, source: string): Promise<Entry[]> {
+async function smallFiles(files: Files, source: string, more: Beside): Promise<Entry[]> {
   const homes = await homesOf(files, source, `${source}/config.json`)
   const modules = new Set(await moduleFolders(files, source))
   const isSmall = async (path: string): Promise<boolean> => {
@@ -57,32 +64,39 @@ async function smallFiles(files: Files, source: string): Promise<Entry[]> {
       )
     return !(await files.isDirectory(place)) && (await files.size(place)) <= LARGEST_COPY
   }
+  const inside = async (folder: string, isWanted: (path: string) => boolean): Promise<string[]> => {
+    const paths: string[] = []
+    for (const inner of await files.list(`${source}/${folder}`)) {
+      const path = `${folder}/${inner}`
+      if (!inner.startsWith('.') && isWanted(path) && (await isSmall(path))) paths.push(path)
+    }
+    return paths
+  }
   const entries: Entry[] = []
   for (const name of await files.list(source)) {
-    if (name === 'config.json' || name === MARKER || name.startsWith('.')) continue
-    if (modules.has(name) && (await files.isDirectory(`${source}/${name}`))) {
-      const paths: string[] = []
-      for (const inner of await files.list(`${source}/${name}`))
-        if (!inner.startsWith('.') && (await isSmall(`${name}/${inner}`))) paths.push(`${name}/${inner}`)
-      entries.push({ name, paths })
-    } else if (
-      !WEIGHTS.test(name) &&
-      !OF_A_RUN.test(name) &&
-      !(await files.isDirectory(`${source}/${name}`)) &&
-      (await isSmall(name))
-    )
-      entries.push({ name, paths: [name] })
+    if (name === 'config.json' || name === MARKER || name.startsWith('.') || givesWay(name, more)) continue
+    if (await files.isDirectory(`${source}/${name}`)) {
+      // sentence-transformers looks for the folder of a module even where it is empty.
+      if (modules.has(name)) entries.push({ name, paths: await inside(name, () => true) })
+      else if (name === TEMPLATE_FOLDER) {
+        const paths = await inside(name, (path) => isNamedTemplate(path) && !givesWay(path, more))
+        if (paths.length > 0) entries.push({ name, paths })
+      }
+    } else if (!WEIGHTS.test(name) && !OF_A_RUN.test(name) && (await isSmall(name))) entries.push({ name, paths: [name] })
   }
   return entries
 }
 
-/** @throws InvalidModelError naming a file that is a link to somewhere else */
-export async function copySmallFiles(files: Files, source: string, out: string): Promise<void> {
-  for (const { name, paths } of await smallFiles(files, source)) {
-    // sentence-transformers looks for the folder of a module even where it is empty.
+/**
+ * Writes what describes the model, config.json apart: the files of the source, and `more` in the place of some.
+ * @throws InvalidModelError naming a file that is a link to somewhere else
+ */
+export async function writeSmallFiles(files: Files, source: string, out: string, more: Beside): Promise<void> {
+  for (const { name, paths } of await smallFiles(files, source, more)) {
     if (paths.length !== 1 || paths[0] !== name) await files.makeFolder(`${out}/${name}`)
     for (const path of paths) await files.write(`${out}/${path}`, await files.read(`${source}/${path}`))
   }
+  for (const [path, bytes] of more) await files.write(`${out}/${path}`, bytes)
 }
 
 /** @throws InvalidOptionError for a new folder that has the name of a file */
@@ -91,7 +105,7 @@ export const checkModelFolderName = (files: Files, out: string): Promise<void> =
 
 /**
  * Makes the folder ready: it is new, empty, or holds an earlier merge, whose files are removed.
- * @param weightFiles files that will be written beside config.json and the copies
+ * @param written files and folders that will be written beside config.json, the copies and `more`
  * @returns the names of all files that the merge writes
  * @throws InvalidOptionError if the folder holds anything else
  */
@@ -99,12 +113,13 @@ export async function prepareOutput(
   files: Files,
   source: string,
   out: string,
-  weightFiles: readonly string[],
+  written: readonly string[],
+  more: Beside,
 ): Promise<string[]> {
   if ((await files.exists(out)) && !(await files.isDirectory(out)))
     throw new InvalidOptionError(`"${out}" is a file; choose a folder to merge into`)
   // Found to be fit to copy before anything is removed.
-  const copies = (await smallFiles(files, source)).map(({ name }) => name)
+  const copies = (await smallFiles(files, source, more)).map(({ name }) => name)
   const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isTransient(name)) : []
   if (present.length > 0) {
     const earlier = await readMarker(files, out)
@@ -117,7 +132,8 @@ export async function prepareOutput(
     // config.json first: from here on until the end the folder is no model.
     for (const name of ['config.json', ...earlier]) await files.remove(`${out}/${name}`)
   }
-  const names = [...new Set(['config.json', ...weightFiles, ...copies])].sort()
+  const top = [...more.keys()].map((path) => path.split('/')[0]!)
+  const names = [...new Set(['config.json', ...written, ...copies, ...top])].sort()
   await files.makeFolder(out)
   await files.write(`${out}/${MARKER}`, `${JSON.stringify({ written_by: 'lowrank merge', files: names }, null, 2)}\n`)
   return [...names, MARKER]

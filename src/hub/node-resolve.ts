@@ -12,7 +12,7 @@ import { RepositoryCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
 import { bounded, fetchWithin, MAX_ANSWERS, MAX_FILES, unstalled } from './node-limits.js'
 import type { OptionKeys } from '../util/option-keys.js'
-import { isModuleFolder, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
+import { isFolderToList, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
 
 /** How hub ids are fetched. What is not given comes from Python's variables of the environment: `HF_TOKEN`, `HF_HOME`, `HF_ENDPOINT`, … */
 export interface HubOptions {
@@ -188,7 +188,7 @@ class Hub {
     })
   }
 
-  /** A listing names what lies in one folder; those of a model's modules are looked into, the others are none of ours. */
+  /** A listing names what lies in one folder; those that hold files of ours are looked into. */
   private async listFolder(commit: string, folder: string | undefined, files: Map<string, RemoteFile>): Promise<void> {
     const where = { repo: this.id.name, revision: commit, ...(folder !== undefined && { path: folder }) }
     for await (const { type, path, size, oid, lfs } of listFiles({ ...this.request, ...where })) {
@@ -200,7 +200,7 @@ class Hub {
       // The hash becomes a file name in the cache.
       if (type === 'file' && etag !== undefined && /^[0-9a-f]{40,64}$/.test(etag))
         files.set(path, { path, size: bytes as number, etag, large: lfs !== undefined })
-      if (type === 'directory' && folder === undefined && isModuleFolder(path)) await this.listFolder(commit, path, files)
+      if (type === 'directory' && folder === undefined && isFolderToList(path)) await this.listFolder(commit, path, files)
     }
   }
 

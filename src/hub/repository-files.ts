@@ -1,5 +1,6 @@
 /** @file Which files of a repository lowrank needs. */
 import { HubError } from '../errors.js'
+import { isNamedTemplate, TEMPLATE_FOLDER, TOKENIZER_FILE, TOKENIZER_FILES } from '../formats/tokenizer-files.js'
 
 /** What a repository may hold: a base model or a PEFT adapter; or a tokenizer, with a model or without. */
 type Holding = 'model' | 'adapter' | 'tokenizer'
@@ -16,21 +17,10 @@ const ADAPTERS = ['adapter_model.safetensors', 'adapter_model.bin'] as const
 const WEIGHTS = [SINGLES[0], INDEXES[0], SINGLES[1], INDEXES[1]] as const
 
 /** A tokenizer, and where texts end. */
-const TOKENIZER = [
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'chat_template.jinja',
-  'chat_template.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-] as const
+const TOKENIZER = ['generation_config.json', ...TOKENIZER_FILES]
 
 /** Files that describe a model, its tokenizer among them. */
-const DESCRIBING = ['config.json', ...TOKENIZER] as const
+const DESCRIBING = ['config.json', ...TOKENIZER]
 
 const SMALL: Readonly<Record<Holding, readonly string[]>> = {
   model: [...DESCRIBING, ...['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json']],
@@ -39,8 +29,8 @@ const SMALL: Readonly<Record<Holding, readonly string[]>> = {
   adapter: ['adapter_config.json', 'head_config.json', ...TOKENIZER],
 }
 
-/** Folders of sentence-transformers' modules: `1_Pooling`, `2_Dense`. */
-export const isModuleFolder = (path: string): boolean => /^\d+_[A-Za-z]\w*$/.test(path)
+/** Folders in which some of the files lie: of sentence-transformers' modules (`1_Pooling`, `2_Dense`), and of chat templates. */
+export const isFolderToList = (path: string): boolean => /^\d+_[A-Za-z]\w*$/.test(path) || path === TEMPLATE_FOLDER
 
 /** What lies in them: `1_Pooling/config.json`, `2_Dense/model.safetensors`. */
 const MODULE_FILE = /^(\d+_[A-Za-z]\w*)\/(config\.json|model\.safetensors|pytorch_model\.bin)$/
@@ -63,7 +53,7 @@ export const weightFiles: readonly string[] = [...WEIGHTS, ...ADAPTERS]
 export const configFile: Readonly<Record<Holding, string>> = {
   model: 'config.json',
   adapter: 'adapter_config.json',
-  tokenizer: 'tokenizer.json',
+  tokenizer: TOKENIZER_FILE,
 }
 
 export interface Selection {
@@ -88,7 +78,8 @@ export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, 
     const hint = listed.has(configFile[other]) ? `; it holds ${other === 'adapter' ? 'an adapter' : 'a model'}` : ''
     throw new HubError(`repository "${repository}" has no ${config}, so it holds no ${kind} that lowrank can read${hint}`)
   }
-  const small = SMALL[kind].filter((path) => listed.has(path))
+  const templates = [...listed].filter((path) => isNamedTemplate(path) && !TOKENIZER_FILES.includes(path))
+  const small = [...SMALL[kind].filter((path) => listed.has(path)), ...templates]
   if (kind === 'tokenizer') return { files: small }
   if (kind === 'adapter') {
     const tensors = ADAPTERS.find((file) => listed.has(file))

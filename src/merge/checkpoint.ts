@@ -1,7 +1,7 @@
 /** @file Writes a merged model: every shard anew, one tensor in memory at a time, everything else copied. */
 import { InvalidOptionError } from '../errors.js'
 import { INDEX_FILE } from '../formats/checkpoint.js'
-import { copySmallFiles, checkModelFolderName, prepareOutput } from '../formats/merge-folder.js'
+import { checkModelFolderName, prepareOutput, writeSmallFiles, type Beside } from '../formats/merge-folder.js'
 import { safetensorsChunks, type LazyTensor } from '../formats/safetensors.js'
 import { bytesOf } from '../graph/constants.js'
 import { isFileTensor } from '../graph/types.js'
@@ -26,8 +26,8 @@ export interface MergeRequest {
   readonly carried?: Deltas
   /** Ranges of the source's layers that the model with these deltas consists of; all of them, in order, unless said. */
   readonly layerReplication?: LayerRanges | undefined
-  /** Further files of the folder, by name; they take the place of the source's. */
-  readonly more?: ReadonlyMap<string, Uint8Array>
+  /** Further files of the folder; they take the place of the source's. */
+  readonly more?: Beside
 }
 
 export interface MergeSummary {
@@ -126,7 +126,7 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   const { more = new Map<string, Uint8Array>() } = request
   await checkModelFolderName(files, out)
   return whileLocked(files, out, async () => {
-    const written = await prepareOutput(files, source, out, [...weightFiles, ...more.keys()])
+    const written = await prepareOutput(files, source, out, weightFiles, more)
     for (const { file, metadata } of checkpoint.shards) {
       const lazy = [...plans.values()]
         .filter(({ name }) => shardOf.get(name) === file)
@@ -141,8 +141,7 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
     const mergedTensors = [...plans.values()].filter(({ deltas }) => deltas.length > 0).length
     if (checkpoint.index !== undefined)
       await files.write(`${out}/${INDEX_FILE}`, extendIndex(checkpoint.index, checkpoint, added))
-    await copySmallFiles(files, source, out)
-    for (const [name, bytes] of more) await files.write(`${out}/${name}`, bytes)
+    await writeSmallFiles(files, source, out, more)
     const isUntied = untied.length > 0 || headLeavesEmbedding(plans, names, config)
     const configText =
       !isUntied && ranges === undefined && head === undefined

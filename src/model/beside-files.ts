@@ -1,19 +1,14 @@
 /** @file Files that what an adapter makes of a model has beside it, in place of the model's own. */
 import { InvalidAdapterError } from '../errors.js'
 import { CONFIG_FILE } from '../formats/peft.js'
+import { tokenizerFilesOf } from '../formats/tokenizer-files.js'
 import { contains, homesOf } from '../io/places.js'
 import { FolderModel } from './folder-model.js'
 import { endsFile } from './generation-config.js'
 import type { Model } from './model.js'
 
-/** All that say how a text becomes tokens. */
-const TOKENIZER_FILES = [
-  ...['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'chat_template.jinja'],
-  ...['tokenizer.model', 'vocab.json', 'merges.txt', 'vocab.txt'],
-]
-
 /**
- * The tokenizer that an adapter brought with a larger vocabulary, by the names of its files: the model's own lacks its tokens.
+ * The tokenizer that an adapter brought with a larger vocabulary, by the paths of its files: the model's own lacks its tokens.
  * @throws InvalidAdapterError naming a file that is a link to somewhere else
  */
 async function broughtTokenizer(model: Model): Promise<ReadonlyMap<string, Uint8Array>> {
@@ -22,9 +17,8 @@ async function broughtTokenizer(model: Model): Promise<ReadonlyMap<string, Uint8
   const { files } = model.environment
   if (folder === undefined || folder === model.path || !(await files.exists(`${folder}/${CONFIG_FILE}`))) return found
   const homes = await homesOf(files, folder, `${folder}/${CONFIG_FILE}`)
-  for (const name of TOKENIZER_FILES) {
+  for (const name of await tokenizerFilesOf(files, folder)) {
     const path = `${folder}/${name}`
-    if (!(await files.exists(path))) continue
     const real = await files.realPath(path)
     if (!homes.some((home) => contains(home, real)))
       throw new InvalidAdapterError(
@@ -36,7 +30,7 @@ async function broughtTokenizer(model: Model): Promise<ReadonlyMap<string, Uint8
 }
 
 /**
- * Files by their names: the tokenizer that an adapter brought, and generation_config.json where it ends texts with more tokens
+ * Files by their paths: the tokenizer that an adapter brought, and generation_config.json where it ends texts with more tokens
  * than the model.
  * @param ends to be added to the model's
  */

@@ -1,6 +1,6 @@
 /** @file An .onnx file with other weights: the graph as it was read, external data copied with the changes in it. */
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
-import { copySmallFiles } from '../formats/merge-folder.js'
+import { writeSmallFiles } from '../formats/merge-folder.js'
 import { bytesOf } from '../graph/constants.js'
 import { isFileTensor, type FileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
@@ -121,8 +121,7 @@ async function writeTo(
   }
   if (target.describing !== undefined) {
     const { folder } = (await readConfigBeside(files, model.path))!
-    await copySmallFiles(files, folder, target.describing)
-    for (const [name, content] of more) await files.write(`${target.describing}/${name}`, content)
+    await writeSmallFiles(files, folder, target.describing, more)
     await files.write(`${target.describing}/config.json`, await files.read(`${folder}/config.json`))
   }
   // Last, so that a model has its data.

@@ -4,6 +4,7 @@ import type { Model } from '../model/model.js'
 import { OnnxModel } from '../onnx-model/onnx-model.js'
 import { describingFolders, isOnnxFolder } from '../model/onnx-folders.js'
 import type { Dataset } from '../data/dataset.js'
+import { tokenizerFilesOf } from '../formats/tokenizer-files.js'
 import { isFileTensor } from '../graph/types.js'
 import { ContentHash, fingerprintArray, fingerprintFile, fingerprintText } from '../util/fingerprint.js'
 import type { Objective } from './objective.js'
@@ -29,12 +30,10 @@ const OPAQUE: Readonly<Record<string, string>> = {
 /** Fields of config.json that say who wrote it, and nothing of the model. */
 const NOTES: readonly string[] = ['transformers_version', '_name_or_path', '_commit_hash']
 
-/** Files beside a model that decide what its rows become. */
-const TOKENIZER_FILES = [
-  ...['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'],
-  ...['vocab.json', 'vocab.txt', 'merges.txt', 'tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'],
-  ...['chat_template.jinja', 'chat_template.json', 'preprocessor_config.json'],
-  ...['modules.json', 'sentence_bert_config.json', '1_Pooling/config.json', '2_Normalize/config.json'],
+/** Files beside a model that decide what its rows become, its tokenizer's apart. */
+const READING_FILES = [
+  ...['preprocessor_config.json', 'modules.json', 'sentence_bert_config.json'],
+  ...['1_Pooling/config.json', '2_Normalize/config.json'],
 ]
 
 /** The same text for objects that differ in the order of their keys alone. */
@@ -92,10 +91,11 @@ async function tokenizerFingerprint(model: Model): Promise<string> {
   const [own, above] = model instanceof OnnxModel ? describingFolders(model.path) : [model.path, undefined]
   const folders = above !== undefined && isOnnxFolder(own) ? [own, above] : [own]
   const prints: string[] = []
-  for (const folder of folders)
-    for (const name of TOKENIZER_FILES)
-      if (await files.exists(`${folder}/${name}`))
-        prints.push(`${name} ${fingerprintArray(await files.read(`${folder}/${name}`))}`)
+  for (const folder of folders) {
+    const names = await tokenizerFilesOf(files, folder)
+    for (const name of READING_FILES) if (await files.exists(`${folder}/${name}`)) names.push(name)
+    for (const name of names) prints.push(`${name} ${fingerprintArray(await files.read(`${folder}/${name}`))}`)
+  }
   return prints.length === 0 ? 'none' : fingerprintText(prints.join('\n'))
 }
 

@@ -1,5 +1,5 @@
 /** Adapters with a history: names of other versions of transformers, what trainers leave in keys, parts that are not run. */
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader } from '../../src/formats/safetensors.js'
@@ -278,13 +278,32 @@ describe('weights of the base that an adapter brings', () => {
       added_tokens: [{ id: 97, content: '<new>', special: true, single_word: false, lstrip: false, rstrip: false, normalized: false }], // prettier-ignore
     })
     writeFileSync(join(path, 'tokenizer.json'), tokenizer)
-    const adapter = await loadAdapter(await loadModel(join(fixtures, 'grown-tied-copies/model')), path)
+    const templates = 'additional_chat_templates'
+    mkdirSync(join(path, templates))
+    for (const name of ['tool_use', 'rag']) writeFileSync(join(path, templates, `${name}.jinja`), name)
+    // Whatever the base's own tokenizer consists of would change the one that takes its place.
+    const base = place()
+    cpSync(join(fixtures, 'grown-tied-copies/model'), base, { recursive: true })
+    mkdirSync(join(base, templates))
+    for (const name of ['chat_template.jinja', `${templates}/tool_use.jinja`, `${templates}/own.jinja`, 'NOTICE'])
+      writeFileSync(join(base, name), 'of the base')
+    writeFileSync(join(base, 'tokenizer_config.json'), '{"eos_token": "of the base"}')
+    const adapter = await loadAdapter(await loadModel(base), path)
     expect((await adapter.model.tokenizer())!.encode('<new>')).toEqual([97])
     const [saved, merged, exported] = ['saved', 'merged', 'exported'].map((name) => join(folder, `larger-${name}`)) as [string, string, string] // prettier-ignore
     await adapter.save(saved)
     await merge(adapter).save(merged)
+    await merge(adapter).save(merged)
     await exportOnnx(adapter, exported)
-    for (const out of [saved, merged, exported]) expect(readFileSync(join(out, 'tokenizer.json'), 'utf8')).toBe(tokenizer)
+    for (const out of [saved, merged, exported]) {
+      expect(readFileSync(join(out, 'tokenizer.json'), 'utf8')).toBe(tokenizer)
+      expect(readdirSync(join(out, templates))).toEqual(['rag.jinja', 'tool_use.jinja'])
+      expect(readFileSync(join(out, templates, 'tool_use.jinja'), 'utf8')).toBe('tool_use')
+      expect(existsSync(join(out, 'chat_template.jinja'))).toBe(false)
+      expect(existsSync(join(out, 'NOTICE'))).toBe(out !== saved)
+    }
+    expect(existsSync(join(merged, 'tokenizer_config.json'))).toBe(false)
+    expect(json(join(exported, 'tokenizer_config.json'))).toEqual({ tokenizer_class: 'PreTrainedTokenizerFast' })
     symlinkSync(join(folder, 'larger-saved/tokenizer.json'), join(path, 'added_tokens.json'))
     await expect(adapter.save(place())).rejects.toThrow(/added_tokens\.json" is a link to .* outside the adapter's folder/)
   })

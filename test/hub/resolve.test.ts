@@ -107,6 +107,22 @@ describe('a model from the hub', () => {
     expect(hub.requests.some((line) => line.includes('onnx'))).toBe(false)
   })
 
+  it("fetches a tokenizer's chat templates with names", async () => {
+    await hub.close()
+    const templates = ['tool_use.jinja', 'rag.jinja'].map((file) => `additional_chat_templates/${file}`)
+    hub = await fakeHub(name, {
+      ...files,
+      'additional_chat_templates/notes.txt': Buffer.from('no template'),
+      ...Object.fromEntries(templates.map((path) => [path, Buffer.from(path)])),
+    })
+    for (const kind of ['model', 'tokenizer'] as const) {
+      const { path } = await resolveModel(name, options({ kind }))
+      expect(await readdir(join(path, 'additional_chat_templates'))).toEqual(['rag.jinja', 'tool_use.jinja'])
+      for (const file of templates) expect(await readFile(join(path, file), 'utf8')).toBe(file)
+      await rm(cacheDir, { recursive: true })
+    }
+  })
+
   it('fetches an adapter', async () => {
     await hub.close()
     hub = await fakeHub(name, {

@@ -1,5 +1,5 @@
 /** A run is continued only on what it began with: every byte of it. */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { addLora, loadModel, train, type LoraOptions, type Model, type TrainOptions } from '../../src/index.js'
@@ -17,7 +17,9 @@ let counter = 0
 beforeAll(async () => {
   cpSync(join(golden, 'llama', 'model'), model, { recursive: true })
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join('demo/base', name), join(model, name))
-  writeFileSync(join(model, 'chat_template.jinja'), '{{ messages[0].content }}')
+  mkdirSync(join(model, 'additional_chat_templates'))
+  for (const name of ['chat_template', 'additional_chat_templates/tool_use', 'additional_chat_templates/rag'])
+    writeFileSync(join(model, `${name}.jinja`), '{{ messages[0].content }}')
   writeFileSync(data, await goldenRows('llama'))
 })
 
@@ -91,6 +93,8 @@ describe('refuses', () => {
     ['tokenizer.json', edit((json) => (json['version'] = '2.0'))],
     ['tokenizer_config.json', edit((json) => (json['model_max_length'] = 7))],
     ['chat_template.jinja', () => Buffer.from('{{ messages[0].role }}')],
+    ['additional_chat_templates/tool_use.jinja', () => Buffer.from('{{ messages[0].role }}')],
+    ['additional_chat_templates/rag.jinja', () => Buffer.from('{{ messages[0].role }}')],
   ])('another tokenizer or chat template: %s', async (name, change) => {
     const out = await begun()
     await changed(join(model, name), change, () => expect(resumed(out)).rejects.toThrow('(the tokenizer or its chat template)'))

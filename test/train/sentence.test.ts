@@ -138,17 +138,36 @@ describe('what is copied beside a merged model', () => {
     ])
   })
 
-  it.each(['tokenizer.model', '1_Pooling/notes.json'])('is no link that leads out of the folder: %s', async (name) => {
-    const path = await make(`linked-${name.length}`, cases['mean'])
-    const secret = join(folder, 'secret')
-    await writeFile(secret, 'secret')
-    await symlink(secret, join(path, name))
+  it('are chat templates with names, but nothing else in their folder', async () => {
+    const path = await make('templates', cases['mean'])
+    const templates = 'additional_chat_templates'
+    await mkdir(join(path, templates))
+    for (const name of ['tool_use.jinja', 'rag.jinja', 'notes.txt']) await writeFile(join(path, templates, name), name)
     const adapter = await addLora(await loadModel(path), { r: 2 })
-    const message = /is a link to ".*secret", outside the model's folder/
-    const out = join(folder, `out-${name.length}`)
-    await expect(merge(adapter).save(out)).rejects.toThrow(message)
-    await expect(exportOnnx(adapter, out)).rejects.toThrow(message)
+    const outs = [join(folder, 'templates-merged'), join(folder, 'templates-exported')] as const
+    await merge(adapter).save(outs[0])
+    await exportOnnx(adapter, outs[1])
+    for (const out of outs) {
+      expect((await readdir(join(out, templates))).sort()).toEqual(['rag.jinja', 'tool_use.jinja'])
+      expect(await readFile(join(out, templates, 'rag.jinja'), 'utf8')).toBe('rag.jinja')
+    }
   })
+
+  it.each(['tokenizer.model', '1_Pooling/notes.json', 'additional_chat_templates/tool_use.jinja'])(
+    'is no link that leads out of the folder: %s',
+    async (name) => {
+      const path = await make(`linked-${name.length}`, cases['mean'])
+      const secret = join(folder, 'secret')
+      await writeFile(secret, 'secret')
+      await mkdir(dirname(join(path, name)), { recursive: true })
+      await symlink(secret, join(path, name))
+      const adapter = await addLora(await loadModel(path), { r: 2 })
+      const message = /is a link to ".*secret", outside the model's folder/
+      const out = join(folder, `out-${name.length}`)
+      await expect(merge(adapter).save(out)).rejects.toThrow(message)
+      await expect(exportOnnx(adapter, out)).rejects.toThrow(message)
+    },
+  )
 
   it("is what the hub's cache links to", async () => {
     const made = await make('for-cache', cases['mean'])
