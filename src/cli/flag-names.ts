@@ -2,27 +2,28 @@
  * @file Messages of the library in the words of the command line: it calls options by their names in the API, sometimes with
  * the flag behind (`maxLength (--max-length)`), and not every command has every flag.
  */
-import type { Command } from './flags.js'
-import { commonFlags } from './flags.js'
+import { commonFlags, type Command, type Flags } from './flags.js'
 
-/** Flags that are called otherwise than their options. */
+/** Flags that are called otherwise than their options, and that no table of options gives. */
 const others: Readonly<Record<string, string>> = {
   loraAlpha: 'alpha',
   loraDropout: 'dropout',
   initLoraWeights: 'init',
-  learningRate: 'lr',
 }
 
 const kebab = (name: string): string => others[name] ?? name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 /** The message with the command's own flags; flags that it does not have are not named. */
 export function inFlags(message: string, command: Pick<Command, 'flags'>): string {
-  const has = (flag: string): boolean => Object.hasOwn(command.flags, flag) || Object.hasOwn(commonFlags, flag)
+  const flags: Flags = { ...command.flags, ...commonFlags }
+  const byOption = new Map(Object.entries(flags).map(([name, { option }]) => [option, name]))
+  const flagOf = (word: string): string => byOption.get(word) ?? kebab(word)
+  const has = (flag: string): boolean => Object.hasOwn(flags, flag)
   return message
     .replace(/("?)([A-Za-z]+)\1 \(--([a-z-]+)([^()]*)\)/g, (whole, quote: string, word: string, flag: string, rest: string) => {
       if (!has(flag)) return `${quote}${word}${quote}`
-      return kebab(word) === flag ? `--${flag}${rest}` : whole
+      return flagOf(word) === flag ? `--${flag}${rest}` : whole
     })
     .replace(/ \(--([a-z-]+)[^()]*\)/g, (whole, flag: string) => (has(flag) ? whole : ''))
-    .replace(/"?\b([a-z]+[A-Z][A-Za-z]*)\b"?/g, (whole, word: string) => (has(kebab(word)) ? `--${kebab(word)}` : whole))
+    .replace(/"?\b([a-z]+[A-Z][A-Za-z]*)\b"?/g, (whole, word: string) => (has(flagOf(word)) ? `--${flagOf(word)}` : whole))
 }

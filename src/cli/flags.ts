@@ -1,13 +1,14 @@
 /** @file Flags as data: parsing, `--help`, the config file and docs/cli.md all come from these tables. */
-
-/** What a flag's text is read as. */
-export type FlagType =
-  'text' | 'integer' | 'number' | 'switch' | 'texts' | 'names' | 'modules' | 'integers' | 'mapping' | 'constants'
+import { trainOptionTable } from '../train/option-table.js'
+import type { TextType } from '../util/option-kinds.js'
+import { commonFlag } from './option-flags.js'
 
 /** One flag; its name is the key of the table, in kebab-case, and also its key in a config file. */
 export interface Flag {
-  readonly type: FlagType
+  readonly type: TextType
   readonly help: string
+  /** The library's option whose value it is. */
+  readonly option?: string
   /** What stands for the value in the help: `DIR`, `N`. */
   readonly value?: string
   readonly required?: true
@@ -51,7 +52,7 @@ export const commonFlags = {
     default: 'cpu',
   },
   threads: { type: 'integer', value: 'N', min: 1, help: 'Threads of the runtime; all cores unless said.' },
-  seed: { type: 'integer', value: 'N', min: 0, default: 0, help: 'Seed of everything random.' },
+  seed: commonFlag(trainOptionTable, 'seed'),
   json: { type: 'switch', help: 'Print JSON lines on stdout, and nothing else there.' },
 } as const satisfies Flags
 

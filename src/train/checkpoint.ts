@@ -120,9 +120,11 @@ export async function loadCheckpoint(
         `checkpoint "${path}" is incomplete: ${name} is missing. Remove the folder to continue from the checkpoint before it.`,
       )
   const state = parseState(await files.readText(`${path}/${STATE_FILE}`), `${path}/${STATE_FILE}`)
-  if (state.fingerprint !== fingerprint)
+  // Of two texts that differ in the order of their entries alone there is none.
+  const difference = fingerprintDifference(state.fingerprint, fingerprint)
+  if (difference !== '')
     throw new InvalidOptionError(
-      `cannot resume from ${path}: it was written with other settings (${fingerprintDifference(state.fingerprint, fingerprint)}). ` +
+      `cannot resume from ${path}: it was written with other settings (${difference}). ` +
         'Give the same as before, or another output folder.',
     )
   const { tensors } = await readSafetensorsHeader(files, `${path}/${TENSOR_FILE}`).catch((cause: unknown) => {

@@ -7,7 +7,7 @@ import { anyOf, broadcastText, gatherTexts, sumOver, type Communicator } from '.
 import { InvalidOptionError, PeerError } from '../errors.js'
 import { fingerprintDifference, START } from './fingerprint.js'
 import type { Objective } from './objective.js'
-import type { ResolvedTrainOptions } from './options.js'
+import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { RunState } from './run-state.js'
 import type { GradientResult, GradientSession, LossResult, UpdateResult, UpdateSession } from './session.js'
 import { batchShard } from './shard.js'
@@ -60,17 +60,17 @@ export async function together<T>(communicator: Communicator, task: () => Promis
 export async function checkSameRun(
   communicator: Communicator,
   fingerprint: string,
-  { evalEvery, evalBatchSize, earlyStopping, onNan, checkpointEvery, out }: ResolvedTrainOptions,
+  options: ResolvedTrainOptions,
   totalSteps: number,
   evalDataset: Dataset | undefined,
 ): Promise<void> {
   if (communicator.size === 1) return
   const evalData = await together(communicator, async () => evalDataset?.fingerprint())
-  const course = { totalSteps, evalEvery, evalBatchSize, earlyStopping, onNan, evalData }
-  const saving = { checkpointEvery, saves: out !== undefined }
+  const course = Object.fromEntries(optionsWhere(({ changes }) => changes === 'course').map((name) => [name, options[name]]))
+  const entries = { totalSteps, evalData, saves: options.out !== undefined }
   // What process 0 begins with counts.
   const { [START]: _, ...same } = JSON.parse(fingerprint) as Record<string, unknown>
-  const all = await gatherTexts(communicator, JSON.stringify({ ...same, ...course, ...saving }))
+  const all = await gatherTexts(communicator, JSON.stringify({ ...same, ...course, ...entries }))
   const other = all.findIndex((text) => text !== all[0])
   if (other < 0) return
   const difference = fingerprintDifference(all[0]!, all[other]!, ['in process 0', `in process ${other}`])

@@ -9,36 +9,18 @@ import type { Example } from '../data/examples.js'
 import type { Row } from '../data/rows.js'
 import { openRows } from '../data/open-rows.js'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
-import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import { InvalidDataError } from '../errors.js'
 import { sumOfShards, together } from './distributed.js'
 import type { Objective } from './objective.js'
-import { objectiveFor, objectiveOptionKeys, type ObjectiveOptions } from './objectives/index.js'
+import { evaluateOptionTable, type EvaluateOptions } from './evaluate-options.js'
+import { objectiveFor } from './objectives/index.js'
+import type { ObjectiveOptions } from './objectives/options.js'
 import { RowNotes } from './row-notes.js'
 import { lossOptions, LossSession } from './session.js'
 import { batchShard } from './shard.js'
 import { SharedScores } from './shared-scores.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
-import { snapshot } from '../util/snapshot.js'
-import { checkKeys, type OptionKeys } from '../util/option-keys.js'
-
-/** Options of {@link evaluate}. */
-export interface EvaluateOptions extends ObjectiveOptions {
-  /** Files of rows: JSONL, CSV, TSV or Parquet. */
-  readonly data: string | readonly string[]
-  /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
-  readonly batchSize?: number
-  /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
-  readonly maxLength?: number
-  /** A row without a token to learn: `refuse` it with an error, or `skip` it. */
-  readonly unlabelled?: 'refuse' | 'skip'
-  /** Told what is worth knowing of the rows: left out, cut at the model's positions, with fields that nothing reads. */
-  readonly onWarning?: (message: string) => void
-}
-
-const evaluateOptionKeys = {
-  ...objectiveOptionKeys,
-  ...{ data: true, batchSize: true, maxLength: true, unlabelled: true, onWarning: true },
-} satisfies OptionKeys<EvaluateOptions>
+import { resolveOptions } from '../util/option-table.js'
 
 /** The mean loss of a data set, and beside it what the model's task is measured by. */
 export interface Evaluation {
@@ -120,20 +102,16 @@ function traineeOf(subject: Model | Adapter | AdapterSet | Trainee): Trainee {
  * const { loss, perplexity } = await evaluate(adapter, { data: 'valid.jsonl' })
  */
 export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, given: EvaluateOptions): Promise<Evaluation> {
-  checkKeys(given, evaluateOptionKeys, 'evaluate')
   // The adapter and the options are those of the call, whatever is switched, trained or changed while it runs.
-  const options = snapshot(given)
+  const options = resolveOptions(evaluateOptionTable, given, 'evaluate')
   const trainee = traineeOf(subject)
   const { model } = trainee
-  const batchSize = options.batchSize ?? 8
-  if (!Number.isInteger(batchSize) || batchSize < 1)
-    throw new InvalidOptionError(`batchSize must be a whole number of at least 1, got ${batchSize}`)
   const objective = await chooseObjective(model, options.data, options)
-  const { maxLength, onWarning } = options
+  const { batchSize, maxLength, onWarning } = options
   const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
   const rows = { ...options, ...(onWarning !== undefined && { listeners: [notes] }) }
   const dataset = await openTaskDataset(model, objective, options.data, rows)
-  const session = await LossSession.create(trainee, lossOptions(model, batchSize, options.maxLength, false, objective))
+  const session = await LossSession.create(trainee, lossOptions(model, batchSize, maxLength, false, objective))
   try {
     const result = await evaluateDataset(session, dataset, batchSize)
     if (onWarning !== undefined) notes.take().forEach(onWarning)

@@ -8,7 +8,7 @@ import { tokenizerFilesOf } from '../formats/tokenizer-files.js'
 import { isFileTensor } from '../graph/types.js'
 import { ContentHash, fingerprintArray, fingerprintFile, fingerprintText } from '../util/fingerprint.js'
 import type { Objective } from './objective.js'
-import type { ResolvedTrainOptions } from './options.js'
+import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
 /** The key of what only the process that begins a run knows: the tensors that are never trained. */
@@ -120,11 +120,10 @@ export async function runFingerprint(
   const { model } = trainee
   // Two processes with four rows each make the same steps as one with eight.
   const batchSize = options.batchSize * options.communicator.size
-  const { gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon } = options
-  const { maxLength, shuffle, seed, groupByLength, packing, unlabelled, loss } = options
+  const { schedule, warmup, loss } = options
   return JSON.stringify({
-    ...{ batchSize, gradAccum, learningRate, schedule, warmup, weightDecay, maxGradNorm, beta1, beta2, epsilon },
-    ...{ maxLength, shuffle, seed, groupByLength, packing, unlabelled },
+    batchSize,
+    ...Object.fromEntries(optionsWhere(({ changes }) => changes === 'numbers').map((name) => [name, options[name]])),
     ...(options.loraPlusLrRatio !== undefined && {
       loraPlus: [options.loraPlusLrRatio, options.loraPlusLrEmbedding ?? null],
     }),

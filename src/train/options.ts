@@ -1,10 +1,7 @@
-/** @file Options of a training run, their defaults and their checks. */
-import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
-import { InvalidOptionError } from '../errors.js'
-import { objectiveOptionKeys, type ObjectiveOptions } from './objectives/index.js'
-import { scheduleNames, type ScheduleName } from '../optim/schedule.js'
-import { checkKeys, type OptionKeys } from '../util/option-keys.js'
-import { snapshot } from '../util/snapshot.js'
+/** @file Options of a training run: their types, and the words for editors. Everything else of them is in option-table.ts. */
+import type { Communicator } from '../distributed/communicator.js'
+import type { ScheduleName } from '../optim/schedule.js'
+import type { ObjectiveOptions } from './objectives/options.js'
 
 /** Options of a training run; `lowrank train --help` names the same. */
 export interface TrainOptions extends ObjectiveOptions {
@@ -26,9 +23,9 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly epochs?: number
   /** Number of updates, however many passes that takes; goes before `epochs`. */
   readonly steps?: number
-  /** Rows in one micro-batch; of several processes, in that of each. */
+  /** Rows in one micro-batch, 8 unless said; of several processes, in that of each. */
   readonly batchSize?: number
-  /** Micro-batches in one update; weighted by their labelled tokens. */
+  /** Micro-batches in one update, 1 unless said; weighted by their labelled tokens. */
   readonly gradAccum?: number
   /** Of AdamW; 2e-4 where it is not given. */
   readonly learningRate?: number
@@ -38,11 +35,11 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly loraPlusLrRatio?: number
   /** Learning rate of adapted embeddings with LoRA+; 1e-6 unless said. */
   readonly loraPlusLrEmbedding?: number
-  /** Steps of warm-up if 1 or more, a share of all steps if below 1. */
+  /** Steps of warm-up if 1 or more, a share of all steps if below 1; 0 unless said. */
   readonly warmup?: number
   /** Decoupled weight decay (Loshchilov and Hutter, 2019); 0 where it is not given. */
   readonly weightDecay?: number
-  /** Largest global norm of the gradient; 0 clips nothing. */
+  /** Largest global norm of the gradient, 1 unless said; 0 clips nothing. */
   readonly maxGradNorm?: number
   /** Decay of the first moment; 0.9 where it is not given. */
   readonly beta1?: number
@@ -60,7 +57,7 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly groupByLength?: boolean
   /** Several examples share a row of up to `maxLength` tokens, without seeing each other. */
   readonly packing?: boolean
-  /** A row without a token to learn: `refuse` it with an error, or `skip` it with a warning. */
+  /** A row without a token to learn: `refuse` it with an error, or `skip` it with a warning; `refuse` unless said. */
   readonly unlabelled?: 'refuse' | 'skip'
   /**
    * Compute the activations inside each block again in the backward pass rather than keep them: less memory for about a
@@ -76,13 +73,13 @@ export interface TrainOptions extends ObjectiveOptions {
    * end, and the adapter holds it.
    */
   readonly earlyStopping?: number
-  /** Steps between checkpoints, with one more at the end; 0 writes none. */
+  /** Steps between checkpoints, with one more at the end; 0 writes none. 0 unless said. */
   readonly checkpointEvery?: number
-  /** How many checkpoints to keep. */
+  /** How many checkpoints to keep, 2 unless said. */
   readonly saveTotalLimit?: number
   /** Continue from the newest checkpoint of `out`; from the beginning if it holds none. */
   readonly resume?: boolean
-  /** What to do when loss or gradient is not finite: `stop` with an error, or `skip` the update. */
+  /** What to do when loss or gradient is not finite: `stop` with an error, or `skip` the update; `stop` unless said. */
   readonly onNan?: 'stop' | 'skip'
   /** Whether an adapter's `out` gets a model card (README.md); yes unless said. */
   readonly modelCard?: boolean
@@ -95,119 +92,4 @@ export interface TrainOptions extends ObjectiveOptions {
    * `size · batchSize` rows, and process 0 alone writes. Just this process unless said.
    */
   readonly communicator?: Communicator
-}
-
-/** Options that stay undefined where they are not given. */
-type WithoutDefault =
-  | 'evalData'
-  | 'out'
-  | 'steps'
-  | 'loraPlusLrRatio'
-  | 'loraPlusLrEmbedding'
-  | 'maxLength'
-  | 'evalEvery'
-  | 'earlyStopping'
-  | 'license'
-  | 'signal'
-  | keyof ObjectiveOptions
-
-export type ResolvedTrainOptions = Required<Omit<TrainOptions, WithoutDefault>> & Pick<TrainOptions, WithoutDefault>
-
-/** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
-export const MAX_SKIPPED_IN_A_ROW = 20
-
-const trainOptionKeys = {
-  ...{ data: true, evalData: true, out: true, epochs: true, steps: true, batchSize: true, gradAccum: true, learningRate: true },
-  ...{ schedule: true, warmup: true, weightDecay: true, maxGradNorm: true, beta1: true, beta2: true, epsilon: true },
-  ...{ maxLength: true, shuffle: true, seed: true, groupByLength: true, packing: true, unlabelled: true, evalEvery: true },
-  ...{ overwrite: true, recompute: true, loraPlusLrRatio: true, loraPlusLrEmbedding: true },
-  ...{ evalBatchSize: true, earlyStopping: true, checkpointEvery: true, saveTotalLimit: true, resume: true, onNan: true },
-  ...{ modelCard: true, license: true },
-  ...{ signal: true, communicator: true },
-  ...objectiveOptionKeys,
-} satisfies OptionKeys<TrainOptions>
-
-/** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
-export function resolveTrainOptions(options: TrainOptions, where = 'train'): ResolvedTrainOptions {
-  checkKeys(options, trainOptionKeys, where)
-  const given = Object.fromEntries(
-    Object.entries(snapshot(options)).filter(([, value]) => value !== undefined),
-  ) as unknown as TrainOptions
-  const resolved: ResolvedTrainOptions = {
-    epochs: 1,
-    batchSize: 8,
-    gradAccum: 1,
-    learningRate: 2e-4,
-    schedule: 'constant',
-    warmup: 0,
-    weightDecay: 0,
-    maxGradNorm: 1,
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    shuffle: true,
-    seed: 0,
-    groupByLength: false,
-    packing: false,
-    unlabelled: 'refuse',
-    recompute: false,
-    evalBatchSize: options.batchSize ?? 8,
-    checkpointEvery: 0,
-    saveTotalLimit: 2,
-    resume: false,
-    overwrite: false,
-    onNan: 'stop',
-    modelCard: true,
-    communicator: soloCommunicator,
-    ...given,
-  }
-  const check = (name: keyof TrainOptions, fits: (value: number) => boolean, expected: string): void => {
-    const value = resolved[name]
-    if (value !== undefined && !(typeof value === 'number' && fits(value)))
-      throw new InvalidOptionError(`${name} must be ${expected}, got ${String(value)}`)
-  }
-  const whole = (low: number) => (v: number) => Number.isInteger(v) && v >= low
-  const counts = [
-    'steps',
-    'batchSize',
-    'gradAccum',
-    'maxLength',
-    'evalEvery',
-    'evalBatchSize',
-    'earlyStopping',
-    'saveTotalLimit',
-  ] as const
-  for (const name of counts) check(name, whole(1), 'a whole number of at least 1')
-  check('checkpointEvery', whole(0), 'a whole number of at least 0')
-  check('seed', (v) => Number.isSafeInteger(v) && v >= 0, 'a whole number of at least 0 and at most 53 bits')
-  check('epochs', (v) => v > 0 && Number.isFinite(v), 'above 0')
-  check('learningRate', (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0')
-  check(
-    'warmup',
-    (v) => (v >= 0 && v < 1) || whole(1)(v),
-    'a share of all steps (at least 0, below 1) or a whole number of steps',
-  )
-  check('loraPlusLrRatio', (v) => v >= 1 && Number.isFinite(v), 'a finite number of at least 1')
-  check('loraPlusLrEmbedding', (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0')
-  check('weightDecay', (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0')
-  check('maxGradNorm', (v) => v >= 0, 'at least 0')
-  for (const name of ['beta1', 'beta2'] as const) check(name, (v) => v >= 0 && v < 1, 'at least 0 and below 1')
-  check('epsilon', (v) => v > 0, 'above 0')
-  if (!scheduleNames.includes(resolved.schedule))
-    throw new InvalidOptionError(`schedule must be one of ${scheduleNames.join(', ')}, got "${resolved.schedule}"`)
-  if (resolved.onNan !== 'stop' && resolved.onNan !== 'skip')
-    throw new InvalidOptionError(`onNan must be "stop" or "skip", got "${String(resolved.onNan)}"`)
-  if (resolved.unlabelled !== 'refuse' && resolved.unlabelled !== 'skip')
-    throw new InvalidOptionError(`unlabelled must be "refuse" or "skip", got "${String(resolved.unlabelled)}"`)
-  if (resolved.data === undefined || resolved.data.length === 0)
-    throw new InvalidOptionError('data must name at least one file of rows')
-  if (resolved.packing && resolved.groupByLength)
-    throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
-  if (resolved.earlyStopping !== undefined && resolved.evalData === undefined)
-    throw new InvalidOptionError('earlyStopping needs evalData')
-  if (resolved.overwrite && resolved.out === undefined)
-    throw new InvalidOptionError('overwrite is about the output folder: give out')
-  if ((resolved.resume || resolved.checkpointEvery > 0) && resolved.out === undefined)
-    throw new InvalidOptionError('checkpoints and resume need an output folder: give out')
-  return resolved
 }

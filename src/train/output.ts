@@ -6,7 +6,7 @@ import type { Files } from '../io/files.js'
 import { FolderLock } from '../io/folder-lock.js'
 import { removeCheckpoints, removeLeftovers } from './checkpoint.js'
 import { LOG_FILE } from './log.js'
-import type { ResolvedTrainOptions } from './options.js'
+import type { ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
 const REPORT_FILE = 'report.html'

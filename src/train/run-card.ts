@@ -3,16 +3,8 @@ import type { Dataset } from '../data/dataset.js'
 import { VERSION } from '../util/version.js'
 import type { RunLog } from './log.js'
 import { writeModelCard } from './model-card.js'
-import type { ResolvedTrainOptions } from './options.js'
+import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
-
-/** Settings that a card names, in its order. */
-const settings = [
-  ...(['learningRate', 'schedule', 'warmup', 'epochs', 'steps', 'batchSize', 'gradAccum', 'maxLength'] as const),
-  ...(['weightDecay', 'maxGradNorm', 'beta1', 'beta2', 'epsilon', 'loraPlusLrRatio', 'loraPlusLrEmbedding'] as const),
-  ...(['shuffle', 'seed', 'groupByLength', 'packing', 'unlabelled', 'earlyStopping'] as const),
-  ...(['loss', 'pooling', 'promptName', 'problemType'] as const),
-] satisfies readonly (keyof ResolvedTrainOptions)[]
 
 interface RunData {
   readonly dataset: Dataset
@@ -39,7 +31,9 @@ export async function writeRunCard(
     ...(model.constants !== undefined && { constants: model.constants }),
     // The number of steps goes before that of epochs.
     hyperparameters: Object.fromEntries(
-      settings.filter((name) => name !== 'epochs' || options.steps === undefined).map((name) => [name, options[name]]),
+      optionsWhere(({ card }) => card)
+        .filter((name) => name !== 'epochs' || options.steps === undefined)
+        .map((name) => [name, options[name]]),
     ),
     events: await log.events(),
     version: VERSION,

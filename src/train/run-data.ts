@@ -3,7 +3,7 @@ import type { BatchOptions, Dataset, RowListener } from '../data/dataset.js'
 import type { DataToCheck } from './check-data.js'
 import { chooseObjective, openTaskDataset } from './evaluate.js'
 import type { Objective } from './objective.js'
-import type { ResolvedTrainOptions } from './options.js'
+import type { ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
 export const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({

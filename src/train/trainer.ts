@@ -26,7 +26,8 @@ import { evaluateDataset } from './evaluate.js'
 import type { CheckpointEvent, DoneEvent, EndReason, EvalEvent, StepEvent, TrainEvent, WarningEvent } from './events.js'
 import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
-import { MAX_SKIPPED_IN_A_ROW, resolveTrainOptions, type ResolvedTrainOptions, type TrainOptions } from './options.js'
+import { resolveTrainOptions, type ResolvedTrainOptions } from './option-table.js'
+import type { TrainOptions } from './options.js'
 import { Output } from './output.js'
 import { RowNotes } from './row-notes.js'
 import { TurnEnds } from './turn-ends.js'
@@ -35,6 +36,9 @@ import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
 import { dropoutSeedOf, GradientSession, lossOptions, LossSession, UpdateSession } from './session.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
+
+/** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
+const MAX_SKIPPED_IN_A_ROW = 20
 
 /** What is being trained at this moment: its values change under whoever else would. */
 const trained = new WeakSet<Parameters>()

@@ -19,7 +19,7 @@ export type OptionKeys<Options> = Readonly<Record<AllKeys<Options>, true>>
  * @param where the function as its caller writes it: `train`
  * @throws InvalidOptionError naming the key and those nearest to it, or for options that are no object
  */
-export function checkKeys(options: unknown, known: Readonly<Record<string, true>>, where: string): void {
+export function checkKeys(options: unknown, known: Readonly<Record<string, unknown>>, where: string): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw new InvalidOptionError(
@@ -38,7 +38,7 @@ export function checkKeys(options: unknown, known: Readonly<Record<string, true>
 /** The given options of these names: of options for several things, those for one. */
 export const pickKeys = <Options extends object, Key extends string>(
   options: Options,
-  keys: Readonly<Record<Key, true>>,
+  keys: Readonly<Record<Key, unknown>>,
 ): Pick<Options, Key & keyof Options> =>
   Object.fromEntries(Object.entries(options).filter(([name, value]) => value !== undefined && Object.hasOwn(keys, name))) as Pick<
     Options,

@@ -125,6 +125,8 @@ describe('options', () => {
     [{ seed: -1 }, 'seed must be a whole number of at least 0 and at most 53 bits, got -1'],
     [{ schedule: 'cosin' }, 'schedule must be one of constant, linear, cosine, got "cosin"'],
     [{ onNan: 'ignore' }, 'onNan must be "stop" or "skip", got "ignore"'],
+    [{ packing: 'yes' }, 'packing must be true or false, got "yes"'],
+    [{ evalData: [] }, 'evalData must name at least one file of rows'],
     [{ unlabelled: 'drop' }, 'unlabelled must be "refuse" or "skip", got "drop"'],
     [{ packing: true, groupByLength: true }, 'packing and groupByLength exclude each other: packed rows are all of one length'],
     [{ earlyStopping: 2 }, 'earlyStopping needs evalData'],

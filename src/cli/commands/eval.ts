@@ -1,8 +1,11 @@
 /** @file `lowrank eval`. */
-import { defineCommand, defined } from '../flags.js'
+import { evaluateOptionTable } from '../../train/evaluate-options.js'
+import { maxLengthOption } from '../../train/option-table.js'
+import { defineCommand } from '../flags.js'
 import { count, digits, table } from '../format.js'
+import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { library, openSubject } from '../sources.js'
-import { baseFlag, objectiveFlags, objectiveOptions } from './train-flags.js'
+import { baseFlag, objectiveFlags } from './train-flags.js'
 
 export const evalCommand = defineCommand({
   name: 'eval',
@@ -13,14 +16,11 @@ export const evalCommand = defineCommand({
     model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
     ...baseFlag,
     adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
-    data: { type: 'texts', value: 'FILE…', required: true, help: 'Rows: JSONL, CSV, TSV or Parquet.' },
-    'batch-size': { type: 'integer', value: 'N', min: 1, default: 8, help: 'Rows in one batch.' },
-    'max-length': {
-      type: 'integer',
-      value: 'N',
-      min: 1,
-      help: "Longest row in tokens; longer ones are cut. The model's positions unless said.",
-    },
+    ...flagsFrom(evaluateOptionTable, {
+      data: evaluateOptionTable.data,
+      batchSize: evaluateOptionTable.batchSize,
+      ...maxLengthOption,
+    }),
     ...objectiveFlags,
   },
   examples: ['lowrank eval --model SmolLM2-135M --adapter out --data valid.jsonl'],
@@ -32,14 +32,10 @@ export const evalCommand = defineCommand({
     const { evaluate } = await library()
     const subject = await openSubject(values, output)
     const result = await evaluate(subject, {
-      data: values.data,
-      batchSize: values['batch-size'],
-      unlabelled: values.unlabelled as 'refuse',
+      ...optionsFrom(evaluateOptionTable, values),
       onWarning: (message) => {
         output.note(output.color.yellow(`warning: ${message}`))
       },
-      ...objectiveOptions(values),
-      ...defined({ maxLength: values['max-length'] }),
     })
     if (output.json) output.printJson(result)
     else {

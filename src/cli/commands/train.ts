@@ -3,16 +3,18 @@ import { leaderFirst, type Communicator } from '../../distributed/communicator.j
 import { InvalidOptionError } from '../../errors.js'
 import type { Adapter, DoneEvent, ErrorEvent, LoraOptions, Model, TrainOptions } from '../../index.js'
 import { parseEvents } from '../../train/log.js'
+import { trainOptionTable } from '../../train/option-table.js'
 import { renderReport } from '../../report/html.js'
 import { reportAssets } from '../../report/node-assets.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
 import { exitCodeOf } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
+import { optionsFrom } from '../option-flags.js'
 import { library, openAdapter, openModel, withLabelsOf } from '../sources.js'
 import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
 import { UsageError } from '../usage-error.js'
-import { initialisations, objectiveOptions, trainFlags } from './train-flags.js'
+import { initialisations, trainFlags } from './train-flags.js'
 
 /** The flags that describe a new adapter, and the option of each. */
 const adapterFlags = {
@@ -142,46 +144,7 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
   const { model } = adapter
   const view = new TrainingView(output, () => performance.now())
   const settings = hyperparameters(trainFlags, values)
-  const options: TrainOptions = {
-    data: values.data,
-    out: values.out,
-    batchSize: values['batch-size'],
-    gradAccum: values['grad-accum'],
-    learningRate: values.lr,
-    schedule: values.schedule as 'constant',
-    warmup: values.warmup,
-    weightDecay: values['weight-decay'],
-    maxGradNorm: values['max-grad-norm'],
-    beta1: values['adam-beta1'],
-    beta2: values['adam-beta2'],
-    epsilon: values['adam-epsilon'],
-    shuffle: !values['no-shuffle'],
-    seed: values.seed,
-    groupByLength: values['group-by-length'],
-    packing: values.packing,
-    checkpointEvery: values['checkpoint-every'],
-    saveTotalLimit: values['save-total-limit'],
-    resume: values.resume,
-    overwrite: values.overwrite,
-    recompute: values.recompute,
-    modelCard: !values['no-model-card'],
-    onNan: values['on-nan'] as 'stop',
-    unlabelled: values.unlabelled as 'refuse',
-    signal: interrupted,
-    communicator,
-    ...defined({
-      ...objectiveOptions(values),
-      evalData: values['eval-data'],
-      epochs: values.epochs,
-      license: values.license,
-      steps: values.steps,
-      loraPlusLrRatio: values['lora-plus-ratio'],
-      maxLength: values['max-length'],
-      evalEvery: values['eval-every'],
-      evalBatchSize: values['eval-batch-size'],
-      earlyStopping: values['early-stopping'],
-    }),
-  }
+  const options: TrainOptions = { ...optionsFrom(trainOptionTable, values), signal: interrupted, communicator }
   if (values['dry-run']) {
     if (communicator.rank !== 0) return 0
     const { resume: _, overwrite: __, ...planned } = options

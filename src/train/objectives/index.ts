@@ -4,39 +4,19 @@ import { OnnxModel } from '../../onnx-model/onnx-model.js'
 import { findScoreField, inferProblemType } from '../../data/labels.js'
 import type { Row } from '../../data/rows.js'
 import { InvalidOptionError } from '../../errors.js'
-import type { ProblemType } from '../../models/task.js'
 import type { Objective } from '../objective.js'
 import { causalLmObjective } from './causal-lm.js'
 import { sequenceClassification, singleLabel, tokenClassification } from './classification.js'
-import { embeddingSettings, type EmbeddingOptions } from './embedding-settings.js'
-import { customLoss, outputLoss, type LossFunction } from './custom.js'
-import {
-  preferenceObjective,
-  preferenceOptionKeys,
-  preferenceOptionNames,
-  type PreferenceObjectiveOptions,
-} from './preference.js'
+import { embeddingSettings } from './embedding-settings.js'
+import { customLoss, outputLoss } from './custom.js'
+import type { ObjectiveOptions } from './options.js'
+import { preferenceObjective, preferenceOptionNames } from './preference.js'
 import { offerHead } from './offer.js'
 import { questionAnswering } from './question-answering.js'
-import { similarity, type SimilarityLossName } from './similarity.js'
-import type { OptionKeys } from '../../util/option-keys.js'
+import { similarity } from './similarity.js'
 
-/** What the user may say of the loss. */
-export interface ObjectiveOptions extends PreferenceObjectiveOptions, EmbeddingOptions {
-  /**
-   * - `cosine`, `contrastive`: of embedding models. `cosine` where rows have a score, else `contrastive`, unless said.
-   * - `output:NAME`: an output of the model itself, a scalar mean or one number a row.
-   * - a function that builds it.
-   */
-  readonly loss?: SimilarityLossName | `output:${string}` | LossFunction
-  /** What the labels of a sequence classifier are; the model's `problem_type`, else told by the first row. */
-  readonly problemType?: ProblemType
-}
-
-export const objectiveOptionKeys = {
-  ...preferenceOptionKeys,
-  ...{ loss: true, pooling: true, promptName: true, problemType: true },
-} satisfies OptionKeys<ObjectiveOptions>
+const isOutput = (loss: ObjectiveOptions['loss']): loss is `output:${string}` =>
+  typeof loss === 'string' && loss.startsWith('output:')
 
 /**
  * The objective of a model for rows such as `first`.
@@ -57,9 +37,7 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
     throw new InvalidOptionError(`loss and objective "${options.objective}" exclude each other: the objective is the loss`)
   }
   if (typeof loss === 'function') return customLoss(model, loss)
-  if (loss?.startsWith('output:')) return outputLoss(model, loss.slice('output:'.length))
-  if (loss !== undefined && loss !== 'cosine' && loss !== 'contrastive')
-    throw new InvalidOptionError(`loss must be "cosine", "contrastive", "output:NAME" or a function, got "${String(loss)}"`)
+  if (isOutput(loss)) return outputLoss(model, loss.slice('output:'.length))
   if (task.name !== 'feature-extraction') {
     if (loss !== undefined) refuse(`loss "${loss}"`, 'embedding models (feature-extraction)')
     for (const name of ['pooling', 'promptName'] as const)

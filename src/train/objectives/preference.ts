@@ -2,52 +2,27 @@
 import { preferenceEncoding } from '../../data/preferences.js'
 import { InvalidOptionError } from '../../errors.js'
 import { importGraph } from '../../graph/import-graph.js'
-import { dpoLoss, orpoLoss, preferenceLossTypes, type PreferenceLoss, type PreferenceLossType } from '../../losses/preference.js'
+import { dpoLoss, orpoLoss, type PreferenceLoss } from '../../losses/preference.js'
+import type { PreferenceLossType } from '../../losses/preference-loss-types.js'
 import type { HostTensor } from '../../graph/types.js'
 import type { LossContext, Objective, Scores } from '../objective.js'
 import { lossChunks } from './causal-lm.js'
-import type { OptionKeys } from '../../util/option-keys.js'
-
-/** What the user may say of learning from preferences. */
-export interface PreferenceObjectiveOptions {
-  /**
-   * What a language model learns: `sft` (the next token), or from rows {"prompt", "chosen", "rejected"} a preference:
-   * `dpo` against the model without the adapter, `orpo` without a reference. `sft` unless said.
-   */
-  readonly objective?: 'sft' | 'dpo' | 'orpo'
-  /** Of `dpo` how far the policy may leave the reference, of `orpo` the weight of the odds ratio (λ); 0.1 unless said. */
-  readonly beta?: number
-  /** Of `dpo` with `sigmoid`: share of pairs that may be labelled wrongly, in [0, 0.5); 0 unless said. */
-  readonly labelSmoothing?: number
-  /** Of `dpo`, see {@link preferenceLossTypes}; `sigmoid` unless said. */
-  readonly lossType?: PreferenceLossType
-}
-
-export const preferenceOptionKeys = {
-  ...{ objective: true, beta: true, labelSmoothing: true, lossType: true },
-} satisfies OptionKeys<PreferenceObjectiveOptions>
+import type { ObjectiveOptions } from './options.js'
 
 /** The options that belong to preferences alone. */
 export const preferenceOptionNames = ['beta', 'labelSmoothing', 'lossType'] as const
 
 /**
  * The objective of a language model, or undefined where it is the next token.
- * @throws InvalidOptionError naming the option that is out of range, or that the objective does not have
+ * @throws InvalidOptionError naming the option that the objective does not have
  */
-export function preferenceObjective(options: PreferenceObjectiveOptions): Objective | undefined {
+export function preferenceObjective(options: ObjectiveOptions): Objective | undefined {
   const { objective = 'sft', beta = 0.1, labelSmoothing = 0, lossType = 'sigmoid' } = options
-  if (!['sft', 'dpo', 'orpo'].includes(objective))
-    throw new InvalidOptionError(`objective must be "sft", "dpo" or "orpo", got "${String(objective)}"`)
   for (const name of preferenceOptionNames)
     if (options[name] !== undefined && objective !== 'dpo' && !(objective === 'orpo' && name === 'beta'))
       throw new InvalidOptionError(
         `${name} is for objective "dpo"${name === 'beta' ? ' or "orpo"' : ''}, but the objective is "${objective}"`,
       )
-  if (!(Number.isFinite(beta) && beta > 0)) throw new InvalidOptionError(`beta must be a finite number above 0, got ${beta}`)
-  if (!preferenceLossTypes.includes(lossType))
-    throw new InvalidOptionError(`lossType must be one of ${preferenceLossTypes.join(', ')}, got "${String(lossType)}"`)
-  if (!(labelSmoothing >= 0 && labelSmoothing < 0.5))
-    throw new InvalidOptionError(`labelSmoothing must be at least 0 and below 0.5, got ${labelSmoothing}`)
   if (labelSmoothing > 0 && lossType !== 'sigmoid')
     throw new InvalidOptionError(`labelSmoothing is for lossType "sigmoid", but it is "${lossType}"`)
   switch (objective) {

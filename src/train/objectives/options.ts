@@ -1,0 +1,126 @@
+/** @file What the user may say of the loss. */
+import { poolings, type Pooling } from '../../losses/embedding.js'
+import { preferenceLossTypes, type PreferenceLossType } from '../../losses/preference-loss-types.js'
+import { problemTypes, type ProblemType } from '../../models/task.js'
+import { choice, kind, number, type Kind } from '../../util/option-kinds.js'
+import type { OptionTable } from '../../util/option-table.js'
+import type { RunColumns } from '../run-columns.js'
+import type { LossFunction } from './custom.js'
+import type { SimilarityLossName } from './similarity.js'
+
+export interface ObjectiveOptions {
+  /**
+   * What a language model learns: `sft` (the next token), or from rows {"prompt", "chosen", "rejected"} a preference:
+   * `dpo` against the model without the adapter, `orpo` without a reference. `sft` unless said.
+   */
+  readonly objective?: 'sft' | 'dpo' | 'orpo'
+  /** Of `dpo` how far the policy may leave the reference, of `orpo` the weight of the odds ratio (λ); 0.1 unless said. */
+  readonly beta?: number
+  /** Of `dpo` with `sigmoid`: share of pairs that may be labelled wrongly, in [0, 0.5); 0 unless said. */
+  readonly labelSmoothing?: number
+  /** Of `dpo`, see {@link preferenceLossTypes}; `sigmoid` unless said. */
+  readonly lossType?: PreferenceLossType
+  /**
+   * - `cosine`, `contrastive`: of embedding models. `cosine` where rows have a score, else `contrastive`, unless said.
+   * - `output:NAME`: an output of the model itself, a scalar mean or one number a row.
+   * - a function that builds it.
+   */
+  readonly loss?: SimilarityLossName | `output:${string}` | LossFunction
+  /**
+   * How an embedding model's states become one vector; several are put side by side. What the model's `1_Pooling` says,
+   * `mean` without one, unless said.
+   */
+  readonly pooling?: Pooling | readonly Pooling[]
+  /**
+   * Name of the prompt of `config_sentence_transformers.json` that is put before each text, or one for each text of a pair;
+   * '' is none. Its `default_prompt_name` unless said.
+   */
+  readonly promptName?: string | readonly [string, string]
+  /** What the labels of a sequence classifier are; the model's `problem_type`, else told by the first row. */
+  readonly problemType?: ProblemType
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+const lossNames: readonly SimilarityLossName[] = ['cosine', 'contrastive']
+
+const loss: Kind<NonNullable<ObjectiveOptions['loss']>, 'text'> = kind(
+  'text',
+  'be "cosine", "contrastive", "output:NAME" or a function',
+  (value) => typeof value === 'function' || (isText(value) && (lossNames.includes(value as SimilarityLossName) || value.startsWith('output:'))), // prettier-ignore
+)
+
+const isPooling = (value: unknown): boolean => poolings.includes(value as Pooling)
+
+const pooling: Kind<NonNullable<ObjectiveOptions['pooling']>, 'names'> = kind(
+  'names',
+  `be ${poolings.map((mode) => `"${mode}"`).join(', ')}, or several of them`,
+  (value) => isPooling(value) || (Array.isArray(value) && value.length > 0 && value.every(isPooling)),
+)
+
+const promptName: Kind<NonNullable<ObjectiveOptions['promptName']>, 'names'> = kind(
+  'names',
+  'be a name or two of them',
+  (value) => isText(value) || (Array.isArray(value) && value.length === 2 && value.every(isText)),
+)
+
+type Rows = Partial<OptionTable<ObjectiveOptions, RunColumns>>
+
+/** Of language models. */
+export const preferenceOptions = {
+  objective: {
+    is: choice(['sft', 'dpo', 'orpo'], 'be "sft", "dpo" or "orpo"'),
+    flag: 'objective',
+    help: 'What a language model learns: the next token (sft, unless said), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference.',
+    ...{ changes: 'entry', card: false },
+  },
+  beta: {
+    is: number('be a finite number above 0', (value) => value > 0 && Number.isFinite(value), 0),
+    flag: 'beta',
+    help: 'Of dpo how far the adapter may leave the base model, of orpo the weight of the odds ratio; 0.1 unless said.',
+    ...{ changes: 'entry', card: false },
+  },
+  labelSmoothing: {
+    is: number('be at least 0 and below 0.5', (value) => value >= 0 && value < 0.5, 0),
+    flag: 'label-smoothing',
+    help: 'Of dpo: share of pairs that may be labelled wrongly, below 0.5; 0 unless said.',
+    ...{ changes: 'entry', card: false },
+  },
+  lossType: {
+    is: choice(preferenceLossTypes),
+    flag: 'loss-type',
+    help: 'Of dpo: its loss; sigmoid unless said.',
+    ...{ changes: 'entry', card: false },
+  },
+} as const satisfies Rows
+
+export const objectiveOptionTable = {
+  ...preferenceOptions,
+  loss: {
+    is: loss,
+    flag: { name: 'loss', value: 'cosine | contrastive | output:NAME' },
+    help: 'Of embedding models: cosine to a score, or contrastive within the batch (told by the rows unless said); output:NAME is a loss that the model computes itself.',
+    ...{ changes: 'entry', card: true },
+  },
+  pooling: {
+    is: pooling,
+    flag: { name: 'pooling', value: 'mean | cls | max | lasttoken | …' },
+    help: "How an embedding model's states become one vector (mean, cls, max, mean_sqrt_len_tokens, weightedmean, lasttoken, or several of them side by side); what its 1_Pooling says, else mean, unless said.",
+    ...{ changes: 'entry', card: true },
+  },
+  promptName: {
+    is: promptName,
+    flag: {
+      name: 'prompt-name',
+      value: 'NAME | NAME,NAME',
+      read: (names: readonly string[]) => (names.length === 1 ? names[0] : names),
+    },
+    help: "Which of an embedding model's prompts (config_sentence_transformers.json) is put before the texts, or one for each text of a pair; its default unless said.",
+    ...{ changes: 'entry', card: true },
+  },
+  problemType: {
+    is: choice(problemTypes),
+    flag: 'problem-type',
+    help: "What the labels of a sequence classifier are; the model's own, else told by the first row.",
+    ...{ changes: 'entry', card: true },
+  },
+} as const satisfies OptionTable<ObjectiveOptions, RunColumns>

@@ -1,0 +1,312 @@
+/** @file Options of a training run: everything there is to say of each but its type and what the run does with it. */
+import { soloCommunicator } from '../distributed/communicator.js'
+import { InvalidOptionError } from '../errors.js'
+import { scheduleNames } from '../optim/schedule.js'
+import { atLeast, choice, files, number, seed, text, toggle, whole } from '../util/option-kinds.js'
+import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
+import { objectiveOptionTable } from './objectives/options.js'
+import type { TrainOptions } from './options.js'
+import type { RunColumns } from './run-columns.js'
+
+type Rows = Partial<OptionTable<TrainOptions, RunColumns>>
+
+/** Files that are read and written. */
+export const fileOptions = {
+  data: {
+    is: files,
+    required: true,
+    flag: { name: 'data', value: 'FILE…' },
+    help: 'Rows to train on: JSONL, CSV, TSV or Parquet.',
+    ...{ changes: 'entry', card: false },
+  },
+  out: {
+    is: text,
+    flag: { name: 'out', value: 'DIR', required: true },
+    help: 'Folder for the adapter, checkpoints, log and report.',
+    ...{ changes: 'nothing', card: false },
+  },
+  evalData: {
+    is: files,
+    flag: { name: 'eval-data', value: 'FILE…' },
+    help: 'Rows to evaluate on during training.',
+    ...{ changes: 'entry', card: false },
+  },
+} as const satisfies Rows
+
+export const rateOptions = {
+  learningRate: {
+    is: atLeast(0),
+    default: 2e-4,
+    flag: 'lr',
+    help: 'Learning rate.',
+    ...{ changes: 'numbers', card: true },
+  },
+  schedule: {
+    is: choice(scheduleNames),
+    default: 'constant',
+    flag: 'schedule',
+    help: 'Course of the learning rate.',
+    ...{ changes: 'numbers', card: true },
+  },
+  warmup: {
+    is: number(
+      'be a share of all steps (at least 0, below 1) or a whole number of steps',
+      (value) => (value >= 0 && value < 1) || (Number.isInteger(value) && value >= 1),
+      0,
+    ),
+    default: 0,
+    flag: { name: 'warmup', value: 'N | ratio' },
+    help: 'Steps of warm-up, or a share of all steps if below 1.',
+    ...{ changes: 'numbers', card: true },
+  },
+} as const satisfies Rows
+
+/** How long the run is, and how large its steps. */
+export const lengthOptions = {
+  epochs: {
+    is: number('be above 0', (value) => value > 0 && Number.isFinite(value)),
+    default: 1,
+    flag: { name: 'epochs', value: 'N', default: null },
+    help: 'Passes over the data; 1 unless said.',
+    ...{ changes: 'entry', card: true },
+  },
+  steps: {
+    is: whole(1),
+    flag: 'steps',
+    help: 'Updates; goes before `epochs`.',
+    ...{ changes: 'entry', card: true },
+  },
+  batchSize: {
+    is: whole(1),
+    default: 8,
+    flag: 'batch-size',
+    help: 'Rows in one micro-batch.',
+    ...{ changes: 'entry', card: true },
+  },
+  gradAccum: {
+    is: whole(1),
+    default: 1,
+    flag: 'grad-accum',
+    help: 'Micro-batches in one update, weighted by their tokens.',
+    ...{ changes: 'numbers', card: true },
+  },
+} as const satisfies Rows
+
+export const maxLengthOption = {
+  maxLength: {
+    is: whole(1),
+    flag: 'max-length',
+    help: "Longest row in tokens; longer ones are cut. The model's positions unless said.",
+    ...{ changes: 'numbers', card: true },
+  },
+} as const satisfies Rows
+
+export const optimizerOptions = {
+  weightDecay: {
+    is: atLeast(0),
+    default: 0,
+    flag: 'weight-decay',
+    help: 'Decoupled weight decay.',
+    ...{ changes: 'numbers', card: true },
+  },
+  maxGradNorm: {
+    is: number('be at least 0', (value) => value >= 0, 0),
+    default: 1,
+    flag: 'max-grad-norm',
+    help: 'Largest global norm of the gradient; 0 clips nothing.',
+    ...{ changes: 'numbers', card: true },
+  },
+  beta1: {
+    is: number('be at least 0 and below 1', (value) => value >= 0 && value < 1, 0),
+    default: 0.9,
+    flag: 'adam-beta1',
+    help: 'Decay of the first moment.',
+    ...{ changes: 'numbers', card: true },
+  },
+  beta2: {
+    is: number('be at least 0 and below 1', (value) => value >= 0 && value < 1, 0),
+    default: 0.999,
+    flag: 'adam-beta2',
+    help: 'Decay of the second moment.',
+    ...{ changes: 'numbers', card: true },
+  },
+  epsilon: {
+    is: number('be above 0', (value) => value > 0, 0),
+    default: 1e-8,
+    flag: 'adam-epsilon',
+    help: 'Added to the denominator.',
+    ...{ changes: 'numbers', card: true },
+  },
+} as const satisfies Rows
+
+export const loraPlusOptions = {
+  loraPlusLrRatio: {
+    is: atLeast(1),
+    flag: 'lora-plus-ratio',
+    help: 'LoRA+: learning rate of B by that of A.',
+    ...{ changes: 'entry', card: true },
+  },
+  loraPlusLrEmbedding: {
+    is: atLeast(0),
+    flag: null,
+    help: 'Learning rate of adapted embeddings with LoRA+; 1e-6 unless said.',
+    ...{ changes: 'entry', card: true },
+  },
+} as const satisfies Rows
+
+/** How rows become batches. */
+export const batchingOptions = {
+  shuffle: {
+    is: toggle,
+    default: true,
+    flag: { name: 'no-shuffle', negates: true },
+    help: 'Take the rows in the order of the file.',
+    ...{ changes: 'numbers', card: true },
+  },
+  seed: {
+    is: seed,
+    default: 0,
+    flag: { name: 'seed', common: true },
+    help: 'Seed of everything random.',
+    ...{ changes: 'numbers', card: true },
+  },
+  groupByLength: {
+    is: toggle,
+    default: false,
+    flag: 'group-by-length',
+    help: 'Put rows of similar length into a batch: less padding.',
+    ...{ changes: 'numbers', card: true },
+  },
+  packing: {
+    is: toggle,
+    default: false,
+    flag: 'packing',
+    help: 'Put several examples into a row; they do not see each other.',
+    ...{ changes: 'numbers', card: true },
+  },
+} as const satisfies Rows
+
+export const unlabelledOption = {
+  unlabelled: {
+    is: choice(['refuse', 'skip']),
+    default: 'refuse',
+    flag: 'unlabelled',
+    help: 'What to do with a row that has nothing to learn: refuse it with an error, or skip it.',
+    ...{ changes: 'numbers', card: true },
+  },
+} as const satisfies Rows
+
+/** How the run is watched, ends and is kept. */
+export const courseOptions = {
+  recompute: {
+    is: toggle,
+    default: false,
+    flag: 'recompute',
+    help: 'Compute activations again in the backward pass rather than keep them: less memory, more time, the same results.',
+    ...{ changes: 'nothing', card: false },
+  },
+  evalEvery: {
+    is: whole(1),
+    flag: 'eval-every',
+    help: 'Steps between evaluations; at the end of each epoch unless said.',
+    ...{ changes: 'course', card: false },
+  },
+  evalBatchSize: {
+    is: whole(1),
+    defaultsTo: 'batchSize',
+    flag: 'eval-batch-size',
+    help: 'Rows in one batch of evaluation; `batchSize` unless said.',
+    ...{ changes: 'course', card: false },
+  },
+  earlyStopping: {
+    is: whole(1),
+    flag: 'early-stopping',
+    help: 'Stop after N evaluations without a lower loss, and keep what the best evaluation was of.',
+    ...{ changes: 'course', card: true },
+  },
+  onNan: {
+    is: choice(['stop', 'skip']),
+    default: 'stop',
+    flag: 'on-nan',
+    help: 'What to do when loss or gradient is not finite: stop, or skip the update.',
+    ...{ changes: 'course', card: false },
+  },
+  checkpointEvery: {
+    is: whole(0),
+    default: 0,
+    flag: 'checkpoint-every',
+    help: 'Steps between checkpoints; 0 writes none (but Ctrl-C and errors do).',
+    ...{ changes: 'course', card: false },
+  },
+  saveTotalLimit: {
+    is: whole(1),
+    default: 2,
+    flag: 'save-total-limit',
+    help: 'Checkpoints to keep.',
+    ...{ changes: 'nothing', card: false },
+  },
+  modelCard: {
+    is: toggle,
+    default: true,
+    flag: { name: 'no-model-card', negates: true },
+    help: 'Write no README.md into `out`.',
+    ...{ changes: 'nothing', card: false },
+  },
+  license: {
+    is: text,
+    flag: { name: 'license', value: 'ID' },
+    help: "Licence that the model card names, by the hub's identifiers: apache-2.0.",
+    ...{ changes: 'nothing', card: false },
+  },
+  resume: {
+    is: toggle,
+    default: false,
+    flag: 'resume',
+    help: 'Continue from the newest checkpoint in `out`.',
+    ...{ changes: 'nothing', card: false },
+  },
+  overwrite: {
+    is: toggle,
+    default: false,
+    flag: 'overwrite',
+    help: 'Write into `out` although it holds a finished adapter, checkpoints or a model; what an earlier run left there is removed. Never into the base model.',
+    ...{ changes: 'nothing', card: false },
+  },
+} as const satisfies Rows
+
+/** All of them, in the order of the model card. */
+export const trainOptionTable = {
+  ...fileOptions,
+  ...rateOptions,
+  ...lengthOptions,
+  ...maxLengthOption,
+  ...optimizerOptions,
+  ...loraPlusOptions,
+  ...batchingOptions,
+  ...unlabelledOption,
+  ...courseOptions,
+  ...objectiveOptionTable,
+  signal: { effect: true },
+  communicator: { effect: true, default: soloCommunicator },
+} as const satisfies OptionTable<TrainOptions, RunColumns>
+
+/** The options of a run with their defaults. */
+export type ResolvedTrainOptions = Resolved<TrainOptions, typeof trainOptionTable>
+
+/** The options whose columns say so, in the order of the table. */
+export const optionsWhere = (is: (columns: RunColumns) => boolean): (keyof TrainOptions)[] =>
+  Object.entries(trainOptionTable).flatMap(([name, row]) => ('changes' in row && is(row) ? [name as keyof TrainOptions] : []))
+
+/** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
+export function resolveTrainOptions(options: TrainOptions, where = 'train'): ResolvedTrainOptions {
+  const resolved = resolveOptions(trainOptionTable, options, where)
+  if (resolved.packing && resolved.groupByLength)
+    throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
+  if (resolved.earlyStopping !== undefined && resolved.evalData === undefined)
+    throw new InvalidOptionError('earlyStopping needs evalData')
+  if (resolved.overwrite && resolved.out === undefined)
+    throw new InvalidOptionError('overwrite is about the output folder: give out')
+  if ((resolved.resume || resolved.checkpointEvery > 0) && resolved.out === undefined)
+    throw new InvalidOptionError('checkpoints and resume need an output folder: give out')
+  return resolved
+}

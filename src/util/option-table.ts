@@ -1,0 +1,112 @@
+/**
+ * @file Options as data. An interface has the type of each option and the words that editors show; the table beside it has
+ * everything else, one row an option: what a value must be, the default, the flag and its help. Checks, defaults, flags,
+ * `--help`, config files and whatever else asks for options are made from the rows.
+ *
+ * To add an option: a member of the interface, and the row that the compiler then asks for.
+ */
+import { InvalidOptionError } from '../errors.js'
+import type { AnyKind, Kind } from './option-kinds.js'
+import { checkKeys } from './option-keys.js'
+import { snapshot } from './snapshot.js'
+
+/** A flag that is more than its name. */
+export interface OptionFlag {
+  /** In kebab-case. */
+  readonly name: string
+  /** What stands for the value in the help: `DIR`, `N`. */
+  readonly value?: string
+  /** The command line cannot do without. */
+  readonly required?: true
+  /** In place of the option's own default; null leaves it open, for the help tells it in words. */
+  readonly default?: string | number | boolean | null
+  /** A switch that turns the option off; the help says what that does. */
+  readonly negates?: true
+  /** Every command has it. */
+  readonly common?: true
+  /** Makes the value of what the flag was read as, where they differ. */
+  readonly read?: (value: never) => unknown
+}
+
+/** An option that text can say. */
+interface SettingRow<K extends AnyKind> {
+  readonly is: K
+  readonly flag: string | OptionFlag | null
+  /** What it is, for people: on the command line, and in forms. A name in backticks is that of another option. */
+  readonly help: string
+}
+
+/** An option that only code can give: a signal, a function that is told something. */
+interface EffectRow<V> {
+  readonly effect: true
+  readonly default?: V
+}
+
+interface Defaults<O, V> {
+  /** Stands where the option is not given. */
+  readonly default?: V
+  /** The option whose value does. */
+  readonly defaultsTo?: keyof O
+}
+
+type Optional<O, K extends keyof O> =
+  object extends Pick<O, K> ? Defaults<O, Exclude<O[K], undefined>> : { readonly required: true }
+
+/** A row for each option of an interface, with what a table of options has beside. */
+export type OptionTable<O, Columns = unknown> = {
+  readonly [K in keyof O]-?:
+    (SettingRow<Kind<Exclude<O[K], undefined>>> & Optional<O, K> & Columns) | EffectRow<Exclude<O[K], undefined>>
+}
+
+/** Any row, for code that goes through tables. */
+export type OptionRow = ((SettingRow<AnyKind> & { readonly required?: true }) | { readonly effect: true }) & {
+  readonly default?: unknown
+  readonly defaultsTo?: PropertyKey
+}
+
+export type AnyTable = Readonly<Record<string, OptionRow>>
+
+type Filled<T> = {
+  [K in keyof T]: T[K] extends { readonly default: unknown } | { readonly defaultsTo: unknown } ? K : never
+}[keyof T]
+
+/** Options with their defaults filled in; those without stay as they are. */
+export type Resolved<O, T> = Omit<O, Filled<T>> & { readonly [K in Filled<T> & keyof O]-?: Exclude<O[K], undefined> }
+
+/** A value in a message. */
+const show = (value: unknown): string =>
+  Array.isArray(value) ? `[${value.map(show).join(', ')}]` : typeof value === 'string' ? JSON.stringify(value) : String(value)
+
+/** @throws InvalidOptionError if the value is none of the row's kind */
+function checkValue(name: string, value: unknown, { must, type, fits }: AnyKind): void {
+  if (fits(value)) return
+  const nothing = value === undefined || (Array.isArray(value) && value.length === 0)
+  const shown = type === 'number' || type === 'integer' ? String(value) : show(value)
+  throw new InvalidOptionError(`${name} must ${must}${nothing ? '' : `, got ${shown}`}`)
+}
+
+/**
+ * The options of a call as they are now, checked and with their defaults. One whose value is undefined counts as not given.
+ * @param where the function as its caller writes it: `train`
+ * @throws InvalidOptionError naming the option that is unknown, missing or out of range
+ */
+export function resolveOptions<O extends object, const T extends OptionTable<O>>(
+  table: T,
+  given: O,
+  where: string,
+): Resolved<O, T> {
+  checkKeys(given, table, where)
+  const rows = table as unknown as AnyTable
+  const taken = snapshot(given ?? {}) as Readonly<Record<string, unknown>>
+  const valueOf = (name: string): unknown => {
+    const { default: preset, defaultsTo } = rows[name]!
+    if (taken[name] !== undefined) return taken[name]
+    return defaultsTo === undefined ? preset : valueOf(defaultsTo as string)
+  }
+  const resolved = Object.keys(rows).map((name) => [name, valueOf(name)] as const)
+  for (const [name, value] of resolved) {
+    const row = rows[name]!
+    if ('is' in row && (value !== undefined || row.required === true)) checkValue(name, value, row.is)
+  }
+  return Object.fromEntries(resolved.filter(([, value]) => value !== undefined)) as Resolved<O, T>
+}

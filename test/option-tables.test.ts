@@ -1,0 +1,69 @@
+/** Tables of options: what they say agrees with what editors show of the same options. */
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import ts from 'typescript'
+import { evaluateOptionTable } from '../src/train/evaluate-options.js'
+import { objectiveOptionTable } from '../src/train/objectives/options.js'
+import { optionsWhere, trainOptionTable } from '../src/train/option-table.js'
+import type { AnyTable } from '../src/util/option-table.js'
+
+/** Each table, and where the interface is that it belongs to. */
+const tables: Readonly<Record<string, readonly [file: string, table: AnyTable]>> = {
+  TrainOptions: ['src/train/options.ts', trainOptionTable],
+  EvaluateOptions: ['src/train/evaluate-options.ts', evaluateOptionTable],
+  ObjectiveOptions: ['src/train/objectives/options.ts', objectiveOptionTable],
+}
+
+/** The words above each member of an interface. */
+function docsOf(file: string, name: string): Map<string, string> {
+  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true)
+  const found = source.statements.find((each) => ts.isInterfaceDeclaration(each) && each.name.text === name)
+  return new Map(
+    (found as ts.InterfaceDeclaration).members.map((member) => [
+      member.name!.getText(),
+      ts
+        .getJSDocCommentsAndTags(member)
+        .map((doc) => ts.getTextOfJSDocComment(doc.comment) ?? '')
+        .join(' ')
+        .replace(/\s+/g, ' '),
+    ]),
+  )
+}
+
+describe.each(Object.entries(tables))('%s', (name, [file, table]) => {
+  const docs = docsOf(file, name)
+
+  it('every option is described', () => {
+    expect([...docs].filter(([, doc]) => doc === '').map(([option]) => option)).toEqual([])
+    for (const option of docs.keys()) expect(Object.keys(table)).toContain(option)
+  })
+
+  it('the description tells the default of the table', () => {
+    for (const [option, doc] of docs) {
+      const { default: preset, defaultsTo } = table[option]!
+      const value = defaultsTo ?? (preset === true ? 'yes' : preset)
+      if (value === false || (typeof value !== 'string' && typeof value !== 'number')) continue
+      const told = [...doc.matchAll(/(?:^|\s)`?([\w.-]+)`? (?:unless (?:said|it is false)|where it is not given)/g)].map(
+        ([, word]) => word!,
+      )
+      expect(
+        told.map((word) => (typeof value === 'number' ? Number(word) : word)),
+        `${option}: ${doc}`,
+      ).toContain(value)
+    }
+  })
+
+  it('the table fits its own kinds', () => {
+    for (const [option, row] of Object.entries(table))
+      if ('is' in row && row.default !== undefined) expect(row.is.fits(row.default), option).toBe(true)
+  })
+})
+
+it('a run is what it was before there were tables: older checkpoints are continued', () => {
+  expect(optionsWhere(({ changes }) => changes === 'numbers').sort()).toEqual(
+    [
+      ...['gradAccum', 'learningRate', 'schedule', 'warmup', 'weightDecay', 'maxGradNorm', 'beta1', 'beta2', 'epsilon'],
+      ...['maxLength', 'shuffle', 'seed', 'groupByLength', 'packing', 'unlabelled'],
+    ].sort(),
+  )
+})
