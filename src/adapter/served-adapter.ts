@@ -1,13 +1,13 @@
 /** @file An adapter as a set serves it: what can be computed when it is loaded is computed then. */
 import { LoraPart, weightName } from '../adapters/lora.js'
 import { mergedWeight } from '../adapters/merge-weights.js'
+import { outputLengths, rescaling } from '../adapters/output-lengths.js'
 import type { Part } from '../adapters/part.js'
 import { ReplacedWeight } from '../adapters/replaced-weight.js'
 import type { ServedBranch } from '../adapters/serving/branch-tensors.js'
 import { TrainableTokens } from '../adapters/trainable-tokens.js'
 import { InvalidAdapterError } from '../errors.js'
 import { float32 } from '../graph/constants.js'
-import { isConvolution, type Module } from '../graph/module.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Adapter } from './adapter.js'
 import { readBaseWeights } from '../model/base-weights.js'
@@ -43,30 +43,12 @@ async function branchOf(model: Model, part: LoraPart, tensors: Readonly<Record<s
   const name = weightName(module.weight)
   const W = (await readBaseWeights(model, [name]))(name)
   if (W === undefined) throw new InvalidAdapterError(`the model has no weight "${name}", which DoRA of ${module.name} needs`)
-  const lengths = outputLengths(W, model.weights.get(name)!.shape, module, A, B)
-  const f = magnitude.map((m, i) => m / lengths[i]!)
+  const { kind, outFeatures, factor = 1 } = module
+  // The scale is in B.
+  const { weight } = mergedWeight(W, kind, model.weights.get(name)!.shape, A, B, 1 / factor)
+  const f = Float32Array.from(rescaling(magnitude, outputLengths(weight, kind, outFeatures, factor)))
   const width = B.length / f.length
   return { module, r, A, B: B.map((x, i) => x * f[Math.floor(i / width)]!), rescale: f.map((x) => x - 1) }
-}
-
-/** Length of each output's weights in W + B·A, scaled as the layer scales its product; 10⁻¹⁵ at least. */
-function outputLengths(
-  W: Float32Array,
-  shape: readonly number[],
-  module: Module,
-  A: Float32Array,
-  B: Float32Array,
-): Float64Array {
-  const { kind, outFeatures, factor = 1 } = module
-  const { weight } = mergedWeight(W, kind, shape, A, B, 1 / factor)
-  const columns = weight.length / shape[0]!
-  const outputsAreRows = kind === 'Linear' || isConvolution(kind)
-  const squares = new Float64Array(outFeatures)
-  for (let i = 0; i < weight.length; i++) {
-    const output = outputsAreRows ? Math.floor(i / columns) : i % columns
-    squares[output]! += weight[i]! * weight[i]!
-  }
-  return squares.map((square) => Math.max(Math.sqrt(square) * Math.abs(factor), 1e-15))
 }
 
 /** What the graph is fed for a replaced tensor while no adapter replaces it: the base's own numbers. */

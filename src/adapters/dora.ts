@@ -9,7 +9,7 @@
  */
 import { InvalidAdapterError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
-import { isConvolution, type Module } from '../graph/module.js'
+import { isConvolution, outputsFirst, type Module } from '../graph/module.js'
 import { int, ints, isFloat, type Value } from '../graph/types.js'
 import { alongOutputs } from './branch.js'
 import type { Attachment } from './part.js'
@@ -80,7 +80,7 @@ const inputsOf = ({ inFeatures, convolution }: Module): number =>
 /** Length of each output's weights in W + s·B·A, [out]. */
 function lengths(b: GraphBuilder, module: Module, W: Value, { A: a, B: bb, scale }: Rescaling): Value {
   const convolution = isConvolution(module.kind)
-  const rowMajor = module.kind === 'Linear' || convolution
+  const rowMajor = outputsFirst(module.kind)
   const rank = a.shape![0]!
   const A = convolution ? b.reshape(a, [rank, inputsOf(module)]) : a
   const B = convolution ? b.reshape(bb, [module.outFeatures, rank]) : bb

@@ -1,10 +1,11 @@
 /** @file First values of an adapter's tensors (reference: PEFT's `reset_lora_parameters`). */
 import { InvalidOptionError } from '../errors.js'
-import { isConvolution } from '../graph/module.js'
+import { isConvolution, outputsFirst } from '../graph/module.js'
 import { Random } from '../util/rng.js'
 import { LoraPart, weightName, type LoraTarget } from './lora.js'
 import type { InitLoraWeights } from './lora-config.js'
 import { mergedWeight } from './merge-weights.js'
+import { outputLengths } from './output-lengths.js'
 import type { Part, TensorValues } from './part.js'
 import { ReplacedWeight } from './replaced-weight.js'
 import { startFromWeight, startOrthogonal, startsFromWeight } from './initialize-from-weight.js'
@@ -119,15 +120,12 @@ function startingMagnitude(
 ): Float32Array {
   const { module, scale, r } = target
   const { kind, outFeatures, factor = 1 } = module
-  const oriented = kind === 'Linear' || isConvolution(kind)
+  const oriented = outputsFirst(kind)
   const inputs = W.length / outFeatures
   const shape = oriented ? [outFeatures, inputs] : [inputs, outFeatures]
   // A branch that is subtracted again as a constant starts at the base.
   const s = startsFromWeight(init) ? 0 : scale / factor
   const matrix = oriented ? 'Linear' : kind
   const { weight } = A.length === r * inputs ? mergedWeight(W, matrix, shape, A, B, s) : { weight: W }
-  const squares = new Float64Array(outFeatures)
-  for (let i = 0; i < weight.length; i++)
-    squares[oriented ? Math.floor(i / inputs) : i % outFeatures]! += (factor * weight[i]!) ** 2
-  return Float32Array.from(squares, Math.sqrt)
+  return Float32Array.from(outputLengths(weight, kind, outFeatures, factor))
 }

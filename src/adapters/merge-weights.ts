@@ -1,15 +1,10 @@
 /** @file The arithmetic of merging: W + s·B·A in float32. */
-import { isConvolution, type ModuleKind } from '../graph/module.js'
+import { isConvolution, outputsFirst, type ModuleKind } from '../graph/module.js'
+import { transpose } from '../util/transpose.js'
+import { outputLengths, rescaling } from './output-lengths.js'
 
 /** Columns of the result worked on at a time: a block of A of this width stays in the processor's cache. */
 const COLUMNS = 1024
-
-/** [rows, columns] to [columns, rows]. */
-function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(matrix.length)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]!
-  return result
-}
 
 /**
  * W + s·left·right into a new array; every product and sum is rounded to float32 as a float32 matrix product does.
@@ -86,7 +81,7 @@ export function mergedWeight(
   const [rows = 0, second = 0] = shape
   const convolution = isConvolution(kind)
   const columns = convolution ? (rows === 0 ? 0 : W.length / rows) : second
-  const transposed = kind !== 'Linear' && !convolution
+  const transposed = !outputsFirst(kind)
   const inFeatures = transposed ? rows : columns
   const outFeatures = transposed ? columns : rows
   const r = inFeatures === 0 ? 0 : A.length / inFeatures
@@ -103,29 +98,17 @@ export function mergedWeight(
   const merged = transposed
     ? addProduct(W, transpose(A, r, inFeatures), transpose(B, outFeatures, r), rows, columns, r, scale)
     : addProduct(W, B, A, rows, columns, r, scale)
-  return magnitude === undefined ? merged : rescale(W, merged.weight, rows, columns, transposed, magnitude, factor)
+  if (magnitude === undefined) return merged
+  return rescale(W, merged.weight, rescaling(magnitude, outputLengths(merged.weight, kind, outFeatures, factor)), kind)
 }
 
-/** Brings the weights of each output (a row, or a column where transposed) to a length. */
-function rescale(
-  W: Float32Array,
-  weight: Float32Array,
-  rows: number,
-  columns: number,
-  transposed: boolean,
-  magnitude: Float32Array,
-  factor: number,
-): MergedWeight {
-  const squares = new Float64Array(magnitude.length)
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) {
-      const value = weight[row * columns + column]!
-      squares[transposed ? column : row]! += value * value
-    }
-  const factors = squares.map((square, i) => magnitude[i]! / Math.max(Math.sqrt(square) * Math.abs(factor), 1e-15))
+/** Multiplies the weights of each output by a factor of its own. */
+function rescale(W: Float32Array, weight: Float32Array, factors: Float64Array, kind: ModuleKind): MergedWeight {
+  const inputs = weight.length / factors.length
+  const inRows = outputsFirst(kind)
   let maxAbsDelta = 0
   for (let i = 0; i < weight.length; i++) {
-    weight[i] = weight[i]! * factors[transposed ? i % columns : Math.floor(i / columns)]!
+    weight[i] = weight[i]! * factors[inRows ? Math.floor(i / inputs) : i % factors.length]!
     const size = Math.abs(weight[i]! - W[i]!)
     if (size > maxAbsDelta || size !== size) maxAbsDelta = size
   }

@@ -1,9 +1,8 @@
 /** @file A tensor of the base that is trained itself: `modules_to_save`, and the biases of `bias`. */
 import { InvalidAdapterError } from '../errors.js'
-import { float32 } from '../graph/constants.js'
 import type { Module } from '../graph/module.js'
-import { transposeHost } from '../graph/transpose.js'
 import type { Node, Value } from '../graph/types.js'
+import { transpose } from '../util/transpose.js'
 import type { Attachment, Part, PartTensor, TensorValues } from './part.js'
 
 /** Which tensor is replaced, and for whom. */
@@ -23,9 +22,6 @@ export interface ReplacedTensor {
   /** The graph has the matrix the other way round: [in, out]. */
   readonly turned?: boolean
 }
-
-const turn = (values: Float32Array, rows: number, columns: number): Float32Array =>
-  transposeHost(float32([rows, columns], values)).data as Float32Array
 
 export class ReplacedWeight implements Part {
   readonly kind = 'replaced'
@@ -64,7 +60,7 @@ export class ReplacedWeight implements Part {
   /** The base's numbers, read from the model's weight, in the form of this tensor. */
   fromBase(values: Float32Array): Float32Array {
     const [out, inner] = this.replaced.shape as [number, number]
-    return this.replaced.turned === true ? turn(values, inner, out) : values
+    return this.replaced.turned === true ? transpose(values, inner, out) : values
   }
 
   /** Nodes that read the weight for another layer. */
@@ -85,7 +81,7 @@ export class ReplacedWeight implements Part {
         {
           module: only?.name ?? module,
           kind: 'replaced',
-          values: turned === true ? turn(own, shape[0]!, shape[1]!) : own,
+          values: turned === true ? transpose(own, shape[0]!, shape[1]!) : own,
           // A head of its own is untied from the embedding that it shares.
           shared: only !== undefined && only.kind !== 'Embedding',
           ...(keeps !== undefined && { keeps }),

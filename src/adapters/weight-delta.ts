@@ -1,5 +1,5 @@
 /** @file What merging does to one weight: a low-rank change, another tensor, other rows, a vector added. */
-import type { ModuleKind } from '../graph/module.js'
+import { outputsFirst, type ModuleKind } from '../graph/module.js'
 import { mergedWeight, type MergedWeight } from './merge-weights.js'
 
 export interface OfModule {
@@ -65,8 +65,7 @@ export function misfit(delta: WeightDelta, shape: readonly number[]): string | u
   }
   const { kind, A, B } = delta
   const [rows = 0, columns = 0] = shape
-  const oriented = kind === 'Linear' || shape.length > 2
-  const [inputs, outputs] = oriented ? [rows === 0 ? 0 : count / rows, rows] : [rows, columns]
+  const [inputs, outputs] = outputsFirst(kind) ? [rows === 0 ? 0 : count / rows, rows] : [rows, columns]
   const r = A.length / inputs
   return shape.length >= 2 && Number.isInteger(r) && B.length === r * outputs
     ? undefined

@@ -184,14 +184,6 @@ export function configFor(layers: readonly RankAndAlpha[], fields: Partial<LoraC
   }
 }
 
-/** A matrix with rows and columns exchanged. */
-export function transpose(tensor: HostTensor): HostTensor {
-  const [rows, columns] = tensor.shape as [number, number]
-  const data = tensor.data.slice()
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) data[j * rows + i] = tensor.data[i * columns + j]!
-  return { dtype: tensor.dtype, shape: [columns, rows], data }
-}
-
 export const reshape = (tensor: HostTensor, shape: readonly number[]): HostTensor => {
   if (elementCount(shape) !== elementCount(tensor.shape))
     throw new InvalidAdapterError(`a tensor of shape [${tensor.shape.join(', ')}] cannot be read as [${shape.join(', ')}]`)

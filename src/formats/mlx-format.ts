@@ -2,6 +2,7 @@
  * @file Adapters of mlx-lm: a folder with `adapters.safetensors` and `adapter_config.json`. Matrices are transposed against
  * PEFT's (lora_a [in, r], lora_b [r, out]), names have no prefix, and one `scale` multiplies the product: alpha/r in PEFT.
  */
+import { transposeHost } from '../graph/transpose.js'
 import { PREFIX } from '../adapters/lora.js'
 import { lastPart } from '../adapters/targets.js'
 import { InvalidAdapterError } from '../errors.js'
@@ -13,7 +14,6 @@ import {
   refuseVariants,
   scaled,
   splitAdapter,
-  transpose,
   type AdapterFormat,
   type ConversionNote,
   type LoraPair,
@@ -114,7 +114,7 @@ export const mlxFormat: AdapterFormat = {
         )
       tensors.set(
         `${key}.${isEmbedding ? 'lora_embedding_' : 'lora_'}${kind === 'lora_a' ? 'A' : 'B'}${isEmbedding ? '' : '.weight'}`,
-        transpose(stored),
+        transposeHost(stored),
       )
       if (kind === 'lora_a') layers.push({ module, r: r!, alpha: config.scale * r! })
     }
@@ -142,7 +142,7 @@ export const mlxFormat: AdapterFormat = {
     for (const { module, isEmbedding, A, B, scale: own, magnitude } of pairs) {
       if (dora && (isEmbedding || magnitude === undefined))
         throw new InvalidAdapterError(`${module}: in mlx-lm DoRA is for all layers or none, and for no embedding`)
-      const [a, b] = [transpose(A), transpose(scaled(B, own === scale ? 1 : own / scale))]
+      const [a, b] = [transposeHost(A), transposeHost(scaled(B, own === scale ? 1 : own / scale))]
       tensors.set(`${module}.lora_a`, padded(a, [a.shape[0]!, rank]))
       tensors.set(`${module}.lora_b`, padded(b, [rank, b.shape[1]!]))
       if (magnitude !== undefined) tensors.set(`${module}.m`, magnitude)

@@ -1,4 +1,5 @@
 /** @file `.onnx_adapter` as an adapter format: the scale is part of B, names are those of graph inputs. */
+import { transposeHost } from '../graph/transpose.js'
 import { PREFIX } from '../adapters/lora.js'
 import { InvalidAdapterError } from '../errors.js'
 import type { HostTensor } from '../graph/types.js'
@@ -8,7 +9,6 @@ import {
   refuseVariants,
   scaled,
   splitAdapter,
-  transpose,
   type AdapterFormat,
   type ConversionNote,
   type RankAndAlpha,
@@ -39,7 +39,7 @@ export const onnxAdapterFormat: AdapterFormat = {
       const other = parameters.get(name.replace('.lora_A', '.lora_B'))
       if (other === undefined || !isMatrix(stored) || !isMatrix(other))
         throw new InvalidAdapterError(`${path}: "${name}" needs a partner lora_B, and both must be matrices`)
-      const [A, B] = olive ? [transpose(stored), transpose(other)] : [stored, other]
+      const [A, B] = olive ? [transposeHost(stored), transposeHost(other)] : [stored, other]
       const r = A.shape[0]!
       if (B.shape[1] !== r)
         throw new InvalidAdapterError(
@@ -74,7 +74,7 @@ export const onnxAdapterFormat: AdapterFormat = {
     const parameters = new Map<string, HostTensor>()
     for (const { module, A, B, scale } of pairs) {
       const b = scaled(B, scale)
-      const [name, a2, b2] = layout === 'olive' ? [module, transpose(A), transpose(b)] : [`${PREFIX}${module}`, A, b]
+      const [name, a2, b2] = layout === 'olive' ? [module, transposeHost(A), transposeHost(b)] : [`${PREFIX}${module}`, A, b]
       parameters.set(`${name}.lora_A.weight`, a2)
       parameters.set(`${name}.lora_B.weight`, b2)
     }

@@ -15,6 +15,9 @@ export const isTurned = (module: Pick<Module, 'kind'>): boolean => module.kind =
 
 export const isConvolution = (kind: ModuleKind): boolean => convolutions.has(kind)
 
+/** Whether the weights of an output lie together: [out, in, ...kernel], and not [in, out]. */
+export const outputsFirst = (kind: ModuleKind): boolean => kind === 'Linear' || isConvolution(kind)
+
 /** What the names of values begin with that a lowering made: no constant among them is a weight of the file. */
 export const LOWERED = 'lowered/'
 

@@ -2,7 +2,8 @@
 import { InvalidOptionError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import type { ForwardBuilder } from './forward-builder.js'
-import { LoraLayer, positiveIntegers, product, transposed, type LoraLayerOptions } from './lora-layer.js'
+import { LoraLayer, positiveIntegers, product, type LoraLayerOptions } from './lora-layer.js'
+import { transpose } from '../util/transpose.js'
 import { constant, normal, Parameter } from './parameter.js'
 import type { OptionKeys } from '../util/option-keys.js'
 
@@ -60,7 +61,7 @@ export class Embedding extends LoraLayer {
   }
 
   protected override delta(lora_A: Float32Array, lora_B: Float32Array): Float64Array {
-    return transposed(
+    return transpose(
       product(lora_B, lora_A, this.embeddingDim, this.r, this.numEmbeddings),
       this.embeddingDim,
       this.numEmbeddings,

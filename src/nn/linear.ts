@@ -3,7 +3,8 @@ import { InvalidOptionError, ShapeError } from '../errors.js'
 import { productOfDims } from '../graph/shapes.js'
 import { formatShape, type Value } from '../graph/types.js'
 import type { ForwardBuilder } from './forward-builder.js'
-import { LoraLayer, loraLayerOptionKeys, positiveIntegers, product, transposed, type LoraLayerOptions } from './lora-layer.js'
+import { LoraLayer, loraLayerOptionKeys, positiveIntegers, product, type LoraLayerOptions } from './lora-layer.js'
+import { transpose } from '../util/transpose.js'
 import { constant, kaiming, Parameter } from './parameter.js'
 import type { OptionKeys } from '../util/option-keys.js'
 
@@ -73,7 +74,7 @@ export abstract class LinearLayer extends LoraLayer {
 
   /** A delta [out, in] as the weight lies. */
   protected oriented(delta: Float64Array): Float64Array {
-    return this.fanInFanOut ? transposed(delta, this.outFeatures, this.inFeatures) : delta
+    return this.fanInFanOut ? transpose(delta, this.outFeatures, this.inFeatures) : delta
   }
 }
 

@@ -106,13 +106,6 @@ export function product(
   return result
 }
 
-/** [rows, columns] to [columns, rows]. */
-export function transposed(matrix: Float64Array, rows: number, columns: number): Float64Array {
-  const result = new Float64Array(matrix.length)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j]!
-  return result
-}
-
 /** @throws InvalidOptionError unless every number is a positive integer */
 export function positiveIntegers(layer: string, numbers: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(numbers))

@@ -1,13 +1,9 @@
 /** @file A weight of the model in the constant of the file that holds it: as it is, turned round, or a part of it. */
-import { transposeHost } from '../graph/transpose.js'
-import { float32 } from '../graph/constants.js'
 import type { WeightView } from '../merge/constants.js'
+import { transpose } from '../util/transpose.js'
 import type { StoredWeight } from './locate.js'
 import type { WeightOrigin } from './names.js'
 import { readPart, writePart } from './recurrent-weights.js'
-
-const turned = (values: Float32Array, shape: readonly number[]): Float32Array =>
-  transposeHost(float32(shape, values)).data as Float32Array
 
 /** The weight that came from that place, in what is stored there. */
 export function viewOf({ transposed, part }: WeightOrigin, { tensor, transposed: isTurned }: StoredWeight): WeightView {
@@ -23,6 +19,10 @@ export function viewOf({ transposed, part }: WeightOrigin, { tensor, transposed:
       },
     }
   if (transposed === isTurned) return { shape, read: (whole) => whole, write: (_, values) => values }
-  const back = [...shape].reverse()
-  return { shape: back, read: (whole) => turned(whole, shape), write: (_, values) => turned(values, back) }
+  const [rows, columns] = shape as [number, number]
+  return {
+    shape: [columns, rows],
+    read: (whole) => transpose(whole, rows, columns),
+    write: (_, values) => transpose(values, columns, rows),
+  }
 }

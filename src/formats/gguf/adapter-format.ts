@@ -5,6 +5,7 @@
  * not fit it (alpha_pattern, rsLoRA with several ranks) are multiplied into B. B's rows stand in the order of the base
  * file, which for some architectures is not that of transformers, see `architectures.ts`.
  */
+import { transposeHost } from '../../graph/transpose.js'
 import { PREFIX } from '../../adapters/lora.js'
 import { InvalidAdapterError, InvalidOptionError } from '../../errors.js'
 import type { HostTensor } from '../../graph/types.js'
@@ -15,7 +16,6 @@ import {
   refuseVariants,
   scaled,
   splitAdapter,
-  transpose,
   type AdapterFile,
   type AdapterFormat,
   type AdapterReadOptions,
@@ -121,7 +121,7 @@ async function write(
     if (!exact) baked.push(factor)
     const B = scaled(pair.B, exact ? 1 : factor)
     const order = rowOrderOf(architecture, weight)
-    tensors.set(`${weight}.lora_a`, weight === EMBEDDING ? transpose(pair.A) : pair.A)
+    tensors.set(`${weight}.lora_a`, weight === EMBEDDING ? transposeHost(pair.A) : pair.A)
     tensors.set(`${weight}.lora_b`, order === undefined ? B : withRows(order, B, base, pair.module, false))
   }
   const baseName = adapter.config.baseModelNameOrPath
@@ -214,7 +214,7 @@ async function read(files: Files, path: string, options: AdapterReadOptions): Pr
       throw new InvalidAdapterError(`${path}: "${name}" needs a partner "${weight}.lora_b", and both must be matrices`)
     const [a, b] = [await loadGgufTensor(files, path, name, info), await loadGgufTensor(files, path, `${weight}.lora_b`, other)]
     const isEmbedding = weight === EMBEDDING
-    const A = isEmbedding ? transpose(a) : a
+    const A = isEmbedding ? transposeHost(a) : a
     const r = A.shape[0]!
     if (b.shape[1] !== r)
       throw new InvalidAdapterError(

@@ -1,4 +1,5 @@
 /** @file Dense matrices in float64, row by row. */
+import { transpose } from '../transpose.js'
 
 export interface Matrix {
   readonly rows: number
@@ -13,11 +14,9 @@ export function matrix(rows: number, columns: number, values?: ArrayLike<number>
   return { rows, columns, data: values === undefined ? new Float64Array(rows * columns) : Float64Array.from(values) }
 }
 
-export function transposed({ rows, columns, data }: Matrix): Matrix {
-  const result = matrix(columns, rows)
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result.data[j * rows + i] = data[i * columns + j]!
-  return result
-}
+export const transposed = ({ rows, columns, data }: Matrix): Matrix => ({
+  ...{ rows: columns, columns: rows, data: transpose(data, rows, columns) },
+})
 
 /** a·b */
 export function product(a: Matrix, b: Matrix): Matrix {
