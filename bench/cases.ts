@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadModel, addLora } from '../src/index.js'
-import { openModelDataset } from '../src/train/evaluate.js'
+import { openModelDataset } from '../src/train/open-dataset.js'
 import { Random } from '../src/util/rng.js'
 import { configs, folder, randomModel, type ModelName } from './models.js'
 

@@ -11,7 +11,8 @@ import { Random } from '../src/util/rng.js'
 import { measureMixedBatch } from './mixed-batch.js'
 import { peakBytes } from './peak-memory.js'
 import { adapterTrainee } from '../src/train/trainee.js'
-import { GradientSession, lossOptions } from '../src/train/session.js'
+import { GradientSession } from '../src/train/gradient-session.js'
+import { lossOptions } from '../src/train/step-graph.js'
 
 export interface OwnOptions {
   readonly model: string

@@ -1,10 +1,9 @@
 /** @file The optimizers of `trainModule`: one flat vector, updated by a graph. */
 import { InvalidOptionError } from '../errors.js'
-import { float32 } from '../graph/constants.js'
-import type { HostTensor } from '../graph/types.js'
 import { adamWGraph } from '../optim/adamw.js'
+import { FlatOptimizer, type UpdateResult } from '../optim/flat-optimizer.js'
 import { sgdGraph } from '../optim/sgd.js'
-import type { Runtime, Session } from '../runtime/runtime.js'
+import type { Runtime } from '../runtime/runtime.js'
 import type { Parameter } from './parameter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
@@ -46,20 +45,13 @@ const inRange = (what: string, value: number, low: number, high: number): number
   return value
 }
 
-/** Parameters as one vector, and the state that the optimizer keeps for them. */
+/** The parameters of a network as one vector, and their optimizer. */
 export class Optimizer {
-  private updates = 0
-  private moments: Record<string, Float32Array>
-
   private constructor(
-    private readonly session: Session,
+    private readonly optimizer: FlatOptimizer,
     private readonly parameters: readonly Parameter[],
-    private readonly betas: readonly [number, number],
-    moments: readonly string[],
     private readonly count: number,
-  ) {
-    this.moments = Object.fromEntries(moments.map((name) => [name, new Float32Array(count)]))
-  }
+  ) {}
 
   static async create(
     runtime: Runtime,
@@ -73,7 +65,7 @@ export class Optimizer {
     if (choice.name === 'sgd') {
       const momentum = inRange('momentum', choice.momentum ?? 0, 0, 1)
       const graph = sgdGraph({ momentum, nesterov: choice.nesterov ?? false, weightDecay, maxGradNorm })
-      return new Optimizer(await runtime.createSession(graph), parameters, [0, 0], ['moment1'], count)
+      return new Optimizer(await FlatOptimizer.create(runtime, graph, [0, 0], count), parameters, count)
     }
     if (choice.name !== 'adamw')
       throw new InvalidOptionError(`optimizer must be "adamw" or "sgd", got "${String((choice as { name: unknown }).name)}"`)
@@ -81,7 +73,7 @@ export class Optimizer {
     inRange('betas[0]', beta1, 0, 1)
     inRange('betas[1]', beta2, 0, 1)
     const graph = adamWGraph({ beta1, beta2, epsilon: choice.epsilon ?? 1e-8, weightDecay, maxGradNorm })
-    return new Optimizer(await runtime.createSession(graph), parameters, [beta1, beta2], ['moment1', 'moment2'], count)
+    return new Optimizer(await FlatOptimizer.create(runtime, graph, [beta1, beta2], count), parameters, count)
   }
 
   /**
@@ -89,41 +81,24 @@ export class Optimizer {
    * @param gradient of the mean loss, in the order of the parameters
    * @returns the gradient's norm before clipping, and whether everything was finite; if not, nothing changes
    */
-  async step(gradient: Float32Array, learningRate: number): Promise<{ norm: number; applied: boolean }> {
-    const n = [this.count]
+  step(gradient: Float32Array, learningRate: number): Promise<UpdateResult> {
     const flat = new Float32Array(this.count)
-    let offset = 0
-    for (const p of this.parameters) {
-      flat.set(p.data, offset)
-      offset += p.size
-    }
-    const scalar = (value: number): HostTensor => float32([], Float32Array.of(value))
-    const t = this.updates + 1
-    const results = await this.session.run({
-      parameters: float32(n, flat),
-      gradient: float32(n, gradient),
-      ...Object.fromEntries(Object.entries(this.moments).map(([name, data]) => [name, float32(n, data)])),
-      gradient_scale: scalar(1),
-      learning_rate: float32([1], Float32Array.of(learningRate)),
-      bias_correction1: scalar(1 - this.betas[0] ** t),
-      bias_correction2: scalar(1 - this.betas[1] ** t),
-    })
-    const norm = Number(results['gradient_norm']!.data[0])
-    const updated = results['new_parameters']!.data as Float32Array
-    if (!Number.isFinite(norm) || !updated.every(Number.isFinite)) return { norm, applied: false }
-    offset = 0
-    for (const p of this.parameters) {
-      p.data.set(updated.subarray(offset, offset + p.size))
-      offset += p.size
-    }
-    this.moments = Object.fromEntries(
-      Object.keys(this.moments).map((name) => [name, results[`new_${name}`]!.data as Float32Array]),
+    this.pieces((data, offset) => flat.set(data, offset))
+    return this.optimizer.update({ parameters: flat, gradient, scale: 1, learningRate }, (updated) =>
+      this.pieces((data, offset) => data.set(updated.subarray(offset, offset + data.length))),
     )
-    this.updates = t
-    return { norm, applied: true }
+  }
+
+  /** Each parameter's numbers, and where they stand in the vector. */
+  private pieces(each: (data: Float32Array, offset: number) => void): void {
+    let offset = 0
+    for (const { data, size } of this.parameters) {
+      each(data, offset)
+      offset += size
+    }
   }
 
   release(): Promise<void> {
-    return this.session.release()
+    return this.optimizer.release()
   }
 }

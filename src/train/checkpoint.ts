@@ -8,7 +8,7 @@ import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { fingerprintDifference } from './fingerprint.js'
 import { initialState, type RunState } from './run-state.js'
-import type { OptimizerState } from './session.js'
+import type { OptimizerState } from '../optim/flat-optimizer.js'
 import { parseJson } from '../util/json.js'
 
 const FORMAT = 2
@@ -56,8 +56,7 @@ export async function writeCheckpoint(
   const partial = `${out}/.${checkpointName(state.step)}.partial`
   const n = [parameters.count]
   const tensors = new Map<string, HostTensor>([
-    ['moment1', float32(n, optimizer.moment1)],
-    ['moment2', float32(n, optimizer.moment2)],
+    ...Object.entries(optimizer.moments).map(([name, data]) => [name, float32(n, data)] as const),
     ['parameters', float32(n, parameters.data)],
     ...(options.best === undefined ? [] : [['best', float32(n, options.best)] as const]),
   ])
@@ -142,10 +141,12 @@ export async function loadCheckpoint(
       )
     return toFloat32(await loadTensor(files, tensor)).slice()
   }
-  const [values, moment1, moment2] = [await read('parameters'), await read('moment1'), await read('moment2')]
+  const values = await read('parameters')
+  const moments: Record<string, Float32Array> = {}
+  for (const name of Object.keys(optimizer.moments)) moments[name] = await read(name)
   const best = tensors.has('best') ? await read('best') : undefined
   parameters.data.set(values)
-  Object.assign(optimizer, { moment1, moment2, updates: state.updates })
+  Object.assign(optimizer, { moments, updates: state.updates })
   return { path, state, best }
 }
 

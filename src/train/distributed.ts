@@ -9,7 +9,10 @@ import { fingerprintDifference, START } from './fingerprint.js'
 import type { Objective } from './objective.js'
 import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { RunState } from './run-state.js'
-import type { GradientResult, GradientSession, LossResult, UpdateResult, UpdateSession } from './session.js'
+import type { UpdateResult } from '../optim/flat-optimizer.js'
+import type { UpdateSession } from './update-session.js'
+import type { GradientResult, GradientSession } from './gradient-session.js'
+import type { LossResult } from './compiled-step.js'
 import { batchShard } from './shard.js'
 
 /** What the trainer asks of sessions, alone or in company. */

@@ -1,25 +1,20 @@
 /** @file Mean loss and the metrics of a task over a data set. */
-import { Adapter } from '../adapter/adapter.js'
-import { AdapterSet } from '../adapter/adapter-set.js'
+import type { Adapter } from '../adapter/adapter.js'
+import type { AdapterSet } from '../adapter/adapter-set.js'
 import type { Model } from '../model/model.js'
-import { attachParts } from '../adapters/attach.js'
-import { Parameters } from '../adapter/parameters.js'
-import { openDataset, openEncodedDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
-import type { Example } from '../data/examples.js'
-import type { Row } from '../data/rows.js'
-import { openRows } from '../data/open-rows.js'
+import type { Dataset } from '../data/dataset.js'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
 import { InvalidDataError } from '../errors.js'
 import { sumOfShards, together } from './distributed.js'
-import type { Objective } from './objective.js'
 import { evaluateOptionTable, type EvaluateOptions } from './evaluate-options.js'
-import { objectiveFor } from './objectives/index.js'
-import type { ObjectiveOptions } from './objectives/options.js'
+import { chooseObjective, openTaskDataset } from './open-dataset.js'
 import { RowNotes } from './row-notes.js'
-import { lossOptions, LossSession } from './session.js'
+import { LossSession } from './loss-session.js'
+import { lossOptions } from './step-graph.js'
 import { batchShard } from './shard.js'
 import { SharedScores } from './shared-scores.js'
-import { adapterTrainee, type Trainee } from './trainee.js'
+import { traineeOf } from './frozen-trainee.js'
+import type { Trainee } from './trainee.js'
 import { resolveOptions } from '../util/option-table.js'
 
 /** The mean loss of a data set, and beside it what the model's task is measured by. */
@@ -56,45 +51,6 @@ export interface Evaluation {
   readonly rewardMargin?: number
 }
 
-/** A model without anything to train, as the evaluation sees it. */
-const frozenTrainee = (model: Model): Trainee => ({
-  model,
-  parameters: new Parameters([]),
-  totalParameters: model.parameterCount,
-  build: (options) => {
-    const built = model.build(options)
-    return { graph: built.graph, hidden: built.hidden, parameters: [] }
-  },
-  save: () => Promise.resolve(),
-  fingerprint: '',
-})
-
-/** What is active in a set by now. */
-function servedTrainee(set: AdapterSet): Trainee {
-  const { parts, tensors } = set.serving()
-  const parameters = new Parameters(
-    [],
-    Object.entries(tensors).map(([name, { shape }]) => ({ name, shape })),
-  )
-  for (const [name, { data }] of Object.entries(tensors)) parameters.view(name).set(data as Float32Array)
-  return {
-    ...frozenTrainee(set.model),
-    parameters,
-    build: ({ training: _, ...options }) => {
-      const built = set.model.build(options)
-      const { graph } = attachParts(built.graph, parts, { scaling: 'tensors' })
-      return { graph, hidden: built.hidden, parameters: [] }
-    },
-  }
-}
-
-function traineeOf(subject: Model | Adapter | AdapterSet | Trainee): Trainee {
-  // A run may go on with the adapter meanwhile: what is measured is what it is at the call.
-  if (subject instanceof Adapter) return { ...adapterTrainee(subject), parameters: subject.parameters.copy() }
-  if (subject instanceof AdapterSet) return servedTrainee(subject)
-  return 'model' in subject ? subject : frozenTrainee(subject)
-}
-
 /**
  * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of its task. Dropout is off.
  * @throws InvalidDataError if a row, or every row, has no label; InvalidOptionError for a loss that does not fit the task
@@ -119,68 +75,6 @@ export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, 
   } finally {
     await session.release()
   }
-}
-
-const pathsOf = (data: string | readonly string[]): readonly string[] => (typeof data === 'string' ? [data] : data)
-
-/** The objective of a model for some rows: their first one tells what the task leaves open. */
-export async function chooseObjective(
-  model: Model,
-  data: string | readonly string[],
-  options: ObjectiveOptions,
-): Promise<Objective> {
-  const open = model.task.name === 'sequence-classification' || model.task.name === 'feature-extraction'
-  return objectiveFor(model, options, open ? await firstRow(model, pathsOf(data)) : undefined)
-}
-
-async function firstRow(model: Model, paths: readonly string[]): Promise<Row | undefined> {
-  for (const path of paths) {
-    const source = await openRows(model.environment.files, path)
-    if (source.length > 0) return source.row(0)
-  }
-  return undefined
-}
-
-type ModelDataOptions = { [K in 'maxLength' | 'unlabelled' | 'listeners']?: DatasetOptions[K] | undefined }
-
-/** What the rows of a model must fit: its tokenizer, its vocabulary, its positions. */
-async function rowOptions(model: Model, { maxLength }: ModelDataOptions) {
-  const tokenizer = await model.tokenizer()
-  return {
-    ...(tokenizer !== undefined && { tokenizer }),
-    ...(maxLength !== undefined && { maxLength }),
-    ...(model.padTokenId !== undefined && { padTokenId: model.padTokenId }),
-    vocabularySize: model.vocabularySize,
-    maxPositions: model.maxPositions,
-    inputs: model.inputs,
-  }
-}
-
-const emptyRowOptions = ({ unlabelled, listeners }: ModelDataOptions) => ({
-  ...(unlabelled !== undefined && { unlabelled }),
-  ...(listeners !== undefined && { listeners }),
-})
-
-/** Opens rows of text for a language model. */
-export async function openModelDataset(
-  model: Model,
-  data: string | readonly string[],
-  options: ModelDataOptions = {},
-): Promise<Dataset<Example>> {
-  const all = { ...(await rowOptions(model, options)), ...emptyRowOptions(options) }
-  return openDataset(model.environment.files, pathsOf(data), all)
-}
-
-/** Opens rows for a model and what it is trained to do. */
-export async function openTaskDataset(
-  model: Model,
-  objective: Objective,
-  data: string | readonly string[],
-  options: ModelDataOptions = {},
-): Promise<Dataset> {
-  const encoding = objective.encoding(await rowOptions(model, options))
-  const { files, cacheFolder } = model.environment
-  return openEncodedDataset(files, pathsOf(data), encoding, { ...emptyRowOptions(options), cacheFolder })
 }
 
 /**

@@ -19,7 +19,7 @@ import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { Random } from '../util/rng.js'
-import { chooseObjective, openTaskDataset } from './evaluate.js'
+import { chooseObjective, openTaskDataset } from './open-dataset.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 

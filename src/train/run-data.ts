@@ -1,7 +1,7 @@
 /** @file The data of a run: what it is opened as, how it is cut, and what is read of it before the first step. */
 import type { BatchOptions, Dataset, RowListener } from '../data/dataset.js'
 import type { DataToCheck } from './check-data.js'
-import { chooseObjective, openTaskDataset } from './evaluate.js'
+import { chooseObjective, openTaskDataset } from './open-dataset.js'
 import type { Objective } from './objective.js'
 import type { ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'

@@ -34,7 +34,10 @@ import { TurnEnds } from './turn-ends.js'
 import { batchOptions, dataToCheck, openData } from './run-data.js'
 import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
-import { dropoutSeedOf, GradientSession, lossOptions, LossSession, UpdateSession } from './session.js'
+import { UpdateSession } from './update-session.js'
+import { LossSession } from './loss-session.js'
+import { dropoutSeedOf, GradientSession } from './gradient-session.js'
+import { lossOptions } from './step-graph.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 
 /** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */

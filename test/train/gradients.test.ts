@@ -1,7 +1,9 @@
 /** Whole models against finite differences: every weight trainable, and adapters with dropout. */
 import { describe, expect, it } from 'vitest'
 import { addLora } from '../../src/adapter/adapter.js'
-import { GradientSession, lossOptions, LossSession } from '../../src/train/session.js'
+import { LossSession } from '../../src/train/loss-session.js'
+import { GradientSession } from '../../src/train/gradient-session.js'
+import { lossOptions } from '../../src/train/step-graph.js'
 import { adapterTrainee, fullTrainee, type Trainee } from '../../src/train/trainee.js'
 import { Random } from '../../src/util/rng.js'
 import { batchOf, gpt2Config, llamaConfig, randomRows, testEnvironment, tinyModel } from '../support/training.js'

@@ -1,0 +1,59 @@
+/** @file Loss and gradients of micro-batches. */
+import { tensor } from '../graph/constants.js'
+import type { Parameters } from '../adapter/parameters.js'
+import { mix32 } from '../adapters/dropout.js'
+import type { Batch } from '../data/batch.js'
+import { compileStep, only, runsOf, Total, type CompiledStep, type LossResult } from './compiled-step.js'
+import type { LossSessionOptions } from './step-graph.js'
+import type { Trainee } from './trainee.js'
+
+/** Seed of the dropout masks of a micro-batch: all 53 bits of the run's seed count. */
+export const dropoutSeedOf = (seed: number, microBatch: number): number =>
+  mix32(mix32(seed) ^ mix32(~Math.floor(seed / 2 ** 32)) ^ Math.imul(microBatch + 1, 0x9e3779b1))
+
+export interface GradientResult extends LossResult {
+  /** Gradient of that sum, in the order of the parameters. */
+  readonly gradient: Float32Array
+}
+
+/** Loss and gradient of micro-batches. */
+export class GradientSession {
+  private constructor(
+    private readonly compiled: CompiledStep,
+    private readonly parameters: Parameters,
+  ) {}
+
+  static async create(trainee: Trainee, options: LossSessionOptions): Promise<GradientSession> {
+    return new GradientSession(await compileStep(trainee, options, true), trainee.parameters)
+  }
+
+  /**
+   * Sums over the parts of the batch, one run of the graph each; a batch without rows adds up to zeros.
+   * @param dropoutSeed another number for each micro-batch of a run, see `dropoutSeedOf`
+   */
+  async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
+    const total = new Total(this.compiled, batch)
+    let gradient: Float32Array | undefined
+    let seed = mix32(dropoutSeed)
+    const { session, inputs, others } = this.compiled
+    for (const run of runsOf(batch, this.compiled)) {
+      const feeds = {
+        ...run,
+        ...Object.fromEntries(this.parameters.tensors),
+        dropout_seed: tensor('uint32', [1], [seed]),
+      }
+      const results = await session.run(only(feeds, inputs))
+      total.add(results)
+      const addend = results[others[0]!]!.data as Float32Array
+      if (gradient === undefined) gradient = addend
+      else for (let i = 0; i < gradient.length; i++) gradient[i]! += addend[i]!
+      // Each part draws its own masks.
+      seed = mix32(seed + 1)
+    }
+    return { ...total.result(), gradient: gradient ?? new Float32Array(this.parameters.count) }
+  }
+
+  release(): Promise<void> {
+    return this.compiled.session.release()
+  }
+}
