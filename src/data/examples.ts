@@ -10,6 +10,7 @@ import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { isLearningSign, unwanted } from './learning-signs.js'
 import type { Message, TemplateVariables } from './messages.js'
+import { rowTokenizer } from './needed-tokenizer.js'
 import { readShape, type RowShape } from './row-shapes.js'
 import { at, hasField, located, type Row } from './rows.js'
 import type { MaskedTokens, Tokenizer, TurnEnd } from './tokenizer.js'
@@ -129,7 +130,7 @@ const cut = ({ inputIds, attentionMask, labels, positionIds }: Tokens, length: n
   ...(positionIds && { positionIds: positionIds.slice(0, length) }),
 })
 
-function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): Tokens {
+function encodeShape(shape: RowShape, row: Row, options: ExampleOptions): Tokens {
   if (shape.kind === 'tokens') {
     const mask = shape.attentionMask ?? shape.inputIds.map(() => 1)
     const labels = shape.labels ?? shape.inputIds.map((id, i) => (mask[i] === 1 ? id : IGNORED_LABEL))
@@ -139,11 +140,7 @@ function encodeShape(shape: RowShape, row: Row, { tokenizer }: ExampleOptions): 
     const { inputIds, positionIds } = shape
     return cut({ inputIds, attentionMask: mask, labels, ...(positionIds && { positionIds }) }, length)
   }
-  if (tokenizer === undefined) {
-    throw new InvalidDataError(
-      `${at(row)}: the row is text, but the model's folder has no tokenizer.json; add the tokenizer's files to it, or give tokenised rows ({"input_ids": […]}).`,
-    )
-  }
+  const tokenizer = rowTokenizer(row, options.tokenizer)
   switch (shape.kind) {
     case 'text': {
       const ids = withEnd(

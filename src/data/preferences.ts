@@ -11,6 +11,7 @@ import type { Batch } from './batch.js'
 import { checkExampleOptions, countTargets, longestRow, noteLostParts, withEnd } from './examples.js'
 import { paddingToken, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import { messagesField, templateVariables, type Message } from './messages.js'
+import { rowTokenizer } from './needed-tokenizer.js'
 import { integersField, textField } from './row-shapes.js'
 import { batchOfFields, type FieldsExample, type RowTensor } from './row-tensors.js'
 import { learnedTurns, unwanted } from './learning-signs.js'
@@ -100,11 +101,8 @@ function sidesOf(row: Row, { tokenizer }: CausalLmEncodingOptions): [Side, Side]
       { prompt, completion: integersField(row, names.rejected) },
     ]
   }
-  if (tokenizer === undefined)
-    throw new InvalidDataError(
-      `${at(row)}: the row is text, but the model's folder has no tokenizer.json; add the tokenizer's files to it, or give tokenised rows ({"prompt_ids", "chosen_ids", "rejected_ids"}).`,
-    )
-  return chat ? chatSides(row, tokenizer) : textSides(row, tokenizer)
+  const known = rowTokenizer(row, tokenizer, '{"prompt_ids", "chosen_ids", "rejected_ids"}')
+  return chat ? chatSides(row, known) : textSides(row, known)
 }
 
 function textSides(row: Row, tokenizer: Tokenizer): [Side, Side] {

@@ -2,6 +2,7 @@
 import { InvalidDataError } from '../errors.js'
 import { perToken, textField, tokensShape } from './row-shapes.js'
 import { longestRow } from './examples.js'
+import { rowTokenizer } from './needed-tokenizer.js'
 import { at, firstField, foundFields, hasField, kindOf, located, type Row, takeField } from './rows.js'
 import type { EncodedText } from './text-pairs.js'
 import type { Tokenizer } from './tokenizer.js'
@@ -74,7 +75,7 @@ export function readTokens(row: Row, options: TextOptions, keepPadding = false):
 
 /** The tokens of one text on its own. */
 export function encodeText(row: Row, text: string, options: TextOptions): TextTokens {
-  const known = tokenizerFor(row, options.tokenizer)
+  const known = rowTokenizer(row, options.tokenizer)
   const { ids, typeIds, truncated } = located(row, () => known.encodeTexts([text], longestRow(options)))
   const tokens = { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, truncated }
   checkIds(row, tokens, options)
@@ -82,7 +83,7 @@ export function encodeText(row: Row, text: string, options: TextOptions): TextTo
 }
 
 function encodedRow(row: Row, options: TextOptions): TextTokens {
-  const known = tokenizerFor(row, options.tokenizer)
+  const known = rowTokenizer(row, options.tokenizer)
   const maxLength = longestRow(options)
   const list = findWordsField(row)
   const encoded = located(row, (): EncodedText & { readonly words?: readonly number[] } =>
@@ -90,13 +91,6 @@ function encodedRow(row: Row, options: TextOptions): TextTokens {
   )
   const { ids, typeIds, words, truncated } = encoded
   return { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, ...(words && { words }), truncated }
-}
-
-function tokenizerFor(row: Row, tokenizer: Tokenizer | undefined): Tokenizer {
-  if (tokenizer !== undefined) return tokenizer
-  throw new InvalidDataError(
-    `${at(row)}: the row is text, but the model's folder has no tokenizer.json; add the tokenizer's files to it, or give tokenised rows ({"input_ids": […]}).`,
-  )
 }
 
 function wordsField(row: Row, field: string): readonly string[] {

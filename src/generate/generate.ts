@@ -4,6 +4,7 @@ import type { Adapter } from '../adapter/adapter.js'
 import { modelOf, servingOf, type AdapterSet } from '../adapter/adapter-set.js'
 import { endTokensOf } from './end-tokens.js'
 import type { Model } from '../model/model.js'
+import { neededTokenizer } from '../data/needed-tokenizer.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { snapshot } from '../util/snapshot.js'
@@ -137,14 +138,13 @@ export function stopStrings(
 ): { texts: readonly string[]; tokens: ReadonlySet<number> } {
   const texts = typeof stop === 'string' ? [stop] : stop
   if (texts.length === 0) return { texts, tokens: new Set() }
-  if (tokenizer === undefined)
-    throw new InvalidDataError(`${model.path}: stop strings need a tokenizer, and the model has none; use eosTokenIds`)
+  const known = neededTokenizer(tokenizer, `stop strings need a tokenizer, and ${model.path}`, 'use eosTokenIds')
   if (texts.includes('')) throw new InvalidOptionError('a stop string must not be empty')
   const tokens = new Set<number>()
   for (const text of texts) {
-    const [id, ...more] = tokenizer.encode(text, { addSpecialTokens: false })
+    const [id, ...more] = known.encode(text, { addSpecialTokens: false })
     if (id === undefined || more.length > 0) continue
-    if (tokenizer.decode([id]) === text && tokenizer.decode([id], { skipSpecialTokens: true }) === '') tokens.add(id)
+    if (known.decode([id]) === text && known.decode([id], { skipSpecialTokens: true }) === '') tokens.add(id)
   }
   return { texts, tokens }
 }
@@ -162,15 +162,12 @@ export function promptIds(model: Model, tokenizer: Tokenizer | undefined, option
   let ids: readonly number[]
   if (options.inputIds !== undefined) ids = options.inputIds
   else {
-    if (tokenizer === undefined)
-      throw new InvalidDataError(
-        `${model.path} has no tokenizer (tokenizer.json), so a text cannot be continued; add one, or give inputIds`,
-      )
+    const known = neededTokenizer(tokenizer, `a text cannot be continued: ${model.path}`, 'give inputIds')
     ids =
       options.messages === undefined
-        ? tokenizer.encodePrompt(options.prompt!)
-        : tokenizer.encode(
-            tokenizer.applyChatTemplate(options.messages, {
+        ? known.encodePrompt(options.prompt!)
+        : known.encode(
+            known.applyChatTemplate(options.messages, {
               addGenerationPrompt: true,
               ...(options.variables && { variables: options.variables }),
             }),

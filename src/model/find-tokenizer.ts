@@ -1,6 +1,6 @@
 /** @file The tokenizer of a model's folder, or of an .onnx file. */
+import { neededTokenizer } from '../data/needed-tokenizer.js'
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.js'
-import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { describingFolders, isOnnxFolder } from './onnx-folders.js'
 
@@ -22,8 +22,5 @@ export async function findTokenizerBeside(files: Files, file: string, lowercase 
  */
 export async function openTokenizer(files: Files, path: string): Promise<Tokenizer> {
   const found = await (path.endsWith('.onnx') ? findTokenizerBeside(files, path) : loadTokenizer(files, path))
-  if (found !== undefined) return found
-  throw new InvalidDataError(
-    `"${path}" has no tokenizer.json; of an older tokenizer Python makes one: AutoTokenizer.from_pretrained(…).save_pretrained(…)`,
-  )
+  return neededTokenizer(found, `"${path}"`)
 }

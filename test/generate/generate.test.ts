@@ -134,7 +134,7 @@ describe('generate', () => {
   it('refuses what it cannot do, before any work', async () => {
     const model = await open()
     await expect(generate(model, {})).rejects.toThrow('give exactly one of prompt, messages and inputIds; none was given')
-    await expect(generate(model, { prompt: 'x' })).rejects.toThrow(/has no tokenizer .* or give inputIds/)
+    await expect(generate(model, { prompt: 'x' })).rejects.toThrow(/has no tokenizer\.json; .*AutoTokenizer.*Or give inputIds/)
     await expect(generate(model, { inputIds: [] })).rejects.toThrow('there is nothing to continue')
     await expect(generate(model, { inputIds: [96] })).rejects.toThrow(
       "token id 96 of the prompt is not in the model's vocabulary of 96",

@@ -1,4 +1,5 @@
 /** @file What the demo measures: loss, facts stated, sentences exactly right, and how far two models' logits lie apart. */
+import { neededTokenizer } from '../../data/needed-tokenizer.js'
 import type { Model } from '../../model/model.js'
 import { tensor } from '../../graph/constants.js'
 import { Adapter, evaluate, generate } from '../../index.js'
@@ -44,8 +45,7 @@ export async function score(
  */
 export async function logitsOf(subject: Model | Adapter, texts: readonly string[]): Promise<Float32Array[]> {
   const model = subject instanceof Adapter ? subject.model : subject
-  const tokenizer = await model.tokenizer()
-  if (tokenizer === undefined) throw new Error(`${model.path} has no tokenizer`)
+  const tokenizer = neededTokenizer(await model.tokenizer(), model.path)
   const built = model.build({ mode: 'full' })
   const graph = subject instanceof Adapter ? subject.attach(built.graph).graph : built.graph
   const session = await model.environment.runtime.createSession(graph)
