@@ -5,6 +5,7 @@ import { startsFromWeight } from '../adapters/initialize-from-weight.js'
 import { startFromResidual } from '../adapters/initialize-loftq.js'
 import { LoraPart, type LoraTarget, weightName } from '../adapters/lora.js'
 import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
+import { loraFieldTable } from '../adapters/lora-fields.js'
 import type { InitialMatrices, Part, TensorValues } from '../adapters/part.js'
 import { adapterParts, isSavedPath, type AdaptedModel } from '../adapters/parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
@@ -50,12 +51,9 @@ export interface LoraOptions extends Partial<LoraConfig> {
 }
 
 const loraOptionKeys = {
-  ...{ r: true, loraAlpha: true, loraDropout: true, targetModules: true, excludeModules: true, modulesToSave: true },
-  ...{ fanInFanOut: true, bias: true, useRslora: true, useDora: true, loraBias: true, initLoraWeights: true },
-  ...{ rankPattern: true, alphaPattern: true, layersToTransform: true, layersPattern: true, trainableTokenIndices: true },
-  ...{ layerReplication: true, taskType: true, baseModelNameOrPath: true, revision: true, other: true },
+  ...loraFieldTable,
   ...{ alpha: true, dropout: true, seed: true, freezeA: true },
-} satisfies OptionKeys<LoraOptions>
+} satisfies Record<keyof LoraOptions, unknown>
 
 /** How an adapter is written. */
 export interface SaveOptions {

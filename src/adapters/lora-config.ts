@@ -1,6 +1,7 @@
 /** @file The options of a LoRA adapter: PEFT's `LoraConfig` in camelCase, its defaults and its rules. */
 import { InvalidOptionError } from '../errors.js'
 import type { JsonValue } from '../util/python-json.js'
+import { loraDefaults, loraFieldTable } from './lora-fields.js'
 import { isSupported } from './supported.js'
 
 /** How A and B begin: true, false, `gaussian`, and in adapters of others further names that PEFT knows. */
@@ -54,32 +55,6 @@ export interface LoraConfig {
   readonly other: Readonly<Record<string, JsonValue>>
 }
 
-/** PEFT's defaults. */
-export const loraDefaults: LoraConfig = {
-  r: 8,
-  loraAlpha: 8,
-  loraDropout: 0,
-  targetModules: null,
-  excludeModules: null,
-  modulesToSave: null,
-  fanInFanOut: false,
-  bias: 'none',
-  useRslora: false,
-  useDora: false,
-  loraBias: false,
-  initLoraWeights: true,
-  rankPattern: {},
-  alphaPattern: {},
-  layersToTransform: null,
-  layersPattern: null,
-  trainableTokenIndices: null,
-  layerReplication: null,
-  taskType: null,
-  baseModelNameOrPath: null,
-  revision: null,
-  other: {},
-}
-
 /** PEFT's name of a field: `targetModules` is `target_modules`. */
 export const peftKey = (field: keyof LoraConfig): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
@@ -87,54 +62,7 @@ export const peftKey = (field: keyof LoraConfig): string => field.replace(/[A-Z]
 export const isAllLinear = (targets: LoraConfig['targetModules']): boolean =>
   typeof targets === 'string' && targets.toLowerCase() === 'all-linear'
 
-const isRank = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value > 0
-const isNumber = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value)
-const isName = (value: unknown): boolean => typeof value === 'string' && value !== ''
-const isNames = (value: unknown): boolean => Array.isArray(value) && value.every(isName)
-const isIndex = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
-const isIndices = (value: unknown): boolean => Array.isArray(value) && value.every(isIndex)
-const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const isTextOrNull = (value: unknown): boolean => value === null || typeof value === 'string'
-const isTargets = (value: unknown): boolean => value === null || isName(value) || isNames(value)
-
-const isRange = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && value.every(isIndex)
-
-/** What each field must be, in words and as a test. */
-const rules: { readonly [K in keyof LoraConfig]: readonly [expected: string, test: (value: unknown) => boolean] } = {
-  r: ['an integer above 0', isRank],
-  loraAlpha: ['a number', isNumber],
-  loraDropout: ['a probability in [0, 1)', (v) => isNumber(v) && (v as number) >= 0 && (v as number) < 1],
-  targetModules: ['a list of names, a regular expression, "all-linear" or null', isTargets],
-  excludeModules: ['a list of names, a regular expression or null', isTargets],
-  modulesToSave: ['a list of names or null', (v) => v === null || isNames(v)],
-  fanInFanOut: ['true or false', isBoolean],
-  bias: ['"none", "all" or "lora_only"', (v) => v === 'none' || v === 'all' || v === 'lora_only'],
-  useRslora: ['true or false', isBoolean],
-  useDora: ['true or false', isBoolean],
-  loraBias: ['true or false', isBoolean],
-  initLoraWeights: ['true, false or the name of an initialisation', (v) => isBoolean(v) || isName(v)],
-  rankPattern: ['an object of integers above 0', (v) => isRecord(v) && Object.values(v).every(isRank)],
-  alphaPattern: ['an object of numbers', (v) => isRecord(v) && Object.values(v).every(isNumber)],
-  layersToTransform: [
-    'a layer index, a list of them or null',
-    (v) => v === null || isIndex(v) || (Array.isArray(v) && v.every(isIndex)),
-  ],
-  layersPattern: ['a name, a list of names or null', (v) => v === null || typeof v === 'string' || isNames(v)],
-  trainableTokenIndices: [
-    'a list of row numbers, an object of such lists by the name of an embedding, or null',
-    (v) => v === null || isIndices(v) || (isRecord(v) && Object.values(v).every(isIndices)),
-  ],
-  layerReplication: [
-    'a list of ranges [first, end) or null',
-    (v) => v === null || (Array.isArray(v) && v.length > 0 && v.every(isRange)),
-  ],
-  taskType: ['a string or null', isTextOrNull],
-  baseModelNameOrPath: ['a string or null', isTextOrNull],
-  revision: ['a string or null', isTextOrNull],
-  other: ['an object', isRecord],
-}
+const fieldNames = Object.keys(loraFieldTable) as (keyof LoraConfig)[]
 
 /** Names that become patterns, each of which is compared with each layer. */
 const MOST_PATTERNS = 10_000
@@ -146,9 +74,9 @@ export function loraConfigProblem(
   config: LoraConfig,
   nameOf: (field: keyof LoraConfig) => string = (f) => f,
 ): string | undefined {
-  for (const field of Object.keys(rules) as (keyof LoraConfig)[]) {
-    const [expected, test] = rules[field]
-    if (!test(config[field])) return `"${nameOf(field)}" must be ${expected}, got ${JSON.stringify(config[field])}`
+  for (const field of fieldNames) {
+    const { fits, must } = loraFieldTable[field].is
+    if (!fits(config[field])) return `"${nameOf(field)}" must ${must}, got ${JSON.stringify(config[field])}`
   }
   const { targetModules, layersToTransform, layersPattern } = config
   for (const field of ['modulesToSave', 'layersPattern', 'rankPattern', 'alphaPattern'] as const) {
@@ -178,9 +106,8 @@ export function loraConfigProblem(
  * @throws InvalidOptionError naming the field, what is expected and what was found
  */
 export function completeLoraConfig(fields: Partial<LoraConfig>, defaultTargetModules: readonly string[]): LoraConfig {
-  const unknown = Object.keys(fields).find((field) => !Object.hasOwn(rules, field))
-  if (unknown !== undefined)
-    throw new InvalidOptionError(`unknown LoRA option "${unknown}"; known: ${Object.keys(rules).join(', ')}`)
+  const unknown = Object.keys(fields).find((field) => !Object.hasOwn(loraFieldTable, field))
+  if (unknown !== undefined) throw new InvalidOptionError(`unknown LoRA option "${unknown}"; known: ${fieldNames.join(', ')}`)
   const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<LoraConfig>
   const config: LoraConfig = { ...loraDefaults, ...given }
   const problem = loraConfigProblem(config)

@@ -4,14 +4,7 @@
  */
 import { commonFlags, type Command, type Flags } from './flags.js'
 
-/** Flags that are called otherwise than their options, and that no table of options gives. */
-const others: Readonly<Record<string, string>> = {
-  loraAlpha: 'alpha',
-  loraDropout: 'dropout',
-  initLoraWeights: 'init',
-}
-
-const kebab = (name: string): string => others[name] ?? name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 /** The message with the command's own flags; flags that it does not have are not named. */
 export function inFlags(message: string, command: Pick<Command, 'flags'>): string {

@@ -1,5 +1,6 @@
 /** @file What every adapter format is read into and written from: PEFT's configuration and PEFT's tensor names. */
-import { loraDefaults, type LoraConfig } from '../adapters/lora-config.js'
+import type { LoraConfig } from '../adapters/lora-config.js'
+import { loraDefaults } from '../adapters/lora-fields.js'
 import { PREFIX, scaleOf } from '../adapters/lora.js'
 import { compilePatterns, firstValue, lastPart } from '../adapters/targets.js'
 import { InvalidAdapterError } from '../errors.js'

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { describe, expect, it } from 'vitest'
-import { loraDefaults } from '../adapters/lora-config.js'
+import { loraDefaults } from '../adapters/lora-fields.js'
 import { memoryFiles } from '../io/memory-files.js'
 import { VERSION } from '../util/version.js'
 import type { TrainEvent } from './events.js'

@@ -1,5 +1,6 @@
 /** @file The model card of a training run: `README.md` of the adapter's folder, as the Hugging Face Hub shows it. */
-import type { LoraConfig } from '../adapters/lora-config.js'
+import { peftKey, type LoraConfig } from '../adapters/lora-config.js'
+import { loraFieldTable } from '../adapters/lora-fields.js'
 import type { Files } from '../io/files.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { TaskName } from '../models/task.js'
@@ -69,17 +70,9 @@ const isEmpty = (value: unknown): boolean =>
 
 /** The fields of the configuration that say how the adapter is built. */
 function adapterRows(config: LoraConfig, constants: InputConstants | undefined): [string, string][] {
-  const { r, loraAlpha, loraDropout, targetModules, excludeModules, rankPattern, alphaPattern, bias } = config
-  const { useRslora, useDora, modulesToSave, layersToTransform, initLoraWeights } = config
-  const fields: Record<string, unknown> = {
-    ...{ r, lora_alpha: loraAlpha, lora_dropout: loraDropout, target_modules: targetModules },
-    ...{ exclude_modules: excludeModules, rank_pattern: rankPattern, alpha_pattern: alphaPattern },
-    ...{ layers_to_transform: layersToTransform, bias, modules_to_save: modulesToSave },
-    ...{ use_rslora: useRslora, use_dora: useDora, init_lora_weights: initLoraWeights, onnx_constants: constants },
-  }
-  return Object.entries(fields)
-    .filter(([, value]) => !isEmpty(value))
-    .map(([name, value]) => [name, code(value)])
+  const told = (Object.keys(loraFieldTable) as (keyof LoraConfig)[]).filter((field) => loraFieldTable[field].card)
+  const fields = [...told.map((field) => [peftKey(field), config[field]] as const), ['onnx_constants', constants] as const]
+  return fields.filter(([, value]) => !isEmpty(value)).map(([name, value]) => [name, code(value)])
 }
 
 function resultRows(events: readonly TrainEvent[]): [string, string][] {

@@ -73,6 +73,16 @@ type Filled<T> = {
 /** Options with their defaults filled in; those without stay as they are. */
 export type Resolved<O, T> = Omit<O, Filled<T>> & { readonly [K in Filled<T> & keyof O]-?: Exclude<O[K], undefined> }
 
+/** The defaults of a table. */
+export const optionDefaults = <O extends object, T extends OptionTable<O>>(
+  table: T,
+): { readonly [K in Filled<T> & keyof O]-?: Exclude<O[K], undefined> } =>
+  Object.fromEntries(
+    Object.entries(table as unknown as AnyTable).flatMap(([name, row]) =>
+      row.default === undefined ? [] : [[name, row.default]],
+    ),
+  ) as never
+
 /** A value in a message. */
 const show = (value: unknown): string =>
   Array.isArray(value) ? `[${value.map(show).join(', ')}]` : typeof value === 'string' ? JSON.stringify(value) : String(value)

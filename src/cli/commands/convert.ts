@@ -31,7 +31,12 @@ export const convertCommand = defineCommand({
       choices: ['peft', 'peft-bin', 'loralib', 'onnx-adapter', 'mlx', 'gguf'],
       help: 'What to write; by the ending of --to unless said (no ending: peft).',
     },
-    alpha: { type: 'number', value: 'X', help: 'Numerator of the scale, where the file does not tell it (loralib).' },
+    alpha: {
+      type: 'number',
+      option: 'loraAlpha',
+      value: 'X',
+      help: 'Numerator of the scale, where the file does not tell it (loralib).',
+    },
     model: {
       type: 'text',
       value: 'M',

@@ -1,4 +1,5 @@
 /** @file The flags of `lowrank train`. */
+import { branchFields, layerFields, loraFieldTable, patternFields, variantFields } from '../../adapters/lora-fields.js'
 import { objectiveOptionTable, preferenceOptions } from '../../train/objectives/options.js'
 import {
   batchingOptions,
@@ -43,6 +44,8 @@ export const initialisations: Readonly<Record<string, boolean | string>> = {
 
 const laterInitialisations = ['corda', 'lora_ga']
 
+const loraFlagsOf = <const W extends object>(rows: W) => flagsFrom(loraFieldTable, rows)
+
 const flagsOf = <const W extends object>(rows: W) => flagsFrom(trainOptionTable, rows)
 
 /** Flags that say what is learned, of `train` and `eval`. */
@@ -60,40 +63,14 @@ export const trainFlags = {
   ...flagsOf({ data: fileOptions.data, out: fileOptions.out }),
   adapter: { type: 'text', value: 'DIR', help: 'Go on training this adapter (PEFT folder or hub id) in place of a new one.' },
   ...flagsOf(fileOptions),
-  r: { type: 'integer', value: 'N', default: 8, help: 'Rank of the adapter, from 1 to the smaller side of the matrix.' },
-  alpha: { type: 'number', value: 'X', default: 16, help: 'Numerator of the scale alpha/r.' },
-  dropout: { type: 'number', value: 'X', min: 0, default: 0, help: "Probability of dropping an element of the adapter's input." },
-  'target-modules': {
-    type: 'modules',
-    value: 'A,B | all-linear | REGEX',
-    help: "Layers to adapt: names or name endings, all-linear, or a regular expression for the whole name. The architecture's usual ones unless said.",
-  },
-  'exclude-modules': { type: 'modules', value: 'A,B | REGEX', help: 'Layers to leave alone, written the same way.' },
-  'layers-to-transform': { type: 'integers', value: 'N,N', help: 'Adapt only the layers of these numbers, counted from 0.' },
-  'layers-pattern': { type: 'names', value: 'A,B', help: 'Name of the list that --layers-to-transform counts in.' },
-  'rank-pattern': {
-    type: 'mapping',
-    help: 'Ranks of single layers, as JSON or NAME=N,…; names are regular expressions for the end of the name.',
-  },
-  'alpha-pattern': { type: 'mapping', help: 'Alphas of single layers, written the same way.' },
-  bias: {
-    type: 'text',
-    choices: ['none', 'all', 'lora_only'],
-    default: 'none',
-    help: 'Biases to train: none, all, or those of adapted layers (lora_only).',
-  },
-  'modules-to-save': { type: 'names', value: 'A,B', help: 'Modules to train in full and to store whole, such as a new head.' },
-  'trainable-token-indices': {
-    type: 'integers',
-    value: 'N,N',
-    help: 'Rows of the token embedding to train in full and to store: the ids of new tokens.',
-  },
-  'use-rslora': { type: 'switch', help: 'Scale by alpha/√r.' },
-  'use-dora': { type: 'switch', help: 'Train magnitudes and directions apart (DoRA).' },
-  'lora-bias': { type: 'switch', help: 'Give the branch of each adapted layer a bias, behind B.' },
+  ...loraFlagsOf(branchFields),
+  ...loraFlagsOf(layerFields),
+  ...loraFlagsOf(patternFields),
+  ...loraFlagsOf(variantFields),
   'freeze-a': { type: 'switch', help: 'Train B alone: A stays as it begins (LoRA-FA).' },
   init: {
     type: 'text',
+    option: 'initLoraWeights',
     choices: [...Object.keys(initialisations), ...laterInitialisations],
     default: 'default',
     notYet: laterInitialisations,
@@ -117,4 +94,4 @@ export const trainFlags = {
     type: 'switch',
     help: 'Train with the other processes of an MPI job; assumed under mpirun and srun --mpi=pmix. --batch-size is that of each process.',
   },
-} as const satisfies Flags & Record<keyof FlagsFrom<typeof trainOptionTable>, Flag>
+} as const satisfies Flags & Record<keyof FlagsFrom<typeof trainOptionTable & typeof loraFieldTable>, Flag>

@@ -1,7 +1,8 @@
 /** @file `lowrank train`. */
 import { leaderFirst, type Communicator } from '../../distributed/communicator.js'
 import { InvalidOptionError } from '../../errors.js'
-import type { Adapter, DoneEvent, ErrorEvent, LoraOptions, Model, TrainOptions } from '../../index.js'
+import type { Adapter, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
+import { loraFieldTable } from '../../adapters/lora-fields.js'
 import { parseEvents } from '../../train/log.js'
 import { trainOptionTable } from '../../train/option-table.js'
 import { renderReport } from '../../report/html.js'
@@ -16,57 +17,24 @@ import { TrainingView } from '../training-view.js'
 import { UsageError } from '../usage-error.js'
 import { initialisations, trainFlags } from './train-flags.js'
 
-/** The flags that describe a new adapter, and the option of each. */
-const adapterFlags = {
-  r: 'r',
-  alpha: 'loraAlpha',
-  dropout: 'loraDropout',
-  'target-modules': 'targetModules',
-  'exclude-modules': 'excludeModules',
-  'layers-to-transform': 'layersToTransform',
-  'layers-pattern': 'layersPattern',
-  'rank-pattern': 'rankPattern',
-  'alpha-pattern': 'alphaPattern',
-  bias: 'bias',
-  'modules-to-save': 'modulesToSave',
-  'trainable-token-indices': 'trainableTokenIndices',
-  'use-rslora': 'useRslora',
-  'use-dora': 'useDora',
-  'lora-bias': 'loraBias',
-  init: 'initLoraWeights',
-} as const satisfies Partial<Record<keyof typeof trainFlags, keyof LoraOptions>>
-
 type TrainValues = Values<typeof trainFlags & typeof commonFlags>
 
-const loraOptions = (values: TrainValues): LoraOptions =>
-  defined({
-    r: values.r,
-    loraAlpha: values.alpha,
-    loraDropout: values.dropout,
-    targetModules: values['target-modules'],
-    excludeModules: values['exclude-modules'],
-    layersToTransform: values['layers-to-transform'],
-    layersPattern: values['layers-pattern'],
-    rankPattern: values['rank-pattern'],
-    alphaPattern: values['alpha-pattern'],
-    bias: values.bias,
-    modulesToSave: values['modules-to-save'],
-    trainableTokenIndices: values['trainable-token-indices'],
-    useRslora: values['use-rslora'],
-    useDora: values['use-dora'],
-    loraBias: values['lora-bias'],
-    freezeA: values['freeze-a'],
-    initLoraWeights: initialisations[values.init],
-    seed: values.seed,
-  }) as LoraOptions
+const loraOptions = (values: TrainValues): LoraOptions => ({
+  ...optionsFrom(loraFieldTable, values),
+  freezeA: values['freeze-a'],
+  initLoraWeights: initialisations[values.init]!,
+  seed: values.seed,
+})
 
 /** An adapter that is continued has its own shape: a flag that says otherwise is a mistake, not an order. */
 function checkAgrees(adapter: Adapter, values: TrainValues, given: ReadonlySet<string>): void {
   const wanted = loraOptions(values)
   const normal = (value: unknown): string => JSON.stringify(Array.isArray(value) ? [...(value as unknown[])].sort() : value)
-  for (const [flag, option] of Object.entries(adapterFlags)) {
+  const flags: Flags = trainFlags
+  for (const option of Object.keys(loraFieldTable) as (keyof LoraConfig)[]) {
+    const flag = Object.keys(flags).find((name) => flags[name]!.option === option)
     // How it began does not matter any more.
-    if (!given.has(flag) || option === 'initLoraWeights') continue
+    if (flag === undefined || !given.has(flag) || option === 'initLoraWeights') continue
     const has = adapter.config[option]
     if (normal(has) !== normal(wanted[option]))
       throw new InvalidOptionError(
