@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { builtinRules } from '../src/autodiff/registry.js'
 import { emittableOps, operatorKey } from '../src/graph/allowed-ops.js'
-import { canInfer, inferredOps } from '../src/graph/infer.js'
+import { canInfer, inferredOps } from '../src/graph/infer/index.js'
 import { builtinLowerings } from '../src/lower/lower.js'
 import { refusedOps } from '../src/lower/refused.js'
 

@@ -2,7 +2,7 @@
 import { GraphBuilder } from '../graph/builder.js'
 import { evaluateDim } from '../graph/dim/index.js'
 import type { Graph } from '../graph/graph.js'
-import { int, isFloat, type Node, type Shape, type Value } from '../graph/types.js'
+import { int, isFloat, type Node, type Value } from '../graph/types.js'
 
 /** Stands for a symbolic length where sizes are compared. */
 const TYPICAL_LENGTH = 256
@@ -226,11 +226,7 @@ function emitAgain(
     }
     const inputs = node.inputs.map((name) => (name === '' ? undefined : (copied(name) ?? graph.value(name))))
     const shapes = node.outputs.map((name) => graph.values.get(name)?.shape)
-    const outputs = b.emitAll(node.op, inputs, node.attributes, {
-      domain: node.domain,
-      outputs: node.outputs.length,
-      ...(shapes.every((s) => s !== undefined) && { shapes: shapes as Shape[] }),
-    })
+    const outputs = b.emitAgain(node, inputs, shapes.every((s) => s !== undefined) ? shapes : undefined)
     outputs.forEach((output, i) => copies.set(node.outputs[i]!, output.name))
   }
 }

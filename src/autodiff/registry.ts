@@ -1,4 +1,5 @@
 /** @file All built-in gradient rules. A new op is one declaration in `rules/<family>.ts`. */
+import type { EmittableName } from '../graph/allowed-ops.js'
 import type { GradientRule } from './rule.js'
 import * as activation from './rules/activation.js'
 import * as convolution from './rules/convolution.js'
@@ -14,11 +15,31 @@ import * as recurrent from './rules/recurrent.js'
 import * as reduction from './rules/reduction.js'
 import * as softmax from './rules/softmax.js'
 
-/** Every gradient rule of lowrank; the page of operators lists them. */
-export const builtinRules: readonly GradientRule[] = [
-  ...[activation, elementwise, indexing, matmul, movement, normalization, recurrent, reduction, softmax].flatMap(
-    (family): GradientRule[] => Object.values(family),
-  ),
-  ...[convolution.conv, convolution.convTranspose, pooling.maxPool, pooling.averagePool, quantized.matMulNBits],
+/** Exports of a file that are rules. */
+const rulesOf = <Family extends object>(family: Family): Extract<Family[keyof Family], GradientRule>[] =>
+  Object.values(family).filter((declared) => typeof declared === 'object' && 'gradient' in declared)
+
+const rules = [
+  ...rulesOf(activation),
+  ...rulesOf(convolution),
+  ...rulesOf(elementwise),
+  ...rulesOf(indexing),
+  ...rulesOf(matmul),
+  ...rulesOf(movement),
+  ...rulesOf(normalization),
+  ...rulesOf(pooling),
+  ...rulesOf(quantized),
+  ...rulesOf(recurrent),
+  ...rulesOf(reduction),
+  ...rulesOf(softmax),
   ...nondifferentiable,
 ]
+
+/** Reads of weights in few bits, which are frozen: whatever asks for their gradient is told that there is none. */
+type Frozen = 'DequantizeLinear' | 'GatherBlockQuantized' | 'MatMulIntegerToFloat'
+
+/** An operator that may be emitted has a rule, or this does not compile: what a graph holds, it can be trained through. */
+type Undeclared = Exclude<EmittableName, (typeof rules)[number]['op'] | Frozen>
+
+/** Every gradient rule of lowrank; the page of operators lists them. */
+export const builtinRules: readonly GradientRule[] = rules satisfies [Undeclared] extends [never] ? unknown : Undeclared

@@ -1,6 +1,7 @@
 /** @file The closed list of operators that lowrank emits; anything else is a bug of ours. */
 
-const standard = [
+/** Operators of ai.onnx that may be emitted. */
+export const standardOperators = [
   // element-wise
   ...[
     'Add',
@@ -60,10 +61,10 @@ const standard = [
   ...['LSTM', 'GRU', 'RNN'],
   // shapes
   ...['Shape', 'ConstantOfShape', 'Range'],
-]
+] as const
 
 /** Contrib operators of the inference runtime: each saves a copy or a chain of passes over memory. */
-const microsoft = [
+export const microsoftOperators = [
   'FusedMatMul', // transposed batched products without a transposed copy
   'RotaryEmbedding', // one pass instead of six; its backward is itself with the angle negated
   'FastGelu',
@@ -71,10 +72,19 @@ const microsoft = [
   'GatherBlockQuantized', // rows of such weights
   'MatMulIntegerToFloat', // int8 products with frozen weights
   'QuickGelu', // x·sigmoid(αx); SiLU for α = 1
-]
+] as const
+
+/** The operators by name alone: none has another meaning in another domain. */
+export type EmittableName = (typeof standardOperators)[number] | (typeof microsoftOperators)[number]
+
+/** The operators by key, as {@link operatorKey} makes it. */
+export type EmittableOp = (typeof standardOperators)[number] | `com.microsoft.${(typeof microsoftOperators)[number]}`
 
 /** Operators that lowrank emits, `Op` or `domain.Op`: all that a graph of its making can hold. */
-export const emittableOps: ReadonlySet<string> = new Set([...standard, ...microsoft.map((op) => `com.microsoft.${op}`)])
+export const emittableOps: ReadonlySet<string> = new Set([
+  ...standardOperators,
+  ...microsoftOperators.map((op) => `com.microsoft.${op}`),
+])
 
 export const operatorKey = (op: string, domain: string): string =>
   domain === '' || domain === 'ai.onnx' ? op : `${domain}.${op}`

@@ -1,11 +1,11 @@
 /** @file Emits nodes with inferred types: `b.mul(x, 2)`. Only operators of the closed list can be emitted. */
 import { ShapeError } from '../errors.js'
-import { assertEmittable } from './allowed-ops.js'
+import { assertEmittable, type EmittableName } from './allowed-ops.js'
 import { tensor } from './constants.js'
 import { callOf, factorsOf, termsOf } from './dim/index.js'
 import { dtypeToOnnx } from './dtypes.js'
 import type { Graph } from './graph.js'
-import { inferNode } from './infer.js'
+import { inferNode } from './infer/index.js'
 import { broadcastShapes, normalizeAxis, productOfDims, resolveReshape, sameShape } from './shapes.js'
 import {
   float,
@@ -17,6 +17,7 @@ import {
   type Dim,
   type DType,
   type HostTensor,
+  type Node,
   type Shape,
   type Value,
 } from './types.js'
@@ -74,7 +75,12 @@ export class GraphBuilder {
   }
 
   /** Emits a node and returns its outputs. A missing optional input is `undefined`. */
-  emitAll(op: string, inputs: readonly (Value | undefined)[], attributes: Attributes = {}, options: EmitOptions = {}): Value[] {
+  emitAll(
+    op: EmittableName,
+    inputs: readonly (Value | undefined)[],
+    attributes: Attributes = {},
+    options: EmitOptions = {},
+  ): Value[] {
     const domain = options.domain ?? ''
     assertEmittable(op, domain)
     const count = options.outputs ?? 1
@@ -90,8 +96,21 @@ export class GraphBuilder {
   }
 
   /** Emits a node with one output. */
-  emit(op: string, inputs: readonly (Value | undefined)[], attributes: Attributes = {}, options: EmitOptions = {}): Value {
+  emit(op: EmittableName, inputs: readonly (Value | undefined)[], attributes: Attributes = {}, options: EmitOptions = {}): Value {
     return this.emitAll(op, inputs, attributes, options)[0]!
+  }
+
+  /**
+   * Emits a node again, on other inputs.
+   * @param shapes of its outputs where they are known; inferred unless given
+   */
+  emitAgain(
+    { op, domain, attributes, outputs }: Node,
+    inputs: readonly (Value | undefined)[],
+    shapes?: readonly Shape[],
+  ): Value[] {
+    assertEmittable(op, domain)
+    return this.emitAll(op as EmittableName, inputs, attributes, { domain, outputs: outputs.length, ...(shapes && { shapes }) })
   }
 
   // Constants
@@ -383,7 +402,7 @@ export class GraphBuilder {
 
   // Reductions
 
-  private reduceOp(op: string, x: Value, axes: readonly number[], keepdims: boolean): Value {
+  private reduceOp(op: 'ReduceSum' | 'ReduceMean' | 'ReduceMax', x: Value, axes: readonly number[], keepdims: boolean): Value {
     return this.emit(op, [x, this.int64s(axes)], { keepdims: int(keepdims ? 1 : 0) })
   }
 

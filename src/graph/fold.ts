@@ -4,6 +4,7 @@
  */
 import { addDims, compareDims, floorDivideDims, maxDims, minDims, multiplyDims, subtractDims } from './dim/index.js'
 import { dtypeFromOnnx } from './dtypes.js'
+import { NodeView } from './node-view.js'
 import { normalizeAxis } from './shapes.js'
 import { elementCount, isFloat, type Dim, type DType, type Node, type Shape } from './types.js'
 import { numbersOf } from './constants.js'
@@ -21,12 +22,14 @@ export const FOLD_LIMIT = 1024
 export const isNumeric = (known: Known): boolean => known.values.every((v) => typeof v === 'number')
 
 /** What an evaluation sees of one node. */
-interface Context {
-  readonly node: Node
-  readonly inputs: readonly (Known | undefined)[]
-  readonly shapes: readonly (Shape | undefined)[]
-  readonly int: (name: string, fallback: number) => number
-  readonly ints: (name: string) => readonly number[] | undefined
+class Context extends NodeView {
+  constructor(
+    node: Node,
+    readonly inputs: readonly (Known | undefined)[],
+    readonly shapes: readonly (Shape | undefined)[],
+  ) {
+    super(node)
+  }
 }
 
 type Evaluation = (c: Context) => Known | Known[] | undefined
@@ -302,19 +305,7 @@ export function foldNode(
 ): Known[] | undefined {
   const evaluate = node.domain === '' && Object.hasOwn(evaluations, node.op) ? evaluations[node.op] : undefined
   if (evaluate === undefined) return undefined
-  const result = evaluate({
-    node,
-    inputs,
-    shapes,
-    int: (name, fallback) => {
-      const attribute = node.attributes[name]
-      return attribute?.type === 'int' ? attribute.value : fallback
-    },
-    ints: (name) => {
-      const attribute = node.attributes[name]
-      return attribute?.type === 'ints' ? attribute.value : undefined
-    },
-  })
+  const result = evaluate(new Context(node, inputs, shapes))
   if (result === undefined) return undefined
   const outputs = Array.isArray(result) ? result : [result]
   return outputs.length === node.outputs.length && outputs.every((o) => o.values.length <= FOLD_LIMIT) ? outputs : undefined

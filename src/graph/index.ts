@@ -18,4 +18,5 @@ export type {
   TypedArray,
   Value,
 } from './types.js'
-export { emittableOps } from './allowed-ops.js'
+export { emittableOps, microsoftOperators, standardOperators, type EmittableName } from './allowed-ops.js'
+export { NodeView, OperandView, type Operation } from './node-view.js'

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { findLayers, findModules } from '../onnx-model/find-modules.js'
 import { Graph } from './graph.js'
+import { inferenceFamilies } from './infer/index.js'
 import { inferGraph } from './infer-graph.js'
 import { tensor } from './constants.js'
 import { int, ints, type Attributes, type DType, type Shape } from './types.js'
@@ -148,4 +149,9 @@ describe('findModules', () => {
     )
     expect([...findLayers(inferGraph(graph).graph).below('net').keys()]).toEqual(['fc'])
   })
+})
+
+it('infers every operator in one family', () => {
+  const ops = Object.values(inferenceFamilies).flatMap((family) => Object.keys(family))
+  expect(ops.filter((op, i) => ops.indexOf(op) !== i)).toEqual([])
 })

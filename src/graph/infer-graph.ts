@@ -4,7 +4,7 @@ import { GraphBuilder } from './builder.js'
 import { numbersOf, tensor } from './constants.js'
 import { foldNode, FOLD_LIMIT, isNumeric, type Known } from './fold.js'
 import { Graph } from './graph.js'
-import { canInfer, inferNode } from './infer.js'
+import { canInfer, inferNode } from './infer/index.js'
 import { UndecidedDimsError } from './shapes.js'
 import {
   elementCount,

@@ -1,5 +1,6 @@
 /** @file Geometry of convolutions and pools: kernel, strides, dilations and explicit pads, whatever form a node gives them in. */
 import { ShapeError } from '../errors.js'
+import { integersAttribute, textAttribute } from './attributes.js'
 import { addDims, floorDivideDims } from './dim/index.js'
 import type { Attributes, Dim, Shape } from './types.js'
 
@@ -19,11 +20,8 @@ export interface Window {
  * @throws ShapeError where `auto_pad` depends on a length known at the run only
  */
 export function windowsOf(attributes: Attributes, spatial: Shape, kernel: readonly Dim[], where: string): Window[] {
-  const list = (name: string): readonly number[] | undefined => {
-    const attribute = attributes[name]
-    return attribute?.type === 'ints' ? attribute.value : undefined
-  }
-  const mode = attributes['auto_pad']?.type === 'string' ? attributes['auto_pad'].value : 'NOTSET'
+  const list = (name: string): readonly number[] | undefined => integersAttribute({ attributes }, name)
+  const mode = textAttribute({ attributes }, 'auto_pad', 'NOTSET')
   const rank = spatial.length
   return spatial.map((length, i) => {
     const size = kernel[i]

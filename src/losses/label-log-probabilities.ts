@@ -116,7 +116,7 @@ function applyNodes(b: GraphBuilder, nodes: readonly Node[], replaced: ReadonlyM
   let result: Value | undefined
   for (const node of nodes) {
     const inputs = node.inputs.map((name) => (name === '' ? undefined : (copies.get(name) ?? b.graph.value(name))))
-    const outputs = b.emitAll(node.op, inputs, node.attributes, { domain: node.domain, outputs: node.outputs.length })
+    const outputs = b.emitAgain(node, inputs)
     outputs.forEach((output, i) => copies.set(node.outputs[i]!, output))
     result = outputs[0]!
   }

@@ -59,8 +59,8 @@ export const elementwiseLowerings: LoweringTable = {
   CastLike: ({ b, input }) => b.cast(input(0), input(1).dtype),
   /** Inference: nothing is dropped. The mask says so. */
   Dropout: (c) => [c.input(0), ...(c.hasMoreOutputs ? [c.b.full(c.shape(c.input(0)), 1, 'bool')] : [])],
-  ReduceL1: (c) => reduceOf(c, 'ReduceSum', c.b.abs(c.input(0))),
-  ReduceLogSum: (c) => c.b.log(reduceOf(c, 'ReduceSum', c.input(0))),
+  ReduceL1: (c) => sumOf(c, c.b.abs(c.input(0))),
+  ReduceLogSum: (c) => c.b.log(sumOf(c, c.input(0))),
   'com.microsoft.BiasGelu': ({ b, input }) => b.gelu(b.add(input(0), input(1))),
   'com.microsoft.Gelu': ({ b, input }) => b.gelu(input(0)),
   /** x + bias in two halves along the last axis, the first gated by the second */
@@ -72,6 +72,7 @@ export const elementwiseLowerings: LoweringTable = {
   'com.microsoft.BiasAdd': ({ b, input }) => b.add(b.add(input(0), input(1)), input(2)),
 }
 
-function reduceOf(c: LowerContext, op: string, x: Value): Value {
-  return c.b.emit(op, [x, c.optional(1)], c.attributes)
+/** The sum over the axes that the node names. */
+function sumOf(c: LowerContext, x: Value): Value {
+  return c.b.emit('ReduceSum', [x, c.optional(1)], c.attributes)
 }

@@ -1,7 +1,7 @@
 /** @file From an imported graph to one that lowrank can differentiate: opset 21, constants folded, fused operators opened. */
 import { operatorKey } from '../graph/allowed-ops.js'
 import { DEFAULT_OPSET, type Graph } from '../graph/graph.js'
-import { canInfer } from '../graph/infer.js'
+import { canInfer } from '../graph/infer/index.js'
 import { inferGraph, type InferState, type Replacement } from '../graph/infer-graph.js'
 import { LOWERED } from '../graph/module.js'
 import type { Dim, Node, Value } from '../graph/types.js'

@@ -26,7 +26,7 @@ function groupNormalize(b: GraphBuilder, x: Value, groups: number, epsilon: numb
 }
 
 /** Softmax over everything from an axis on, as before opset 13. */
-function flattened(c: LowerContext, op: string): Value | undefined {
+function flattened(c: LowerContext, op: 'Softmax' | 'LogSoftmax'): Value | undefined {
   if (c.int('flatten', 0) === 0) return undefined
   const { b } = c
   const x = c.input(0)

@@ -94,7 +94,7 @@ export function throughQuantized(c: LowerContext): readonly Value[] | undefined 
   const data = node.op === 'Concat' ? inputs.map((_, i) => i) : [0]
   if (data.some((i) => twins[i] === undefined))
     throw new UnsupportedOpError(`${c.where}: it joins activations with integers of another meaning`)
-  const [moved, meant] = [inputs, inputs.map((x, i) => twins[i] ?? x)].map((operands) => b.emitAll(node.op, operands, node.attributes, { outputs: node.outputs.length, ...c.inferredShapes(node.op, operands) })) as [Value[], Value[]] // prettier-ignore
+  const [moved, meant] = [inputs, inputs.map((x, i) => twins[i] ?? x)].map((operands) => b.emitAgain(node, operands, c.inferredShapes(node.op, operands))) as [Value[], Value[]] // prettier-ignore
   moved.forEach((value, i) => i === 0 || node.op === 'Split' ? real.set(value.name, meant[i]!) : undefined) // prettier-ignore
   return moved
 }

@@ -45,7 +45,7 @@ export abstract class Pool2d extends Module {
   }
 
   /** Emits the operator of a pool. */
-  protected pool(b: ForwardBuilder, x: Value, op: string, countIncludePad: boolean): Value {
+  protected pool(b: ForwardBuilder, x: Value, op: 'MaxPool' | 'AveragePool', countIncludePad: boolean): Value {
     const { kernelSize: k, stride: s, padding: p } = this
     return b.emit(op, [x], {
       kernel_shape: ints([k, k]),

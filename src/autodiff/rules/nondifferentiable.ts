@@ -1,7 +1,7 @@
 /** @file Operators that pass no gradient: their results are integers, booleans, shapes or steps. */
-import { noGradient, type GradientRule } from '../rule.js'
+import { noGradient } from '../rule.js'
 
-export const nondifferentiable: readonly GradientRule[] = [
+const ops = [
   // shapes and constants
   ...['Shape', 'Size', 'Range', 'ConstantOfShape', 'Constant', 'EyeLike', 'OneHot', 'NonZero'],
   // comparisons and logic
@@ -14,4 +14,6 @@ export const nondifferentiable: readonly GradientRule[] = [
   ...['QuantizeLinear', 'DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger'],
   // random numbers and choices
   ...['RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'NonMaxSuppression', 'Unique'],
-].map((op) => noGradient(op))
+] as const
+
+export const nondifferentiable = ops.map((op) => noGradient<(typeof ops)[number]>(op))

@@ -9,7 +9,13 @@ const dims: Readonly<Record<string, number>> = { batch: 2, width: 5, '(floor{(wi
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0)
 
-const pooling = (op: string, name: string, x: Shape, kernel: readonly number[], rest: Attributes = {}): GradientCase => {
+const pooling = (
+  op: 'MaxPool' | 'AveragePool',
+  name: string,
+  x: Shape,
+  kernel: readonly number[],
+  rest: Attributes = {},
+): GradientCase => {
   const attributes = { ...rest, kernel_shape: ints(kernel) }
   const shape = x.map((d) => (typeof d === 'number' ? d : dims[d]!))
   const windows = windowsOf(attributes, shape.slice(2), kernel, name)
@@ -29,7 +35,7 @@ const pooling = (op: string, name: string, x: Shape, kernel: readonly number[], 
 }
 
 const both = (name: string, x: Shape, kernel: readonly number[], attributes: Attributes = {}): GradientCase[] =>
-  ['MaxPool', 'AveragePool'].map((op) => pooling(op, name, x, kernel, attributes))
+  (['MaxPool', 'AveragePool'] as const).map((op) => pooling(op, name, x, kernel, attributes))
 
 export const poolingCases: readonly GradientCase[] = [
   ...both('1-D', ['batch', 2, 6], [3]),

@@ -73,7 +73,7 @@ function directionOf(c: RuleContext, layer: Recurrence, index: number): Directio
   const lengths = c.x[INPUT.lengths]
   const steps = new Steps(b, [sequence, batch, hidden], direction.reverse, lengths)
   // A graph that was not lowered may leave out the states of all steps.
-  const y = c.y[0] ?? b.emit(c.node.op, c.x, c.node.attributes)
+  const y = c.y[0] ?? b.emit(layer.op, c.x, c.node.attributes)
   const states = ofDirection(b, y, 1, index)
   const gradient = (at: number, axis: number): Value | undefined => c.dy[at] && ofDirection(b, c.dy[at], axis, index)
   const [dStates, dLastH, dLastC] = [gradient(0, 1), gradient(1, 0), gradient(2, 0)]

@@ -1,12 +1,15 @@
 /** @file Gradient cases of reductions. */
 import type { InputSpec } from '../../testing/gradcheck.js'
+import type { EmittableName } from '../../graph/allowed-ops.js'
 import { int } from '../../graph/types.js'
 import type { GradientCase } from '../../testing/gradcheck.js'
+
+type ReduceName = Extract<EmittableName, `Reduce${string}`>
 
 const dims = { n: 2, m: 3 }
 
 /** Each reduction over an axis in both forms, over several, and over all. */
-const reduction = (op: string, x: InputSpec): GradientCase[] => [
+const reduction = (op: ReduceName, x: InputSpec): GradientCase[] => [
   ...[0, 1].map((keepdims) => ({
     name: `${op} keepdims=${keepdims}`,
     dims,
@@ -25,8 +28,8 @@ const reduction = (op: string, x: InputSpec): GradientCase[] => [
 const x: InputSpec = { shape: ['n', 2, 'm'] }
 
 export const reductionCases: readonly GradientCase[] = [
-  ...['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin'].flatMap((op) => reduction(op, x)),
-  ...['ReduceSumSquare', 'ReduceL2', 'ReduceLogSumExp', 'ReduceProd'].flatMap((op) => reduction(op, x)),
+  ...(['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin'] as const).flatMap((op) => reduction(op, x)),
+  ...(['ReduceSumSquare', 'ReduceL2', 'ReduceLogSumExp', 'ReduceProd'] as const).flatMap((op) => reduction(op, x)),
   {
     name: 'ReduceSum of no axes',
     inputs: { x: [2, 3] },

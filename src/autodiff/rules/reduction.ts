@@ -14,13 +14,12 @@ interface Reduced {
   readonly g: Value
 }
 
-/** Declares the gradient of a reduction; no axes are all axes, or none with `noop_with_empty_axes`. */
-const reduction = (op: string, gradient: (reduced: Reduced) => Value): GradientRule =>
+/** Declares the gradient of a reduction. */
+const reduction = <const Op extends string>(op: Op, gradient: (reduced: Reduced) => Value): GradientRule<Op> =>
   rule(op, (c) => {
     const x = c.input(0)
     const shape = c.shape(x)
-    const given = c.axes(1) ?? []
-    const axes = given.length > 0 ? given : c.int('noop_with_empty_axes', 0) === 1 ? [] : shape.map((_, i) => i)
+    const axes = c.reducedAxes()
     const kept = shape.map((dim, i) => (axes.includes(i) ? 1 : dim))
     return [gradient({ c, x, shape, axes, y: c.b.reshape(c.y[0]!, kept), g: c.b.reshape(c.gradient(), kept) })]
   })

@@ -4,7 +4,7 @@ import type { GradientCase } from '../../testing/gradcheck.js'
 
 const dims = { n: 2, m: 3 }
 
-export const softmaxCases: readonly GradientCase[] = ['Softmax', 'LogSoftmax'].flatMap((op) =>
+export const softmaxCases: readonly GradientCase[] = (['Softmax', 'LogSoftmax'] as const).flatMap((op) =>
   [-1, 0, 1].map((axis): GradientCase => ({
     name: `${op} along axis ${axis}`,
     dims,

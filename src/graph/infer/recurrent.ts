@@ -1,9 +1,9 @@
 /** @file Output types and shapes of LSTM, GRU and RNN. */
-import { ShapeError } from '../errors.js'
-import type { InferContext, Inference } from './infer.js'
-import { gateCount, readRecurrence, type RecurrentOp } from './recurrent.js'
-import { equalDims } from './shapes.js'
-import type { Dim, Shape } from './types.js'
+import { ShapeError } from '../../errors.js'
+import type { InferContext, Inference } from './context.js'
+import { gateCount, readRecurrence, type RecurrentOp } from '../recurrent.js'
+import { equalDims } from '../shapes.js'
+import type { Dim, Shape } from '../types.js'
 
 function checked(shape: Shape, expected: readonly (Dim | undefined)[], what: string, c: InferContext): void {
   const fits = shape.length === expected.length
@@ -40,8 +40,8 @@ const recurrent =
     return [states, state, state].slice(0, c.outputCount).map((shape) => ({ dtype: c.dtype(0), shape }))
   }
 
-export const recurrentInferences: Readonly<Record<string, Inference>> = {
+export const recurrences = {
   LSTM: recurrent('LSTM'),
   GRU: recurrent('GRU'),
   RNN: recurrent('RNN'),
-}
+} satisfies Readonly<Record<string, Inference>>
