@@ -21,6 +21,9 @@ const shortened = (text: string): string =>
     ? text
     : `${text.slice(0, LONGEST_MESSAGE / 2)} … (${text.length - LONGEST_MESSAGE} characters left out) … ${text.slice(-LONGEST_MESSAGE / 2)}`
 
+/** What an error says. Anything can be thrown: WebAssembly throws numbers where it runs out of memory. */
+export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+
 /** Base class: a mistake in the input or the environment that the user can mend. */
 export class LowrankError extends Error {
   /** @param message shown as it is, but for control characters and what is beyond 20,000 characters */

@@ -1,5 +1,5 @@
 /** @file From arguments to an exit code. */
-import { LowrankError, printable } from '../errors.js'
+import { LowrankError, printable, messageOf } from '../errors.js'
 import { combineCommand } from './commands/combine.js'
 import { convertCommand } from './commands/convert.js'
 import { demoCommand } from './commands/demo.js'
@@ -83,7 +83,7 @@ function report(error: unknown, args: readonly string[], { stderr, env, version 
     const message = command === undefined ? error.message : inFlags(error.message, command)
     stderr.write(`error: ${debug ? (error.stack ?? error.message) : message}\n`)
   } else {
-    const text = error instanceof Error ? error.message : String(error)
+    const text = messageOf(error)
     const stack =
       debug && error instanceof Error ? `\n${error.stack}` : '\nThis is a bug in lowrank; set LOWRANK_DEBUG=1 to see where.'
     stderr.write(printable(`unexpected error (lowrank ${version}, node ${process.version}): ${text}${stack}\n`))

@@ -1,5 +1,5 @@
 /** @file Chat templates: a dialogue to the text a model was taught. */
-import { InvalidDataError } from '../errors.js'
+import { InvalidDataError, messageOf } from '../errors.js'
 import { JinjaTemplate } from '../jinja/index.js'
 import {
   assistantSpans,
@@ -122,5 +122,3 @@ export class ChatTemplate {
     }
   }
 }
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -1,5 +1,5 @@
 /** @file JSON lines: one object a line. */
-import { InvalidDataError } from '../errors.js'
+import { InvalidDataError, messageOf } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { parseExactRow } from '../util/exact-json.js'
 import { RecordFile } from './record-file.js'
@@ -23,9 +23,8 @@ export async function openJsonl(files: Files, path: string): Promise<RowSource> 
           index === 0 && text.trimStart().startsWith('[')
             ? ' The file looks like one JSON array: write each element on a line of its own.'
             : ''
-        const reason = cause instanceof Error ? cause.message : String(cause)
         throw new InvalidDataError(
-          `${path}, line ${line}: not valid JSON (${reason}); expected one JSON object a line.${array}`,
+          `${path}, line ${line}: not valid JSON (${messageOf(cause)}); expected one JSON object a line.${array}`,
           { cause },
         )
       }

@@ -7,7 +7,7 @@ import {
   type FileMetaData,
   type SchemaTree,
 } from 'hyparquet'
-import { InvalidDataError } from '../errors.js'
+import { InvalidDataError, messageOf } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { holdsObjects, keepFloats } from '../util/exact-json.js'
 import { MAX_ROW_BYTES, tooLong } from './record-file.js'
@@ -113,8 +113,6 @@ function sizeOf(value: unknown): number {
   for (const entry of Array.isArray(value) ? (value as unknown[]) : Object.values(value)) sum += sizeOf(entry)
   return sum
 }
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 /**
  * Parquet's 64-bit integers and typed arrays as JSON would have them; empty columns are left out, as absent in JSON. What

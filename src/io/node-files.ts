@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { access, mkdir, open, readdir, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { FileError } from '../errors.js'
+import { FileError, messageOf } from '../errors.js'
 import type { Files } from './files.js'
 import { takeLock } from './node-lock.js'
 import { sweepTemporaries, temporaryName } from './node-temporaries.js'
@@ -47,7 +47,7 @@ function explain(
     EISDIR: `${path} is a folder, a file is needed; choose another path`,
     EMFILE: `too many open files while ${what}; raise the limit (ulimit -n) and run again`,
   }
-  const reason = reasons[codeOf(error)] ?? `failed while ${what}: ${error instanceof Error ? error.message : String(error)}`
+  const reason = reasons[codeOf(error)] ?? `failed while ${what}: ${messageOf(error)}`
   return new FileError(reason, { cause: error })
 }
 

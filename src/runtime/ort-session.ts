@@ -1,6 +1,6 @@
 /** @file A session of ONNX Runtime, native or WebAssembly: both have the same interface. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-web'
-import { RuntimeError } from '../errors.js'
+import { RuntimeError, messageOf } from '../errors.js'
 import type { DType, HostTensor, TypedArray } from '../graph/types.js'
 import type { Session } from './runtime.js'
 
@@ -52,6 +52,3 @@ export class OrtSession implements Session {
     return new this.Tensor(dtype as Tensor.Type, data as Tensor.DataType, shape)
   }
 }
-
-/** WebAssembly throws numbers where it runs out of memory. */
-export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

@@ -6,7 +6,7 @@
  */
 import type * as OrtModule from 'onnxruntime-web'
 import type { InferenceSession } from 'onnxruntime-web'
-import { InvalidOptionError, RuntimeError } from '../errors.js'
+import { InvalidOptionError, RuntimeError, messageOf } from '../errors.js'
 import { fileTensors } from '../graph/file-tensors.js'
 import type { Graph } from '../graph/graph.js'
 import { isFileTensor, type FileTensor, type Initializer } from '../graph/types.js'
@@ -14,7 +14,7 @@ import type { Files } from '../io/files.js'
 import { encodeModel } from '../onnx/encode.js'
 import { fallbackWarning } from './device/device-report.js'
 import { executionProvider, lowerForDevice, type DeviceFeatures } from './device/lower-for-device.js'
-import { ERROR_ONLY, messageOf, OrtSession } from './ort-session.js'
+import { ERROR_ONLY, OrtSession } from './ort-session.js'
 import type { Runtime, RuntimeOptions, Session, SessionOptions } from './runtime.js'
 
 export interface WebRuntimeOptions extends RuntimeOptions {

@@ -4,7 +4,7 @@ import type { Parameters } from '../adapter/parameters.js'
 import type { Batch } from '../data/batch.js'
 import type { Dataset } from '../data/dataset.js'
 import { anyOf, broadcastText, gatherTexts, sumOver, type Communicator } from '../distributed/communicator.js'
-import { InvalidOptionError, PeerError } from '../errors.js'
+import { InvalidOptionError, PeerError, messageOf } from '../errors.js'
 import { fingerprintDifference, START } from './fingerprint.js'
 import type { Objective } from './objective.js'
 import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
@@ -47,8 +47,7 @@ export async function together<T>(communicator: Communicator, task: () => Promis
     outcome = { error }
   }
   if (!(await anyOf(communicator, 'error' in outcome))) return (outcome as { readonly result: T }).result
-  const message =
-    'error' in outcome ? (outcome.error instanceof Error ? outcome.error.message : String(outcome.error)) : undefined
+  const message = 'error' in outcome ? messageOf(outcome.error) : undefined
   const texts = await gatherTexts(communicator, message === undefined ? '' : `:${message}`)
   const first = texts.findIndex((text) => text !== '')
   const error = 'error' in outcome && rank === first ? outcome.error : new PeerError(`process ${first} of ${size} failed: ${texts[first]!.slice(1)}`) // prettier-ignore

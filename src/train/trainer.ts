@@ -4,7 +4,7 @@ import type { Parameters } from '../adapter/parameters.js'
 import type { Dataset, PositionedBatch } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
 import { anyOf } from '../distributed/communicator.js'
-import { InvalidOptionError, TrainingError } from '../errors.js'
+import { InvalidOptionError, TrainingError, messageOf } from '../errors.js'
 import type { AdamWOptions } from '../optim/adamw.js'
 import { loraPlusRates } from '../optim/lora-plus.js'
 import { learningRateAt } from '../optim/schedule.js'
@@ -541,8 +541,6 @@ class Run {
     return { event: 'checkpoint', step: state.step, path }
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** What ends a generator, once all it yields has been passed on. */
 async function* failureOf<T>(source: AsyncGenerator<T>): AsyncGenerator<T, { readonly error: unknown } | undefined> {

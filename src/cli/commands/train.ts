@@ -1,6 +1,6 @@
 /** @file `lowrank train`. */
 import { leaderFirst, type Communicator } from '../../distributed/communicator.js'
-import { InvalidOptionError } from '../../errors.js'
+import { InvalidOptionError, messageOf } from '../../errors.js'
 import type { Adapter, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
 import { loraFieldTable } from '../../adapters/lora-fields.js'
 import { parseEvents } from '../../train/log.js'
@@ -152,8 +152,6 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
   await report()
   return ended?.reason === 'aborted' ? exitCodeOf(interrupted) : 0
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const AGAIN = 'Give the same command with --resume to continue.'
 
