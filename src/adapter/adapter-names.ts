@@ -5,7 +5,7 @@
 import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
 import { PREFIX, type LoraTarget } from '../adapters/lora.js'
 import { isSavedPath, pathOf } from '../adapters/parts.js'
-import { matchTargets, minimalSuffixes } from '../adapters/targets.js'
+import { exactly, matchTargets, minimalSuffixes } from '../adapters/targets.js'
 import type { Module } from '../graph/module.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Architecture } from '../models/architecture.js'
@@ -103,9 +103,6 @@ export function inNamesOf(model: Model, given: LoraConfig, stored: ReadonlyMap<s
   const named = renamed ? translated(model, given, complete, naming) : { config: complete, targets: matchTargets(model.modules, complete, { anyRank: true }) } // prettier-ignore
   return { ...named, tensors, unread }
 }
-
-/** A module's name as a pattern that matches it alone. */
-const exactly = (name: string): string => `^${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`
 
 const sameTargets = (a: readonly LoraTarget[], b: readonly LoraTarget[]): boolean =>
   a.length === b.length &&

@@ -1,7 +1,7 @@
 /** @file An adapter from matrices that were computed, not trained. */
 import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
 import { embeddingAName, embeddingBName, loraAName, loraBName } from '../adapters/lora.js'
-import { matchTargets } from '../adapters/targets.js'
+import { exactly, matchTargets } from '../adapters/targets.js'
 import { InvalidAdapterError } from '../errors.js'
 import type { Module } from '../graph/module.js'
 import { Adapter } from './adapter.js'
@@ -14,9 +14,6 @@ export interface MadeLayer {
   readonly A: Float32Array
   readonly B: Float32Array
 }
-
-/** A module's name as a pattern that matches it alone. */
-const exactly = (name: string): string => `^${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`
 
 /**
  * An adapter with these branches, every scale 1: alpha is the rank, by patterns where ranks differ, and rsLoRA is off.

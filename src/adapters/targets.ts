@@ -127,6 +127,9 @@ export const firstValue = (patterns: readonly Pattern[], name: string): number |
 export const compilePatterns = (patterns: Readonly<Record<string, number>>): Pattern[] =>
   Object.entries(patterns).map(([key, value]) => ({ key, value, regex: pythonRegex(`(.*\\.)?(${key})$`, 'match') }))
 
+/** A module's name as the key of a pattern that matches it alone. */
+export const exactly = (name: string): string => `^${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`
+
 /**
  * The layers that a configuration adapts, in the order of the model, with rank, alpha and scale of each.
  *

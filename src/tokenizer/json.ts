@@ -94,8 +94,12 @@ const describe = (value: unknown): string => {
 }
 
 /** Makes a component by its `type`. @throws InvalidDataError naming a type that is not known */
-export function byType<T>(component: Component, role: string, makers: Readonly<Record<string, (component: Component) => T>>): T {
-  const type = component.text('type')
+export function byType<T>(
+  component: Component,
+  role: string,
+  makers: Readonly<Record<string, (component: Component) => T>>,
+  type = component.text('type'),
+): T {
   if (!Object.hasOwn(makers, type))
     component.refuse(
       `${role} "${type}" is not supported; expected ${Object.keys(makers).join(', ')}. Tokenise the rows in Python (input_ids), or ask for it.`,

@@ -2,12 +2,9 @@
 import { byteIds } from '../bytes.js'
 import type { Component } from '../json.js'
 import { RankQueue } from './rank-queue.js'
-import { seams, type Merge } from './seams.js'
+import { idsOf, pairOf, seams, type Merge } from './seams.js'
 import { KEPT_LENGTH, remembering, Vocabulary, type TokenModel } from './vocabulary.js'
 import { noUnknown } from './word-level.js'
-
-/** Pairs of ids as one number. */
-const PAIR = 2 ** 26
 
 interface Merges {
   /** Rank by pair of ids. */
@@ -86,8 +83,7 @@ export function bpe(component: Component): TokenModel {
   }
 }
 
-const namedMerges = ({ ranks, made }: Merges): Merge[] =>
-  Array.from(ranks, ([pair, rank]) => [Math.floor(pair / PAIR), pair % PAIR, made[rank]!])
+const namedMerges = ({ ranks, made }: Merges): Merge[] => Array.from(ranks, ([pair, rank]) => [...idsOf(pair), made[rank]!])
 
 /** Merges as `"a b"` or as `["a", "b"]`. */
 function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: number): Merges {
@@ -100,7 +96,7 @@ function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: 
       vocabulary.idOf(token) ??
       component.refuse(`merges[${rank}] needs the token ${JSON.stringify(token)}, which is not in the vocabulary.`)
     const [left, right] = pair
-    ranks.set(id(left) * PAIR + id(right), rank)
+    ranks.set(pairOf(id(left), id(right)), rank)
     made.push(id(left + right.slice(prefixLength)))
   })
   return { ranks, made }
@@ -120,7 +116,7 @@ function mergeAll(ids: number[], { ranks, made }: Merges): readonly number[] {
   const before = Int32Array.from(ids, (_, i) => i - 1)
   const gone = new Uint8Array(count)
   const queue = new RankQueue()
-  const rankAt = (place: number): number | undefined => ranks.get(ids[place]! * PAIR + ids[next[place]!]!)
+  const rankAt = (place: number): number | undefined => ranks.get(pairOf(ids[place]!, ids[next[place]!]!))
   const offer = (place: number): void => {
     const rank = rankAt(place)
     if (rank !== undefined) queue.push(rank, place)

@@ -1,5 +1,5 @@
 /** @file Models of tokenizer.json: a piece of text to tokens of the vocabulary. */
-import type { Component } from '../json.js'
+import { byType, type Component } from '../json.js'
 import { bpe } from './bpe.js'
 import { unigram } from './unigram.js'
 import type { TokenModel } from './vocabulary.js'
@@ -14,14 +14,8 @@ const makers: Readonly<Record<string, (component: Component) => TokenModel>> = {
 }
 
 /** @throws InvalidDataError naming a type that is not known, or a field that is wrong */
-export function createModel(component: Component): TokenModel {
-  const type = component.has('type') ? component.text('type') : guessType(component)
-  if (!Object.hasOwn(makers, type))
-    component.refuse(
-      `model "${type}" is not supported; expected ${Object.keys(makers).join(', ')}. Tokenise the rows in Python (input_ids), or ask for it.`,
-    )
-  return makers[type]!(component)
-}
+export const createModel = (component: Component): TokenModel =>
+  byType(component, 'model', makers, component.has('type') ? component.text('type') : guessType(component))
 
 /** Old files name no type; the fields tell. */
 function guessType(component: Component): string {

@@ -8,8 +8,14 @@
 /** The two tokens that a merge joins, and what it makes. */
 export type Merge = readonly [left: number, right: number, made: number]
 
-/** Pairs of ids as one number. */
-const PAIR = 2 ** 26
+/** Above every id. */
+const IDS = 2 ** 26
+
+/** A pair of ids as one number, for maps and sets. */
+export const pairOf = (left: number, right: number): number => left * IDS + right
+
+/** The pair that a number stands for. */
+export const idsOf = (pair: number): readonly [left: number, right: number] => [Math.floor(pair / IDS), pair % IDS]
 
 /** Ids of characters that may come to stand beside each other in one token, as pairs. */
 function joined(merges: readonly Merge[]): ReadonlySet<number> {
@@ -34,7 +40,7 @@ function joined(merges: readonly Merge[]): ReadonlySet<number> {
   }
   const [first, last] = [ends(0), ends(1)]
   const pairs = new Set<number>()
-  for (const [left, right] of merges) for (const a of last(left)) for (const b of first(right)) pairs.add(a * PAIR + b)
+  for (const [left, right] of merges) for (const a of last(left)) for (const b of first(right)) pairs.add(pairOf(a, b))
   return pairs
 }
 
@@ -57,7 +63,7 @@ export function seams(
     for (let at = 0; at < piece.length;) {
       const end = at + (piece.codePointAt(at)! > 0xffff ? 2 : 1)
       const id = idOf(piece.slice(at, end))
-      if (before !== undefined && id !== undefined && !together.has(before * PAIR + id)) {
+      if (before !== undefined && id !== undefined && !together.has(pairOf(before, id))) {
         parts.push(piece.slice(start, at))
         start = at
       }
