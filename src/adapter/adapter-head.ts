@@ -14,7 +14,7 @@ import { tasksOf } from '../models/registry.js'
 import { defaultLabels, problemTypes, taskNames, type ProblemType, type Task, type TaskName } from '../models/task.js'
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
-import { parseJson } from '../util/json.js'
+import { readJsonObject } from '../util/json.js'
 
 /** PEFT's task types, and the heads that it adds to `modules_to_save` for some. */
 export const peftTasks: Readonly<Partial<Record<TaskName, { readonly type: string; readonly heads?: readonly string[] }>>> = {
@@ -42,17 +42,9 @@ async function readHeadFile(
 ): Promise<Pick<HeadOptions, 'labels' | 'problemType'> & { task?: TaskName }> {
   const path = `${folder}/${HEAD_FILE}`
   if (!(await files.exists(path))) return {}
-  const wrong = (what: string): InvalidAdapterError =>
-    new InvalidAdapterError(`${path}: ${what}; remove the file to load the adapter without the names of its labels`)
-  let json: unknown
-  try {
-    json = parseJson(await files.readText(path))
-  } catch (cause) {
-    if (cause instanceof SyntaxError) throw wrong(`not valid JSON (${cause.message})`)
-    throw cause
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw wrong('expected a JSON object')
-  const { task, id2label, problem_type: problemType } = json as Record<string, unknown>
+  const remedy = 'remove the file to load the adapter without the names of its labels'
+  const wrong = (what: string): InvalidAdapterError => new InvalidAdapterError(`${path}: ${what}; ${remedy}`)
+  const { task, id2label, problem_type: problemType } = await readJsonObject(files, path, InvalidAdapterError, remedy)
   if (!taskNames.includes(task as (typeof taskNames)[number])) throw wrong(`"task" must be one of ${taskNames.join(', ')}`)
   if (problemType !== undefined && !problemTypes.includes(problemType as ProblemType))
     throw wrong(`"problem_type" must be one of ${problemTypes.join(', ')}`)

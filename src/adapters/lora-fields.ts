@@ -1,4 +1,5 @@
 /** @file The fields of a LoRA configuration: everything there is to say of each but its type and what it does. */
+import { isObject } from '../util/json.js'
 import { choice, kind, toggle, type Kind } from '../util/option-kinds.js'
 import { optionDefaults, type OptionTable } from '../util/option-table.js'
 import type { LoraConfig } from './lora-config.js'
@@ -18,7 +19,7 @@ const isRank = (value: unknown): boolean => isIndex(value) && value !== 0
 const isName = (value: unknown): boolean => typeof value === 'string' && value !== ''
 const isListOf = (each: (value: unknown) => boolean, value: unknown): boolean => Array.isArray(value) && value.every(each)
 const isRecordOf = (each: (value: unknown) => boolean, value: unknown): boolean =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(each)
+  isObject(value) && Object.values(value).every(each)
 const isRange = (value: unknown): boolean => isListOf(isIndex, value) && (value as readonly unknown[]).length === 2
 
 const targets = (must: string): Kind<LoraConfig['targetModules'], 'modules'> =>

@@ -1,6 +1,7 @@
 /** @file The dialogue of a row: its messages, and what else of the row the chat template is given. */
 import { InvalidDataError } from '../errors.js'
 import { keptNumber, parseExactJson } from '../util/exact-json.js'
+import { isObject } from '../util/json.js'
 import { at, hasField, kindOf, takeField, type Row } from './rows.js'
 
 /**
@@ -41,9 +42,6 @@ function parseJson(row: Row, what: string, json: string): unknown {
     throw new InvalidDataError(`${at(row)}: ${what} is not valid JSON (${cause.message}).`, { cause })
   }
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** @throws InvalidDataError naming file, line, field and message if the field is no dialogue */
 export function messagesField(row: Row, field: string): readonly Message[] {

@@ -2,7 +2,7 @@
 import { InvalidDataError } from '../errors.js'
 import { TOKENIZER_FILE, TOOL_TEMPLATE_FILE } from '../formats/tokenizer-files.js'
 import type { Files } from '../io/files.js'
-import { parseJson } from '../util/json.js'
+import { readJsonObject } from '../util/json.js'
 
 type Json = Record<string, unknown>
 
@@ -45,17 +45,7 @@ export async function readTokenizerFolder(files: Files, folder: string): Promise
   if (!(await files.exists(`${folder}/${TOKENIZER_FILE}`))) return undefined
   const json = async (name: string): Promise<Json> => {
     const path = `${folder}/${name}`
-    if (!(await files.exists(path))) return {}
-    let value: unknown
-    try {
-      value = parseJson(await files.readText(path))
-    } catch (cause) {
-      if (!(cause instanceof SyntaxError)) throw cause
-      throw new InvalidDataError(`${path}: not valid JSON (${cause.message}); fetch the file again.`, { cause })
-    }
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw new InvalidDataError(`${path}: expected a JSON object.`)
-    return value as Json
+    return (await files.exists(path)) ? readJsonObject(files, path, InvalidDataError) : {}
   }
   const config = await json('tokenizer_config.json')
   return {

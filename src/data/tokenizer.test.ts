@@ -22,7 +22,7 @@ async function load(contents: Record<string, unknown>): Promise<Tokenizer> {
 describe('loadTokenizer', () => {
   it('is undefined without tokenizer.json, and names a damaged file', async () => {
     expect(await loadTokenizer(memoryFiles({}), 'm')).toBeUndefined()
-    await expect(load({ 'tokenizer.json': '{' })).rejects.toThrow('m/tokenizer.json: not valid JSON')
+    await expect(load({ 'tokenizer.json': '{' })).rejects.toThrow('m/tokenizer.json is not valid JSON')
     await expect(load({ 'tokenizer.json': { model: { type: 'Magic' } } })).rejects.toThrow(
       'm/tokenizer.json.model: model "Magic" is not supported; expected BPE, Unigram, WordLevel, WordPiece',
     )

@@ -7,7 +7,7 @@ import type { FileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { DEFAULT_METADATA, readSafetensorsHeader, type SafetensorsHeader } from './safetensors.js'
 import { inPlace, namedTensors, openTorch } from './torch/index.js'
-import { parseJson } from '../util/json.js'
+import { isObject, readJsonObject } from '../util/json.js'
 
 /** A file of a checkpoint. */
 export interface Shard {
@@ -62,12 +62,8 @@ const safetensorsName = (file: string): string =>
 const readHeader = (files: Files, path: string): Promise<SafetensorsHeader> =>
   path.endsWith('.safetensors') ? readSafetensorsHeader(files, path) : readTorchHeader(files, path)
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 /** Tensor name to file name, checked: a file is a plain name inside the folder. */
-function readWeightMap(index: unknown, path: string): Map<string, string> {
-  const map = isObject(index) ? index['weight_map'] : undefined
+function readWeightMap({ weight_map: map }: Readonly<Record<string, unknown>>, path: string): Map<string, string> {
   if (!isObject(map) || Object.keys(map).length === 0)
     throw new InvalidModelError(
       `${path}: expected an object with a "weight_map" from tensor names to files; the file is damaged, get it again`,
@@ -83,13 +79,7 @@ function readWeightMap(index: unknown, path: string): Map<string, string> {
 
 async function openShards(files: Files, folder: string, indexFile: string): Promise<Checkpoint> {
   const path = `${folder}/${indexFile}`
-  let index: unknown
-  try {
-    index = parseJson(await files.readText(path))
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause
-    throw new InvalidModelError(`${path} is not valid JSON: ${cause.message}`, { cause })
-  }
+  const index = await readJsonObject(files, path, InvalidModelError)
   const weightMap = readWeightMap(index, path)
   const names = [...new Set(weightMap.values())]
   const missing: string[] = []
@@ -122,7 +112,7 @@ async function openShards(files: Files, folder: string, indexFile: string): Prom
           .join(', ')}${absent.length > 10 ? ', …' : ''}`,
     )
   const renamed = Object.fromEntries([...weightMap].map(([name, file]) => [name, safetensorsName(file)]))
-  return { weights, shards, index: { ...(index as Record<string, unknown>), weight_map: renamed } }
+  return { weights, shards, index: { ...index, weight_map: renamed } }
 }
 
 async function openSingle(files: Files, folder: string, file: string): Promise<Checkpoint> {

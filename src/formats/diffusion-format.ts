@@ -10,7 +10,7 @@ import type { Files } from '../io/files.js'
 import { configFor, reshape, type AdapterFormat, type AdapterReadOptions, type RankAndAlpha } from './adapter-file.js'
 import { dottedName } from './kohya-names.js'
 import { loadTensor, readSafetensorsHeader, toFloat32 } from './safetensors.js'
-import { parseJson } from '../util/json.js'
+import { parseJsonObject } from '../util/json.js'
 
 type Role = 'down' | 'up' | 'alpha' | 'dora'
 
@@ -79,13 +79,7 @@ function parseKey(key: string, modules: readonly string[] | undefined): Part | u
 /** alpha of each module from diffusers' metadata: a JSON of LoraConfig fields with the component in front. */
 function metadataAlpha(text: string | undefined, component: string): ((module: string) => number | undefined) | undefined {
   if (text === undefined) return undefined
-  let json: unknown
-  try {
-    json = parseJson(text)
-  } catch (cause) {
-    throw new InvalidAdapterError(`the metadata "lora_adapter_metadata" is not valid JSON`, { cause })
-  }
-  const fields = json as Record<string, unknown>
+  const fields = parseJsonObject(text, 'the metadata "lora_adapter_metadata"', InvalidAdapterError)
   const alpha = fields[`${component}.lora_alpha`]
   const patterns = (fields[`${component}.alpha_pattern`] ?? {}) as Record<string, unknown>
   if (fields[`${component}.use_rslora`] === true)

@@ -20,7 +20,7 @@ import {
   type RankAndAlpha,
 } from './adapter-file.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader } from './safetensors.js'
-import { parseJson } from '../util/json.js'
+import { parseJsonObject } from '../util/json.js'
 
 const TENSORS = 'adapters.safetensors'
 const CONFIG = 'adapter_config.json'
@@ -55,13 +55,7 @@ async function readConfig(
   text: string,
   path: string,
 ): Promise<{ scale: number; dropout: number; dora: boolean; model: string | null }> {
-  let json: unknown
-  try {
-    json = parseJson(text)
-  } catch (cause) {
-    throw new InvalidAdapterError(`${path} is not valid JSON: ${(cause as Error).message}`, { cause })
-  }
-  const config = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>
+  const config = parseJsonObject(text, path, InvalidAdapterError)
   const type = config['fine_tune_type'] ?? 'lora'
   if (type !== 'lora' && type !== 'dora')
     throw new InvalidAdapterError(`${path}: "fine_tune_type" ${JSON.stringify(type)} is no adapter; expected "lora" or "dora"`)

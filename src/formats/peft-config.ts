@@ -4,7 +4,7 @@ import { loraConfigProblem, peftKey, type LoraConfig } from '../adapters/lora-co
 import { loraDefaults } from '../adapters/lora-fields.js'
 import { isSupported } from '../adapters/supported.js'
 import { compareCodePoints, PythonFloat, pythonJson, type JsonValue } from '../util/python-json.js'
-import { parseJson } from '../util/json.js'
+import { parseJsonObject } from '../util/json.js'
 
 /** The other keys that PEFT 0.21 writes, with its defaults. They are carried along in `other`. */
 const otherDefaults: Readonly<Record<string, JsonValue>> = {
@@ -46,15 +46,7 @@ export interface ParsedAdapterConfig {
  * @throws InvalidAdapterError naming the key and its value
  */
 export function parseAdapterConfig(text: string, source: string): ParsedAdapterConfig {
-  let json: unknown
-  try {
-    json = parseJson(text)
-  } catch (cause) {
-    throw new InvalidAdapterError(`${source} is not valid JSON: ${(cause as Error).message}`, { cause })
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw new InvalidAdapterError(`${source} must hold a JSON object`)
-  const given = json as Record<string, JsonValue>
+  const given = parseJsonObject(text, source, InvalidAdapterError) as Record<string, JsonValue>
   if (given['peft_type'] !== 'LORA')
     throw new InvalidAdapterError(
       `${source}: "peft_type" must be "LORA", got ${JSON.stringify(given['peft_type'])}; other methods of PEFT are not supported`,

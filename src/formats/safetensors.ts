@@ -13,7 +13,7 @@ import type { Files } from '../io/files.js'
 import { widen } from '../util/half.js'
 import { duplicateKey } from './json-keys.js'
 import { safetensorsTypes } from './safetensors-types.js'
-import { parseJson } from '../util/json.js'
+import { isObject, parseJson } from '../util/json.js'
 
 export { DEFAULT_METADATA, encodeSafetensors, safetensorsChunks, type LazyTensor } from './safetensors-write.js'
 
@@ -30,9 +30,6 @@ export interface SafetensorsHeader {
   /** Its `__metadata__`. */
   readonly metadata: Readonly<Record<string, string>>
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Every element is an integer that a double holds exactly, and none is negative. */
 const isIndexArray = (value: unknown): value is number[] =>

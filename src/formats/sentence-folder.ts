@@ -8,7 +8,7 @@ import type { Files } from '../io/files.js'
 import { poolings, type EmbeddingLayer, type Pooling } from '../losses/embedding.js'
 import { loadTensor, readSafetensorsHeader } from './safetensors.js'
 import { readTorchTensors } from './torch/index.js'
-import { parseJson } from '../util/json.js'
+import { readJson, readJsonObject } from '../util/json.js'
 
 /** How a folder says that its embeddings are made. */
 export interface SentenceSettings {
@@ -70,26 +70,14 @@ interface ModuleEntry {
 /** A module's folder lies in the model's, and nowhere else. */
 const PLAIN = /^[A-Za-z0-9_][\w.-]*$/
 
-async function readJson(files: Files, path: string): Promise<unknown> {
-  try {
-    return parseJson(await files.readText(path))
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause
-    throw new InvalidModelError(`${path}: not valid JSON (${cause.message}); fetch the file again`, { cause })
-  }
-}
-
-async function readObject(files: Files, path: string): Promise<Json> {
-  const value = (await files.exists(path)) ? await readJson(files, path) : {}
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json
-  throw new InvalidModelError(`${path}: expected a JSON object`)
-}
+const readObject = async (files: Files, path: string): Promise<Json> =>
+  (await files.exists(path)) ? readJsonObject(files, path, InvalidModelError) : {}
 
 /** The modules of a folder, in order; undefined where it is none of sentence-transformers. */
 async function readModules(files: Files, folder: string): Promise<ModuleEntry[] | undefined> {
   const path = `${folder}/${MODULES_FILE}`
   if (!(await files.exists(path))) return undefined
-  const list = await readJson(files, path)
+  const list = await readJson(files, path, InvalidModelError)
   if (!Array.isArray(list)) throw new InvalidModelError(`${path}: expected a list of modules`)
   return list.map((entry: unknown, i) => {
     const { path: place = '', type } = (entry ?? {}) as { path?: unknown; type?: unknown }

@@ -7,7 +7,7 @@ import { ConfigReader, type Json } from '../models/config-reader.js'
 import { findArchitecture, graphNames, tasksOf } from '../models/registry.js'
 import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
 import { readTask, type Task } from '../models/task.js'
-import { parseJson } from '../util/json.js'
+import { readJsonObject } from '../util/json.js'
 
 export interface MergeHead {
   readonly task: Task
@@ -24,13 +24,7 @@ async function readConfig(files: Files, folder: string): Promise<Record<string, 
   const path = `${folder}/config.json`
   if (!(await files.exists(path)))
     throw new InvalidModelError(`"${folder}" holds no config.json; expected a Hugging Face model folder`)
-  try {
-    const json: unknown = parseJson(await files.readText(path))
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, Json>
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause
-  }
-  throw new InvalidModelError(`${path} must hold a JSON object`)
+  return (await readJsonObject(files, path, InvalidModelError)) as Record<string, Json>
 }
 
 export const byteLength = ({ dtype, shape }: Initializer): number =>

@@ -22,7 +22,7 @@ import type { Model } from './model.js'
 import { refuseQuantizedConfig, refuseQuantizedTensors } from '../models/quantized-checkpoint.js'
 import { notAModel } from './wrong-place.js'
 import { fingerprintArray } from '../util/fingerprint.js'
-import { parseJson } from '../util/json.js'
+import { isObject, readJsonObject } from '../util/json.js'
 
 /** What a folder gives beside its graph. */
 interface Contents {
@@ -125,14 +125,7 @@ export class FolderModel extends DisposableResource implements Model {
       await refuseOlderLayout(files, path)
       throw await notAModel(files, path)
     }
-    let json: unknown
-    try {
-      json = parseJson(await files.readText(configPath))
-    } catch (cause) {
-      throw new InvalidModelError(`${configPath} is not valid JSON: ${(cause as Error).message}`, { cause })
-    }
-    if (typeof json !== 'object' || json === null || Array.isArray(json))
-      throw new InvalidModelError(`${configPath} must hold a JSON object`)
+    const json = await readJsonObject(files, configPath, InvalidModelError)
     const config = new ConfigReader(json as Record<string, Json>, configPath)
     refuseQuantizedConfig(config)
     const architecture = findArchitecture(config)
@@ -315,7 +308,7 @@ function inGraph(
 /** config.json with another number of tokens, wherever it says it. */
 function withVocabulary({ json, source }: ConfigReader, tokens: number): ConfigReader {
   const text = json['text_config']
-  if (json['vocab_size'] === undefined && typeof text === 'object' && text !== null && !Array.isArray(text))
+  if (json['vocab_size'] === undefined && isObject(text))
     return new ConfigReader({ ...json, text_config: { ...text, vocab_size: tokens } }, source)
   return new ConfigReader({ ...json, vocab_size: tokens }, source)
 }

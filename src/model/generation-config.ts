@@ -9,34 +9,25 @@ import { InvalidAdapterError, InvalidModelError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { FolderModel } from './folder-model.js'
 import type { Model } from './model.js'
-import { parseJson } from '../util/json.js'
+import { readJsonObject } from '../util/json.js'
 
 type Json = Readonly<Record<string, unknown>>
 
 const idsOf = (value: unknown): number[] =>
   (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isInteger(id))
 
-/** A folder's generation_config.json; undefined if it has none. @throws what `invalid` makes of a damaged one */
+/** A folder's generation_config.json; undefined if it has none. @throws what `Refusal` makes of a damaged one */
 async function readGenerationConfig(
   files: Files,
   folder: string,
-  invalid: (message: string) => Error,
+  Refusal: typeof InvalidModelError | typeof InvalidAdapterError,
 ): Promise<Json | undefined> {
   const file = `${folder}/generation_config.json`
-  if (!(await files.exists(file))) return undefined
-  let value: unknown
-  try {
-    value = parseJson(await files.readText(file))
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause
-    throw Object.assign(invalid(`${file}: not valid JSON (${cause.message}); fetch the file again`), { cause })
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json
-  throw invalid(`${file}: expected a JSON object; fetch the file again`)
+  return (await files.exists(file)) ? readJsonObject(files, file, Refusal) : undefined
 }
 
 const ofModel = (files: Files, folder: string): Promise<Json | undefined> =>
-  readGenerationConfig(files, folder, (message) => new InvalidModelError(message))
+  readGenerationConfig(files, folder, InvalidModelError)
 
 /** End tokens that generation_config.json or else config.json names. */
 export async function configuredEnds(model: Model): Promise<number[]> {
@@ -47,9 +38,7 @@ export async function configuredEnds(model: Model): Promise<number[]> {
 
 /** Tokens at which an adapter's own folder says that generation ends; none where it says nothing. */
 export async function readAdapterEnds(files: Files, folder: string): Promise<readonly number[]> {
-  return idsOf(
-    (await readGenerationConfig(files, folder, (message) => new InvalidAdapterError(message)))?.['eos_token_id'],
-  ).filter((id) => id >= 0)
+  return idsOf((await readGenerationConfig(files, folder, InvalidAdapterError))?.['eos_token_id']).filter((id) => id >= 0)
 }
 
 /**

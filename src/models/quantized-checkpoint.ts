@@ -1,6 +1,7 @@
 /** @file Checkpoints whose weights are codes of a quantiser: refused by its name, since nothing here reads them. */
 import { InvalidModelError } from '../errors.js'
-import type { ConfigReader, Json } from './config-reader.js'
+import { isObject } from '../util/json.js'
+import type { ConfigReader } from './config-reader.js'
 
 /** Quantisers by their `quant_method`, as people call them. */
 const known: Readonly<Record<string, string>> = {
@@ -24,9 +25,6 @@ const refusal = (source: string, who: string, where: string): InvalidModelError 
     `${source}: the weights are quantised by ${who} (${where}), and such codes cannot be read; use the model that they were made from, ` +
       'with weights in 16 or 32 bits, which adapters trained on the quantised one fit as well',
   )
-
-const isObject = (value: unknown): value is Record<string, Json> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** @throws InvalidModelError for a config.json with a `quantization_config` that is in force */
 export function refuseQuantizedConfig({ json, source }: ConfigReader): void {

@@ -7,6 +7,7 @@
 import { InvalidModelError } from '../errors.js'
 import { float32 } from '../graph/constants.js'
 import { int, type Value } from '../graph/types.js'
+import { isObject } from '../util/json.js'
 import type { ConfigReader } from './config-reader.js'
 import type { ModelBuilder } from './model-builder.js'
 
@@ -173,7 +174,7 @@ export function readRope(config: ConfigReader, headDim: number, options: RopeOpt
   const variant = Object.hasOwn(variants, type) ? variants[type] : undefined
   if (variant === undefined)
     throw new InvalidModelError(`${where}: rope type "${type}" is not supported; known are ${Object.keys(variants).join(', ')}`)
-  const nested = Object.entries(parameters?.json ?? {}).find(([, v]) => typeof v === 'object' && v !== null && !Array.isArray(v))
+  const nested = Object.entries(parameters?.json ?? {}).find(([, value]) => isObject(value))
   if (nested !== undefined)
     throw new InvalidModelError(
       `${where}: rope parameters per kind of layer ("${nested[0]}") are not supported for this architecture`,

@@ -14,7 +14,7 @@ import { isPresent, switchesOf, textInputs, withRowInputs } from './inputs.js'
 import { checkPlaces } from './places.js'
 import { namedAsInPeft, type NamedGraph } from './names.js'
 import { widen } from './widen.js'
-import { parseJson } from '../util/json.js'
+import { readJsonObject } from '../util/json.js'
 import { folderOf } from '../io/places.js'
 import { describingFolders, isOnnxFolder } from '../model/onnx-folders.js'
 
@@ -35,14 +35,7 @@ export async function readConfigBeside(
   for (const folder of [own, ...(isOnnxFolder(own) ? [above] : [])]) {
     const file = `${folder}/config.json`
     if (!(await files.exists(file))) continue
-    let json: unknown
-    try {
-      json = parseJson(await files.readText(file))
-    } catch (cause) {
-      throw new InvalidModelError(`${file} is not valid JSON: ${(cause as Error).message}`, { cause })
-    }
-    if (typeof json !== 'object' || json === null || Array.isArray(json))
-      throw new InvalidModelError(`${file} must hold a JSON object`)
+    const json = await readJsonObject(files, file, InvalidModelError)
     return { config: new ConfigReader(json as Record<string, Json>, file), folder }
   }
   return undefined

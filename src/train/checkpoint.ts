@@ -9,7 +9,7 @@ import type { Files } from '../io/files.js'
 import { fingerprintDifference } from './fingerprint.js'
 import { initialState, type RunState } from './run-state.js'
 import type { OptimizerState } from '../optim/flat-optimizer.js'
-import { parseJson } from '../util/json.js'
+import { parseJsonObject } from '../util/json.js'
 
 const FORMAT = 2
 const STATE_FILE = 'training_state.json'
@@ -151,16 +151,8 @@ export async function loadCheckpoint(
 }
 
 function parseState(text: string, path: string): RunState {
-  let json: unknown
-  try {
-    json = parseJson(text)
-  } catch (cause) {
-    throw new InvalidModelError(
-      `${path} is not valid JSON: ${(cause as Error).message}. Remove the checkpoint to continue from the one before it.`,
-      { cause },
-    )
-  }
-  const { format, ...state } = (json ?? {}) as RunState & { format?: number }
+  const json = parseJsonObject(text, path, InvalidModelError, 'remove the checkpoint to continue from the one before it')
+  const { format, ...state } = json as unknown as RunState & { format?: number }
   if (format !== FORMAT)
     throw new InvalidModelError(`${path}: expected a training state of format ${FORMAT}, got ${JSON.stringify(format)}`)
   for (const [key, example] of Object.entries(initialState(''))) {

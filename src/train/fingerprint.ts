@@ -7,6 +7,7 @@ import type { Dataset } from '../data/dataset.js'
 import { tokenizerFilesOf } from '../formats/tokenizer-files.js'
 import { isFileTensor } from '../graph/types.js'
 import { ContentHash, fingerprintArray, fingerprintFile, fingerprintText } from '../util/fingerprint.js'
+import { isObject } from '../util/json.js'
 import type { Objective } from './objective.js'
 import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
@@ -39,9 +40,7 @@ const READING_FILES = [
 /** The same text for objects that differ in the order of their keys alone. */
 const canonical = (value: unknown): string =>
   JSON.stringify(value, (_, entry: unknown) =>
-    typeof entry === 'object' && entry !== null && !Array.isArray(entry)
-      ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : entry,
+    isObject(entry) ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1))) : entry,
   )
 
 /** Every byte of the weights, and which tensor lies where. */

@@ -288,7 +288,7 @@ describe('generate without a tokenizer', () => {
     writeFileSync(join(folder, 'generation_config.json'), JSON.stringify({ eos_token_id: [16, end] }))
     expect(await ask()).toEqual(free.slice(0, free.indexOf(end)))
     writeFileSync(join(folder, 'generation_config.json'), '{"eos_token_id"')
-    await expect(ask()).rejects.toThrow(/generation_config\.json: not valid JSON/)
+    await expect(ask()).rejects.toThrow(/generation_config\.json is not valid JSON/)
   })
 })
 
