@@ -8,8 +8,8 @@ type Entry = readonly [key: Value, value: Value]
 export class Dict extends PyObject {
   readonly typeName: string = 'dict'
   private readonly map = new Map<unknown, Entry>()
-  /** Of keys that JavaScript's Map cannot tell equal, the one that stands for them, by what they hold. */
-  private readonly composites = new Map<string, Value>()
+  /** What stands for keys that JavaScript's Map cannot tell equal, by what they hold. */
+  private readonly composites = new Map<string, symbol>()
 
   /** @throws TemplateError if a key has no hash */
   static of(entries: Iterable<Entry>, meter: Meter): Dict {
@@ -77,9 +77,9 @@ export class Dict extends PyObject {
     requireHash(key, meter)
     if (key instanceof PyObject && !(key instanceof Tuple || key instanceof Range)) return key
     const content = contentOf(key, meter)
-    const known = this.composites.get(content)
-    if (known === undefined) this.composites.set(content, key)
-    return known ?? key
+    const identity = this.composites.get(content) ?? Symbol()
+    this.composites.set(content, identity)
+    return identity
   }
 }
 
