@@ -5,6 +5,7 @@ import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { broadcastAxes, sameShape } from '../graph/shapes.js'
 import { formatShape, isFloat, type Node, type Value } from '../graph/types.js'
+import { ancestry } from '../graph/walk.js'
 import { builtinRules } from './registry.js'
 import { RuleContext, type GradientRule } from './rule.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
@@ -107,15 +108,8 @@ function nodesOnPath(
       if (value !== undefined && isFloat(value.dtype) && !graph.detached.has(output)) dependent.add(output)
     }
   }
-  const useful = new Set([loss.name])
-  const nodes: Node[] = []
-  for (let i = graph.nodes.length - 1; i >= 0; i--) {
-    const node = graph.nodes[i]!
-    if (!node.outputs.some((o) => useful.has(o) && dependent.has(o))) continue
-    nodes.push(node)
-    for (const input of node.inputs) useful.add(input)
-  }
-  return { nodes: nodes.reverse(), needed: new Set([...dependent].filter((name) => useful.has(name))) }
+  const { nodes, names } = ancestry(graph.nodes, [loss.name], (name) => dependent.has(name))
+  return { nodes, needed: new Set([...dependent].filter((name) => names.has(name))) }
 }
 
 function refuseUnsupported(nodes: readonly Node[], rules: ReadonlyMap<string, GradientRule>): void {

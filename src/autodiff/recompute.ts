@@ -3,6 +3,7 @@ import { GraphBuilder } from '../graph/builder.js'
 import { evaluateDim } from '../graph/dim/index.js'
 import type { Graph } from '../graph/graph.js'
 import { int, isFloat, type Node, type Value } from '../graph/types.js'
+import { ancestry } from '../graph/walk.js'
 
 /** Stands for a symbolic length where sizes are compared. */
 const TYPICAL_LENGTH = 256
@@ -23,12 +24,7 @@ class Forward {
     readonly graph: Graph,
     loss: string,
   ) {
-    const needed = new Set([loss])
-    for (let i = graph.nodes.length - 1; i >= 0; i--) {
-      const node = graph.nodes[i]!
-      if (node.outputs.some((o) => needed.has(o))) for (const input of node.inputs) needed.add(input)
-    }
-    this.nodes = graph.nodes.filter((node) => node.outputs.some((o) => needed.has(o)))
+    this.nodes = ancestry(graph.nodes, [loss]).nodes
     this.nodes.forEach((node, i) => {
       for (const output of node.outputs) this.madeAt.set(output, i)
       for (const input of node.inputs) this.lastRead.set(input, i)
@@ -121,7 +117,7 @@ export function recompute(graph: Graph, loss: string): Graph {
     const first = backward.find((node) => node.inputs.some((name) => saved.has(name)))
     const gradient = arriving(graph, backward, segment, reached, segmentOf)
     if (first === undefined || gradient === undefined) continue
-    const nodes = producersWithin(forward, cuts[segment]!, end, saved, again)
+    const nodes = ancestry(forward.nodes.slice(cuts[segment], end), saved, again).nodes
     const from = result.nodes.length
     b.scope(`recomputed/${segment}`, () => emitAgain(b, nodes, again, gradient, replaced))
     insertions.set(first, [...(insertions.get(first) ?? []), ...result.nodes.splice(from)])
@@ -173,25 +169,6 @@ function arriving(
     }
   }
   return undefined
-}
-
-/** The nodes of a segment that the saved values are computed by, in order. */
-function producersWithin(
-  forward: Forward,
-  start: number,
-  end: number,
-  saved: ReadonlySet<string>,
-  again: (name: string) => boolean,
-): Node[] {
-  const needed = new Set(saved)
-  const nodes: Node[] = []
-  for (let i = end - 1; i >= start; i--) {
-    const node = forward.nodes[i]!
-    if (!node.outputs.some((o) => needed.has(o))) continue
-    nodes.push(node)
-    for (const input of node.inputs) if (again(input)) needed.add(input)
-  }
-  return nodes.reverse()
 }
 
 /** Emits copies of nodes that wait for a gradient, and notes the copy of every value. */

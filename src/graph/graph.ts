@@ -2,6 +2,7 @@
 import { InvalidModelError } from '../errors.js'
 import type { DType, Initializer, Node, Shape, Value } from './types.js'
 import type { Module } from './module.js'
+import { ancestry } from './walk.js'
 
 /** Opset that lowrank builds for. 21 is the newest that the kernels of every execution provider cover. */
 export const DEFAULT_OPSET = 21
@@ -169,15 +170,8 @@ export class Graph {
 
   /** Drops nodes and initializers that no output needs. Inputs stay: they are the graph's contract. */
   prune(): void {
-    const needed = new Set(this.outputs.map((o) => o.name))
-    const kept: Node[] = []
-    for (let i = this.nodes.length - 1; i >= 0; i--) {
-      const node = this.nodes[i]!
-      if (!node.outputs.some((o) => needed.has(o))) continue
-      kept.push(node)
-      for (const input of node.inputs) needed.add(input)
-    }
-    this.nodes = kept.reverse()
+    const { nodes, names: needed } = ancestry(this.nodes, this.outputs.map((o) => o.name)) // prettier-ignore
+    this.nodes = nodes
     const produced = new Set(this.nodes.flatMap((n) => n.outputs))
     const inputs = new Set(this.inputs.map((i) => i.name))
     for (const name of [...this.initializers.keys()]) if (!needed.has(name)) this.initializers.delete(name)

@@ -5,6 +5,7 @@ import type { Graph } from '../graph/graph.js'
 import { planParts, splitParts } from '../graph/parts.js'
 import { after } from '../graph/sequence.js'
 import { int, type Node, type Value } from '../graph/types.js'
+import { ancestry } from '../graph/walk.js'
 
 /** Label of positions that do not count, as in transformers. */
 export const IGNORED_LABEL = -100
@@ -83,17 +84,10 @@ function headNodes(graph: Graph, hidden: Value, logits: Value): Node[] {
   const end = last?.op === 'Reshape' ? last.inputs[0]! : logits.name
   const dependent = new Set([hidden.name])
   for (const node of graph.nodes) if (node.inputs.some((i) => dependent.has(i))) node.outputs.forEach((o) => dependent.add(o))
-  const needed = new Set([end])
-  const nodes: Node[] = []
-  for (let i = graph.nodes.length - 1; i >= 0; i--) {
-    const node = graph.nodes[i]!
-    if (!node.outputs.some((o) => o !== hidden.name && needed.has(o) && dependent.has(o))) continue
-    nodes.push(node)
-    for (const input of node.inputs) needed.add(input)
-  }
-  if (nodes.length === 0 || !needed.has(hidden.name))
+  const { nodes, names } = ancestry(graph.nodes, [end], (name) => name !== hidden.name && dependent.has(name))
+  if (nodes.length === 0 || !names.has(hidden.name))
     throw new InvalidModelError(`the logits "${logits.name}" are not computed from the hidden states "${hidden.name}"`)
-  return nodes.reverse()
+  return nodes
 }
 
 /** [batch*sequence, …] to [batch, sequence, …]. */

@@ -2,6 +2,7 @@
 import { numberAttribute } from '../graph/attributes.js'
 import type { Graph } from '../graph/graph.js'
 import type { Initializer, Node, Value } from '../graph/types.js'
+import { ancestry } from '../graph/walk.js'
 
 /** y = alpha·x·op(W) + beta·c, from `MatMul`, `Gemm` or `FusedMatMul`. */
 export interface FrozenProduct {
@@ -62,16 +63,6 @@ function productOf(graph: Graph, node: Node, forward: boolean): FrozenProduct | 
   }
 }
 
-/** Names of all values that `output` is computed from, itself included. */
-function ancestors(graph: Graph, output: string): Set<string> {
-  const needed = new Set([output])
-  for (let i = graph.nodes.length - 1; i >= 0; i--) {
-    const node = graph.nodes[i]!
-    if (node.outputs.some((o) => needed.has(o))) for (const input of node.inputs) needed.add(input)
-  }
-  return needed
-}
-
 /**
  * Every frozen matrix of at least `smallest` elements that is the second operand of a product of the forward pass, in
  * the order of the graph. Other readers of the weight (an embedding that shares it with the head) keep what they read.
@@ -79,7 +70,7 @@ function ancestors(graph: Graph, output: string): Set<string> {
  * @param loss name of the output that tells forward from backward: what it depends on is forward
  */
 export function frozenMatrices(graph: Graph, loss: string, smallest = 0): FrozenMatrix[] {
-  const forward = ancestors(graph, loss)
+  const forward = ancestry(graph.nodes, [loss]).names
   /** Initializer behind a value, directly or behind the cast of a 16-bit weight. */
   const source = new Map<string, string>()
   for (const [name, tensor] of graph.initializers) if (tensor.shape.length === 2) source.set(name, name)

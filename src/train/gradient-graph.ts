@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
+import { ancestry } from '../graph/walk.js'
 import type { ObjectiveGraph } from './objective.js'
 
 /** Name of the output that holds the loss, summed over labelled tokens. */
@@ -22,7 +23,7 @@ export type Sums = Readonly<Record<string, Value>>
  * @throws InvalidOptionError if the loss depends on nothing that is trained
  */
 export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Value[], count?: Value, sums: Sums = {}): Graph {
-  const reached = reachedFrom(graph, loss)
+  const reached = ancestry(graph.nodes, [loss.name]).names
   if (!parameters.some(({ name }) => reached.has(name)))
     throw new InvalidOptionError('the loss depends on nothing that is trained; choose other target modules')
   const { graph: result, gradients } = differentiate(
@@ -46,16 +47,6 @@ export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Va
   ]
   result.prune()
   return result
-}
-
-/** Everything that a value is computed from. */
-function reachedFrom(graph: Graph, value: Value): ReadonlySet<string> {
-  const reached = new Set([value.name])
-  for (let i = graph.nodes.length - 1; i >= 0; i--) {
-    const node = graph.nodes[i]!
-    if (node.outputs.some((output) => reached.has(output))) for (const input of node.inputs) reached.add(input)
-  }
-  return reached
 }
 
 /** The graph of an evaluation: the loss, what it counts, and what the scores read. */
