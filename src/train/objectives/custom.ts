@@ -32,7 +32,7 @@ export interface BuiltLoss {
  * @example
  * // Mean absolute error, with rows {"text", "target": 0.3}
  * const loss: LossFunction = (b, { logits }, inputs) => {
- *   const target = inputs('target', 'float32', ['batch', 1])
+ *   const target = b.unsqueeze(inputs('target'), [1]) // [batch, 1], as the logits
  *   return { loss: b.sumAll(b.abs(b.sub(logits!, target))), count: b.cast(b.squeeze(b.dim('batch'), [0]), 'float32') }
  * }
  */
