@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** @file A model as training, evaluation and adapters see it, whatever it was read from. */
 import type { Tokenizer } from '../data/tokenizer.js'
 import type { SentenceSettings } from '../formats/sentence-folder.js'
@@ -13,7 +14,7 @@ import type { Environment } from '../environment.js'
  * A frozen model: a graph that can be built, the layers of it that can be adapted, and what its rows must look like.
  * `FolderModel` is one with a config.json, `OnnxModel` any graph.
  */
-export interface Model {
+export interface Model extends AsyncDisposable {
   /** Files and runtime that it uses. */
   readonly environment: Environment
   /** Folder or file the model was read from. */

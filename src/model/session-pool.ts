@@ -100,7 +100,7 @@ export class SessionPool {
 
   /** Releases every session; what is running ends first. */
   async dispose(): Promise<void> {
-    for (const key of [...this.entries.keys()]) this.retire(key)
+    for (const key of [...this.entries.keys()]) void this.retire(key)
     await Promise.all(this.leaving)
   }
 

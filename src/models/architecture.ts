@@ -85,7 +85,7 @@ export interface ModelGraph {
   readonly task: Task
   /** Final hidden states, [batch*sequence, hidden]: what the head of a language model reads. */
   readonly hidden: Value
-  /** The first output of the graph: `logits`, or `last_hidden_state` of a model without a head. See {@link Backbone.output}. */
+  /** The first output of the graph: `logits`, or `last_hidden_state` of a model without a head. */
   readonly output: Value
   /** 0 where no tokens are read. */
   readonly vocabularySize: number

@@ -45,7 +45,7 @@ function perAxis(layer: string, name: string, value: PerAxis, rank: number, leas
  * A convolution of inputs [batch, in, ..lengths] with LoRA.
  *
  * `loralib`: ΔW = (B·A) read in the shape of the weight [out, in/groups, ..kernel]. With k the last length of the kernel
- * and K the product of the others, `lora_A` is [r·k, in·k] and `lora_B` [out/groups·K, r·k]: then B·A has
+ * and K the product of the others, `lora_A` is [r·k, in·k] and `lora_B` [out/groups·K, r·k], so that B·A has
  * out/groups·K × in·k elements, which is what the weight has, whatever the number of axes. For a square kernel of two axes
  * K = k and these are loralib's shapes; its Conv1d and Conv3d take K = k too and cannot run.
  *

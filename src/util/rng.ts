@@ -61,7 +61,7 @@ export class Random {
     return random
   }
 
-  /** The stream as it is now, for {@link Random.fromState}. */
+  /** The stream as it is now, for `Random.fromState`. */
   get state(): RandomState {
     return { words: [this.a, this.b, this.c, this.d], spareNormal: this.spareNormal }
   }

@@ -8,6 +8,7 @@ import type { RunColumns } from '../run-columns.js'
 import type { LossFunction } from './custom.js'
 import type { SimilarityLossName } from './similarity.js'
 
+/** What is learned from the rows, and how it is measured. */
 export interface ObjectiveOptions {
   /**
    * What a language model learns: `sft` (the next token), or from rows {"prompt", "chosen", "rejected"} a preference:
