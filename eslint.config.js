@@ -42,6 +42,13 @@ export default tseslint.config(
       'no-restricted-imports': ['error', { patterns: [noNode, noRuntime] }],
     },
   },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/**/*.test.ts', 'src/**/*.cases.ts', 'src/**/cases.ts'],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    // A promise that nobody waits for loses its error.
+    rules: { '@typescript-eslint/no-floating-promises': 'error', '@typescript-eslint/no-misused-promises': 'error' },
+  },
   { files: nodeOnly, rules: { 'no-restricted-imports': ['error', { patterns: [noRuntime] }] } },
   { files: ['src/runtime/ort-*.ts', 'src/runtime/onnxruntime-wasm.d.ts'], rules: { 'no-restricted-imports': 'off' } },
   {
