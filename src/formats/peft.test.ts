@@ -154,7 +154,7 @@ describe('adapter_config.json', () => {
     ]
     for (const [value, text] of pairs) expect(pythonFloat(value)).toBe(text)
     expect(pythonJson({ b: [], a: {}, c: [1, 0.00002, null, true], '\u007f': 'ü"\n' })).toBe(
-      '{\n  "a": {},\n  "b": [],\n  "c": [\n    1,\n    2e-05,\n    null,\n    true\n  ],\n  "\u007f": "\\u00fc\\"\\n"\n}',
+      '{\n  "a": {},\n  "b": [],\n  "c": [\n    1,\n    2e-05,\n    null,\n    true\n  ],\n  "\\u007f": "\\u00fc\\"\\n"\n}',
     )
   })
 })

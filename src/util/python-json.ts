@@ -43,9 +43,7 @@ export function pythonFloat(value: number): string {
 
 /** A string with everything outside printable ASCII escaped, as `ensure_ascii` does. */
 const pythonString = (text: string): string =>
-  JSON.stringify(text).replace(/[\u007f-\uffff]/g, (unit) =>
-    unit === '\u007f' ? unit : `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  JSON.stringify(text).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 /** JSON text with sorted keys, two spaces a level and ASCII only. Whole numbers are written as Python's int. */
 export function pythonJson(value: Writable, indent = ''): string {
