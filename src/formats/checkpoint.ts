@@ -29,10 +29,10 @@ export interface Checkpoint {
   readonly index: Readonly<Record<string, unknown>> | undefined
 }
 
-export const SINGLE_FILE = 'model.safetensors'
+const SINGLE_FILE = 'model.safetensors'
 export const INDEX_FILE = 'model.safetensors.index.json'
 export const TORCH_FILE = 'pytorch_model.bin'
-export const TORCH_INDEX_FILE = 'pytorch_model.bin.index.json'
+const TORCH_INDEX_FILE = 'pytorch_model.bin.index.json'
 
 /**
  * The tensors of a `pytorch_model.bin`, each as a range of the file; tensors that share memory share it.

@@ -2,13 +2,13 @@
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { isTransient } from '../io/folder-lock.js'
-import { checkIsFolderName, contains, homesOf } from '../io/places.js'
+import { checkIsFolderName, homesOf, placeOutside } from '../io/places.js'
 import { moduleFolders } from './sentence-folder.js'
 import { isNamedTemplate, isTokenizerFile, TEMPLATE_FOLDER, TOKENIZER_FILE } from './tokenizer-files.js'
 import { parseJson } from '../util/json.js'
 
 /** Says that a folder was written by a merge, and may be written again. */
-export const MARKER = 'lowrank_merge.json'
+const MARKER = 'lowrank_merge.json'
 
 /** Files that hold weights in any format, or lists of them. */
 const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|ot|gguf|onnx|onnx_data|data|npz)$|\.index(\.\w+)?\.json$/
@@ -57,8 +57,8 @@ async function smallFiles(files: Files, source: string, more: Beside): Promise<E
   const modules = new Set(await moduleFolders(files, source))
   const isSmall = async (path: string): Promise<boolean> => {
     const place = `${source}/${path}`
-    const real = await files.realPath(place)
-    if (!homes.some((home) => contains(home, real)))
+    const real = await placeOutside(files, homes, place)
+    if (real !== undefined)
       throw new InvalidModelError(
         `"${place}" is a link to "${real}", outside the model's folder, and would be copied into the new model; remove the link, or put the file itself in its place`,
       )

@@ -1,6 +1,6 @@
 /**
  * @file Evaluates the small computations on shapes that exporters leave in a graph: `Shape → Gather → Concat → Reshape`.
- * An element is a number, or a name that stands for a length known at the run only.
+ * An element is a number, or an expression of names that stand for lengths known at the run only.
  */
 import { addDims, compareDims, floorDivideDims, maxDims, minDims, multiplyDims, subtractDims } from './dim/index.js'
 import { dtypeFromOnnx } from './dtypes.js'

@@ -2,10 +2,10 @@
 import { HubError } from '../errors.js'
 
 /** Largest answer that is not a file: lists of files come in pages of a thousand, under 1 MB each. */
-export const MAX_ANSWER = 32 * 2 ** 20
+const MAX_ANSWER = 32 * 2 ** 20
 
 /** Largest error that is read; its message is a sentence. */
-export const MAX_ERROR = 64 * 2 ** 10
+const MAX_ERROR = 64 * 2 ** 10
 
 /** Answers that one look at a repository may take: pages of its list, mainly. */
 export const MAX_ANSWERS = 500
@@ -14,7 +14,7 @@ export const MAX_ANSWERS = 500
 export const MAX_FILES = 100_000
 
 /** Milliseconds without a byte after which a connection counts as broken. */
-export const STALL = 60_000
+const STALL = 60_000
 
 /** Thrown where a server stops sending. */
 const stalled = (stall: number): Error => new Error(`the server sent nothing for ${stall / 1000} seconds`)

@@ -10,7 +10,7 @@ export type RepositoryKind = Holding | 'any'
 
 /** The weights of each kind, in the order in which they are taken: safetensors goes before torch files. */
 const SINGLES = ['model.safetensors', 'pytorch_model.bin'] as const
-export const INDEXES = ['model.safetensors.index.json', 'pytorch_model.bin.index.json'] as const
+const INDEXES = ['model.safetensors.index.json', 'pytorch_model.bin.index.json'] as const
 const ADAPTERS = ['adapter_model.safetensors', 'adapter_model.bin'] as const
 
 /** Whole files and indexes in the order in which the reader of checkpoints looks for them. */

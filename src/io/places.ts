@@ -8,7 +8,7 @@ export const folderOf = (path: string): string => {
   return end < 0 ? '.' : end === 0 ? '/' : path.slice(0, end)
 }
 
-export const parentOf = (path: string): string => path.replace(/[/\\][^/\\]*$/, '')
+const parentOf = (path: string): string => path.replace(/[/\\][^/\\]*$/, '')
 
 /** Whether a path lies in a folder; both are real ones. The folder without a name is the root. */
 export function contains(folder: string, path: string): boolean {
@@ -25,6 +25,12 @@ export const homesOf = async (files: Files, folder: string, anchor: string): Pro
   await files.realPath(folder),
   parentOf(await files.realPath(anchor)),
 ]
+
+/** Where a file really lies, if that is in none of these folders, which are real ones; undefined if it is in one. */
+export async function placeOutside(files: Files, homes: readonly string[], path: string): Promise<string | undefined> {
+  const real = await files.realPath(path)
+  return homes.some((home) => contains(home, real)) ? undefined : real
+}
 
 /** Endings of files that one may think to get where a folder is written. */
 const FILE_NAME = /\.(gguf|safetensors|onnx|onnx_adapter|bin|pt|pth|ckpt|npz|h5|zip|tar|gz|json|jsonl)$/i

@@ -13,7 +13,7 @@ const MAX_DATA_DEPTH = 200
  * data was parsed from, says that a whole one is a float; properties that are undefined are left out.
  * @throws TemplateError naming the place of what is no data
  */
-export function toValue(data: unknown, place: () => string, depth = 0): Value {
+function toValue(data: unknown, place: () => string, depth = 0): Value {
   if (depth > MAX_DATA_DEPTH) throw new TemplateError(`${place().slice(0, 80)}… nests more than ${MAX_DATA_DEPTH} levels deep`)
   if (data === null || data === undefined) return null
   switch (typeof data) {

@@ -2,8 +2,8 @@
 import type { Meter } from './limits.js'
 
 /** Unicode noncharacters: marks around a stretch whose place is not known yet, since it is inside of what a macro or a block collects. */
-export const OPEN = '\ufdd0'
-export const CLOSE = '\ufdd1'
+const OPEN = '\ufdd0'
+const CLOSE = '\ufdd1'
 export const MARKS = /[\ufdd0\ufdd1]/g
 
 /** A stretch of text, in UTF-16 units: [start, end). */

@@ -266,7 +266,7 @@ function parseSubscribed(stream: TokenStream): Expression | Bounds {
 }
 
 /** What stands between the parentheses of a call. */
-export function parseArguments(stream: TokenStream): CallArguments {
+function parseArguments(stream: TokenStream): CallArguments {
   const { line } = stream.expect('operator', '(')
   const positional: Expression[] = []
   const named: [string, Expression][] = []

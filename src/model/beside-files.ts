@@ -2,7 +2,7 @@
 import { InvalidAdapterError } from '../errors.js'
 import { CONFIG_FILE } from '../formats/peft.js'
 import { tokenizerFilesOf } from '../formats/tokenizer-files.js'
-import { contains, homesOf } from '../io/places.js'
+import { homesOf, placeOutside } from '../io/places.js'
 import { FolderModel } from './folder-model.js'
 import { endsFile } from './generation-config.js'
 import type { Model } from './model.js'
@@ -19,8 +19,8 @@ async function broughtTokenizer(model: Model): Promise<ReadonlyMap<string, Uint8
   const homes = await homesOf(files, folder, `${folder}/${CONFIG_FILE}`)
   for (const name of await tokenizerFilesOf(files, folder)) {
     const path = `${folder}/${name}`
-    const real = await files.realPath(path)
-    if (!homes.some((home) => contains(home, real)))
+    const real = await placeOutside(files, homes, path)
+    if (real !== undefined)
       throw new InvalidAdapterError(
         `"${path}" is a link to "${real}", outside the adapter's folder, and would be copied; put the file itself in its place`,
       )

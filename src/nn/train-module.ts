@@ -168,7 +168,7 @@ export async function* trainModule(model: Module, given: TrainModuleOptions): As
   const { learningRate = 1e-3 } = options
   if (!(learningRate >= 0 && learningRate < Infinity))
     throw new InvalidOptionError(`learningRate must be a number of at least 0, got ${learningRate}`)
-  plannedSteps(options)
+  const totalSteps = plannedSteps(options)
   initializeRest(model)
   const all = new Map<Parameter, string>()
   for (const [path, parameter] of model.namedParameters()) if (!all.has(parameter)) all.set(parameter, path)
@@ -178,7 +178,7 @@ export async function* trainModule(model: Module, given: TrainModuleOptions): As
     throw new InvalidOptionError('this model is being trained already; wait until that run ends, or leave its loop')
   for (const parameter of trainable.keys()) training.add(parameter)
   try {
-    return yield* trainParameters(model, options, all, trainable)
+    return yield* trainParameters(model, options, totalSteps, all, trainable)
   } finally {
     for (const parameter of trainable.keys()) training.delete(parameter)
   }
@@ -190,12 +190,12 @@ const training = new WeakSet<Parameter>()
 async function* trainParameters(
   model: Module,
   options: TrainModuleOptions,
+  totalSteps: number,
   all: ReadonlyMap<Parameter, string>,
   trainable: ReadonlyMap<Parameter, string>,
 ): AsyncGenerator<ModuleTrainEvent> {
   const { environment, data, loss: choice, epochs = 1, batchSize = 32, shuffle = true, seed = 0 } = options
   const { learningRate = 1e-3, schedule: name = 'constant', warmupSteps = 0 } = options
-  const totalSteps = plannedSteps(options)
   const count = (parameters: Iterable<Parameter>): number => [...parameters].reduce((sum, p) => sum + p.size, 0)
   yield { event: 'start', trainableParameters: count(trainable.keys()), totalParameters: count(all.keys()) }
 

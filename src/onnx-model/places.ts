@@ -4,7 +4,7 @@ import { fileTensors } from '../graph/file-tensors.js'
 import type { Graph } from '../graph/graph.js'
 import type { FileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
-import { contains, homesOf } from '../io/places.js'
+import { homesOf, placeOutside } from '../io/places.js'
 import { branchFiles } from './branch-weights.js'
 
 /** Every constant of a file that lies in another one: those in branches of its `If`s too. */
@@ -20,9 +20,8 @@ export async function checkPlaces(files: Files, graph: Graph, path: string, fold
   if (paths.size === 0) return
   const homes = await homesOf(files, folder, path)
   for (const place of paths) {
-    const real = await files.realPath(place)
-    const isInside = homes.some((home) => contains(home, real))
-    if (!isInside)
+    const real = await placeOutside(files, homes, place)
+    if (real !== undefined)
       throw new InvalidModelError(
         `${path}: its external data "${place}" is a link to "${real}", outside the model's folder; put the data itself beside the model`,
       )

@@ -1,7 +1,7 @@
 /** @file Bytes of texts in UTF-8, and GPT-2's characters for bytes. */
 
 /** Character for each byte: printable ones stand for themselves, the others for characters from U+0100 on. */
-export const characterOfByte: readonly string[] = (() => {
+const characterOfByte: readonly string[] = (() => {
   const own = (byte: number): boolean => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae
   let next = 0x100
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(own(byte) ? byte : next++))
@@ -54,7 +54,7 @@ export function asByteCharacters(text: string): string {
 }
 
 /** `<0x0A>` for a byte. */
-export const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`
+const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`
 
 /** Vocabulary ids of a text's bytes, or undefined if one is missing. */
 export function byteIds(text: string, idOf: (token: string) => number | undefined): number[] | undefined {
