@@ -1,53 +1,40 @@
 /** @file The runtime's own operators in standard ones, for models that any ONNX runtime shall read. */
 import { UnsupportedOpError } from '../errors.js'
 import { operatorKey } from '../graph/allowed-ops.js'
-import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
-import { ints, type Node, type Value } from '../graph/types.js'
-
-/** What a lowering sees of a node; `shared` keeps what several nodes have in common, by any name. */
-interface Context {
-  readonly b: GraphBuilder
-  readonly node: Node
-  readonly inputs: readonly Value[]
-  shared(key: string, make: () => Value): Value
-}
-
-const number = (node: Node, name: string, fallback: number): number => {
-  const attribute = node.attributes[name]
-  return attribute?.type === 'int' || attribute?.type === 'float' ? attribute.value : fallback
-}
+import { inTable, rewrite, type RewriteContext, type RewriteTable } from '../graph/rewrite.js'
+import { ints, type Value } from '../graph/types.js'
 
 /** The last two axes exchanged. */
-const transposed = ({ b }: Context, x: Value): Value => {
+const transposed = ({ b }: RewriteContext, x: Value): Value => {
   const rank = x.shape!.length
   return b.emit('Transpose', [x], { perm: ints([...Array(rank - 2).keys(), rank - 1, rank - 2]) })
 }
 
 /** alpha·op(a)·op(c): one Gemm for matrices; of batches the first operand is scaled, the queries of attention. */
-function fusedMatMul(context: Context): Value {
-  const { b, node, inputs } = context
+function fusedMatMul(context: RewriteContext): Value {
+  const { b, node, inputs, number } = context
   const [a, c] = inputs as [Value, Value]
-  const flag = (name: string): boolean => number(node, name, 0) !== 0
+  const flag = (name: string): boolean => number(name, 0) !== 0
   if (flag('transBatchA') || flag('transBatchB'))
     throw new UnsupportedOpError(
       `node "${node.name}": FusedMatMul with transposed batches has no form in standard operators; export the model without it`,
     )
   const [transA, transB] = [flag('transA'), flag('transB')]
-  const alpha = number(node, 'alpha', 1)
+  const alpha = number('alpha', 1)
   if (a.shape?.length === 2 && c.shape?.length === 2) return b.gemm(a, c, { transA, transB, alpha })
   const left = transA ? transposed(context, a) : a
   return b.matmul(alpha === 1 ? left : b.mul(left, alpha), transB ? transposed(context, c) : c)
 }
 
 /** x / √(mean x² + ε)·w, in the form that runtimes know to fuse again. */
-function rmsNormalization({ b, node, inputs: [x, w] }: Context): Value {
-  const variance = b.add(b.reduceMean(b.pow(x!, 2), [-1]), number(node, 'epsilon', 1e-5))
+function rmsNormalization({ b, number, inputs: [x, w] }: RewriteContext): Value {
+  const variance = b.add(b.reduceMean(b.pow(x!, 2), [-1]), number('epsilon', 1e-5))
   return b.mul(b.div(x!, b.sqrt(variance)), w!)
 }
 
 /** The halves u and w of the rotated features become u·cos − w·sin and w·cos + u·sin. */
-function rotaryEmbedding({ b, inputs, shared }: Context): Value {
+function rotaryEmbedding({ b, inputs, shared }: RewriteContext): Value {
   const [x, rows, cosines, sines] = inputs as [Value, Value, Value, Value]
   const half = cosines.shape![1] as number
   const width = x.shape![3] as number
@@ -58,12 +45,12 @@ function rotaryEmbedding({ b, inputs, shared }: Context): Value {
   return b.concat([b.sub(b.mul(u, cos), b.mul(w, sin)), b.add(b.mul(w, cos), b.mul(u, sin)), ...unturned], 3)
 }
 
-const lowerings: Readonly<Record<string, (context: Context) => Value>> = {
+const lowerings: RewriteTable = {
   'com.microsoft.FusedMatMul': fusedMatMul,
   SimplifiedLayerNormalization: rmsNormalization,
   'com.microsoft.RotaryEmbedding': rotaryEmbedding,
-  'com.microsoft.QuickGelu': ({ b, node, inputs: [x] }) => {
-    const alpha = number(node, 'alpha', 1.702)
+  'com.microsoft.QuickGelu': ({ b, number, inputs: [x] }) => {
+    const alpha = number('alpha', 1.702)
     return b.mul(x!, b.sigmoid(alpha === 1 ? x! : b.mul(x!, alpha)))
   },
   'com.microsoft.FastGelu': ({ b, inputs: [x, bias] }) => b.gelu(bias === undefined ? x! : b.add(x!, bias), 'tanh'),
@@ -75,38 +62,15 @@ const lowerings: Readonly<Record<string, (context: Context) => Value>> = {
  * @throws UnsupportedOpError naming all operators of the runtime that have no such form
  */
 export function standardOps(graph: Graph): Graph {
-  const result = graph.clone()
-  const b = new GraphBuilder(result)
-  const values = new Map<string, Value>()
-  const shared = (key: string, make: () => Value): Value => {
-    if (!values.has(key)) values.set(key, make())
-    return values.get(key)!
-  }
-  const renamed = new Map<string, string>()
-  const outputs = new Set(graph.outputs.map(({ name }) => name))
-  result.nodes = []
-  const unknown = new Set<string>()
-  for (const original of graph.nodes) {
-    const node: Node = { ...original, inputs: original.inputs.map((name) => renamed.get(name) ?? name) }
-    const key = operatorKey(node.op, node.domain)
-    const lowering = Object.hasOwn(lowerings, key) ? lowerings[key] : undefined
-    if (lowering === undefined) {
-      if (key.includes('.')) unknown.add(key)
-      result.nodes.push(node)
-      continue
-    }
-    const context = { b, node, inputs: node.inputs.map((name) => result.value(name)), shared }
-    const value = b.scope(`standard/${node.name}`, () => lowering(context))
-    const [name] = node.outputs as [string]
-    if (!outputs.has(name)) renamed.set(name, value.name)
-    else result.nodes.push({ op: 'Identity', domain: '', name, inputs: [value.name], outputs: [name], attributes: {} })
-  }
+  const rewritten = rewrite(graph, 'standard', inTable(lowerings))
+  const keys = rewritten.nodes.map(({ op, domain }) => operatorKey(op, domain))
+  const unknown = new Set(keys.filter((key) => key.includes('.')))
   if (unknown.size > 0)
     throw new UnsupportedOpError(
       `graph "${graph.name}" holds operators that only ONNX Runtime has and that have no form in standard ones: ${[...unknown].join(', ')}; ` +
         'export the model before it is quantised',
     )
+  const result = rewritten === graph ? graph.clone() : rewritten
   result.opsets.delete('com.microsoft')
-  result.prune()
   return result
 }

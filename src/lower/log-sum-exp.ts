@@ -1,17 +1,15 @@
 /** @file The normaliser of a softmax by way of the softmax itself, which the backward pass needs anyway. */
-import { integerAttribute } from '../graph/attributes.js'
-import { GraphBuilder } from '../graph/builder.js'
-import { numbersOf } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
+import { inTable, rewrite, type Replacement, type RewriteContext } from '../graph/rewrite.js'
 import { after } from '../graph/sequence.js'
-import { isFloat, type Node, type Value } from '../graph/types.js'
+import { isFloat, type Value } from '../graph/types.js'
 
 /** Over the last axis alone of a matrix, which stays with length 1. */
-function overRows(graph: Graph, node: Node): boolean {
-  const x = graph.value(node.inputs[0]!)
-  const axes = numbersOf(graph.initializers.get(node.inputs[1] ?? ''))
+function overRows(c: RewriteContext): boolean {
+  const x = c.input(0)
+  const axes = c.constant(1)
   const lastAxis = axes?.length === 1 && (axes[0] === -1 || axes[0] === 1)
-  return x.shape?.length === 2 && isFloat(x.dtype) && lastAxis && integerAttribute(node, 'keepdims', 1) === 1
+  return x.shape?.length === 2 && isFloat(x.dtype) && lastAxis && c.int('keepdims', 1) === 1
 }
 
 /**
@@ -25,40 +23,22 @@ function overRows(graph: Graph, node: Node): boolean {
  * @returns a changed clone, or the graph itself where there is nothing to replace
  */
 export function lowerLogSumExp(graph: Graph): Graph {
-  const replaced = new Set(graph.nodes.filter((node) => node.op === 'ReduceLogSumExp' && overRows(graph, node)))
-  if (replaced.size === 0) return graph
-  const result = graph.clone()
-  const b = new GraphBuilder(result)
   /** The softmax of a value, made where its normaliser is. */
   const softmaxes = new Map<string, Value>()
-  const nodes = result.nodes
-  result.nodes = []
-  for (const node of nodes) {
-    const source = node.inputs[0] ?? ''
-    const known = softmaxes.get(source)
-    if (node.op === 'Softmax' && known !== undefined && isLastAxis(node, known))
-      result.nodes.push({ ...node, op: 'Identity', inputs: [known.name], attributes: {} })
-    else if (replaced.has(node)) {
-      const name = node.outputs[0]!
-      result.values.delete(name)
-      softmaxes.set(
-        source,
-        b.scope(node.name, () => normalizer(b, result.value(source), name)),
-      )
-    } else result.nodes.push(node)
+  const normalizer: Replacement = (c) => {
+    if (!overRows(c)) return undefined
+    const { b } = c
+    const x = c.input(0)
+    const probabilities = b.softmax(x)
+    const largest = b.log(b.reduceMax(probabilities, [-1]))
+    const value = b.sub(b.reduceMax(x, [-1]), largest)
+    // For those who read it after that, and may write over it.
+    softmaxes.set(x.name, after(b, probabilities, value))
+    return value
   }
-  return result
-}
-
-/** Emits the normaliser under a name. @returns the softmax, for those who read it after that and may write over it */
-function normalizer(b: GraphBuilder, x: Value, name: string): Value {
-  const probabilities = b.softmax(x)
-  const largest = b.log(b.reduceMax(probabilities, [-1]))
-  const value = b.emit('Sub', [b.reduceMax(x, [-1]), largest], {}, { name })
-  return after(b, probabilities, value)
-}
-
-const isLastAxis = (node: Node, { shape }: Value): boolean => {
-  const axis = integerAttribute(node, 'axis', -1)
-  return axis === -1 || axis === (shape?.length ?? 0) - 1
+  const softmax: Replacement = (c) => {
+    const known = softmaxes.get(c.input(0).name)
+    return known !== undefined && c.axis(-1) === c.rank() - 1 ? known : undefined
+  }
+  return rewrite(graph, 'normalizer', inTable({ ReduceLogSumExp: normalizer, Softmax: softmax }))
 }

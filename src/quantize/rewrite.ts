@@ -1,6 +1,7 @@
 /** @file One pass over a graph that puts other nodes in the place of its products with frozen matrices. */
-import { GraphBuilder } from '../graph/builder.js'
+import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
+import { rewrite, type Replacement } from '../graph/rewrite.js'
 import type { Initializer, Node, Value } from '../graph/types.js'
 import type { FrozenMatrix, FrozenProduct } from './products.js'
 
@@ -28,38 +29,22 @@ export function replaceProducts(
   matrices: readonly FrozenMatrix[],
   emitterOf: (tools: EmitterTools) => Emitter,
 ): Graph {
-  const result = graph.clone()
-  const b = new GraphBuilder(result)
-  const initializer = (name: string, tensor: () => Initializer): Value =>
-    result.values.get(name) ?? result.addInitializer(name, tensor())
-  const emitter = emitterOf({ b, initializer })
-  const replacements = new Map<Node, () => Value>()
+  let made: Emitter | undefined
+  const emitter = (b: GraphBuilder): Emitter =>
+    (made ??= emitterOf({
+      b,
+      initializer: (name, tensor) => b.graph.values.get(name) ?? b.graph.addInitializer(name, tensor()),
+    }))
+  const replacements = new Map<Node, Replacement>()
   for (const matrix of matrices) {
-    for (const product of matrix.products) replacements.set(product.node, () => withAddend(b, emitter, matrix, product))
-    if (emitter.rows === undefined) continue
+    for (const product of matrix.products) replacements.set(product.node, ({ b }) => withAddend(b, emitter(b), matrix, product))
     for (const { node, outputs, transposed } of matrix.picks)
-      replacements.set(node, () => {
-        const rows = emitter.rows!(matrix, outputs)
-        return transposed ? b.transpose(rows, [1, 0]) : rows
+      replacements.set(node, ({ b }) => {
+        const rows = emitter(b).rows?.(matrix, outputs)
+        return rows !== undefined && transposed ? b.transpose(rows, [1, 0]) : rows
       })
   }
-  const nodes = result.nodes
-  result.nodes = []
-  for (const node of nodes) {
-    const replacement = replacements.get(node)
-    if (replacement === undefined) {
-      result.nodes.push(node)
-      continue
-    }
-    const name = node.outputs[0]!
-    const { shape } = result.value(name)
-    result.values.delete(name)
-    b.scope(`quantized/${name}`, () =>
-      b.emit('Identity', [replacement()], {}, { name, ...(shape !== undefined && { shapes: [shape] }) }),
-    )
-  }
-  result.prune()
-  return result
+  return rewrite(graph, 'quantized', (node) => replacements.get(node))
 }
 
 function withAddend(b: GraphBuilder, emitter: Emitter, matrix: FrozenMatrix, product: FrozenProduct): Value {

@@ -1,8 +1,7 @@
 /** @file The last step before a session: operators that a device lacks replaced by those it has. */
-import { operatorKey } from '../../graph/allowed-ops.js'
-import { GraphBuilder } from '../../graph/builder.js'
 import type { Graph } from '../../graph/graph.js'
-import type { Node, Shape } from '../../graph/types.js'
+import { inTable, rewrite } from '../../graph/rewrite.js'
+import type { Shape } from '../../graph/types.js'
 import type { Device } from '../runtime.js'
 import { failsOnWebgpu } from './webgpu-kernels.js'
 import { webgpuLowerings } from './webgpu-lowerings.js'
@@ -25,26 +24,7 @@ const EVERYTHING: DeviceFeatures = { float16: true }
 export function lowerForDevice(given: Graph, device: Device, { float16 }: DeviceFeatures = EVERYTHING): Graph {
   if (device !== 'webgpu') return given
   const graph = float16 ? given : withoutFloat16(given)
-  const result = graph.clone()
-  const b = new GraphBuilder(result)
-  const renamed = new Map<string, string>()
-  result.nodes = []
-  for (const original of graph.nodes) {
-    const node: Node = { ...original, inputs: original.inputs.map((name) => renamed.get(name) ?? name) }
-    const key = operatorKey(node.op, node.domain)
-    const lowering = Object.hasOwn(webgpuLowerings, key) ? webgpuLowerings[key] : undefined
-    const inputs = node.inputs.map((name) => result.values.get(name))
-    const value = lowering === undefined ? undefined : b.scope(`device/${node.name}`, () => lowering(node, inputs, b))
-    if (value === undefined) result.nodes.push(node)
-    else renamed.set(node.outputs[0]!, value.name)
-  }
-  for (const { name } of graph.outputs) {
-    const from = renamed.get(name)
-    if (from === undefined) continue
-    result.nodes.push({ op: 'Identity', domain: '', name, inputs: [from], outputs: [name], attributes: {} })
-  }
-  result.prune()
-  return result
+  return rewrite(graph, 'device', inTable(webgpuLowerings))
 }
 
 /** The execution provider of a device for a lowered graph, with the nodes that it must leave to the CPU. */

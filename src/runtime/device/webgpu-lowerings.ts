@@ -1,10 +1,7 @@
 /** @file Operators without a WebGPU kernel, in operators that have one. */
-import { integerAttribute } from '../../graph/attributes.js'
 import type { GraphBuilder } from '../../graph/builder.js'
-import { elementCount, int, isFileTensor, isFloat, type Node, type Value } from '../../graph/types.js'
-
-/** What a device lowering sees: a node, its inputs and a builder. It gives the one output, or nothing to keep the node. */
-export type DeviceLowering = (node: Node, inputs: readonly (Value | undefined)[], b: GraphBuilder) => Value | undefined
+import type { Replacement, RewriteTable } from '../../graph/rewrite.js'
+import { elementCount, int as integer, isFileTensor, isFloat, type Value } from '../../graph/types.js'
 
 /** The last two axes exchanged. */
 const transposed = (b: GraphBuilder, x: Value): Value => {
@@ -13,27 +10,26 @@ const transposed = (b: GraphBuilder, x: Value): Value => {
 }
 
 /** alpha · op(a) · op(b): one Gemm for matrices, transposed copies for batches of them. */
-const fusedMatMul: DeviceLowering = (node, [a, c], b) => {
+const fusedMatMul: Replacement = ({ b, inputs: [a, c], int, float }) => {
   if (a?.shape === undefined || c?.shape === undefined || a.shape.length < 2 || c.shape.length < 2) return undefined
-  if (integerAttribute(node, 'transBatchA', 0) !== 0 || integerAttribute(node, 'transBatchB', 0) !== 0) return undefined
-  const [transA, transB] = [integerAttribute(node, 'transA', 0) !== 0, integerAttribute(node, 'transB', 0) !== 0]
-  const scale = node.attributes['alpha']
-  const alpha = scale?.type === 'float' ? scale.value : 1
+  if (int('transBatchA', 0) !== 0 || int('transBatchB', 0) !== 0) return undefined
+  const [transA, transB] = [int('transA', 0) !== 0, int('transB', 0) !== 0]
+  const alpha = float('alpha', 1)
   if (a.shape.length === 2 && c.shape.length === 2) return b.gemm(a, c, { transA, transB, alpha })
   const product = b.matmul(transA ? transposed(b, a) : a, transB ? transposed(b, c) : c)
   return alpha === 1 ? product : b.mul(product, alpha)
 }
 
 /** x − m − log Σ exp(x − m) with m = max x, so that nothing overflows. */
-const logSoftmax: DeviceLowering = (node, [x], b) => {
+const logSoftmax: Replacement = ({ b, inputs: [x], int }) => {
   if (x?.shape === undefined) return undefined
-  const axis = b.axis(x, integerAttribute(node, 'axis', -1))
+  const axis = b.axis(x, int('axis', -1))
   const shifted = b.sub(x, b.reduceMax(x, [axis]))
   return b.sub(shifted, b.log(b.reduceSum(b.exp(shifted), [axis])))
 }
 
 /** A number expanded on the device, so that no array of zeros is made by the CPU and copied. Integers index: they stay. */
-const constantOfShape: DeviceLowering = (node, [shape], b) => {
+const constantOfShape: Replacement = ({ b, node, inputs: [shape] }) => {
   const value = node.attributes['value']
   if (shape === undefined || value?.type !== 'tensor' || isFileTensor(value.value) || !isFloat(value.value.dtype))
     return undefined
@@ -44,32 +40,33 @@ const constantOfShape: DeviceLowering = (node, [shape], b) => {
 }
 
 /** [x > 0] − [x < 0] */
-const sign: DeviceLowering = (_, [x], b) =>
+const sign: Replacement = ({ b, inputs: [x] }) =>
   x === undefined || !isFloat(x.dtype) ? undefined : b.sub(b.cast(b.greater(x, 0), x.dtype), b.cast(b.less(x, 0), x.dtype))
 
 /** ¬(¬x ∧ ¬y) */
-const or: DeviceLowering = (_, [x, y], b) => (x === undefined || y === undefined ? undefined : b.not(b.and(b.not(x), b.not(y))))
+const or: Replacement = ({ b, inputs: [x, y] }) =>
+  x === undefined || y === undefined ? undefined : b.not(b.and(b.not(x), b.not(y)))
 
 /** Beyond the largest finite number, which is a comparison that shaders keep where one with infinity may be optimised away. */
-const isInf: DeviceLowering = (node, [x], b) => {
+const isInf: Replacement = ({ b, inputs: [x], int }) => {
   if (x === undefined || (x.dtype !== 'float32' && x.dtype !== 'float16')) return undefined
   const largest = x.dtype === 'float32' ? 3.4028234663852886e38 : 65504
-  const positive = integerAttribute(node, 'detect_positive', 1) !== 0
-  const negative = integerAttribute(node, 'detect_negative', 1) !== 0
+  const positive = int('detect_positive', 1) !== 0
+  const negative = int('detect_negative', 1) !== 0
   if (positive === negative) return positive ? b.greater(b.abs(x), largest) : undefined
   return positive ? b.greater(x, largest) : b.less(x, -largest)
 }
 
 /** A grouped convolution over three axes, which the kernel refuses at the run: one convolution for each group. */
-const groupedConv3d: DeviceLowering = (node, [x, w, bias], b) => {
-  const group = integerAttribute(node, 'group', 1)
+const groupedConv3d: Replacement = ({ b, node, inputs: [x, w, bias], int }) => {
+  const group = int('group', 1)
   const [channels, filters] = [x?.shape?.[1], w?.shape?.[0]]
   if (group === 1 || x?.shape?.length !== 5 || w === undefined) return undefined
   if (typeof channels !== 'number' || typeof filters !== 'number') return undefined
   const parts = (value: Value, axis: number, length: number): Value[] => b.splitEvenly(value, group, length / group, axis)
   const [xs, ws] = [parts(x, 1, channels), parts(w, 0, filters)]
   const biases = bias === undefined ? undefined : parts(bias, 0, filters)
-  const attributes = { ...node.attributes, group: int(1) }
+  const attributes = { ...node.attributes, group: integer(1) }
   return b.concat(
     xs.map((part, i) => b.emit('Conv', [part, ws[i], biases?.[i]], attributes)),
     1,
@@ -77,7 +74,7 @@ const groupedConv3d: DeviceLowering = (node, [x, w, bias], b) => {
 }
 
 /** Device lowerings by operator key. */
-export const webgpuLowerings: Readonly<Record<string, DeviceLowering>> = {
+export const webgpuLowerings: RewriteTable = {
   'com.microsoft.FusedMatMul': fusedMatMul,
   LogSoftmax: logSoftmax,
   ConstantOfShape: constantOfShape,
