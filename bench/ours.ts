@@ -68,7 +68,7 @@ class Run {
   /** The model that merging gives, as something that has nothing to train. */
   private async merged(): Promise<Trainee> {
     const out = `${this.spec.data}.merged`
-    await merge(this.adapter).save(out)
+    await merge(this.adapter).save(out, { overwrite: true })
     const model = await loadModel(out, { threads })
     return {
       ...{ model, parameters: new Parameters([]), totalParameters: model.parameterCount, fingerprint: '' },

@@ -19,10 +19,12 @@ export interface ExportOptions extends OnnxFileSizes {
   readonly dtype?: ExportDType
   /** Most positions that the model shall serve, if fewer than it has: long tables of angles take space. */
   readonly maxPositions?: number
+  /** Replace a finished model that an earlier export or merge wrote into the folder. */
+  readonly overwrite?: boolean
 }
 
 const exportOptionKeys = {
-  ...{ inlineUpTo: true, dataFileSize: true, dtype: true, maxPositions: true },
+  ...{ inlineUpTo: true, dataFileSize: true, dtype: true, maxPositions: true, overwrite: true },
 } satisfies OptionKeys<ExportOptions>
 
 /** @throws InvalidOptionError for an option of an unknown name */
@@ -77,7 +79,8 @@ function exportedGraph(
 
 /**
  * Writes a model, with an adapter merged into it or with the adapter's tensors as inputs, in the layout of transformers.js.
- * @throws InvalidOptionError for a model that is no folder, options out of range, or a folder that holds something else
+ * @throws InvalidOptionError for a model that is no folder, options out of range, or a folder that holds
+ * a finished model and `overwrite` is not said, or anything else
  */
 export async function exportModel(
   model: Model,
@@ -89,7 +92,7 @@ export async function exportModel(
     throw new InvalidOptionError(
       `only models with a config.json can be exported in the layout of transformers.js; "${model.path}" has none`,
     )
-  const { dtype = 'fp32', maxPositions = model.maxPositions } = options
+  const { dtype = 'fp32', maxPositions = model.maxPositions, overwrite = false } = options
   if (dtype !== 'fp32' && dtype !== 'fp16')
     throw new InvalidOptionError(`"dtype" must be fp32 or fp16, got ${JSON.stringify(dtype)}`)
   if (!Number.isInteger(maxPositions) || maxPositions < (model.maxPositions > 0 ? 1 : 0) || maxPositions > model.maxPositions)
@@ -112,6 +115,7 @@ export async function exportModel(
   const { files: written, bytes } = await writeOnnxFolder(files, {
     source: model.path,
     out,
+    overwrite,
     graph,
     sources: new Map([...sources].filter(([name]) => graph.initializers.has(name))),
     config: model.config.json,

@@ -13,7 +13,7 @@ import { snapshot } from '../util/snapshot.js'
 /**
  * Writes a model, or one with an adapter merged into it, as ONNX in the layout that transformers.js reads.
  *
- * @param out folder to write; new, empty, or of an earlier export
+ * @param out folder to write; new, empty, or with `overwrite` of an earlier export or merge
  * @throws InvalidOptionError for a folder that holds something else, and for options out of range
  * @example
  * await exportOnnx(adapter, 'my-model') // pipeline('text-generation', 'my-model') in transformers.js

@@ -34,8 +34,8 @@ export interface MergeOptions {
    */
   readonly format?: 'safetensors' | 'onnx'
   /**
-   * Of an .onnx file that is merged into another: replace that, with its data, where it is there. Folders are always new,
-   * empty, or of an earlier merge, which is replaced.
+   * Replace what is there: the finished model that an earlier merge or export wrote into the folder, or the .onnx file of that
+   * name, with its data. A folder that holds anything else is refused all the same.
    */
   readonly overwrite?: boolean
 }
@@ -46,7 +46,8 @@ const mergeOptionKeys = { format: true, overwrite: true } satisfies OptionKeys<M
 export interface Merged {
   /**
    * Writes the merged model; sums are computed in float32.
-   * @throws InvalidOptionError for a format that is not supported, the source as target, or one that holds something else
+   * @throws InvalidOptionError for a format that is not supported, the source as target, or one that holds
+   * something else or, without `overwrite`, a finished model
    * @throws FileError if another run writes there
    */
   save(out: string, options?: MergeOptions): Promise<MergeResult>
@@ -83,6 +84,7 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
     async save(out, options = {}) {
       checkKeys(options, mergeOptionKeys, 'merge(…).save')
       const onFile = first.model instanceof OnnxModel
+      const { overwrite = false } = options
       const format: string = options.format ?? (onFile ? 'onnx' : 'safetensors')
       if (format !== 'safetensors' && format !== 'onnx')
         throw new InvalidOptionError(`merge format "${format}" is not supported; use "safetensors" or "onnx"`)
@@ -96,20 +98,20 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
         list.flatMap(({ endTokenIds }) => endTokenIds),
       )
       if (first.model instanceof OnnxModel) {
-        const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas, more, options.overwrite)
+        const { path, maxAbsDelta } = await writeOnnx(first.model, out, deltas, more, overwrite)
         return { out: path, mergedModules: deltas.size, maxAbsDelta }
       }
       const layerReplication = first.model instanceof FolderModel ? first.model.layerReplication : undefined
       const carriers = list.flatMap((adapter) => adapter.carried ?? [])
       if (format === 'onnx') {
-        const { maxAbsDelta } = await exportModel(first.model, out, {}, { deltas, more })
+        const { maxAbsDelta } = await exportModel(first.model, out, { overwrite }, { deltas, more })
         const modules = carriers.flatMap((parts) => parts.modules)
         return withoutMerging({ out, mergedModules: deltas.size, maxAbsDelta }, modules)
       }
       const head = first.model instanceof FolderModel ? mergeHead(first.model) : undefined
       const carried = byWeight(carriers.flatMap((parts) => parts.deltas()))
       const { files } = first.model.environment
-      const request = { source: first.model.path, out, deltas, carried, layerReplication, head, more }
+      const request = { source: first.model.path, out, overwrite, deltas, carried, layerReplication, head, more }
       const { maxAbsDelta, notMerged } = await mergeCheckpoint(files, request)
       const lacking = notMerged.flatMap((weight) => carried.get(weight)!.map(({ module }) => module))
       return withoutMerging({ out, mergedModules: deltas.size + carried.size - notMerged.length, maxAbsDelta }, lacking)

@@ -21,6 +21,8 @@ export interface OnnxFolder extends OnnxFileOptions {
   /** Folder of the model that is exported; its tokenizer and other small files come along. Never written to. */
   readonly source: string
   readonly out: string
+  /** Whether a finished model that an earlier export or merge wrote there may be replaced. */
+  readonly overwrite: boolean
   readonly graph: Graph
   readonly config: Readonly<Record<string, Json>>
   readonly dtype: ExportDType
@@ -34,7 +36,7 @@ export interface OnnxFolder extends OnnxFileOptions {
 
 /**
  * Writes the folder. config.json comes last, so that an interrupted export is no model.
- * @throws InvalidOptionError if `out` is the source, or a folder that holds anything but an earlier export or merge
+ * @throws InvalidOptionError if `out` is the source, or a folder that holds a finished model and `overwrite` is not said, or anything else
  */
 export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise<OnnxFile> {
   const { source, out } = folder
@@ -47,9 +49,9 @@ export async function writeOnnxFolder(files: Files, folder: OnnxFolder): Promise
 }
 
 async function writeLocked(files: Files, folder: OnnxFolder): Promise<OnnxFile> {
-  const { source, out, graph, dtype } = folder
+  const { source, out, overwrite, graph, dtype } = folder
   const more = new Map([...(folder.more ?? []), ...(await toldTokenizerConfig(files, folder))])
-  await prepareOutput(files, source, out, ['onnx'], more)
+  await prepareOutput(files, source, { out, overwrite }, ['onnx'], more)
   const name = `model${suffixes[dtype]}.onnx`
   const written = await writeOnnxFile(files, graph, `${out}/onnx/${name}`, folder)
   await writeSmallFiles(files, source, out, more)

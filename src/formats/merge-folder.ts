@@ -7,8 +7,11 @@ import { moduleFolders } from './sentence-folder.js'
 import { isNamedTemplate, isTokenizerFile, TEMPLATE_FOLDER, TOKENIZER_FILE } from './tokenizer-files.js'
 import { parseJson } from '../util/json.js'
 
-/** Says that a folder was written by a merge, and may be written again. */
+/** Says that a folder was written by a merge or an export, and may be written again. */
 const MARKER = 'lowrank_merge.json'
+
+/** What is written last: where it is, the model is finished. */
+const LAST = /^config\.json$|\.onnx$/
 
 /** Files that hold weights in any format, or lists of them. */
 const WEIGHTS = /\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|ot|gguf|onnx|onnx_data|data|npz)$|\.index(\.\w+)?\.json$/
@@ -104,34 +107,50 @@ export const checkModelFolderName = (files: Files, out: string): Promise<void> =
   checkIsFolderName(files, out, "config.json, weights and tokenizer; llama.cpp's convert_hf_to_gguf.py makes a .gguf file of it")
 
 /**
- * Makes the folder ready: it is new, empty, or holds an earlier merge, whose files are removed.
+ * Sees to it that a folder can be written: it is new, empty, holds an earlier merge or export that was not finished, or one
+ * that may be replaced.
+ * @returns the names of what the earlier one wrote
+ * @throws InvalidOptionError if it holds a finished one and `overwrite` is not said, or anything else
+ */
+export async function checkOutput(files: Files, out: string, overwrite: boolean): Promise<readonly string[]> {
+  if ((await files.exists(out)) && !(await files.isDirectory(out)))
+    throw new InvalidOptionError(`"${out}" is a file; choose a folder for the model`)
+  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isTransient(name)) : []
+  if (present.length === 0) return []
+  const earlier = await readMarker(files, out)
+  const foreign = present.filter((name) => name !== MARKER && !name.endsWith('.tmp') && !(earlier ?? []).includes(name))
+  if (earlier === undefined || foreign.length > 0)
+    throw new InvalidOptionError(
+      `"${out}" is not empty and holds ${earlier === undefined ? 'no earlier merge or export' : 'other files than an earlier merge or export'} (${foreign.slice(0, 5).join(', ')}); ` +
+        'choose an empty or new folder',
+    )
+  const finished = present.filter((name) => earlier.includes(name) && LAST.test(name))
+  if (finished.length > 0 && !overwrite)
+    throw new InvalidOptionError(
+      `"${out}" holds a finished model (${finished.join(', ')}) that an earlier merge or export wrote. Choose another output folder, or replace it with overwrite (--overwrite).`,
+    )
+  return earlier
+}
+
+/**
+ * Makes the folder ready: what an earlier merge or export wrote is removed.
+ * @param source whose small files will be copied, if any will
  * @param written files and folders that will be written beside config.json, the copies and `more`
- * @returns the names of all files that the merge writes
- * @throws InvalidOptionError if the folder holds anything else
+ * @returns the names of all that will be there
+ * @throws InvalidOptionError as {@link checkOutput}
  */
 export async function prepareOutput(
   files: Files,
-  source: string,
-  out: string,
+  source: string | undefined,
+  { out, overwrite }: { readonly out: string; readonly overwrite: boolean },
   written: readonly string[],
   more: Beside,
 ): Promise<string[]> {
-  if ((await files.exists(out)) && !(await files.isDirectory(out)))
-    throw new InvalidOptionError(`"${out}" is a file; choose a folder to merge into`)
+  const earlier = await checkOutput(files, out, overwrite)
   // Found to be fit to copy before anything is removed.
-  const copies = (await smallFiles(files, source, more)).map(({ name }) => name)
-  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isTransient(name)) : []
-  if (present.length > 0) {
-    const earlier = await readMarker(files, out)
-    const foreign = present.filter((name) => name !== MARKER && !name.endsWith('.tmp') && !(earlier ?? []).includes(name))
-    if (earlier === undefined || foreign.length > 0)
-      throw new InvalidOptionError(
-        `"${out}" is not empty and holds ${earlier === undefined ? 'no earlier merge' : 'other files than an earlier merge'} (${foreign.slice(0, 5).join(', ')}); ` +
-          'choose an empty or new folder',
-      )
-    // config.json first: from here on until the end the folder is no model.
-    for (const name of ['config.json', ...earlier]) await files.remove(`${out}/${name}`)
-  }
+  const copies = source === undefined ? [] : (await smallFiles(files, source, more)).map(({ name }) => name)
+  // config.json first: from here on until the end the folder is no model.
+  if (earlier.length > 0) for (const name of ['config.json', ...earlier]) await files.remove(`${out}/${name}`)
   const top = [...more.keys()].map((path) => path.split('/')[0]!)
   const names = [...new Set(['config.json', ...written, ...copies, ...top])].sort()
   await files.makeFolder(out)

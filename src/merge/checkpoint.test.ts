@@ -202,11 +202,19 @@ describe('shards and 16-bit types', () => {
         expect(tensor.data).toEqual(dtype === 'float32' ? weight : narrow(dtype, weight))
       }
     }
-    // An earlier merge may be written over, and what one left that was killed at its beginning.
-    await files.write(join(folder, 'killed/.lowrank_merge.json.0a1b2c3d-1-x-1.tmp'), '{')
-    await mergeCheckpoint(files, { source, out: join(folder, 'killed'), deltas })
-    await mergeCheckpoint(files, { source, out, deltas: new Map() })
+    // What an earlier merge left that was killed at its beginning, or before its end, is written over; a finished one if told so.
+    await files.write(join(folder, `killed-${dtype}/.lowrank_merge.json.0a1b2c3d-1-x-1.tmp`), '{')
+    await mergeCheckpoint(files, { source, out: join(folder, `killed-${dtype}`), deltas })
+    const again = { source, out, deltas: new Map() }
+    await expect(mergeCheckpoint(files, again)).rejects.toThrow(
+      /holds a finished model \(config\.json\) that an earlier merge or export wrote\. Choose another output folder, or replace it with overwrite \(--overwrite\)/,
+    )
+    expect(await loadAll(out)).toEqual(ours)
+    await mergeCheckpoint(files, { ...again, overwrite: true })
     expect(await loadAll(out)).toEqual(base)
+    await files.remove(join(out, 'config.json'))
+    await mergeCheckpoint(files, { ...again, deltas })
+    expect(await loadAll(out)).toEqual(ours)
   })
 
   it('adds several adapters in order', async () => {
@@ -280,11 +288,14 @@ describe('refusals', () => {
     const out = join(folder, 'precious')
     await files.write(join(out, 'thesis.txt'), 'x')
     await expect(merge(out)).rejects.toThrow(
-      /precious" is not empty and holds no earlier merge \(thesis.txt\); choose an empty or new folder/,
+      /precious" is not empty and holds no earlier merge or export \(thesis.txt\); choose an empty or new folder/,
     )
     await merge(join(folder, 'again'))
     await files.write(join(folder, 'again/thesis.txt'), 'x')
-    await expect(merge(join(folder, 'again'))).rejects.toThrow(/holds other files than an earlier merge \(thesis.txt\)/)
+    for (const overwrite of [false, true])
+      await expect(mergeCheckpoint(files, { source, out: join(folder, 'again'), deltas: new Map(), overwrite })).rejects.toThrow(
+        /holds other files than an earlier merge or export \(thesis.txt\)/,
+      )
     expect(await files.readText(join(folder, 'again/thesis.txt'))).toBe('x')
     await expect(merge(join(out, 'thesis.txt'))).rejects.toThrow(/is a file; choose a folder/)
   })

@@ -18,6 +18,8 @@ export interface MergeRequest {
   /** Model folder; never written to. */
   readonly source: string
   readonly out: string
+  /** Whether a finished model that an earlier merge or export wrote there may be replaced. */
+  readonly overwrite?: boolean | undefined
   /** By the weight's name in the model's graph; several parts are added in order. */
   readonly deltas: Deltas
   /** Of a model that was given a head: its config and its weights by the names that they shall have, fresh ones in memory. */
@@ -90,11 +92,11 @@ function headLeavesEmbedding(
 /**
  * Writes `source` with the deltas added to `out`: same shards, names, element types and metadata; sums are computed in
  * float32 and rounded once. config.json comes last, so that an interrupted merge is no model.
- * @throws InvalidOptionError if `out` is the source, or a folder that holds anything but an earlier merge
+ * @throws InvalidOptionError if `out` is the source, or a folder that holds a finished model and `overwrite` is not said, or anything else
  * @throws InvalidAdapterError if a delta fits no tensor, or the result is not finite (the tensor is named)
  */
 export async function mergeCheckpoint(files: Files, request: MergeRequest): Promise<MergeSummary> {
-  const { source, out } = request
+  const { source, out, overwrite = false } = request
   if ((await files.realPath(source)) === (await files.realPath(out)))
     throw new InvalidOptionError(
       `"${out}" is the source model's own folder; merging never changes the source, choose another folder`,
@@ -126,7 +128,7 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   const { more = new Map<string, Uint8Array>() } = request
   await checkModelFolderName(files, out)
   return whileLocked(files, out, async () => {
-    const written = await prepareOutput(files, source, out, weightFiles, more)
+    const written = await prepareOutput(files, source, { out, overwrite }, weightFiles, more)
     for (const { file, metadata } of checkpoint.shards) {
       const lazy = [...plans.values()]
         .filter(({ name }) => shardOf.get(name) === file)

@@ -1,10 +1,10 @@
 /** @file An .onnx file with other weights: the graph as it was read, external data copied with the changes in it. */
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
-import { writeSmallFiles } from '../formats/merge-folder.js'
+import { checkOutput, prepareOutput, writeSmallFiles } from '../formats/merge-folder.js'
 import { bytesOf } from '../graph/constants.js'
 import { isFileTensor, type FileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
-import { isTransient, whileFileLocked, whileLocked } from '../io/folder-lock.js'
+import { whileFileLocked, whileLocked } from '../io/folder-lock.js'
 import { mergeConstant } from '../merge/constants.js'
 import type { Deltas } from '../merge/plan.js'
 import { encodeModel } from '../onnx/encode.js'
@@ -13,7 +13,7 @@ import { refuseFiles } from '../model/output-place.js'
 import { planPatches, replaceStored, separateEqual, untie, type Patch, type PatchedModel } from './patch.js'
 import { externalTensors } from './places.js'
 import { readConfigBeside, readOnnx } from './read.js'
-import { folderOf } from '../io/places.js'
+import { contains, folderOf } from '../io/places.js'
 import { isOnnxFolder } from '../model/onnx-folders.js'
 
 export interface WrittenOnnx {
@@ -33,27 +33,29 @@ const baseName = (path: string): string => path.slice(Math.max(path.lastIndexOf(
 interface Target {
   readonly file: string
   readonly folder: string
-  /** Folder that config and tokenizer are copied to, where a folder is asked for. */
-  readonly describing: string | undefined
+  /** The folder that was asked for, where it was one. */
+  readonly out: string | undefined
+  /** Where config and tokenizer are copied from, into a folder that was asked for. */
+  readonly described: string | undefined
 }
 
-async function targetOf(files: Files, model: PatchedModel, out: string): Promise<Target> {
+async function targetOf(files: Files, model: PatchedModel, out: string, overwrite: boolean): Promise<Target> {
   if (out.endsWith('.onnx')) {
     if ((await files.realPath(out)) === (await files.realPath(model.path)))
       throw new InvalidOptionError(`"${out}" is the source model itself; merging never changes the source, choose another name`)
-    return { file: out, folder: folderOf(out), describing: undefined }
+    return { file: out, folder: folderOf(out), out: undefined, described: undefined }
   }
   if ((await files.exists(out)) && !(await files.isDirectory(out)))
     throw new InvalidOptionError(`"${out}" is a file; choose a folder, or a name that ends in .onnx`)
-  const present = (await files.isDirectory(out)) ? (await files.list(out)).filter((name) => !isTransient(name)) : []
-  if (present.length > 0)
+  if (contains(await files.realPath(out), await files.realPath(model.path)))
     throw new InvalidOptionError(
-      `"${out}" is not empty (${present.slice(0, 5).join(', ')}); choose an empty or new folder, or a name that ends in .onnx`,
+      `"${out}" is the source model's own folder; merging never changes the source, choose another folder`,
     )
-  const described = await readConfigBeside(files, model.path)
+  await checkOutput(files, out, overwrite)
+  const described = (await readConfigBeside(files, model.path))?.folder
   const own = folderOf(model.path)
-  const folder = described !== undefined && described.folder !== own && isOnnxFolder(own) ? `${out}/onnx` : out
-  return { file: `${folder}/${baseName(model.path)}`, folder, describing: described === undefined ? undefined : out }
+  const folder = described !== undefined && described !== own && isOnnxFolder(own) ? `${out}/onnx` : out
+  return { file: `${folder}/${baseName(model.path)}`, folder, out, described }
 }
 
 /**
@@ -62,7 +64,7 @@ async function targetOf(files: Files, model: PatchedModel, out: string): Promise
  * The graph, its notes and its unknown fields are those that were read. A weight keeps its place and element type; one
  * that other layers share gets a copy for the layer that changes. External data is copied in pieces.
  * @throws InvalidAdapterError for weights that cannot be changed exactly (quantised, computed)
- * @param overwrite whether a file of that name, and its data, may be replaced; a folder must be empty or new
+ * @param overwrite whether a file of that name, and its data, may be replaced, or what an earlier merge wrote into the folder
  * @throws InvalidOptionError if the target is the source, or holds something
  */
 export async function writeOnnx(
@@ -73,7 +75,8 @@ export async function writeOnnx(
   overwrite = false,
 ): Promise<WrittenOnnx> {
   const { files } = model.environment
-  const write = async (): Promise<WrittenOnnx> => writeTo(model, await targetOf(files, model, out), deltas, more, overwrite)
+  const write = async (): Promise<WrittenOnnx> =>
+    writeTo(model, await targetOf(files, model, out, overwrite), deltas, more, overwrite)
   return out.endsWith('.onnx') ? whileFileLocked(files, out, write) : whileLocked(files, out, write)
 }
 
@@ -93,7 +96,8 @@ async function writeTo(
   const prefix = (await files.realPath(target.folder)) === (await files.realPath(folderOf(model.path))) ? `${baseName(target.file)}_` : '' // prettier-ignore
   const locate = (path: string): string => relocated(path, folderOf(model.path), prefix)
   // The data of another model may lie there under the same name.
-  if (!overwrite) await refuseFiles(files, [target.file, ...dataPaths.map((path) => `${target.folder}/${locate(path)}`)])
+  const dataFiles = dataPaths.map((path) => `${target.folder}/${locate(path)}`)
+  if (target.out === undefined && !overwrite) await refuseFiles(files, [target.file, ...dataFiles])
   let maxAbsDelta = 0
   const tensorOf = async (patch: Patch) => {
     const result = await mergeConstant(files, patch)
@@ -114,15 +118,19 @@ async function writeTo(
     throw new InvalidModelError(
       `the merged model would take ${bytes.length} bytes in one file; a weight that layers share became two: save the source with external data`,
     )
+  const { out, described } = target
+  if (out !== undefined) {
+    const top = [target.file, ...dataFiles].map((path) => path.slice(out.length + 1).split('/')[0]!)
+    await prepareOutput(files, described, { out, overwrite }, top, described === undefined ? new Map() : more)
+  }
   await files.makeFolder(target.folder)
   for (const path of dataPaths) {
     const changes = inFiles.get(path) ?? []
     await files.write(`${target.folder}/${locate(path)}`, patchedFile(files, path, changes, tensorOf))
   }
-  if (target.describing !== undefined) {
-    const { folder } = (await readConfigBeside(files, model.path))!
-    await writeSmallFiles(files, folder, target.describing, more)
-    await files.write(`${target.describing}/config.json`, await files.read(`${folder}/config.json`))
+  if (out !== undefined && described !== undefined) {
+    await writeSmallFiles(files, described, out, more)
+    await files.write(`${out}/config.json`, await files.read(`${described}/config.json`))
   }
   // Last, so that a model has its data.
   await files.write(target.file, bytes)

@@ -278,6 +278,23 @@ describe('merge', () => {
     )
     for (let i = 0; i < base!.length; i++) expect(two![i]! - base![i]!).toBeCloseTo(2 * (one![i]! - base![i]!), 5)
   })
+
+  it('and export replace a finished model only if told so', async () => {
+    const out = join(folder, 'finished')
+    await runCli(['merge', '--model', model, '--adapter', adapter, '--out', out])
+    const before = readFileSync(join(out, 'model.safetensors'))
+    for (const command of ['merge', 'export']) {
+      const again = [command, '--model', model, '--adapter', adapter, '--out', out]
+      expect(await runCli(again)).toMatchObject({
+        code: 1,
+        stderr: `error: "${out}" holds a finished model (config.json) that an earlier merge or export wrote. Choose another output folder, or replace it with --overwrite.\n`,
+      })
+      expect(readFileSync(join(out, 'model.safetensors'))).toEqual(before)
+      expect(await runCli([...again, '--overwrite'])).toMatchObject({ code: 0, stderr: '' })
+    }
+    expect(readdirSync(out)).toContain('onnx')
+    expect(readdirSync(out)).not.toContain('model.safetensors')
+  })
 })
 
 describe('inspect', () => {

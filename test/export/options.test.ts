@@ -33,14 +33,22 @@ beforeAll(async () => {
 })
 
 describe('an export', () => {
-  it('can be written again, and never over the source or other files', async () => {
+  it('can be written again if told so, and never over the source or other files', async () => {
     const out = join(scratch, 'again')
     const first = await exportOnnx(model, out)
     const config = readFileSync(join(out, 'config.json'))
     expect(first.files).toEqual(['onnx/model.onnx'])
-    await exportOnnx(adapter, out, { inlineUpTo: 0 })
+    const writes = [
+      () => exportOnnx(adapter, out),
+      () => merge(adapter).save(out),
+      () => merge(adapter).save(out, { format: 'onnx' }),
+    ]
+    for (const write of writes)
+      await expect(write()).rejects.toThrow(/holds a finished model \(config\.json\).*replace it with overwrite \(--overwrite\)/)
+    expect(readFileSync(join(out, 'config.json'))).toEqual(config)
+    await exportOnnx(adapter, out, { inlineUpTo: 0, overwrite: true })
     expect(readdirSync(join(out, 'onnx'))).toEqual(['model.onnx', 'model.onnx_data'])
-    expect(await exportOnnx(model, out)).toEqual(first)
+    expect(await exportOnnx(model, out, { overwrite: true })).toEqual(first)
     expect(readFileSync(join(out, 'config.json'))).toEqual(config)
     expect(readdirSync(join(out, 'onnx'))).toEqual(['model.onnx'])
     await expect(exportOnnx(model, model.path)).rejects.toThrow(InvalidOptionError)

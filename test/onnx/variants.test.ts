@@ -89,7 +89,14 @@ describe('decoders in the layout of transformers.js', () => {
     expect((await evaluate(await loadModel(beside, { threads: 1 }), { data })).loss).toBeCloseTo(merged.loss, 5)
     expect((await evaluate(await loadModel(file, { threads: 1 }), { data })).loss).not.toBeCloseTo(merged.loss, 3)
     await expect(merge(here).save(file)).rejects.toThrow(/is the source model itself/)
-    await expect(merge(here).save(folder)).rejects.toThrow(/is not empty/)
+    for (const overwrite of [false, true])
+      await expect(merge(here).save(folder, { overwrite })).rejects.toThrow(/is the source model's own folder/)
+
+    // A folder with an earlier merge is replaced if told so.
+    const again = join(temporary, `merged-${dtype}`)
+    await expect(merge(here).save(again)).rejects.toThrow(/holds a finished model.*overwrite \(--overwrite\)/)
+    expect((await merge(here).save(again, { overwrite: true })).out).toBe(out)
+    expect((await evaluate(await loadModel(out, { threads: 1 }), { data })).loss).toBe(merged.loss)
   })
 
   it('a head that shares the table gets a weight of its own', async () => {

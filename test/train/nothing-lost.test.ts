@@ -630,7 +630,7 @@ it('two merges into one folder at once: one of them writes, whole, the other is 
     expect(failures).toEqual([expect.stringContaining('is being written by another run (in this process)')])
     expect(readdirSync(`${out}-${format}`).filter((name) => name.startsWith('.'))).toEqual([])
     // Not while a run trains into it either, and again once it is free.
-    await merge(two!).save(`${out}-${format}`, { format })
+    await merge(two!).save(`${out}-${format}`, { format, overwrite: true })
   }
   for await (const event of train(fresh(), { ...common, out: `${out}-trained` }))
     if (event.event === 'step' && event.step === 1)

@@ -79,7 +79,7 @@ describe('turns that end where the base does not stop', () => {
     expect(readEnds(join(work, 'combined'))).toEqual([0, IM_END])
 
     const merged = join(work, 'merged')
-    for (let twice = 0; twice < 2; twice++) await merge(adapter).save(merged)
+    for (const overwrite of [false, true]) await merge(adapter).save(merged, { overwrite })
     expect(readEnds(merged)).toEqual([0, IM_END])
     expect((await generate(await loadModel(merged, { threads: 1 }), question)).text).toBe(alone.text)
     await merge(adapter).save(join(work, 'merged-onnx'), { format: 'onnx' })

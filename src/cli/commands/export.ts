@@ -36,6 +36,7 @@ export const exportCommand = defineCommand({
     ...headFlags,
     adapter: { type: 'texts', value: 'DIR…', help: 'Adapter folder (PEFT) or hub id; several with --adapter-as-input.' },
     out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write.' },
+    overwrite: { type: 'switch', help: 'Replace the model that an earlier export or merge wrote to --out.' },
     'adapter-as-input': { type: 'switch', help: "Keep the adapter's matrices inputs of the graph." },
     dtype: {
       type: 'text',
@@ -61,7 +62,11 @@ export const exportCommand = defineCommand({
     const model = await openModel(values, output)
     const adapters = []
     for (const path of paths) adapters.push(await openAdapter(model, path, output))
-    const options = defined({ dtype: values.dtype as 'fp32' | 'fp16', maxPositions: values['max-positions'] })
+    const options = defined({
+      dtype: values.dtype as 'fp32' | 'fp16',
+      maxPositions: values['max-positions'],
+      overwrite: values.overwrite,
+    })
     const names = fileNames(paths)
     const result = asInput
       ? await exportWithAdapterInputs(Object.fromEntries(adapters.map((adapter, i) => [names[i]!, adapter])), values.out, options)

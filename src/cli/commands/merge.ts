@@ -26,7 +26,7 @@ export const mergeCommand = defineCommand({
     },
     overwrite: {
       type: 'switch',
-      help: 'Replace the .onnx file that --out names, with its data. Folders are new, empty, or of an earlier merge.',
+      help: 'Replace the model that an earlier merge or export wrote to --out; also an .onnx file of that name, with its data.',
     },
     format: {
       type: 'text',
