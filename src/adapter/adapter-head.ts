@@ -25,26 +25,32 @@ export const peftTasks: Readonly<Partial<Record<TaskName, { readonly type: strin
   'feature-extraction': { type: 'FEATURE_EXTRACTION' },
 }
 
+const isClassifier = ({ name }: Task): boolean => name.endsWith('-classification')
+
 /** The file by its name; nothing for a base whose own config says it all. */
 export function headFile(model: Model): ReadonlyMap<string, Uint8Array> {
   if (!(model instanceof FolderModel) || model.head === undefined) return new Map()
   const { json } = model.config
-  const keys = ['architectures', 'id2label', 'label2id', 'problem_type'].filter((key) => json[key] !== undefined)
+  const ofLabels = isClassifier(model.task) ? ['id2label', 'label2id', 'problem_type'] : []
+  const keys = ['architectures', ...ofLabels].filter((key) => json[key] !== undefined)
   const told = Object.fromEntries(keys.map((key) => [key, json[key]]))
-  const text = `${JSON.stringify({ task: model.task.name, ...told }, null, 2)}\n`
+  // The folder has one for the task as well, which is not it.
+  const isNew = model.head.options.newHead === true && { new_head: true }
+  const text = `${JSON.stringify({ task: model.task.name, ...isNew, ...told }, null, 2)}\n`
   return new Map([[HEAD_FILE, new TextEncoder().encode(text)]])
 }
 
 /** What the file says. @throws InvalidAdapterError for a damaged one */
-async function readHeadFile(
+export async function readHeadFile(
   files: Files,
   folder: string,
-): Promise<Pick<HeadOptions, 'labels' | 'problemType'> & { task?: TaskName }> {
+): Promise<Pick<HeadOptions, 'labels' | 'problemType' | 'newHead'> & { task?: TaskName }> {
   const path = `${folder}/${HEAD_FILE}`
   if (!(await files.exists(path))) return {}
   const remedy = 'remove the file to load the adapter without the names of its labels'
   const wrong = (what: string): InvalidAdapterError => new InvalidAdapterError(`${path}: ${what}; ${remedy}`)
-  const { task, id2label, problem_type: problemType } = await readJsonObject(files, path, InvalidAdapterError, remedy)
+  const told = await readJsonObject(files, path, InvalidAdapterError, remedy)
+  const { task, id2label, problem_type: problemType, new_head: newHead } = told
   if (!taskNames.includes(task as (typeof taskNames)[number])) throw wrong(`"task" must be one of ${taskNames.join(', ')}`)
   if (problemType !== undefined && !problemTypes.includes(problemType as ProblemType))
     throw wrong(`"problem_type" must be one of ${problemTypes.join(', ')}`)
@@ -53,6 +59,7 @@ async function readHeadFile(
   if (labels.some((label) => typeof label !== 'string')) throw wrong(`"id2label" must name the labels 0 to ${entries - 1}`)
   return {
     task: task as TaskName,
+    ...(newHead === true && { newHead }),
     ...(entries > 0 && { labels: labels as string[] }),
     ...(problemType !== undefined && { problemType: problemType as ProblemType }),
   }
@@ -93,12 +100,10 @@ function adapterTask(
   }
 }
 
-const isClassifier = ({ name }: Task): boolean => name.endsWith('-classification')
-
 /**
- * The model that an adapter belongs to: the one given, or, where the adapter says that it is for a task which the folder has
- * no head for and brings that head, the same folder with the head (`adapter.model`). The adapter knows how many labels there
- * are, and `head_config.json` what they are called.
+ * The model that an adapter belongs to: the one given, or, where the adapter brings a head that the folder has not, or another
+ * than the folder's own, the same folder with that head (`adapter.model`). The adapter knows how many labels there are, and
+ * `head_config.json` what they are called.
  */
 export async function headForAdapter(
   model: Model,
@@ -112,14 +117,27 @@ export async function headForAdapter(
   const labels = labelsIn(tensors)
   if (task === model.task.name || (task === undefined && isClassifier(model.task))) {
     // What the user leaves open, the adapter tells.
-    if (model.head?.open !== true || labels === 0)
-      return model.task.name === told ? withToldLabels(model, named.labels, folder) : model
-    return model.withHead({ ...model.head.options, ...headLabels(labels, named) })
+    const asked = model.head?.options ?? {}
+    if (labels > 0 && model.head?.open === true) return model.withHead({ ...asked, ...headLabels(labels, named) })
+    if (labels > 0 && !saysLabels(asked) && isOtherHead(model.task, labels, named))
+      return model.withHead({ ...asked, newHead: true, ...headLabels(labels, named) })
+    return model.task.name === told ? withToldLabels(model, named.labels, folder) : model
   }
   // What the user asked for stays; strict loading then says what does not fit.
   if (task === undefined || model.head !== undefined || !tasksOf(model.architecture).includes(task)) return model
   const isLabelled = task !== 'question-answering' && task !== 'feature-extraction'
   return model.withHead({ task: task as HeadOptions['task'] & string, ...(isLabelled && headLabels(labels, named)) })
+}
+
+const saysLabels = ({ task, labels, numLabels }: HeadOptions): boolean =>
+  labels !== undefined || numLabels !== undefined || task === 'regression'
+
+/** Whether an adapter's head, of so many labels, took the place of the model's own. */
+function isOtherHead(own: Task, count: number, { newHead, labels = [] }: Pick<HeadOptions, 'newHead' | 'labels'>): boolean {
+  const unnamed = defaultLabels(count)
+  const isNamed = (names: readonly string[]): boolean => names.length === count && names.some((name, i) => name !== unnamed[i])
+  const isRenamed = isNamed(labels) && isNamed(own.labels) && labels.some((label, i) => label !== own.labels[i])
+  return newHead === true || count !== own.numLabels || isRenamed
 }
 
 /** The model with the adapter's names for its labels. @throws InvalidAdapterError if the model's are others */
@@ -128,9 +146,9 @@ function withToldLabels(model: FolderModel, told: readonly string[] | undefined,
   if (told?.length !== numLabels) return model
   const unnamed = defaultLabels(numLabels)
   if (labels.length === 0 || labels.every((label, i) => label === unnamed[i]))
-    return model.head === undefined || told.every((label, i) => label === unnamed[i])
+    return told.every((label, i) => label === unnamed[i])
       ? model
-      : model.withHead({ ...without(model.head.options), labels: told })
+      : model.withHead({ ...without(model.head?.options ?? {}), labels: told })
   const at = told.findIndex((label, i) => label !== labels[i])
   if (at < 0) return model
   throw new InvalidAdapterError(
@@ -141,7 +159,8 @@ function withToldLabels(model: FolderModel, told: readonly string[] | undefined,
 const without = ({ numLabels: _, ...options }: HeadOptions): HeadOptions => options
 
 const headLabels = (count: number, { labels, problemType }: Pick<HeadOptions, 'labels' | 'problemType'>): HeadOptions => ({
-  ...(labels?.length === count ? { labels } : { numLabels: count }),
+  // One output without a word of its kind is a number, whatever it is called.
+  ...(labels?.length === count && (count > 1 || problemType !== undefined) ? { labels } : { numLabels: count }),
   ...(problemType !== undefined && { problemType }),
 })
 

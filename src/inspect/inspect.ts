@@ -14,6 +14,7 @@ import { inspectGguf } from './gguf.js'
 import { inspectAdapterFile, inspectTorch } from './torch.js'
 import type { AdapterInspection, FileInspection, InspectOptions, Inspection, ModelInspection } from './inspection.js'
 import { FolderModel } from '../model/folder-model.js'
+import { readHeadFile } from '../adapter/adapter-head.js'
 import { modulesOfTensors } from '../adapter/tensor-modules.js'
 import { inspectOnnx } from './onnx.js'
 
@@ -94,6 +95,7 @@ async function inspectAdapter(path: string, { files }: Environment): Promise<Ada
     new Map([...tensors].filter(([name]) => !isReplacement(name, config))),
     path,
   )
+  const { task, labels = [] } = await readHeadFile(files, path)
   return {
     kind: 'adapter',
     path,
@@ -105,6 +107,7 @@ async function inspectAdapter(path: string, { files }: Environment): Promise<Ada
     rankPattern: config.rankPattern,
     alphaPattern: config.alphaPattern,
     targetModules: config.targetModules,
+    ...(task !== undefined && { head: { task, labels } }),
     parameters: [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0),
     bytes: await files.size(await tensorsFile(files, path)),
     modules: targets.map(({ module: { name, inFeatures, outFeatures }, r, alpha, scale }) => ({

@@ -1,6 +1,7 @@
 /** @file What an inspection tells. */
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { OnnxOptions } from '../onnx-model/onnx-model.js'
+import type { TaskName } from '../models/task.js'
 import type { OptionKeys } from '../util/option-keys.js'
 
 /** A layer that can be adapted. */
@@ -79,6 +80,8 @@ export interface AdapterInspection {
   readonly alphaPattern: Readonly<Record<string, number>>
   /** As the configuration has it. */
   readonly targetModules: LoraConfig['targetModules']
+  /** The head that it brings to its base, and the names of its labels: what its head_config.json says. */
+  readonly head?: { readonly task: TaskName; readonly labels: readonly string[] }
   /** Numbers of all tensors. */
   readonly parameters: number
   /** Size of the tensors' file. */

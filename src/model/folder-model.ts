@@ -5,7 +5,7 @@ import { openCheckpoint } from '../formats/checkpoint.js'
 import { moduleFolders, readSentenceSettings, type SentenceSettings } from '../formats/sentence-folder.js'
 import { encodeSafetensors } from '../formats/safetensors.js'
 import type { Files } from '../io/files.js'
-import { elementCount, type HostTensor, type Initializer, type Value } from '../graph/types.js'
+import { elementCount, formatShape, type HostTensor, type Initializer, type Value } from '../graph/types.js'
 import type { Module } from '../graph/module.js'
 import type { Architecture, ModelGraph } from '../models/architecture.js'
 import type { BuildOptions } from '../models/build-options.js'
@@ -50,6 +50,8 @@ export interface FolderHead {
   readonly modules: readonly string[]
   /** What was asked for. */
   readonly options: HeadOptions
+  /** Whether the folder has weights by names of fresh ones in other shapes: transformers refuses it unless told to ignore them. */
+  readonly mismatches: boolean
 }
 
 /** What the folder holds, before a head was asked for. */
@@ -147,13 +149,12 @@ export class FolderModel extends DisposableResource implements Model {
     const { architecture } = contents
     const requested = requestHead(origin.config, architecture, options)
     const { config, task, open } = requested
-    const { weights, fresh } = headWeights(
-      requested,
-      architecture,
-      inGraph(architecture, origin.tensors, task),
-      options.seed ?? 0,
+    const stored = inGraph(architecture, origin.tensors, task)
+    const { weights, fresh } = headWeights(requested, architecture, stored, options.seed ?? 0)
+    const mismatches = [...fresh].some(
+      ([name, { shape }]) => formatShape(stored.get(name)?.shape ?? shape) !== formatShape(shape),
     )
-    const head = { fresh, open, options, modules: freshModules(architecture, task, fresh.keys()) }
+    const head = { fresh, open, options, modules: freshModules(architecture, task, fresh.keys()), mismatches }
     return new FolderModel({ ...contents, config, task, weights, head, origin })
   }
 

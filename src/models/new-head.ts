@@ -129,6 +129,11 @@ export function requestHead(config: ConfigReader, architecture: Architecture, re
   if (problemType !== undefined && !problemTypes.includes(problemType))
     throw new InvalidOptionError(`problemType must be ${problemTypes.join(', ')}, got ${JSON.stringify(problemType)}`)
   const fresh = withHead.has(name) && (newHead || own?.name !== name)
+  if (fresh && labels?.names?.length === 1 && !isOneOutput(problemType))
+    throw new InvalidOptionError(
+      `labels is one name, ${JSON.stringify(labels.names[0])}, and a classifier tells at least two apart; name the others too, ` +
+        'or say task "regression" (--task regression) if rows have a number, problemType "multi_label_classification" (--problem-type multi_label_classification) if the label applies to a row or not',
+    )
   if (!fresh && own?.name === name && labels !== undefined) refuseOtherLabels(config, own, labels)
   const json: Record<string, Json> = { ...config.json }
   if (own?.name !== name) json['architectures'] = [classOf(architecture, type, name)]
@@ -145,6 +150,9 @@ export function requestHead(config: ConfigReader, architecture: Architecture, re
   const changed = new ConfigReader(json, config.source)
   return { config: changed, task: taskNamed(changed, name), fresh, open: fresh && classifiers.has(name) && labels === undefined }
 }
+
+/** Kinds of labels of which one makes sense. */
+const isOneOutput = (type: ProblemType | undefined): boolean => type === 'regression' || type === 'multi_label_classification'
 
 function refuseOtherLabels(
   config: ConfigReader,

@@ -51,6 +51,10 @@ describe('the model card', () => {
 
   it('says how it was made and what came out', () => {
     const text = modelCard(card)
+    expect(text).toContain('AutoModelForCausalLM.from_pretrained("HuggingFaceTB/SmolLM2-135M"), "path')
+    const classifier: ModelCard = { ...card, task: 'token-classification', head: { numLabels: 5, mismatches: false } }
+    expect(modelCard(classifier)).toContain('AutoModelForTokenClassification.from_pretrained("HuggingFaceTB/SmolLM2-135M", num_labels=5), "path') // prettier-ignore
+    expect(modelCard({ ...classifier, head: { numLabels: 5, mismatches: true } })).toContain('num_labels=5, ignore_mismatched_sizes=True), "path') // prettier-ignore
     for (const line of [
       '| r | `4` |',
       '| lora_alpha | `8` |',

@@ -12,12 +12,21 @@ export const CARD_FILE = 'README.md'
 /** Tells our cards from those that a person or PEFT wrote, which are left alone. */
 const MARK = '<!-- Written by lowrank from the training log; remove this line to keep your own changes. -->'
 
+/** What Python must be told of a head that the base has not, or not like this. */
+export interface CardHead {
+  readonly numLabels: number
+  /** Whether the base has a head of other shapes in its place. */
+  readonly mismatches: boolean
+}
+
 /** What a card says. */
 export interface ModelCard {
   /** Hub id or path of the base model. */
   readonly baseModel: string
   readonly task: TaskName
   readonly config: LoraConfig
+  /** Of a base that was given a head for labels. */
+  readonly head?: CardHead
   /** Inputs of an .onnx file that were constants. */
   readonly constants?: InputConstants
   /** Names of the training data's files, without folders. */
@@ -123,6 +132,8 @@ export function modelCard(card: ModelCard): string {
   const base = JSON.stringify(baseModel)
   const given = card.constants === undefined ? '' : `, { constants: ${JSON.stringify(card.constants)} }`
   const { auto } = tasks[card.task]
+  const { head } = card
+  const told = [base, ...(head === undefined ? [] : [`num_labels=${head.numLabels}`]), ...(head?.mismatches === true ? ['ignore_mismatched_sizes=True'] : [])].join(', ') // prettier-ignore
   const parts = [
     frontMatter(card),
     MARK,
@@ -132,7 +143,7 @@ export function modelCard(card: ModelCard): string {
       : `A LoRA adapter in the format of PEFT: ${sizes.trainableParameters.toLocaleString('en-US')} trained parameters beside ${(sizes.totalParameters - sizes.trainableParameters).toLocaleString('en-US')} of the base model.`,
     '## Use',
     `With lowrank:\n\n\`\`\`ts\nimport { loadModel, loadAdapter } from 'lowrank'\n\nconst model = await loadModel(${base}${given})\nconst adapter = await loadAdapter(model, 'path/to/this/folder')\n\`\`\``,
-    `In Python:\n\n\`\`\`python\nfrom peft import PeftModel\nfrom transformers import ${auto}\n\nmodel = PeftModel.from_pretrained(${auto}.from_pretrained(${base}), "path/to/this/folder")\n\`\`\``,
+    `In Python:\n\n\`\`\`python\nfrom peft import PeftModel\nfrom transformers import ${auto}\n\nmodel = PeftModel.from_pretrained(${auto}.from_pretrained(${told}), "path/to/this/folder")\n\`\`\``,
     '## Adapter',
     table(['Field', 'Value'], adapterRows(config, card.constants)),
     '## Training',

@@ -1,8 +1,10 @@
 /** @file The model card of a run, from what the trainer has at its end. */
+import { FolderModel } from '../model/folder-model.js'
+import type { Model } from '../model/model.js'
 import type { Dataset } from '../data/dataset.js'
 import { VERSION } from '../util/version.js'
 import type { RunLog } from './log.js'
-import { writeModelCard } from './model-card.js'
+import { writeModelCard, type ModelCard } from './model-card.js'
 import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
@@ -10,6 +12,12 @@ interface RunData {
   readonly dataset: Dataset
   readonly evalDataset: Dataset | undefined
   readonly log: RunLog
+}
+
+/** The head that the base was given; question answering has two outputs anyway. */
+function headOf(model: Model): Pick<ModelCard, 'head'> {
+  if (!(model instanceof FolderModel) || model.head === undefined || !model.task.name.endsWith('-classification')) return {}
+  return { head: { numLabels: model.task.numLabels, mismatches: model.head.mismatches } }
 }
 
 /** Writes the card of an adapter into the run's folder, unless `modelCard` is false. Runs on all weights have none. */
@@ -27,6 +35,7 @@ export async function writeRunCard(
     config,
     dataFiles: paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
     dataFingerprint: await dataset.fingerprint(),
+    ...headOf(model),
     ...(evalDataset !== undefined && { evalRows: evalDataset.length }),
     ...(model.constants !== undefined && { constants: model.constants }),
     // The number of steps goes before that of epochs.

@@ -2,7 +2,17 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, loadModel, logits, merge, train, type FolderModel, type HeadOptions } from '../../src/index.js'
+import {
+  addLora,
+  inspect,
+  loadAdapter,
+  loadModel,
+  logits,
+  merge,
+  train,
+  type FolderModel,
+  type HeadOptions,
+} from '../../src/index.js'
 
 const root = new URL('../fixtures/heads', import.meta.url).pathname
 const base = (name: string): string => join(root, name, 'model')
@@ -151,6 +161,47 @@ describe('fresh heads', () => {
     expect([...tokens.head!.fresh.keys()]).toEqual(['classifier.weight', 'classifier.bias'])
   })
 
+  const golden = 'test/fixtures/golden/peft/bert/model'
+  it.each<[HeadOptions, HeadOptions | undefined]>([
+    [{ newHead: true, labels: ['bad', 'good'] }, { task: 'sequence-classification' }],
+    [{ newHead: true, labels: ['a', 'b', 'c', 'd'] }, undefined],
+    [{ newHead: true, labels: ['a', 'b', 'c'], problemType: 'multi_label_classification' }, { newHead: true }],
+    [{ newHead: true, numLabels: 3 }, undefined],
+    [{ task: 'regression', newHead: true, labels: ['score'] }, undefined],
+    [{ labels: ['a', 'b', 'c'] }, undefined],
+    [{ task: 'token-classification', labels: ['O', 'B'] }, undefined],
+    [{ task: 'question-answering' }, undefined],
+  ])('%j in place of another comes along with its adapter, onto the bare base or one with %j', async (options, said) => {
+    const model = await loadModel(golden, options)
+    const adapter = await addLora(model, { r: 2 })
+    adapter.parameters.data.forEach((value, i, data) => (data[i] = value + 0.05 * Math.sin(i)))
+    const out = join(folder, `other-${JSON.stringify(options).length}`)
+    await adapter.save(out)
+    const [expected] = await logits(adapter, [[4, 8, 15]])
+    for (const loaded of [
+      await loadAdapter(await loadModel(golden, said), out),
+      await loadAdapter(await loadModel(golden, options), out),
+    ]) {
+      // prettier-ignore
+      expect(loaded.model.task).toEqual(model.task)
+      expect((await logits(loaded, [[4, 8, 15]]))[0]!.data).toEqual(expected!.data)
+      await merge(loaded).save(`${out}-merged`, { overwrite: true })
+      const merged = await loadModel(`${out}-merged`)
+      expect(merged.task).toEqual(model.task)
+      expect(difference((await logits(merged, [[4, 8, 15]]))[0]!.data as Float32Array, expected!.data as Float32Array)).toBeLessThan(1e-4) // prettier-ignore
+    }
+    expect(await inspect(out)).toMatchObject({ head: { task: model.task.name, labels: model.task.labels } })
+  })
+
+  it('of other labels than the user says are refused', async () => {
+    const out = join(folder, 'said')
+    await (await addLora(await loadModel(golden, { newHead: true, labels: ['bad', 'good'] }), { r: 2 })).save(out)
+    const other = await loadModel(golden, { newHead: true, labels: ['good', 'bad'] })
+    await expect(loadAdapter(other, out)).rejects.toThrow(/label 0 of the adapter is "bad", but the model was opened with "good"/)
+    const more = await loadModel(golden, { newHead: true, numLabels: 5 })
+    await expect(loadAdapter(more, out)).rejects.toThrow(/expected \[5, 32\], found \[2, 32\]/)
+  })
+
   it.each([
     [
       { task: 'image-classification' },
@@ -163,6 +214,8 @@ describe('fresh heads', () => {
     [{ task: 'question-answering', numLabels: 3 }, /numLabels is for classifiers/],
     [{ task: 'sequence-classification', labels: ['a', 'a'] }, /labels names "a" twice/],
     [{ task: 'sequence-classification', labels: [] }, /at least one/],
+    [{ task: 'sequence-classification', labels: ['one'] }, /labels is one name, "one", .*at least two.*task "regression"/],
+    [{ task: 'token-classification', labels: ['one'] }, /labels is one name, "one"/],
     [{ task: 'sequence-classification', labels: ['a', 'b'], numLabels: 3 }, /numLabels is 3, but labels names 2/],
     [{ task: 'sequence-classification', numLabels: 0 }, /whole number of at least 1/],
     [{ task: 'token-classification', problemType: 'regression' }, /problemType is for sequence-classification/],

@@ -8,6 +8,9 @@ import { hubOptions, library } from '../sources.js'
 const show = (value: unknown): string =>
   value === null ? '–' : typeof value === 'string' ? value : Array.isArray(value) ? value.join(', ') : JSON.stringify(value)
 
+const headLine = ({ task, labels }: { readonly task: string; readonly labels: readonly string[] }): string =>
+  labels.length === 0 ? task : `${task}: ${labels.slice(0, 10).join(', ')}${labels.length > 10 ? `, … (${labels.length})` : ''}`
+
 /** Facts in front of the table of modules. */
 function facts(found: Inspection): [string, string][] {
   switch (found.kind) {
@@ -30,6 +33,7 @@ function facts(found: Inspection): [string, string][] {
         ...(Object.keys(found.rankPattern).length > 0 ? [['rank pattern', show(found.rankPattern)] as [string, string]] : []),
         ...(Object.keys(found.alphaPattern).length > 0 ? [['alpha pattern', show(found.alphaPattern)] as [string, string]] : []),
         ['targets', show(found.targetModules)],
+        ...(found.head === undefined ? [] : [['head', headLine(found.head)] as [string, string]]),
         ['parameters', count(found.parameters)],
         ['size', megabytes(found.bytes)],
       ]
