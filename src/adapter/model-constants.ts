@@ -17,6 +17,14 @@ export const formatConstants = (constants: InputConstants): string =>
     .join(', ')
 
 /** A number, however it was written. */
+/** The same for a shell: JSON for names that a list would cut, quotes where the shell would read more than letters. */
+function forShell(constants: InputConstants): string {
+  const text = Object.keys(constants).every((name) => /^[\w.:/-]+$/.test(name))
+    ? formatConstants(constants).replaceAll(', ', ',')
+    : JSON.stringify(constants)
+  return /^[\w.:/,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
+
 const normal = (value: InputConstant | undefined): string =>
   JSON.stringify(typeof value === 'object' ? value.map(Number) : value === undefined ? null : Number(value))
 
@@ -34,6 +42,6 @@ export function checkConstants(model: Model, told: unknown, folder: string): voi
   if (differs.length === 0) return
   const shown = formatConstants(trained)
   throw new InvalidAdapterError(
-    `${folder} was trained with ${shown}, but the model was loaded ${model.constants === undefined ? 'without constants' : `with ${formatConstants(here)}`}; load it with { constants: ${JSON.stringify(trained)} }, --constants '${JSON.stringify(trained)}'`,
+    `${folder} was trained with ${shown}, but the model was loaded ${model.constants === undefined ? 'without constants' : `with ${formatConstants(here)}`}; load it with { constants: ${JSON.stringify(trained)} }, --constants ${forShell(trained)}`,
   )
 }

@@ -8,18 +8,24 @@ const taskChoices = [
   ...['feature-extraction', 'classification', 'regression'],
 ] as const satisfies readonly TaskOption[]
 
-/** Of the commands that open a model with or for a head. */
-export const headFlags = {
+/** Of the commands that open a folder with or for a head. */
+export const folderHeadFlags = {
   task: {
     type: 'text',
     choices: taskChoices,
-    help: 'What the model is for, where that is not what config.json says: a folder gets a fresh head for it, which is trained and saved with the adapter. Of an .onnx file what its output is. classification and regression are of rows of any kind.',
+    help: 'What the model is for, where that is not what config.json says: a folder gets a fresh head for it, which is trained and saved with the adapter. classification and regression are of rows of any kind.',
   },
   labels: {
     type: 'names',
-    value: 'A,B,C | auto',
-    help: 'Names of the labels of a fresh head, by number; auto reads them from the data, as train does unless they are said.',
+    value: 'A,B,C',
+    help: 'Names of the labels of a fresh head, by number, at least two. An adapter knows its own.',
   },
   'num-labels': { type: 'integer', value: 'N', min: 1, help: 'How many labels a fresh head has, where they have no names.' },
   'new-head': { type: 'switch', help: 'Begin with a fresh head, although the model has one for the task.' },
+} as const satisfies Flags
+
+/** The same of those that open .onnx files too. */
+export const headFlags = {
+  ...folderHeadFlags,
+  task: { ...folderHeadFlags.task, help: `${folderHeadFlags.task.help} Of an .onnx file what its output is.` },
 } as const satisfies Flags

@@ -5,7 +5,7 @@ export const onnxFlags = {
   constants: {
     type: 'constants',
     value: 'NAME=VALUE,…',
-    help: 'Inputs of an .onnx file that are constants, such as sr=16000; lists in brackets. They decide its branches.',
+    help: 'Inputs of an .onnx file that are constants, such as sr=16000,offsets=[0,1], or the same as JSON: {"sr":16000,"offsets":[0,1]}. They decide its branches.',
   },
   dims: {
     type: 'mapping',

@@ -24,8 +24,6 @@ export interface SourceFlags {
   readonly 'new-head'?: boolean | undefined
   readonly 'problem-type'?: string | undefined
   readonly seed?: number | undefined
-  /** Rows that labels can be read from. */
-  readonly data?: readonly string[] | undefined
   /** Of an .onnx file. */
   readonly output?: string | undefined
   readonly constants?: InputConstants | undefined
@@ -43,18 +41,18 @@ export const hubOptions = (output: Output): HubOptions => ({
     ),
 })
 
-/** `--labels auto`: read from the data. */
-const isAuto = ({ labels }: SourceFlags): boolean => labels?.length === 1 && labels[0] === 'auto'
+/** `--labels auto` of `train`: read from the data. */
+export const isAuto = ({ labels }: Pick<SourceFlags, 'labels'>): boolean => labels?.length === 1 && labels[0] === 'auto'
 
-/** The head that the flags ask for; labels that shall be read from the data are still open. */
+/** The head that the flags ask for. */
 function headOptions(flags: SourceFlags): Partial<HeadOptions> {
-  if (isAuto(flags) && flags.data === undefined)
+  if (isAuto(flags))
     throw new UsageError(
-      '--labels auto reads the labels from --data, which this command has not; name them, or leave --labels out.',
+      '--labels auto is for lowrank train: a model and an adapter know their labels. Leave --labels out, or name them.',
     )
   const asked = defined({
     task: flags.task as TaskOption | undefined,
-    labels: isAuto(flags) ? undefined : flags.labels,
+    labels: flags.labels,
     numLabels: flags['num-labels'],
     newHead: flags['new-head'] === true ? true : undefined,
   })

@@ -3,7 +3,9 @@ import { InvalidOptionError } from '../errors.js'
 import type { Flag } from './flags.js'
 import { UsageError } from './usage-error.js'
 
-const show = (value: unknown): string => (typeof value === 'string' ? `"${value}"` : JSON.stringify(value))
+/** A text with quotes in it, which others around it would confuse, is shown as it is. */
+const show = (value: unknown): string =>
+  typeof value !== 'string' ? JSON.stringify(value) : value.includes('"') ? value : `"${value}"`
 
 function fail(where: string, expected: string, value: unknown): never {
   throw new UsageError(`${where} must be ${expected}, got ${show(value)}.`)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { collectLabels } from '../../src/index.js'
-import { runCli } from './run-cli.js'
+import { golden, runCli } from './run-cli.js'
 
 const model = 'test/fixtures/heads/bert-tok-of-mlm/model'
 let folder: string
@@ -88,10 +88,18 @@ describe('a base without a head', () => {
     expect(other.code).toBe(1)
   })
 
-  it('knows no labels where there is no data', async () => {
-    const { code, stderr } = await runCli(['merge', '--model', model, '--labels', 'auto', '--adapter', 'x', '--out', 'y'])
-    expect(code).toBe(2)
-    expect(stderr).toContain('--labels auto reads the labels from --data')
+  it('reads labels from the data in train alone', async () => {
+    for (const command of [
+      ['merge', '--adapter', 'x', '--out', 'y'],
+      ['export', '--out', 'y'],
+      ['eval', '--data', 'z'],
+      ['train', '--data', 'z', '--adapter', golden, '--out', 'y'],
+    ]) {
+      // prettier-ignore
+      const { code, stderr } = await runCli([...command, '--model', model, '--labels', 'auto'])
+      expect(stderr).toMatch(/^--labels auto is for (lowrank train|new adapters)/)
+      expect(code).toBe(2)
+    }
   })
 })
 

@@ -13,7 +13,7 @@ export const combineCommand = defineCommand({
   description:
     'The result is a plain PEFT adapter with every scale in its matrices. cat is the exact weighted sum, and its ranks add up; the other combinations make adapters smaller or keep them from disturbing each other. Adapters that are more than low-rank changes (DoRA, trained biases, saved modules) are refused.',
   flags: {
-    model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id that the adapters belong to.' },
+    model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id that the adapters belong to.' },
     ...onnxFlags,
     adapter: { type: 'texts', value: 'DIR…', required: true, help: 'Adapter folder (PEFT) or hub id, once for each.' },
     ...combinationFlags,

@@ -1,7 +1,7 @@
 /** @file `lowrank export`. */
 import { defineCommand, defined } from '../flags.js'
 import { count, megabytes } from '../format.js'
-import { headFlags } from '../head-flags.js'
+import { folderHeadFlags } from '../head-flags.js'
 import { noteNotMerged } from '../not-merged.js'
 import { library, openAdapter, openModel } from '../sources.js'
 import { UsageError } from '../usage-error.js'
@@ -33,7 +33,7 @@ export const exportCommand = defineCommand({
     'Writes onnx/model.onnx (weights beside it in onnx/model.onnx_data), config.json and the tokenizer, in the layout that transformers.js reads. An adapter is merged into the weights; with --adapter-as-input its matrices are inputs of the graph instead, and each adapter is a small file in adapters/, for apps that run ONNX Runtime themselves.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id.' },
-    ...headFlags,
+    ...folderHeadFlags,
     adapter: { type: 'texts', value: 'DIR…', help: 'Adapter folder (PEFT) or hub id; several with --adapter-as-input.' },
     out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write.' },
     overwrite: { type: 'switch', help: 'Replace the model that an earlier export or merge wrote to --out.' },

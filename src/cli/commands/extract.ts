@@ -11,7 +11,7 @@ export const extractCommand = defineCommand({
   description:
     'For every layer the largest singular values of the difference of its weights, at a rank or holding a share of the change. Layers that do not differ have no branch; what differs elsewhere is listed.',
   flags: {
-    model: { type: 'text', value: 'M', required: true, help: 'Base model: folder or hub id.' },
+    model: { type: 'text', value: 'M', required: true, help: 'Base model: folder, .onnx file or hub id.' },
     ...onnxFlags,
     tuned: { type: 'text', value: 'M', required: true, help: 'The model that was fine-tuned from it, with all its weights.' },
     out: { type: 'text', value: 'DIR', required: true, help: 'Folder to write the adapter to.' },

@@ -83,6 +83,11 @@ export const trainFlags = {
   ...flagsOf(optimizerOptions),
   ...flagsOf(maxLengthOption),
   ...objectiveFlags,
+  labels: {
+    type: 'names',
+    value: 'A,B,C | auto',
+    help: 'Names of the labels of a fresh head, by number, at least two; auto reads them from the data, as is done unless they are said.',
+  },
   ...flagsOf(batchingOptions),
   ...baseFlag,
   ...flagsOf(courseOptions),

@@ -11,7 +11,7 @@ import { inJob, threadsOfProcess } from '../distributed.js'
 import { exitCodeOf } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
 import { optionsFrom } from '../option-flags.js'
-import { library, openAdapter, openModel, withLabelsOf } from '../sources.js'
+import { isAuto, library, openAdapter, openModel, withLabelsOf } from '../sources.js'
 import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
 import { UsageError } from '../usage-error.js'
@@ -52,6 +52,8 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
     return initializeEva(fresh, { data, seed, batchSize, ...defined({ maxLength }) })
   }
   // A folder does not tell how its adapter was trained, and what is loaded is trained whole.
+  if (isAuto(values))
+    throw new UsageError('--labels auto is for new adapters; leave it out, the one that goes on knows its labels.')
   if (values['freeze-a']) throw new UsageError('--freeze-a is for new adapters; leave it or --adapter out.')
   const adapter = await openAdapter(model, values.adapter, output)
   checkAgrees(adapter, values, given)
@@ -107,7 +109,11 @@ async function runTraining(values: TrainValues, context: Context, communicator: 
   const { planTraining, train } = await library()
   const threads = values.threads ?? threadsOfProcess(communicator, context)
   const adapter = await leaderFirst(communicator, async () =>
-    openTrained(await openModel({ ...values, threads }, output), values, context),
+    openTrained(
+      await openModel({ ...values, threads, labels: isAuto(values) ? undefined : values.labels }, output),
+      values,
+      context,
+    ),
   )
   const { model } = adapter
   const view = new TrainingView(output, () => performance.now())
