@@ -4,6 +4,7 @@ import type { Adapter } from '../adapter/adapter.js'
 import { modelOf, servingOf, type AdapterSet } from '../adapter/adapter-set.js'
 import { endTokensOf } from './end-tokens.js'
 import type { Model } from '../model/model.js'
+import { OnnxModel } from '../onnx-model/onnx-model.js'
 import { neededTokenizer } from '../data/needed-tokenizer.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
@@ -150,6 +151,7 @@ export function stopStrings(
 }
 
 export function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: GenerateOptions): readonly number[] {
+  if (model instanceof OnnxModel) throw new InvalidOptionError(model.cannotGenerate)
   if (model.task.name !== 'causal-lm')
     throw new InvalidOptionError(`only language models write text; ${model.path} is for ${model.task.name}`)
   const given = [options.prompt, options.messages, options.inputIds].filter((v) => v !== undefined).length

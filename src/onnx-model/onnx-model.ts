@@ -159,10 +159,7 @@ export class OnnxModel extends DisposableResource implements Model {
 
   build({ mode, packed }: BuildOptions, weights?: ReadonlyMap<string, Initializer>): ModelGraph {
     this.checkNotDisposed(`the model ${this.path}`)
-    if (mode !== 'full')
-      throw new InvalidOptionError(
-        `"${this.path}" is a fixed graph and cannot be built for generation; load the model from its folder (config.json and safetensors), or run the file in transformers.js`,
-      )
+    if (mode !== 'full') throw new InvalidOptionError(this.cannotGenerate)
     if (packed === true)
       throw new InvalidOptionError('the attention of an .onnx file cannot tell packed examples apart; train without packing')
     const graph = this.graph.clone()
@@ -173,6 +170,14 @@ export class OnnxModel extends DisposableResource implements Model {
     }
     const { task, hidden, vocabularySize, maxPositions } = this
     return { graph, task, hidden, output: graph.outputs[0]!, vocabularySize, maxPositions }
+  }
+
+  /** @internal Why no text can be generated with it, and what to do. */
+  get cannotGenerate(): string {
+    return (
+      `"${this.path}" is an .onnx file, a fixed graph that no text is generated with here; give the folder that it was exported from ` +
+      '(config.json and safetensors) as the model, with the same adapter if there is one, or run the file in transformers.js'
+    )
   }
 
   /** @internal Why the task is unknown. */

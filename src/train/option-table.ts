@@ -304,6 +304,10 @@ export function resolveTrainOptions(options: TrainOptions, where = 'train'): Res
     throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
   if (resolved.earlyStopping !== undefined && resolved.evalData === undefined)
     throw new InvalidOptionError('earlyStopping needs evalData')
+  if (resolved.resume && resolved.overwrite)
+    throw new InvalidOptionError(
+      'resume (--resume) and overwrite (--overwrite) contradict each other: give the first alone to continue the run in the output folder, the second alone to begin anew and remove it',
+    )
   if (resolved.overwrite && resolved.out === undefined)
     throw new InvalidOptionError('overwrite is about the output folder: give out')
   if ((resolved.resume || resolved.checkpointEvery > 0) && resolved.out === undefined)

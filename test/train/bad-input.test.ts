@@ -128,6 +128,10 @@ describe('options', () => {
     [{ packing: 'yes' }, 'packing must be true or false, got "yes"'],
     [{ evalData: [] }, 'evalData must name at least one file of rows'],
     [{ unlabelled: 'drop' }, 'unlabelled must be "refuse" or "skip", got "drop"'],
+    [
+      { resume: true, overwrite: true, out: 'x' },
+      'resume (--resume) and overwrite (--overwrite) contradict each other: give the first alone to continue the run in the output folder, the second alone to begin anew and remove it',
+    ],
     [{ packing: true, groupByLength: true }, 'packing and groupByLength exclude each other: packed rows are all of one length'],
     [{ earlyStopping: 2 }, 'earlyStopping needs evalData'],
     [{ checkpointEvery: 2 }, 'checkpoints and resume need an output folder: give out'],
