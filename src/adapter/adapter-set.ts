@@ -21,7 +21,7 @@ import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
 import { float32, int64 } from '../graph/constants.js'
 import type { Module } from '../graph/module.js'
 import type { HostTensor } from '../graph/types.js'
-import { DisposableResource } from '../util/disposable.js'
+import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import { loadAdapter, type Adapter } from './adapter.js'
 import type { Model } from '../model/model.js'
 import { baseOf, serveAdapter, type ServedAdapter } from './served-adapter.js'
@@ -90,6 +90,7 @@ export class AdapterSet extends DisposableResource {
   ) {
     super()
     checkKeys(options, adapterSetOptionKeys, 'AdapterSet')
+    checkModelNotDisposed(model)
     const { targetModules } = options
     if (targetModules === undefined) return
     checkTargetNames(targetModules, model.modules)
@@ -273,6 +274,7 @@ export class AdapterSet extends DisposableResource {
   }
 
   private async place(name: string, from: Adapter | string, keepLayout: boolean): Promise<Adapter> {
+    checkModelNotDisposed(this.model)
     // One that is in memory is taken as it is at the call: there is no await before.
     const adapter = typeof from === 'string' ? await loadAdapter(this.model, from) : from
     await this.put(name, adapter, keepLayout)

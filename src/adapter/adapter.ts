@@ -20,7 +20,7 @@ import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import { takeBroughtWeights } from './brought-weights.js'
 import { readBaseWeights, weightsInMemory, type BaseWeights } from '../model/base-weights.js'
-import { DisposableResource } from '../util/disposable.js'
+import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import { FolderModel } from '../model/folder-model.js'
 import { checkFreshWeights, headForAdapter, headFile, peftTasks } from './adapter-head.js'
 import { besideFiles } from '../model/beside-files.js'
@@ -172,13 +172,18 @@ export class Adapter extends DisposableResource {
    * Beside them, for a base that got a head for its task, `head_config.json` keeps what PEFT has no place for: the labels.
    */
   async save(folder: string, options: SaveOptions = {}): Promise<void> {
+    await this.saveNumbers(this.parameters, folder, options)
+  }
+
+  /** {@link save} with the numbers that a run holds: when the adapter is disposed of, the run still saves them. */
+  async saveNumbers(held: Parameters, folder: string, options: SaveOptions = {}): Promise<void> {
     checkKeys(options, saveOptionKeys, 'adapter.save')
     checkFolderName(folder)
     const { saveEmbeddingLayers = true } = options
     const { model } = this
     const config = plainConfig({ ...this.config, targetModules: targetModulesForFile(model.modules, this.config) }, this.parts)
     // A run may go on with the adapter while files are written: they hold what it is at this moment.
-    const values = this.parameters.copy().tensors
+    const values = held.copy().tensors
     const tensors = plainTensors(this.parts, values)
     for (const [name, tensor] of await companions(model, this.config, this.parts, values))
       if (saveEmbeddingLayers || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
@@ -256,6 +261,7 @@ function newTargets(model: Model, config: LoraConfig, options: LoraOptions): Lor
  */
 export function addLora(loaded: Model, given: LoraOptions = {}, base?: BaseWeights): Adapter {
   checkKeys(given, loraOptionKeys, 'addLora')
+  checkModelNotDisposed(loaded)
   const options = snapshot(given)
   const model = replicateLayers(loaded, options.layerReplication ?? null)
   const known = base ?? weightsInMemory(model)
@@ -317,6 +323,7 @@ function startWithLoftq(adapter: Adapter, seed: number, weight: TensorValues, va
  */
 export async function createLora(loaded: Model, given: LoraOptions = {}): Promise<Adapter> {
   checkKeys(given, loraOptionKeys, 'addLora')
+  checkModelNotDisposed(loaded)
   const options = snapshot(given)
   const model = replicateLayers(loaded, options.layerReplication ?? null)
   const config = configOf(model, options)
@@ -340,6 +347,7 @@ export const loadAdapterOptionKeys = { onWarning: true } satisfies OptionKeys<Lo
  * maths in a way that is not supported
  */
 export async function loadAdapter(loaded: Model, folder: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+  checkModelNotDisposed(loaded)
   await checkIsPeftFolder(loaded.environment.files, folder)
   const { config: stored, tensors: given, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
   checkConstants(loaded, unknownKeys[CONSTANTS_KEY], folder)

@@ -8,6 +8,7 @@ import type { Adapter } from './adapter.js'
 import { makeAdapter } from './made-adapter.js'
 import type { Model } from '../model/model.js'
 import { plainParts, plainTensors } from './stored-adapter.js'
+import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** An adapter and how much of it. */
@@ -56,6 +57,7 @@ const combineOptionKeys = {
  */
 export function combineAdapters(model: Model, adapters: readonly WeightedAdapter[], options: CombineOptions = {}): Adapter {
   checkKeys(options, combineOptionKeys, 'combineAdapters')
+  checkModelNotDisposed(model)
   const { type = 'cat', majoritySignMethod = 'total', seed = 0, svdClamp } = options
   const density = check(model, adapters, options)
   const streams = new Map<string, Random>()

@@ -11,6 +11,7 @@ import type { Deltas } from '../merge/plan.js'
 import type { Graph } from '../graph/graph.js'
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
+import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** How an ONNX folder is written. */
@@ -92,6 +93,7 @@ export async function exportModel(
     throw new InvalidOptionError(
       `only models with a config.json can be exported in the layout of transformers.js; "${model.path}" has none`,
     )
+  checkModelNotDisposed(model)
   const { dtype = 'fp32', maxPositions = model.maxPositions, overwrite = false } = options
   if (dtype !== 'fp32' && dtype !== 'fp16')
     throw new InvalidOptionError(`"dtype" must be fp32 or fp16, got ${JSON.stringify(dtype)}`)

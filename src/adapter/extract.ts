@@ -11,6 +11,7 @@ import type { Adapter } from './adapter.js'
 import { readBaseWeights } from '../model/base-weights.js'
 import { makeAdapter, type MadeLayer } from './made-adapter.js'
 import type { Model } from '../model/model.js'
+import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 import { checkTargetNames } from '../adapters/unmatched.js'
@@ -58,6 +59,7 @@ export interface Extraction {
  */
 export async function extractLora(base: Model, tuned: Model, options: ExtractOptions): Promise<Extraction> {
   checkKeys(options, extractOptionKeys, 'extractLora')
+  for (const model of [base, tuned]) checkModelNotDisposed(model)
   const { r, energy, targetModules = 'all-linear' } = snapshot(options)
   if ((r === undefined) === (energy === undefined))
     throw new InvalidOptionError(`give either r or energy; ${r === undefined ? 'none' : 'both'} of them was given`)

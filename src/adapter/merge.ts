@@ -10,6 +10,7 @@ import { FolderModel } from '../model/folder-model.js'
 import { besideFiles } from '../model/beside-files.js'
 import { OnnxModel } from '../onnx-model/onnx-model.js'
 import { writeOnnx } from '../onnx-model/write.js'
+import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { byWeight } from '../merge/plan.js'
 
@@ -83,6 +84,7 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
   return {
     async save(out, options = {}) {
       checkKeys(options, mergeOptionKeys, 'merge(…).save')
+      checkModelNotDisposed(first.model)
       const onFile = first.model instanceof OnnxModel
       const { overwrite = false } = options
       const format: string = options.format ?? (onFile ? 'onnx' : 'safetensors')

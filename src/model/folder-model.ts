@@ -15,7 +15,7 @@ import { buildModel, findArchitecture, graphNames, tasksOf } from '../models/reg
 import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
 import { readTask, type Task } from '../models/task.js'
 import { checkKeys } from '../util/option-keys.js'
-import { DisposableResource } from '../util/disposable.js'
+import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import type { Environment } from '../environment.js'
 import { releaseSessions } from './session-pool.js'
 import type { Model } from './model.js'
@@ -172,6 +172,7 @@ export class FolderModel extends DisposableResource implements Model {
 
   /** The model of a key, made where there is none yet, or that one was disposed of. */
   private derive(key: readonly [kind: string, ...unknown[]], make: () => FolderModel): FolderModel {
+    checkModelNotDisposed(this)
     const text = JSON.stringify(key)
     const known = this.derived.get(text)
     if (known?.disposed === false) return known
@@ -196,7 +197,7 @@ export class FolderModel extends DisposableResource implements Model {
   }
 
   build(options: BuildOptions, weights = this.weights): ModelGraph {
-    this.checkNotDisposed(`the model ${this.path}`)
+    checkModelNotDisposed(this)
     return buildModel(this.config, weights, options, this.path, this.task)
   }
 

@@ -15,7 +15,7 @@ import type { InputConstants } from '../lower/input-constants.js'
 import type { ConfigReader } from '../models/config-reader.js'
 import { architectures } from '../models/registry.js'
 import type { Task, TaskOption } from '../models/task.js'
-import { DisposableResource } from '../util/disposable.js'
+import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import type { Environment } from '../environment.js'
 import { releaseSessions } from '../model/session-pool.js'
 import type { Model } from '../model/model.js'
@@ -158,7 +158,7 @@ export class OnnxModel extends DisposableResource implements Model {
   }
 
   build({ mode, packed }: BuildOptions, weights?: ReadonlyMap<string, Initializer>): ModelGraph {
-    this.checkNotDisposed(`the model ${this.path}`)
+    checkModelNotDisposed(this)
     if (mode !== 'full') throw new InvalidOptionError(this.cannotGenerate)
     if (packed === true)
       throw new InvalidOptionError('the attention of an .onnx file cannot tell packed examples apart; train without packing')

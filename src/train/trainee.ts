@@ -53,7 +53,7 @@ export function adapterTrainee(adapter: Adapter): Trainee {
       const attached = adapter.attach(built.graph, { dropout: training })
       return { graph: attached.graph, hidden: built.hidden, parameters: attached.parameters }
     },
-    save: (folder) => adapter.save(folder),
+    save: (folder) => adapter.saveNumbers(parameters, folder),
     addEndTokens: (ids) => {
       adapter.addEndTokens(ids)
     },

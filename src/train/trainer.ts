@@ -34,6 +34,7 @@ import { TurnEnds } from './turn-ends.js'
 import { batchOptions, dataToCheck, openData } from './run-data.js'
 import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
+import { DisposableResource } from '../util/disposable.js'
 import { UpdateSession } from './update-session.js'
 import { LossSession } from './loss-session.js'
 import { dropoutSeedOf, GradientSession } from './gradient-session.js'
@@ -56,6 +57,8 @@ const trained = new WeakSet<Parameters>()
  * Every row is read and tokenised once before the first step. With `out`, nothing that was learned is lost: whatever error
  * ends the run, and also a loop that is left early, a checkpoint is written first, which `resume` continues; the log says so.
  *
+ * When adapter or model are disposed of meanwhile, the run ends as if its loop were left, and says so in an error.
+ *
  * @throws InvalidOptionError, InvalidDataError (naming up to ten bad rows) before the first step; TrainingError if the run
  * diverges; FileError if the output cannot be written or another run writes there. After the first step an `error` event
  * comes before the error
@@ -66,11 +69,49 @@ const trained = new WeakSet<Parameters>()
 export async function* train(subject: Adapter | Trainee, options: TrainOptions): AsyncGenerator<TrainEvent, DoneEvent> {
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
   const resolved = resolveTrainOptions(options)
+  const events = runOf(trainee, resolved, subject instanceof Adapter ? 'adapter' : 'model')
+  let ended: InvalidOptionError | undefined
+  const held = { 'the adapter': subject, 'the model': trainee.model }
+  const forget = Object.entries(held).flatMap(([what, resource]) =>
+    resource instanceof DisposableResource
+      ? [
+          resource.endBeforeDispose(async () => {
+            ended ??= disposedMeanwhile(what, resolved.out)
+            await events.return(undefined as never)
+          }),
+        ]
+      : [],
+  )
+  try {
+    for (;;) {
+      const next = await events.next()
+      if (next.done !== true) yield next.value
+      else if (ended === undefined) return next.value
+      else throw ended
+    }
+  } finally {
+    for (const each of forget) each()
+    await events.return(undefined as never)
+  }
+}
+
+const disposedMeanwhile = (what: string, out: string | undefined): InvalidOptionError =>
+  new InvalidOptionError(
+    `${what} was disposed while it was trained, which ended the run; ` +
+      (out === undefined
+        ? 'nothing was saved, for the run had no output folder (out)'
+        : `what was learned until then is in the newest checkpoint in "${out}", which resume (--resume) continues`),
+  )
+
+/** A run, which has its adapter or model for itself. */
+async function* runOf(
+  trainee: Trainee,
+  resolved: ResolvedTrainOptions,
+  what: 'adapter' | 'model',
+): AsyncGenerator<TrainEvent, DoneEvent> {
   const { parameters } = trainee
   if (trained.has(parameters))
-    throw new InvalidOptionError(
-      `this ${subject instanceof Adapter ? 'adapter' : 'model'} is being trained already; wait until that run ends, or leave its loop`,
-    )
+    throw new InvalidOptionError(`this ${what} is being trained already; wait until that run ends, or leave its loop`)
   trained.add(parameters)
   const { communicator } = resolved
   let output: Output | undefined

@@ -10,6 +10,7 @@ const asyncDisposeSymbol: typeof Symbol.asyncDispose =
 /** Something that holds memory of the runtime: a model, an adapter, a set of adapters. */
 export abstract class DisposableResource {
   private disposal: Promise<void> | undefined
+  private readonly users = new Set<() => Promise<void>>()
 
   /** Whether `dispose` was called: nothing can be run with it any more. */
   get disposed(): boolean {
@@ -17,13 +18,32 @@ export abstract class DisposableResource {
   }
 
   /**
-   * Gives back what the runtime holds for it; what is running ends first. A second call waits for the first. Files stay as
-   * they are.
+   * Gives back what the runtime holds for it; what is running ends first, and a training run saves a checkpoint if it has a
+   * folder. A second call waits for the first. Files stay as they are.
    * @example
    * await using model = await loadModel('./SmolLM2-135M')
    */
   dispose(): Promise<void> {
-    return (this.disposal ??= Promise.resolve().then(() => this.release()))
+    return (this.disposal ??= Promise.resolve().then(() => this.end()))
+  }
+
+  private async end(): Promise<void> {
+    try {
+      await Promise.all([...this.users].map((end) => end()))
+    } finally {
+      await this.release()
+    }
+  }
+
+  /**
+   * Has something ended first when it is disposed of: what stands still between two calls and holds what would be lost.
+   * @returns forgets it again
+   */
+  endBeforeDispose(end: () => Promise<void>): () => void {
+    this.users.add(end)
+    return () => {
+      this.users.delete(end)
+    }
   }
 
   /** `using`: as `dispose`, which nobody waits for. */
@@ -42,6 +62,15 @@ export abstract class DisposableResource {
 
   /** Refuses what comes too late. @throws InvalidOptionError after `dispose` */
   protected checkNotDisposed(what: string): void {
-    if (this.disposed) throw new InvalidOptionError(`${what} was disposed and cannot be used any more; load it again`)
+    checkNotDisposed(this, what)
   }
 }
+
+/** @throws InvalidOptionError if it was disposed of */
+export function checkNotDisposed({ disposed }: { readonly disposed: boolean }, what: string): void {
+  if (disposed) throw new InvalidOptionError(`${what} was disposed and cannot be used any more; load it again`)
+}
+
+/** @throws InvalidOptionError if it was disposed of */
+export const checkModelNotDisposed = (model: { readonly disposed: boolean; readonly path: string }): void =>
+  checkNotDisposed(model, `the model ${model.path}`)

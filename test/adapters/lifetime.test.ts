@@ -1,11 +1,13 @@
 /** What runs at the same time, and what of it stays in memory: the adapter of a call, shared sessions, dispose. */
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { createLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
+import { addLora, createLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'
 import type { Environment } from '../../src/environment.js'
+import { combineAdapters } from '../../src/adapter/combine.js'
 import { exportOnnx } from '../../src/adapter/export.js'
+import { extractLora } from '../../src/adapter/extract.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { logits } from '../../src/adapter/forward.js'
 import { merge } from '../../src/adapter/merge.js'
@@ -17,6 +19,7 @@ import { ConfigReader, type Json } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'
 import { loadModel } from '../../src/index.js'
 import { evaluate } from '../../src/train/evaluate.js'
+import type { TrainEvent } from '../../src/train/events.js'
 import { train } from '../../src/train/trainer.js'
 import { Random } from '../../src/util/rng.js'
 import { llamaConfig, randomRows, temporaryFolder, testEnvironment, writeModel, writeRows } from '../support/training.js'
@@ -266,6 +269,84 @@ describe('dispose', () => {
     await expect(set.add('two', two)).rejects.toThrow(/the set of adapters was disposed/)
     expect(() => set.setAdapter('one')).toThrow(/the set of adapters was disposed/)
     close(await own(two), others)
+  })
+
+  it('is told of by whatever is made of a model, and what was learned can still be saved', async () => {
+    const folder = temporaryFolder()
+    const path = join(folder, 'model')
+    mkdirSync(path)
+    writeModel(path, llamaConfig as Record<string, Json>)
+    const model = (await loadModel(path, { threads: 1 })) as FolderModel
+    const [adapter, gone] = [await randomAdapter(model, {}, 1), await randomAdapter(model, {}, 2)]
+    const set = new AdapterSet(model)
+    const out = join(folder, 'out')
+    await gone.dispose()
+    const message = 'was disposed and cannot be used any more; load it again'
+    const ofAdapter: (() => unknown)[] = [
+      () => merge(gone).save(out),
+      () => gone.save(out),
+      () => set.add('gone', gone),
+      () => exportOnnx(gone, out),
+    ]
+    for (const use of ofAdapter) await expect(Promise.resolve().then(use)).rejects.toThrow(`the adapter ${message}`)
+    await model.dispose()
+    const uses: (() => unknown)[] = [
+      () => createLora(model),
+      () => addLora(model),
+      () => loadAdapter(model, 'nowhere'),
+      () => new AdapterSet(model),
+      () => set.add('a', adapter),
+      () => set.load('a', 'nowhere'),
+      () => merge(adapter).save(out),
+      () => exportOnnx(model, out),
+      () => combineAdapters(model, [{ adapter, weight: 1 }]),
+      () => extractLora(model, model, { r: 1 }),
+      () => model.withHead({ task: 'sequence-classification' }),
+    ]
+    for (const use of uses) await expect(Promise.resolve().then(use)).rejects.toThrow(`the model ${path} ${message}`)
+    expect(existsSync(out)).toBe(false)
+    await adapter.save(out)
+    const again = await loadAdapter(await loadModel(path, { threads: 1 }), out)
+    expect(again.parameters.data).toEqual(adapter.parameters.data)
+  })
+
+  it.each(['the adapter', 'the model'] as const)('of %s ends a run that stands still, with a checkpoint', async (what) => {
+    const folder = temporaryFolder()
+    const path = join(folder, 'model')
+    mkdirSync(path)
+    writeModel(path, llamaConfig as Record<string, Json>)
+    const { environment, alive } = counting()
+    const data = writeRows(join(folder, 'rows.jsonl'), randomRows(12, 23))
+    const out = join(folder, 'out')
+    const options = { data, steps: 4, batchSize: 2, learningRate: 1e-2 }
+    const fresh = async (): Promise<Adapter> => createLora(await FolderModel.open(path, environment), { r: 2, seed: 3 })
+    const whole = await fresh()
+    for await (const { event } of train(whole, options)) expect(event).not.toBe('error')
+
+    const adapter = await fresh()
+    const running = train(adapter, { ...options, out })
+    for (let steps = 0; steps < 2;) if (((await running.next()).value as TrainEvent).event === 'step') steps++
+    expect(alive()).toBeGreaterThan(0)
+    await (what === 'the adapter' ? adapter : adapter.model).dispose()
+    expect(alive()).toBe(0)
+    expect(readdirSync(out)).toContain('checkpoint-2')
+    expect(readFileSync(join(out, 'log.jsonl'), 'utf8')).toMatch(/"event":"done".*"reason":"aborted"/)
+    await expect(running.next()).rejects.toThrow(
+      `${what} was disposed while it was trained, which ended the run; what was learned until then is in the newest checkpoint in "${out}", which resume (--resume) continues`,
+    )
+    expect(await running.next()).toEqual({ done: true, value: undefined })
+    const again = await fresh()
+    for await (const { event } of train(again, { ...options, out, resume: true })) expect(event).not.toBe('error')
+    expect(again.parameters.data).toEqual(whole.parameters.data)
+
+    const nowhere = await fresh()
+    const unsaved = train(nowhere, options)
+    await unsaved.next()
+    const waiting = unsaved.next()
+    await nowhere.dispose()
+    await waiting
+    await expect(unsaved.next()).rejects.toThrow(/nothing was saved, for the run had no output folder \(out\)/)
+    expect(alive()).toBe(0)
   })
 
   it('of a model takes along those that were made of it', async () => {
