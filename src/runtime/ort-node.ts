@@ -32,8 +32,7 @@ let shadersKnowFloat16: Promise<boolean> | undefined
  * Whether shaders of this machine's GPU know 16-bit floats. The native runtime does not tell the adapter's features, so one
  * addition is tried, the first time that a graph needs the answer.
  */
-async function webgpuKnowsFloat16(graph: Graph): Promise<boolean> {
-  if (!hasFloat16(graph)) return true
+export async function webgpuKnowsFloat16(): Promise<boolean> {
   const attempt = async (): Promise<boolean> => {
     const probe = new Graph('float16')
     const x = probe.addInput('x', 'float16', [1])
@@ -56,11 +55,19 @@ async function webgpuKnowsFloat16(graph: Graph): Promise<boolean> {
 
 const devices: readonly Device[] = ['cpu', 'webgpu', 'wasm', 'cuda']
 
-/** What to do about a device that is not there. */
-function advice(device: Device): string {
-  if (device === 'cuda')
-    return '; CUDA needs Linux x64, an NVIDIA GPU and the libraries that onnxruntime-node\'s install script downloads; use device "cpu" otherwise'
-  return ''
+/**
+ * What the runtime means where a device is not there: it answers with source locations and conditions.
+ * @returns undefined if the device is not what is wrong
+ */
+function absence(device: Device, message: string): string | undefined {
+  if (device === 'webgpu' && message.includes('Failed to get a WebGPU adapter'))
+    return 'device "webgpu": no GPU was found; it needs a Vulkan, Metal or Direct3D 12 driver; use device "cpu" or "wasm"'
+  if (device === 'cuda' && message.includes('Failed to load shared library'))
+    return (
+      'device "cuda": its libraries could not be loaded; they are no part of the npm package: on Linux x64 with an NVIDIA GPU, CUDA 12 and ' +
+      'cuDNN 9, run "node node_modules/onnxruntime-node/script/install.js", which downloads them; use device "webgpu" or "cpu" otherwise'
+    )
+  return undefined
 }
 
 /**
@@ -78,7 +85,9 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
       assertTelemetryDecided()
       const warning = options.onWarning && fallbackWarning(original, device)
       if (warning !== undefined) options.onWarning?.(warning)
-      const graph = lowerForDevice(original, device, { float16: device !== 'webgpu' || (await webgpuKnowsFloat16(original)) })
+      const graph = lowerForDevice(original, device, {
+        float16: device !== 'webgpu' || !hasFloat16(original) || (await webgpuKnowsFloat16()),
+      })
       const real = new Map<string, string>()
       for (const { file } of fileTensors(graph)) if (!real.has(file.path)) real.set(file.path, await realpath(file.path))
       const folder = real.size === 0 ? undefined : commonFolder([...real.values()])
@@ -110,15 +119,8 @@ export function nodeRuntime(options: RuntimeOptions = {}): Runtime {
         return new OrtSession(ort, graph.name, Tensor)
       } catch (cause) {
         const message = messageOf(cause).trim()
-        // The runtime answers with a source location and a condition; what it means is that there is no GPU.
-        if (device === 'webgpu' && message.includes('Failed to get a WebGPU adapter'))
-          throw new RuntimeError(
-            'device "webgpu": no GPU was found; it needs a Vulkan, Metal or Direct3D 12 driver; use device "cpu" or "wasm"',
-            { cause },
-          )
-        throw new RuntimeError(`ONNX Runtime (${device}) refused graph "${graph.name}": ${message}${advice(device)}`, {
-          cause,
-        })
+        const what = absence(device, message) ?? `ONNX Runtime (${device}) refused graph "${graph.name}": ${message}`
+        throw new RuntimeError(what, { cause })
       }
     },
   }

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import type { GenerateResult } from './generate-device.js'
 import type { DeviceResult } from './golden-device.js'
+import type { UseResult } from './use-device.js'
 
 /** Chromium's folder, which holds SwiftShader (a Vulkan GPU in software) and Vulkan's loader. */
 const vulkan = ['/usr/lib/chromium', '/usr/lib/chromium-browser', '/opt/google/chrome'].find((folder) =>
@@ -94,6 +95,25 @@ describe.skipIf(vulkan === undefined)(webgpu, () => {
   it('generates the tokens of the CPU', async () => {
     // The demo's base is in float16, which SwiftShader's shaders do not know.
     checkTokens(await run('generate-device', ['webgpu', 'llama', 'demo/base'], env), ['llama', 'demo/base'])
+  }, 240_000)
+
+  it('trains, serves and merges on a base in 4 bits, all of it on the GPU', async () => {
+    const [result] = await run<UseResult>('use-device', ['webgpu', 'llama+int4'], env)
+    expect(result!.warnings).toEqual([])
+    // The CPU's product rounds activations to 8 bits, the GPU's in blocks of its own, if at all.
+    expect(result!.lossError).toBeLessThan(1e-3)
+    for (const error of [result!.logitsError, result!.mixedError, result!.mergedError]) expect(error).toBeLessThan(1e-4)
+  }, 240_000)
+
+  it('trains and serves weights in 16 bits as the CPU does', async () => {
+    const names = ['gpt2+float16', 'llama+bfloat16']
+    const results = await run<UseResult>('use-device', ['webgpu', ...names], env)
+    expect(results.map(({ name }) => name)).toEqual(names)
+    for (const { lossError, logitsError, mixedError, tokens, warnings } of results) {
+      expect(warnings).toEqual([])
+      for (const error of [lossError, logitsError, mixedError]) expect(error).toBeLessThan(1e-5)
+      expect(tokens.device).toEqual(tokens.cpu)
+    }
   }, 240_000)
 
   it.runIf(process.env['LOWRANK_ALL_DEVICES'] === '1')(

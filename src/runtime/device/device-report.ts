@@ -21,7 +21,10 @@ export interface DeviceReport {
   readonly runtimeVersion: string
   /** Work on data that would run on the CPU, node by node. Empty is what one wants. */
   readonly onCpu: readonly CpuNodes[]
-  /** Number of nodes that compute shapes, labels and indices in int64: small, and on the CPU by design. */
+  /**
+   * Number of nodes that compute shapes, labels and indices in int64, or widen rows looked up in a bfloat16 table: small, and
+   * on the CPU by design.
+   */
   readonly indexNodes: number
   /** Number of all nodes after the lowerings for the device. */
   readonly nodes: number
@@ -38,6 +41,19 @@ function isIndexWork(node: Node, dtypeOf: (name: string) => DType | undefined): 
 }
 
 /**
+ * Whether a node only brings weights in bfloat16, which no shader knows, to float32: the Cast of a stored matrix, which the
+ * runtime computes when the session is made, or rows looked up in one, and their Cast.
+ */
+function isLoading(node: Node, graph: Graph, rows: Set<string>): boolean {
+  const [from = ''] = node.inputs
+  if (graph.values.get(from)?.dtype !== 'bfloat16') return false
+  if (node.op === 'Cast') return graph.initializers.has(from) || rows.has(from)
+  if (node.op !== 'Gather' || !graph.initializers.has(from)) return false
+  rows.add(node.outputs[0]!)
+  return true
+}
+
+/**
  * Says which nodes of a graph would fall back to the CPU on a device, after its lowerings.
  * @example deviceReport(stepGraph, 'webgpu').onCpu // [] for the language models that lowrank builds
  */
@@ -48,10 +64,11 @@ export function deviceReport(graph: Graph, device: Device): DeviceReport {
   const dtypeOf = (name: string): DType | undefined => lowered.values.get(name)?.dtype
   const shapeOf = (name: string): Shape | undefined => lowered.values.get(name)?.shape
   const found = new Map<string, { op: string; dtype: DType | undefined; nodes: string[] }>()
+  const rows = new Set<string>()
   let indexNodes = 0
   for (const node of lowered.nodes) {
     if (hasWebgpuKernel(node, dtypeOf) && !failsOnWebgpu(node, shapeOf)) continue
-    if (isIndexWork(node, dtypeOf)) {
+    if (isIndexWork(node, dtypeOf) || isLoading(node, lowered, rows)) {
       indexNodes++
       continue
     }

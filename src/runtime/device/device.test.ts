@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { operatorKey } from '../../graph/allowed-ops.js'
 import { GraphBuilder } from '../../graph/builder.js'
@@ -147,6 +148,34 @@ describe('deviceReport', () => {
     const shapes = build([[2, 3]], (b, [x]) => b.add(b.emit('Shape', [x!]), 1), 'float32')
     expect(deviceReport(shapes, 'webgpu')).toMatchObject({ onCpu: [], indexNodes: 1 })
   })
+
+  it('lists work in bfloat16, and not the widening of stored weights and of rows of them', () => {
+    const graph = new Graph('bfloat16')
+    const b = new GraphBuilder(graph)
+    const at = graph.addInput('at', 'int64', [2])
+    const table = b.constant({ dtype: 'bfloat16', shape: [3, 2], data: new Uint16Array(6) }, 'table')
+    const rows = b.gather(table, at, 0)
+    graph.outputs = [b.matmul(b.cast(rows, 'float32'), b.transpose(b.cast(table, 'float32'), [1, 0])), b.neg(rows)]
+    const { onCpu, indexNodes } = deviceReport(graph, 'webgpu')
+    expect(onCpu.map(({ op, dtype }) => `${op} ${dtype}`)).toEqual(['Neg bfloat16'])
+    expect(indexNodes).toBe(3)
+  })
+
+  it('knows that packed 4-bit weights are widened and looked up on the GPU', () => {
+    const graph = new Graph('int4')
+    const b = new GraphBuilder(graph)
+    const at = graph.addInput('at', 'int64', [2])
+    const codes = b.constant({ dtype: 'uint4', shape: [2, 32], data: new Uint8Array(32) }, 'codes')
+    const scales = b.constant(tensor('float32', [2, 1], [1, 1]), 'scales')
+    const zeroPoints = b.constant({ dtype: 'uint4', shape: [2, 1], data: new Uint8Array(1) }, 'zeros')
+    const blocks = [codes, scales, zeroPoints]
+    const lookup = { gather_axis: int(0), quantize_axis: int(1), block_size: int(32) }
+    graph.outputs = [
+      b.emit('DequantizeLinear', blocks, { axis: int(1), block_size: int(32) }),
+      b.emit('GatherBlockQuantized', [codes, at, scales, zeroPoints], lookup, { domain: 'com.microsoft' }),
+    ]
+    expect(deviceReport(graph, 'webgpu').onCpu).toEqual([])
+  })
 })
 
 describe('nodeRuntime', () => {
@@ -156,6 +185,15 @@ describe('nodeRuntime', () => {
     await (await nodeRuntime({ device: 'wasm', threads: 1 }).createSession(graph)).release()
     await expect(nodeRuntime({ device: 'wasm', threads: 2 }).createSession(graph)).rejects.toThrow(
       'device "wasm" already runs with 1 thread(s) and cannot change to 2',
+    )
+  })
+
+  const libraries = 'node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so'
+  const lacksCuda = process.platform === 'linux' && process.arch === 'x64' && !existsSync(libraries)
+  it.runIf(lacksCuda)('says what to do where the libraries of CUDA are not installed', async () => {
+    const graph = build([[3]], (b, [x]) => b.relu(x!), 'float32')
+    await expect(nodeRuntime({ device: 'cuda' }).createSession(graph)).rejects.toThrow(
+      /^device "cuda": its libraries could not be loaded;.*run "node node_modules\/onnxruntime-node\/script\/install\.js".*use device "webgpu" or "cpu"/,
     )
   })
 

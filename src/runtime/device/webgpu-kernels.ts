@@ -14,6 +14,7 @@ const floats: readonly DType[] = ['float32', 'float16']
 const numbers: readonly DType[] = [...floats, 'int32', 'uint32']
 const bool: readonly DType[] = ['bool']
 const bytes: readonly DType[] = ['uint8', 'int8']
+const nibbles: readonly DType[] = ['uint4', 'int4']
 const everything: readonly DType[] = [...numbers, 'int64', 'float64', 'bool', 'uint8', 'int8']
 
 const group = (ops: string, types: readonly DType[]): [string, ReadonlySet<DType>][] =>
@@ -34,7 +35,8 @@ const kernels: ReadonlyMap<string, ReadonlySet<DType>> = new Map([
   ...group('Neg Abs Exp Log Sqrt Reciprocal Sin Cos Erf Tanh Sigmoid Relu Floor Softplus Gelu Slice GatherElements', floats),
   ...group('MatMul Gemm Conv ConvTranspose MaxPool AveragePool Softmax LayerNormalization SimplifiedLayerNormalization', floats),
   ...group('com.microsoft.FastGelu com.microsoft.QuickGelu com.microsoft.RotaryEmbedding com.microsoft.MatMulNBits', floats),
-  ...group('DequantizeLinear', bytes),
+  ...group('DequantizeLinear', [...bytes, ...nibbles]),
+  ...group('com.microsoft.GatherBlockQuantized', nibbles),
   ...group('LSTM', ['float32']),
 ])
 
