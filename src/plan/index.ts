@@ -13,7 +13,7 @@ import type { CheckingEvent } from '../train/events.js'
 import { dataToCheck, openData } from '../train/run-data.js'
 import { resolveTrainOptions, type ResolvedTrainOptions } from '../train/option-table.js'
 import type { TrainOptions } from '../train/options.js'
-import { batchParts, POSITIONS_PER_PART, type BatchTensors } from '../train/parts.js'
+import { batchParts, positionsPerPart, type BatchTensors } from '../train/parts.js'
 import { lossOptions, stepGraph, type LossSessionOptions } from '../train/step-graph.js'
 import { adapterTrainee, type Trainee } from '../train/trainee.js'
 import { measureRates, secondsOf, type MachineRates } from './rates.js'
@@ -87,8 +87,9 @@ interface Planned {
 
 function planned(trainee: Trainee, options: LossSessionOptions, training: boolean): Planned {
   const { graph, shortest } = stepGraph(trainee, options, training)
+  const positions = positionsPerPart(trainee.model.environment.runtime.device)
   const parts = (batch: Batch): readonly BatchTensors[] =>
-    options.objective.divisible ? batchParts(batch, POSITIONS_PER_PART, shortest) : [batch]
+    options.objective.divisible ? batchParts(batch, positions, shortest) : [batch]
   return { graph: onBase(graph, trainee), packs: packsWeights(graph, trainee.model.environment.base), parts }
 }
 

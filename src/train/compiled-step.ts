@@ -4,7 +4,7 @@ import { createModelSession, packsWeights } from '../base/quantized-base.js'
 import type { Batch } from '../data/batch.js'
 import type { Session } from '../runtime/runtime.js'
 import type { Objective } from './objective.js'
-import { batchParts, POSITIONS_PER_PART } from './parts.js'
+import { batchParts, positionsPerPart } from './parts.js'
 import { stepGraph, type LossSessionOptions } from './step-graph.js'
 import type { Trainee } from './trainee.js'
 
@@ -22,6 +22,8 @@ export interface CompiledStep {
   readonly others: readonly string[]
   /** Fewest positions of a row: one for each block of queries. */
   readonly shortest: number
+  /** Of one run, see {@link positionsPerPart}. */
+  readonly positions: number
 }
 
 export interface LossResult {
@@ -49,12 +51,13 @@ export async function compileStep(trainee: Trainee, options: LossSessionOptions,
     sums,
     others: rest,
     shortest,
+    positions: positionsPerPart(environment.runtime.device),
   }
 }
 
 /** The runs that a batch takes. */
-export function runsOf(batch: Batch, { objective, shortest }: CompiledStep): Readonly<Record<string, HostTensor>>[] {
-  return objective.divisible ? batchParts(batch, POSITIONS_PER_PART, shortest).map((part) => part.feeds) : [batch.feeds]
+export function runsOf(batch: Batch, { objective, shortest, positions }: CompiledStep): Readonly<Record<string, HostTensor>>[] {
+  return objective.divisible ? batchParts(batch, positions, shortest).map((part) => part.feeds) : [batch.feeds]
 }
 
 type Results = Readonly<Record<string, HostTensor>>

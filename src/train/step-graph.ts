@@ -7,7 +7,7 @@ import type { BaseScheme } from '../quantize/index.js'
 import { gradientGraph, lossGraph } from './gradient-graph.js'
 import type { Objective, ObjectiveGraph } from './objective.js'
 import { defaultObjective } from './objectives/index.js'
-import { POSITIONS_PER_PART } from './parts.js'
+import { positionsPerPart } from './parts.js'
 import type { Trainee } from './trainee.js'
 
 /** Length that the chunks of the loss are sized for when rows may be as long as the model allows. */
@@ -71,7 +71,7 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
   const built = objective.attach({
     graph: prepared.graph,
     hidden: prepared.hidden,
-    positions: Math.min(options.tokens, Math.max(POSITIONS_PER_PART, options.positions)),
+    positions: Math.min(options.tokens, Math.max(positionsPerPart(model.environment.runtime.device), options.positions)),
     vocabularySize: model.vocabularySize,
     chunkBytes: lossChunkBytes(model.environment.base),
     reference: () => model.build({ mode: 'full', packed: options.packed, positions: options.positions, queryBlocks: blocks }),
