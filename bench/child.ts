@@ -1,15 +1,19 @@
 /** @file A child process that runs one engine and stays alive between its turns. */
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process'
-import { dirname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { isOurs, type Answer, type Engine, type Request } from './protocol.js'
 
-const here = dirname(fileURLToPath(import.meta.url))
+const self = fileURLToPath(import.meta.url)
+const here = dirname(self)
 const python = process.env['LOWRANK_BENCH_PYTHON'] ?? 'python3'
 
-/** What a script of this folder is run with: this Node and its loaders. */
-export const nodeArguments = (script: string): string[] => [...process.execArgv, join(here, script)]
+/** What a script of this folder is run with: this Node and its loaders, or the script compiled as this file is. */
+export const nodeArguments = (script: string): string[] => [
+  ...process.execArgv,
+  join(here, script.replace(/\.ts$/, extname(self))),
+]
 
 /** Why the other engine cannot run here; undefined if it can. */
 export function pythonProblem(): string | undefined {
@@ -40,6 +44,11 @@ export class Child {
       throw new Error(`the process of engine "${this.engine}" ended (${signalCode ?? `exit code ${exitCode}`}):\n${this.errors}`)
     }
     return JSON.parse(value) as Answer
+  }
+
+  /** Ends a process that does not answer. */
+  end(): void {
+    this.process.kill('SIGKILL')
   }
 
   async quit(): Promise<void> {

@@ -1,6 +1,6 @@
 /** @file lowrank in a process of its own, through its public functions: rows are read and tokenised while it trains. */
 import { createInterface } from 'node:readline'
-import { evaluate, loadAdapter, loadModel, merge, train, type Adapter, type Trainee } from '../src/index.js'
+import { evaluate, generate, loadAdapter, loadModel, merge, train, type Adapter, type Trainee } from '../src/index.js'
 import { Parameters } from '../src/adapter/parameters.js'
 import { chooseObjective, openTaskDataset } from '../src/train/open-dataset.js'
 import { LossSession } from '../src/train/loss-session.js'
@@ -77,6 +77,16 @@ class Run {
     }
   }
 
+  /** Tokens a second; the first text compiles, and does not count. */
+  async generate(inputIds: readonly number[], maxNewTokens: number, count: number): Promise<number[]> {
+    const rates: number[] = []
+    for (let i = -1; i < count; i++) {
+      const { tokensPerSecond } = await generate(this.adapter, { inputIds, maxNewTokens, eosTokenIds: [] })
+      if (i >= 0) rates.push(tokensPerSecond)
+    }
+    return rates
+  }
+
   async evaluate(): Promise<number> {
     const { evalData, batchSize, maxLength } = this.spec
     return (await evaluate(this.adapter, { data: evalData!, batchSize, maxLength })).loss
@@ -88,14 +98,16 @@ let threads = 1
 
 async function answer(request: Request): Promise<Answer> {
   if (request.ask === 'prepare') {
-    const { case: spec, engine } = request
+    const { case: spec, engine, device = 'cpu' } = request
     threads = request.threads
     const base = engine === 'ours-int8' ? 'int8' : engine === 'ours-int4' ? 'int4' : 'fp32'
-    run = new Run(spec, await loadAdapter(await loadModel(spec.model, { threads, base }), spec.adapter))
+    run = new Run(spec, await loadAdapter(await loadModel(spec.model, { threads, base, device }), spec.adapter))
     return { peakBytes: peakBytes(), versions: `Node ${process.versions.node}` }
   }
   if (run === undefined) throw new Error('prepare first')
   if (request.ask === 'steps') return { steps: await run.steps(request.count), peakBytes: peakBytes() }
+  if (request.ask === 'generate')
+    return { rates: await run.generate(request.prompt, request.tokens, request.count), peakBytes: peakBytes() }
   if (request.ask === 'forward') return { seconds: await run.forward(request.merged, request.count), peakBytes: peakBytes() }
   return { loss: await run.evaluate(), peakBytes: peakBytes() }
 }

@@ -49,8 +49,10 @@ def read_batches(path, size):
 
 
 class Run:
-    def __init__(self, case, threads, engine):
+    def __init__(self, case, threads, engine, device):
         torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision("high" if engine.endswith("tf32") else "highest")
+        self.device = device
         torch.manual_seed(0)
         self.case = case
         self.bf16 = engine.endswith("bf16")
@@ -62,24 +64,31 @@ class Run:
         self.forward = torch.compile(self.model) if self.compiled else self.model
         self.trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=case["learningRate"], weight_decay=0.0)
-        self.batches = read_batches(case["tokens"], case["batchSize"])
+        self.batches = self.read_batches("tokens")
+
+    def read_batches(self, rows):
+        for batch, tokens in read_batches(self.case[rows], self.case["batchSize"]):
+            yield {name: tensor.to(self.device) for name, tensor in batch.items()}, tokens
+
+    def autocast(self):
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
 
     def load(self):
         classifies = self.case.get("task") == "sequence-classification"
         options = {} if classifies else {"use_cache": False}
         kind = transformers.AutoModelForSequenceClassification if classifies else transformers.AutoModelForCausalLM
-        base = kind.from_pretrained(self.case["model"], dtype=self.dtype, **options)
+        base = kind.from_pretrained(self.case["model"], dtype=self.dtype, **options).to(self.device)
         return peft.PeftModel.from_pretrained(base, self.case["adapter"], is_trainable=True)
 
     @torch.no_grad()
     def forward_seconds(self, merged, count):
         model = (self.load().merge_and_unload() if merged else self.model).eval()
         forward = torch.compile(model) if self.compiled else model
-        batch, _ = next(read_batches(self.case["tokens"], self.case["batchSize"]))
+        batch, _ = next(self.read_batches("tokens"))
         seconds = []
         for i in range(-1, count):
             started = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            with self.autocast():
                 forward(**batch).loss.item()
             if i >= 0:
                 seconds.append(time.perf_counter() - started)
@@ -90,7 +99,7 @@ class Run:
         started, cpu = time.perf_counter(), time.process_time()
         batch, tokens = next(self.batches)
         # PEFT keeps A and B in float32 beside a bfloat16 base; autocast is how its users combine them.
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with self.autocast():
             loss = self.forward(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
@@ -101,10 +110,25 @@ class Run:
         return {"seconds": seconds, "cpuSeconds": cpu_seconds, "loss": value, "tokens": tokens}
 
     @torch.no_grad()
+    def generate(self, prompt, tokens, count):
+        self.model.eval()
+        ids = torch.tensor([prompt], device=self.device)
+        options = {"max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False, "use_cache": True}
+        rates = []
+        for i in range(-1, count):
+            started = time.perf_counter()
+            with self.autocast():
+                self.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **options).tolist()
+            if i >= 0:
+                rates.append(tokens / (time.perf_counter() - started))
+        self.model.train()
+        return rates
+
+    @torch.no_grad()
     def evaluate(self):
         self.model.eval()
         total, count = 0.0, 0
-        for batch, _ in read_batches(self.case["evalTokens"], self.case["batchSize"]):
+        for batch, _ in self.read_batches("evalTokens"):
             labelled = int((batch["labels"][:, 1:] != IGNORED).sum())
             total += self.model(**batch).loss.item() * labelled
             count += labelled
@@ -122,12 +146,15 @@ def main():
             break
         answer = {}
         if request["ask"] == "prepare":
-            run = Run(request["case"], request["threads"], request["engine"])
+            device = "cpu" if request.get("device", "cpu") == "cpu" else "cuda"
+            run = Run(request["case"], request["threads"], request["engine"], device)
             answer["versions"] = f"PyTorch {torch.__version__}, PEFT {peft.__version__}, transformers {transformers.__version__}"
         elif request["ask"] == "steps":
             answer["steps"] = [run.step() for _ in range(request["count"])]
         elif request["ask"] == "forward":
             answer["seconds"] = run.forward_seconds(request["merged"], request["count"])
+        elif request["ask"] == "generate":
+            answer["rates"] = run.generate(request["prompt"], request["tokens"], request["count"])
         elif request["ask"] == "evaluate":
             answer["loss"] = run.evaluate()
         answer["peakBytes"] = peak_bytes()

@@ -33,6 +33,7 @@ export const engineNames: Readonly<Record<Engine, string>> = {
   compile: 'PEFT `torch.compile`, fp32',
   'eager-bf16': 'PEFT eager, bf16',
   'compile-bf16': 'PEFT `torch.compile`, bf16',
+  'eager-tf32': 'PEFT eager, TF32',
 }
 
 export const between = ({ median, min, max }: Spread, digits: number): string =>
