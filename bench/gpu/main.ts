@@ -100,7 +100,7 @@ function within<T>(seconds: number, work: Promise<T>): Promise<T> {
 }
 
 const rounds = values.short ? 2 : 12
-const generation = values.short ? { tokens: 4, count: 1 } : { tokens: 64, count: 3 }
+const generation = values.short ? { tokens: 4, count: 1 } : { tokens: 32, count: 2 }
 
 /** One engine alone on the card: steps, then texts. */
 async function measure(engine: Engine, label: string, spec: Case): Promise<void> {
