@@ -27,7 +27,7 @@ import { folderOf } from '../io/places.js'
 import { withTaskOutput } from './outputs.js'
 import { checkPlaces } from './places.js'
 import { findTask, noTaskMessage } from './task.js'
-import { writeOnnx } from './write.js'
+import { writeOnnxInto } from './write.js'
 import type { OptionKeys } from '../util/option-keys.js'
 
 /** What a file may leave open. */
@@ -215,7 +215,7 @@ export class OnnxModel extends DisposableResource implements Model {
 
   async saveWeights(folder: string, weights: ReadonlyMap<string, HostTensor>): Promise<void> {
     const deltas = [...weights].map(([name, { data }]) => [name, [{ module: name.replace(/\.[^.]*$/, ''), kind: 'replaced' as const, values: data as Float32Array }]] as const) // prettier-ignore
-    await writeOnnx(this, folder, new Map(deltas))
+    await writeOnnxInto(this, folder, new Map(deltas))
   }
 }
 

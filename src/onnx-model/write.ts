@@ -37,13 +37,23 @@ interface Target {
   readonly out: string | undefined
   /** Where config and tokenizer are copied from, into a folder that was asked for. */
   readonly described: string | undefined
+  /** Whether the caller holds the folder, and has seen to what lies in it. */
+  readonly isHeld: boolean
+}
+
+/** A folder for the model and what describes it. */
+async function folderTarget(files: Files, model: PatchedModel, out: string, isHeld: boolean): Promise<Target> {
+  const described = (await readConfigBeside(files, model.path))?.folder
+  const own = folderOf(model.path)
+  const folder = described !== undefined && described !== own && isOnnxFolder(own) ? `${out}/onnx` : out
+  return { file: `${folder}/${baseName(model.path)}`, folder, out, described, isHeld }
 }
 
 async function targetOf(files: Files, model: PatchedModel, out: string, overwrite: boolean): Promise<Target> {
   if (out.endsWith('.onnx')) {
     if ((await files.realPath(out)) === (await files.realPath(model.path)))
       throw new InvalidOptionError(`"${out}" is the source model itself; merging never changes the source, choose another name`)
-    return { file: out, folder: folderOf(out), out: undefined, described: undefined }
+    return { file: out, folder: folderOf(out), out: undefined, described: undefined, isHeld: false }
   }
   if ((await files.exists(out)) && !(await files.isDirectory(out)))
     throw new InvalidOptionError(`"${out}" is a file; choose a folder, or a name that ends in .onnx`)
@@ -52,10 +62,19 @@ async function targetOf(files: Files, model: PatchedModel, out: string, overwrit
       `"${out}" is the source model's own folder; merging never changes the source, choose another folder`,
     )
   await checkOutput(files, out, overwrite)
-  const described = (await readConfigBeside(files, model.path))?.folder
-  const own = folderOf(model.path)
-  const folder = described !== undefined && described !== own && isOnnxFolder(own) ? `${out}/onnx` : out
-  return { file: `${folder}/${baseName(model.path)}`, folder, out, described }
+  return folderTarget(files, model, out, false)
+}
+
+/**
+ * Writes a model with changed weights, and what describes it, into a folder that the caller holds: of a run, or a checkpoint.
+ * @throws InvalidAdapterError as {@link writeOnnx} does
+ */
+export async function writeOnnxInto(
+  model: PatchedModel & { readonly environment: Environment },
+  folder: string,
+  deltas: Deltas,
+): Promise<void> {
+  await writeTo(model, await folderTarget(model.environment.files, model, folder, true), deltas, new Map(), true)
 }
 
 /**
@@ -118,8 +137,8 @@ async function writeTo(
     throw new InvalidModelError(
       `the merged model would take ${bytes.length} bytes in one file; a weight that layers share became two: save the source with external data`,
     )
-  const { out, described } = target
-  if (out !== undefined) {
+  const { out, described, isHeld } = target
+  if (out !== undefined && !isHeld) {
     const top = [target.file, ...dataFiles].map((path) => path.slice(out.length + 1).split('/')[0]!)
     await prepareOutput(files, described, { out, overwrite }, top, described === undefined ? new Map() : more)
   }

@@ -81,7 +81,7 @@ function adapterFingerprint({ targets, parameters, parts, config }: Adapter): st
  * Trains every weight of a model from its current values: pre-training and full fine-tuning.
  * All weights are held in memory, with two moments each.
  * @example
- * for await (const event of train(fullTrainee(model), { data: 'train.jsonl', out: 'tuned' }));
+ * for await (const event of train(await fullTrainee(model), { data: 'train.jsonl', out: 'tuned' }));
  */
 export async function fullTrainee(model: Model): Promise<Trainee> {
   const names = [...model.build({ mode: 'full', positions: 1 }).graph.initializers.keys()].filter((name) =>
