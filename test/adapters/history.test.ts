@@ -293,7 +293,7 @@ describe('weights of the base that an adapter brings', () => {
     const [saved, merged, exported] = ['saved', 'merged', 'exported'].map((name) => join(folder, `larger-${name}`)) as [string, string, string] // prettier-ignore
     await adapter.save(saved)
     await merge(adapter).save(merged)
-    await merge(adapter).save(merged)
+    await merge(adapter).save(merged, { overwrite: true })
     await exportOnnx(adapter, exported)
     for (const out of [saved, merged, exported]) {
       expect(readFileSync(join(out, 'tokenizer.json'), 'utf8')).toBe(tokenizer)

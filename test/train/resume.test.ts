@@ -196,7 +196,11 @@ describe('resume refuses', () => {
       (c) => writeFileSync(`${c}/training_state.json`, '{"format":1}'),
       'expected a training state of format 2, got 1',
     ],
-    ['null', (c) => writeFileSync(`${c}/training_state.json`, 'null'), 'expected a training state of format 2, got undefined'],
+    [
+      'null',
+      (c) => writeFileSync(`${c}/training_state.json`, 'null'),
+      'training_state.json must hold a JSON object; remove the checkpoint to continue from the one before it',
+    ],
     [
       'a missing key',
       (c) => writeFileSync(`${c}/training_state.json`, '{"format":2,"step":2,"updates":"2"}'),
