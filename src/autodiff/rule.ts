@@ -1,7 +1,7 @@
 /** @file The declaration of a gradient: what a rule sees and what it returns. */
 import type { GraphBuilder } from '../graph/builder.js'
 import { numbersOf } from '../graph/constants.js'
-import { OperandView } from '../graph/node-view.js'
+import { OperandView } from '../graph/view.js'
 import type { Node, Value } from '../graph/types.js'
 
 /** Gradient of one input; `null` or `false` is none. It may still have the broadcast shape: the engine sums it. */

@@ -4,7 +4,7 @@
  */
 import { addDims, compareDims, floorDivideDims, maxDims, minDims, multiplyDims, subtractDims } from './dim/index.js'
 import { dtypeFromOnnx } from './dtypes.js'
-import { NodeView } from './node-view.js'
+import { NodeView } from './view.js'
 import { normalizeAxis } from './shapes.js'
 import { elementCount, isFloat, type Dim, type DType, type Node, type Shape } from './types.js'
 import { numbersOf } from './constants.js'

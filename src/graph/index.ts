@@ -19,4 +19,4 @@ export type {
   Value,
 } from './types.js'
 export { emittableOps, microsoftOperators, standardOperators, type EmittableName } from './allowed-ops.js'
-export { NodeView, OperandView, type Operation } from './node-view.js'
+export { NodeView, OperandView, type Operation } from './view.js'

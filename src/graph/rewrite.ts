@@ -2,7 +2,7 @@
 import { operatorKey } from './allowed-ops.js'
 import { GraphBuilder } from './builder.js'
 import type { Graph } from './graph.js'
-import { OperandView } from './node-view.js'
+import { OperandView } from './view.js'
 import { numbersOf } from './constants.js'
 import type { Node, Value } from './types.js'
 

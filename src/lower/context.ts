@@ -3,7 +3,7 @@ import { ShapeError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { inferNode } from '../graph/infer/index.js'
 import type { InferState } from '../graph/infer-graph.js'
-import { OperandView } from '../graph/node-view.js'
+import { OperandView } from '../graph/view.js'
 import type { Dim, Initializer, Node, Shape, Value } from '../graph/types.js'
 import { QuantizedValues } from './quantized-values.js'
 

@@ -1,7 +1,7 @@
 /** @file What an inference sees of one node, and the shapes that many operators share. */
 import { numbersOf } from '../constants.js'
 import type { Graph } from '../graph.js'
-import { OperandView, type Operation } from '../node-view.js'
+import { OperandView, type Operation } from '../view.js'
 import { formatShape, type Attributes, type Dim, type DType, type Shape, type Value } from '../types.js'
 
 /** Element type and shape of an output. */
