@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { InvalidModelError, printable } from '../errors.js'
 import { runCli } from './app.js'
+import { trainFlags } from './commands/train-flags.js'
 import { inFlags } from './flag-names.js'
 import { terminal, type Stream } from './terminal.js'
 
@@ -46,7 +47,7 @@ describe('control characters', () => {
 })
 
 describe('options in messages', () => {
-  const train = { flags: { 'max-length': { type: 'integer', help: '' }, 'target-modules': { type: 'modules', help: '' }, alpha: { type: 'number', help: '' } } } as const // prettier-ignore
+  const train = { flags: trainFlags }
   it.each([
     ['"targetModules" names "x"', '--target-modules names "x"'],
     ['set maxLength (--max-length) to at most 8', 'set --max-length to at most 8'],
