@@ -53,9 +53,7 @@ export function planTensors(deltas: Deltas, named: NamedTensors): Map<string, Pl
       untie(only, from, list)
       continue
     }
-    // In place, the changes for this layer alone after those for all.
-    const before = plans.get(from.name)!.deltas
-    plans.set(from.name, planned(from.name, from.tensor, [...before, ...list]))
+    plans.set(from.name, planned(from.name, from.tensor, list))
   }
   for (const { base: from, deltas: list } of changes)
     for (const delta of list) {

@@ -46,6 +46,10 @@ describe('a table that a head shares', () => {
   it('changes for all that read it where rows are trained', () => {
     const rows: WeightDelta = { module: 'wte', kind: 'rows', rows: [1], values: new Float32Array(2) }
     expect(plan([['wte.weight', [rows]]])).toEqual([['wte.weight', ['wte'], undefined]])
+    expect(plan([['wte.weight', [rows, branch('lm_head')]]])).toEqual([
+      ['wte.weight', ['wte'], undefined],
+      ['lm_head.weight', ['wte', 'lm_head'], 'wte.weight'],
+    ])
     const base = { name: 'wte.weight', shape: [3, 2], dtype: 'float32' } as const
     const [change] = planMerge(new Map([['wte.weight', [rows]]]), { source: 'model', base: () => base, isShared: () => true })
     expect(change).toEqual({ weight: 'wte.weight', base, deltas: [rows] })

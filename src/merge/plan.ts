@@ -39,7 +39,7 @@ export interface PlannedChange<W extends BaseWeight> {
   /** Its name in the model's graph. */
   readonly weight: string
   readonly base: W
-  /** Applied in order. */
+  /** Applied in order; those of all layers among them. */
   readonly deltas: readonly WeightDelta[]
   /** The layer that gets the changed weight, where others keep the base's; all that read it unless said. */
   readonly only?: string
@@ -58,13 +58,16 @@ export function planMerge<W extends BaseWeight>(deltas: Deltas, model: PlannedMo
       throw new InvalidAdapterError(
         `${model.source} has no weight "${weight}" for the adapter to be merged into; use the model that the adapter was trained on`,
       )
-    const groups = new Map<string | undefined, WeightDelta[]>()
-    for (const delta of list) {
-      checkFit(model.source, base, delta)
-      const only = isOfOneLayer(delta) && model.isShared(weight, delta) ? delta.module : undefined
-      groups.set(only, [...(groups.get(only) ?? []), delta])
-    }
-    return [...groups].map(([only, part]) => ({ weight, base, deltas: part, ...(only !== undefined && { only }) }))
+    for (const delta of list) checkFit(model.source, base, delta)
+    const ownerOf = (delta: WeightDelta): string | undefined =>
+      isOfOneLayer(delta) && model.isShared(weight, delta) ? delta.module : undefined
+    // What all that read the weight are changed by changes a layer with a weight of its own too, in the same order.
+    const changesOf = (only: string | undefined): WeightDelta[] =>
+      list.filter((delta) => [undefined, only].includes(ownerOf(delta)))
+    return [...new Set(list.map(ownerOf))].map((only) => ({
+      ...{ weight, base, deltas: changesOf(only) },
+      ...(only !== undefined && { only }),
+    }))
   })
 }
 

@@ -113,11 +113,16 @@ describe('decoders in the layout of transformers.js', () => {
     }
   })
 
-  it('trained rows of a table are those of the head that shares it', async () => {
-    const folder = await exported('gpt2', 'gpt2-rows')
-    const model = await loadModel(`${folder}/model.onnx`, { threads: 1, task: 'causal-lm' })
-    const adapter = moved(await addLora(model, { r: 2, targetModules: ['c_attn'], trainableTokenIndices: [1, 5] }))
-    const { out } = await merge(adapter).save(join(temporary, 'tied-rows.onnx'))
+  it.each([
+    ['that is not adapted', { targetModules: ['c_attn'] }, 'onnx'],
+    ['that is adapted', { targetModules: ['c_attn', 'lm_head'] }, 'onnx'],
+    ['of a folder that is adapted', { targetModules: ['c_attn', 'lm_head'] }, 'folder'],
+    ['of a folder that is saved whole', { targetModules: ['c_attn'], modulesToSave: ['lm_head'] }, 'folder'],
+  ] as const)('trained rows of a table are those of the head that shares it, %s', async (label, lora, kind) => {
+    const folder = kind === 'onnx' ? `${await exported('gpt2', `gpt2-rows ${label}`)}/model.onnx` : `${golden}/gpt2/model`
+    const model = await loadModel(folder, { threads: 1, task: 'causal-lm' })
+    const adapter = moved(await addLora(model, { r: 2, ...lora, trainableTokenIndices: [1, 5] }))
+    const { out } = await merge(adapter).save(join(temporary, `tied-rows ${label}${kind === 'onnx' ? '.onnx' : ''}`))
     const input_ids = tensor('int64', [1, 5], [1, 4, 5, 6, 7])
     const merged = await forward(await loadModel(out, { threads: 1, task: 'causal-lm' }), { input_ids })
     const expected = (await forward(adapter, { input_ids }))['logits']!.data as Float32Array
