@@ -31,7 +31,7 @@ import type { TrainOptions } from './options.js'
 import { Output } from './output.js'
 import { RowNotes } from './row-notes.js'
 import { TurnEnds } from './turn-ends.js'
-import { batchOptions, dataToCheck, openData } from './run-data.js'
+import { batchOptions, dataToCheck, extentOf, openData, type Extent } from './run-data.js'
 import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
 import { DisposableResource } from '../util/disposable.js'
@@ -71,11 +71,14 @@ export async function* train(subject: Adapter | Trainee, options: TrainOptions):
   const resolved = resolveTrainOptions(options)
   const events = runOf(trainee, resolved, subject instanceof Adapter ? 'adapter' : 'model')
   let ended: InvalidOptionError | undefined
+  /** Whether the run has come to its end by itself: what is disposed of from then on ends nothing. */
+  let over = false
   const held = { 'the adapter': subject, 'the model': trainee.model }
   const forget = Object.entries(held).flatMap(([what, resource]) =>
     resource instanceof DisposableResource
       ? [
           resource.endBeforeDispose(async () => {
+            if (over) return
             ended ??= disposedMeanwhile(what, resolved.out)
             await events.return(undefined as never)
           }),
@@ -85,8 +88,10 @@ export async function* train(subject: Adapter | Trainee, options: TrainOptions):
   try {
     for (;;) {
       const next = await events.next()
-      if (next.done !== true) yield next.value
-      else if (ended === undefined) return next.value
+      if (next.done !== true) {
+        over = next.value.event === 'done' || next.value.event === 'error'
+        yield next.value
+      } else if (ended === undefined) return next.value
       else throw ended
     }
   } finally {
@@ -135,21 +140,6 @@ interface Sessions {
   readonly update: Update
   readonly gradients: Gradients
   readonly evaluation: LossSession | undefined
-}
-
-/** How far the data goes: batches of an epoch, and of the whole run (Infinity if the number of steps decides). */
-interface Extent {
-  readonly perEpoch: number
-  readonly end: number
-  readonly totalSteps: number
-}
-
-async function extentOf(dataset: Dataset, options: ResolvedTrainOptions): Promise<Extent> {
-  const perEpoch = await dataset.batchesPerEpoch(batchOptions(options))
-  if (options.steps !== undefined) return { perEpoch, end: Infinity, totalSteps: options.steps }
-  // 0.1 of 30 batches are 3, not the 4 that rounding up 3.0000000000000004 gives.
-  const end = Math.max(1, Math.ceil(perEpoch * options.epochs - 1e-9))
-  return { perEpoch, end, totalSteps: Math.ceil(end / options.gradAccum) }
 }
 
 /** What a run has beside its options. */

@@ -22,7 +22,15 @@ import { evaluate } from '../../src/train/evaluate.js'
 import type { TrainEvent } from '../../src/train/events.js'
 import { train } from '../../src/train/trainer.js'
 import { Random } from '../../src/util/rng.js'
-import { llamaConfig, randomRows, temporaryFolder, testEnvironment, writeModel, writeRows } from '../support/training.js'
+import {
+  llamaConfig,
+  randomRows,
+  temporaryFolder,
+  testEnvironment,
+  tinyModel,
+  writeModel,
+  writeRows,
+} from '../support/training.js'
 
 const ids = [3, 1, 4, 1, 5]
 
@@ -347,6 +355,19 @@ describe('dispose', () => {
     await waiting
     await expect(unsaved.next()).rejects.toThrow(/nothing was saved, for the run had no output folder \(out\)/)
     expect(alive()).toBe(0)
+  })
+
+  it.each(['the adapter', 'the model'] as const)('of %s after its run was done is no error of the run', async (what) => {
+    const folder = temporaryFolder()
+    const model = tinyModel()
+    const adapter = await createLora(model, { r: 2 })
+    const data = writeRows(join(folder, 'rows.jsonl'), randomRows(4, 23))
+    const events: string[] = []
+    for await (const { event } of train(adapter, { data, steps: 1, batchSize: 2 })) {
+      events.push(event)
+      if (event === 'done') await (what === 'the adapter' ? adapter : model).dispose()
+    }
+    expect(events.at(-1)).toBe('done')
   })
 
   it('of a model takes along those that were made of it', async () => {
