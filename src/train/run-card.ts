@@ -42,7 +42,8 @@ export async function writeRunCard(
     hyperparameters: Object.fromEntries(
       optionsWhere(({ card }) => card)
         .filter((name) => name !== 'epochs' || options.steps === undefined)
-        .map((name) => [name, options[name]]),
+        // A loss may be a function, of which JSON tells nothing.
+        .map((name) => [name, typeof options[name] === 'function' ? "a function of the caller's own" : options[name]]),
     ),
     events: await log.events(),
     version: VERSION,

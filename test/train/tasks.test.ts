@@ -1,5 +1,5 @@
 /** Training and evaluation of every task, on tiny encoders with random weights. */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { addLora } from '../../src/adapter/adapter.js'
@@ -177,6 +177,13 @@ describe("losses of one's own", () => {
     })
     expect(steps[0]!.loss).toBeCloseTo(all.loss, 6)
     expect(steps.at(-1)!.loss).toBeLessThan(0.7 * all.loss)
+  })
+
+  it('are told of in the card of an adapter', async () => {
+    const out = join(folder, 'own-loss')
+    const { done } = await runTraining(addLora(number, { r: 2 }), { data, loss: weighted, out, steps: 1 })
+    expect(done!.reason).toBe('finished')
+    expect(readFileSync(join(out, 'README.md'), 'utf8')).toContain("| loss | `a function of the caller's own` |")
   })
 
   it('may be an output of the model', async () => {
