@@ -139,6 +139,21 @@ describe('state', () => {
   })
 })
 
+describe('a loss that is not finite', () => {
+  it('ends the run with the parameters of the step before, be its gradient finite or not', async () => {
+    const model = initialize(new Net(), { seed: 2 })
+    const before = bits(model)
+    const { input } = rows(2)
+    const data = { input, labels: floats([2, 3], new Float32Array(6).fill(1e20)) }
+    const run = async (): Promise<void> => {
+      for await (const event of trainModule(model, { environment, data, loss: 'mse', steps: 1 }))
+        expect(event.event).toBe('start')
+    }
+    await expect(run()).rejects.toThrow(/^step 1: the loss is Infinity/)
+    expect(bits(model)).toBe(before)
+  })
+})
+
 describe('two runs on one network', () => {
   it('at once are refused, one after the other are fine', async () => {
     const model = initialize(new Net(), { seed: 2 })

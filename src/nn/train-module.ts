@@ -218,8 +218,10 @@ async function* trainParameters(
         const result = await gradients(cache, model, trainable, batch, choice, dropoutSeedOf(seed, step))
         step++
         loss = result.loss
-        const { norm, applied } = await optimizer.step(result.gradient, rate)
-        if (!applied || !Number.isFinite(loss))
+        const { norm, applied } = Number.isFinite(loss)
+          ? await optimizer.step(result.gradient, rate)
+          : { norm: NaN, applied: false }
+        if (!applied)
           throw new TrainingError(
             `step ${step}: the loss is ${loss} and the gradient's norm ${norm}; lower the learning rate (${rate}), clip with maxGradNorm, or look for bad values in the data`,
           )

@@ -70,7 +70,7 @@ export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, 
   const session = await LossSession.create(trainee, lossOptions(model, batchSize, maxLength, false, objective))
   try {
     const result = await evaluateDataset(session, dataset, batchSize)
-    if (onWarning !== undefined) notes.take().forEach(onWarning)
+    if (onWarning !== undefined) for (const message of notes.take()) onWarning(message)
     return result
   } finally {
     await session.release()
