@@ -147,12 +147,11 @@ async function writeTo(
     const changes = inFiles.get(path) ?? []
     await files.write(`${target.folder}/${locate(path)}`, patchedFile(files, path, changes, tensorOf))
   }
-  if (out !== undefined && described !== undefined) {
-    await writeSmallFiles(files, described, out, more)
-    await files.write(`${out}/config.json`, await files.read(`${described}/config.json`))
-  }
-  // Last, so that a model has its data.
+  if (out !== undefined && described !== undefined) await writeSmallFiles(files, described, out, more)
+  // Behind its data, so that a model has it; and config.json behind all, by which a folder is known to be finished.
   await files.write(target.file, bytes)
+  if (out !== undefined && described !== undefined)
+    await files.write(`${out}/config.json`, await files.read(`${described}/config.json`))
   return { path: target.file, maxAbsDelta }
 }
 
