@@ -77,9 +77,6 @@ export const microsoftOperators = [
 /** The operators by name alone: none has another meaning in another domain. */
 export type EmittableName = (typeof standardOperators)[number] | (typeof microsoftOperators)[number]
 
-/** The operators by key, as {@link operatorKey} makes it. */
-export type EmittableOp = (typeof standardOperators)[number] | `com.microsoft.${(typeof microsoftOperators)[number]}`
-
 /** Operators that lowrank emits, `Op` or `domain.Op`: all that a graph of its making can hold. */
 export const emittableOps: ReadonlySet<string> = new Set([
   ...standardOperators,

@@ -8,7 +8,7 @@ import type { Node, Value } from './types.js'
 
 /** What a replacement sees of the node it takes the place of. */
 export class RewriteContext extends OperandView {
-  /** Inputs; missing optional ones are undefined. */
+  /** Inputs; undefined are optional ones that are left out, and values of which a file that was decoded says nothing. */
   readonly inputs: readonly (Value | undefined)[]
 
   constructor(
@@ -17,7 +17,7 @@ export class RewriteContext extends OperandView {
     private readonly values: Map<string, Value>,
   ) {
     super(node)
-    this.inputs = node.inputs.map((name) => (name === '' ? undefined : b.graph.value(name)))
+    this.inputs = node.inputs.map((name) => b.graph.values.get(name))
   }
 
   override readonly optional = (index: number): Value | undefined => this.inputs[index]
@@ -65,16 +65,15 @@ export function rewrite(graph: Graph, scope: string, replacementOf: (node: Node)
   result.nodes = []
   for (const node of graph.nodes) {
     const from = result.nodes.length
-    const context = new RewriteContext(b, node, shared)
-    const value = b.scope(`${scope}/${node.name}`, () => replacementOf(node)?.(context))
+    const replacement = replacementOf(node)
+    const value = replacement && b.scope(`${scope}/${node.name}`, () => replacement(new RewriteContext(b, node, shared)))
     if (value === undefined) {
       result.nodes.push(node)
       continue
     }
     replaced = true
     const name = node.outputs[0]!
-    const known = result.value(name)
-    if (known.shape === undefined) result.values.set(name, { ...known, shape: value.shape })
+    if (result.values.get(name)?.shape === undefined) result.values.set(name, { ...value, name })
     const isNew = !renamed.has(value.name) && result.nodes.slice(from).some(({ outputs }) => outputs.includes(value.name))
     if (isNew) renamed.set(value.name, name)
     else result.nodes.push({ op: 'Identity', domain: '', name, inputs: [value.name], outputs: [name], attributes: {} })

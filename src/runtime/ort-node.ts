@@ -62,6 +62,8 @@ const devices: readonly Device[] = ['cpu', 'webgpu', 'wasm', 'cuda']
 function absence(device: Device, message: string): string | undefined {
   if (device === 'webgpu' && message.includes('Failed to get a WebGPU adapter'))
     return 'device "webgpu": no GPU was found; it needs a Vulkan, Metal or Direct3D 12 driver; use device "cpu" or "wasm"'
+  if (device === 'cuda' && message.includes('is unsupported'))
+    return 'device "cuda": it needs Linux x64 and an NVIDIA GPU; use device "webgpu" or "cpu" otherwise'
   if (device === 'cuda' && message.includes('Failed to load shared library'))
     return (
       'device "cuda": its libraries could not be loaded; they are no part of the npm package: on Linux x64 with an NVIDIA GPU, CUDA 12 and ' +

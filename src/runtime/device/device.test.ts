@@ -61,6 +61,13 @@ describe('lowerForDevice', () => {
     Array.from(found.data, Number).forEach((value, i) => expect(value).toBeCloseTo(Number(expected.data[i]), 4))
   })
 
+  it('takes a graph of whose inner values the file says nothing', () => {
+    const graph = build([[6]], (b, [x]) => b.sign(b.mul(x!, 2)), 'float32')
+    for (const { outputs } of graph.nodes) for (const name of outputs) graph.values.delete(name)
+    expect(lowerForDevice(graph, 'webgpu').nodes.map(({ op }) => op)).toContain('Mul')
+    expect(deviceReport(graph, 'webgpu').nodes).toBeGreaterThan(1)
+  })
+
   it('leaves the graph of other devices and the given graph alone', () => {
     const graph = build([[3, 4], [5, 4]], cases[0]![2], 'float32') // prettier-ignore
     const before = [...graph.nodes]
