@@ -16,7 +16,6 @@ export const formatConstants = (constants: InputConstants): string =>
     .map(([name, value]) => `${name}=${typeof value === 'object' ? `[${value.join(',')}]` : value}`)
     .join(', ')
 
-/** A number, however it was written. */
 /** The same for a shell: JSON for names that a list would cut, quotes where the shell would read more than letters. */
 function forShell(constants: InputConstants): string {
   const text = Object.keys(constants).every((name) => /^[\w.:/-]+$/.test(name))
@@ -25,6 +24,7 @@ function forShell(constants: InputConstants): string {
   return /^[\w.:/,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
+/** A number, however it was written. */
 const normal = (value: InputConstant | undefined): string =>
   JSON.stringify(typeof value === 'object' ? value.map(Number) : value === undefined ? null : Number(value))
 

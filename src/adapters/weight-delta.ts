@@ -47,7 +47,7 @@ export interface AddedDelta extends OfModule {
 
 export type WeightDelta = LowRankDelta | ReplacedDelta | RowsDelta | AddedDelta
 
-export const isLowRank = (delta: WeightDelta): delta is LowRankDelta => 'A' in delta
+const isLowRank = (delta: WeightDelta): delta is LowRankDelta => 'A' in delta
 
 /** Output head that keeps the base's weight although the embedding it is tied to changes. */
 export const keeperOf = (delta: WeightDelta): string | undefined => ('keeps' in delta ? delta.keeps : undefined)

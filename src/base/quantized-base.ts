@@ -2,6 +2,7 @@
 import { bytesOf } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
 import {
+  byteLength,
   bytesPerElement,
   elementCount,
   isFileTensor,
@@ -23,7 +24,6 @@ import {
   type FrozenMatrix,
   type MatrixSlice,
   type PackedMatrix,
-  type PackedSpec,
 } from '../quantize/index.js'
 import type { Session, SessionOptions } from '../runtime/runtime.js'
 import { ContentHash, fingerprintFile, fingerprintText } from '../util/fingerprint.js'
@@ -237,9 +237,6 @@ async function readCache(
     throw error
   }
 }
-
-const byteLength = ({ dtype, shape }: Pick<PackedSpec, 'dtype' | 'shape'>): number =>
-  elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement]
 
 /**
  * All packed tensors as bytes: of one element type, so that the file keeps the tensors of a matrix together and each

@@ -1,3 +1,4 @@
+/** @file The command that is built can be run. */
 import { statSync } from 'node:fs'
 import { expect, it } from 'vitest'
 

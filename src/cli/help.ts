@@ -83,10 +83,10 @@ export function commandHelp(command: Command): string {
   ].join('\n')
 }
 
-/** The text of `lowrank --help`. */
 /** Exit codes of what ends a program from outside. */
 const signals = `what is ended from outside has ${someOf(Object.entries(signalCodes).map(([name, code]) => `${code} (${name === 'SIGPIPE' ? 'nobody reads its output' : name})`))}`
 
+/** The text of `lowrank --help`. */
 export function overview(commands: readonly Command[]): string {
   return [
     'lowrank: LoRA fine-tuning on ONNX Runtime.',

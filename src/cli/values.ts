@@ -1,5 +1,6 @@
 /** @file From the text of a flag, or a value of a config file, to what the library takes. */
 import { InvalidOptionError } from '../errors.js'
+import { isObject } from '../util/json.js'
 import type { Flag } from './flags.js'
 import { UsageError } from './usage-error.js'
 
@@ -12,8 +13,6 @@ function fail(where: string, expected: string, value: unknown): never {
 }
 
 const isList = (value: unknown): value is unknown[] => Array.isArray(value)
-const isMapping = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !isList(value)
 const splitNames = (text: string): string[] => text.split(',').map((part) => part.trim())
 
 function number(value: unknown, flag: Flag, where: string): number {
@@ -56,7 +55,7 @@ function mapping(value: unknown, where: string): Record<string, number> {
     entries = Object.fromEntries(
       splitNames(value).map((part) => [part.slice(0, Math.max(0, part.lastIndexOf('='))), part.slice(part.lastIndexOf('=') + 1)]),
     )
-  if (!isMapping(entries)) fail(where, expected, value)
+  if (!isObject(entries)) fail(where, expected, value)
   return Object.fromEntries(
     Object.entries(entries).map(([name, text]) => {
       const parsed = typeof text === 'string' && text.trim() !== '' ? Number(text) : text
@@ -86,7 +85,7 @@ function constants(value: unknown, where: string): Record<string, unknown> {
     return Object.fromEntries(parts.map((part) => [part.slice(0, Math.max(0, part.indexOf('='))).trim(), parse(part.slice(part.indexOf('=') + 1))])) // prettier-ignore
   }
   const entries = typeof value === 'string' ? read(value) : value
-  if (!isMapping(entries)) fail(where, expected, value)
+  if (!isObject(entries)) fail(where, expected, value)
   for (const [name, given] of Object.entries(entries))
     if (name === '' || !(isConstant(given) || (isList(given) && given.every(isConstant)))) fail(where, expected, value)
   return entries

@@ -2,6 +2,7 @@
 import { InvalidDataError, messageOf } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { parseExactRow } from '../util/exact-json.js'
+import { isObject } from '../util/json.js'
 import { RecordFile } from './record-file.js'
 import type { RowSource } from './rows.js'
 
@@ -28,13 +29,13 @@ export async function openJsonl(files: Files, path: string): Promise<RowSource> 
           { cause },
         )
       }
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      if (!isObject(value)) {
         const found = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
         throw new InvalidDataError(
           `${path}, line ${line}: expected a JSON object, found ${found}; write rows as {"field": …}, one a line.`,
         )
       }
-      return { value: value as Record<string, unknown>, file: path, line }
+      return { value, file: path, line }
     },
   }
 }

@@ -1,7 +1,7 @@
 /** @file A graph as an `.onnx` file with its weights beside it, written as a stream that never holds all of them. */
 import { bytesOf, fromBytes } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
-import { bytesPerElement, elementCount, isFileTensor, type DType, type Initializer } from '../graph/types.js'
+import { byteLength, isFileTensor, type DType, type Initializer } from '../graph/types.js'
 import { InvalidModelError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { encodeModel } from '../onnx/encode.js'
@@ -44,9 +44,6 @@ const CHUNK = 16 << 20
 /** Large tensors begin on a page, so that a runtime can map them. */
 const PAGE = 4096
 const LINE = 64
-
-export const byteLength = ({ dtype, shape }: { readonly dtype: DType; readonly shape: readonly number[] }): number =>
-  Math.ceil(elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement])
 
 /** Ranges of a file, `size` bytes at a time. */
 export async function* fileChunks(

@@ -136,7 +136,6 @@ export async function checkOutput(files: Files, out: string, overwrite: boolean)
  * Makes the folder ready: what an earlier merge or export wrote is removed.
  * @param source whose small files will be copied, if any will
  * @param written files and folders that will be written beside config.json, the copies and `more`
- * @returns the names of all that will be there
  * @throws InvalidOptionError as {@link checkOutput}
  */
 export async function prepareOutput(
@@ -145,7 +144,7 @@ export async function prepareOutput(
   { out, overwrite }: { readonly out: string; readonly overwrite: boolean },
   written: readonly string[],
   more: Beside,
-): Promise<string[]> {
+): Promise<void> {
   const earlier = await checkOutput(files, out, overwrite)
   // Found to be fit to copy before anything is removed.
   const copies = source === undefined ? [] : (await smallFiles(files, source, more)).map(({ name }) => name)
@@ -155,5 +154,4 @@ export async function prepareOutput(
   const names = [...new Set(['config.json', ...written, ...copies, ...top])].sort()
   await files.makeFolder(out)
   await files.write(`${out}/${MARKER}`, `${JSON.stringify({ written_by: 'lowrank merge', files: names }, null, 2)}\n`)
-  return [...names, MARKER]
 }

@@ -1,6 +1,6 @@
 /** @file Writing safetensors files, byte for byte as the Python library lays them out. */
 import { bytesOf } from '../graph/constants.js'
-import { bytesPerElement, elementCount, type DType, type HostTensor } from '../graph/types.js'
+import { byteLength, type DType, type HostTensor } from '../graph/types.js'
 import { InvalidModelError } from '../errors.js'
 import { compareCodePoints } from '../util/python-json.js'
 import { safetensorsTypes } from './safetensors-types.js'
@@ -33,9 +33,6 @@ function typeName(name: string, dtype: DType): string {
 }
 
 type Described = Pick<LazyTensor, 'name' | 'dtype' | 'shape'>
-
-const byteLength = ({ dtype, shape }: Described): number =>
-  elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement]
 
 /** The tensors in the order of the file, and the bytes that come before their data. */
 function layOut<T extends Described>(

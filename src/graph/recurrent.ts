@@ -1,6 +1,6 @@
 /** @file What the attributes of LSTM, GRU and RNN say, read once for shapes, lowerings and gradients. */
 import { InvalidModelError, UnsupportedOpError } from '../errors.js'
-import { integerAttribute, numberAttribute } from './attributes.js'
+import { integerAttribute, numberAttribute, textAttribute } from './attributes.js'
 import type { Attribute, Attributes, Node } from './types.js'
 
 export type RecurrentOp = 'LSTM' | 'GRU' | 'RNN'
@@ -67,8 +67,7 @@ const textsOf = (attribute: Attribute | undefined): readonly string[] | undefine
   attribute?.type === 'strings' ? attribute.value : undefined
 
 function reversals(node: RecurrentNode): boolean[] {
-  const attribute = node.attributes['direction']
-  const direction = attribute?.type === 'string' ? attribute.value : 'forward'
+  const direction = textAttribute(node, 'direction', 'forward')
   if (direction === 'bidirectional') return [false, true]
   if (direction !== 'forward' && direction !== 'reverse')
     throw new InvalidModelError(

@@ -170,6 +170,10 @@ export const bytesPerElement: Readonly<Record<Exclude<DType, 'string'>, number>>
 
 export const elementCount = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1)
 
+/** Bytes that the values of a tensor take; values of less than a byte fill the last one. */
+export const byteLength = ({ dtype, shape }: { readonly dtype: DType; readonly shape: readonly number[] }): number =>
+  Math.ceil(elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement])
+
 export const isFloat = (dtype: DType): boolean =>
   dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16' || dtype === 'float64'
 

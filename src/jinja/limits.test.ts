@@ -1,3 +1,4 @@
+/** @file What a chat template may cost: work is charged by the size of what it touches, whatever writes it. */
 import { describe, expect, it } from 'vitest'
 import { Activation } from './activation.js'
 import { Dict } from './dict.js'

@@ -2,6 +2,7 @@
 import { UnsupportedOpError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { productOfDims } from '../graph/shapes.js'
+import { integerAttribute } from '../graph/attributes.js'
 import { int, type Shape, type Value } from '../graph/types.js'
 import type { LowerContext, LoweringTable } from './context.js'
 
@@ -48,7 +49,7 @@ function guardedSoftmax(c: LowerContext): Value | undefined {
   const softmax = c.producer(s)
   if (test?.op !== 'IsNaN' || test.inputs[0] !== s?.name || softmax?.op !== 'Softmax') return undefined
   const x = c.value(softmax.inputs[0]!)
-  const axis = softmax.attributes['axis']?.type === 'int' ? softmax.attributes['axis'].value : -1
+  const axis = integerAttribute(softmax, 'axis', -1)
   const dead = b.emit('IsInf', [b.reduceMax(x, [axis])], { detect_positive: int(0) })
   return b.where(dead, c.input(1), b.softmax(b.where(dead, 0, x), axis))
 }

@@ -1,7 +1,7 @@
 /** @file What is merged into: the tensors of a checkpoint, with the layers and the head of the model that was adapted. */
 import { InvalidModelError } from '../errors.js'
 import { openCheckpoint, type Checkpoint } from '../formats/checkpoint.js'
-import { bytesPerElement, elementCount, isFileTensor, type Initializer } from '../graph/types.js'
+import { byteLength, isFileTensor, type Initializer } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
 import { findArchitecture, graphNames, tasksOf } from '../models/registry.js'
@@ -26,9 +26,6 @@ async function readConfig(files: Files, folder: string): Promise<Record<string, 
     throw new InvalidModelError(`"${folder}" holds no config.json; expected a Hugging Face model folder`)
   return (await readJsonObject(files, path, InvalidModelError)) as Record<string, Json>
 }
-
-export const byteLength = ({ dtype, shape }: Initializer): number =>
-  elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement]
 
 /** A checkpoint of other tensors, or of the same by other names. @param named by what each is called now */
 function reordered(

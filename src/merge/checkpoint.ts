@@ -4,12 +4,12 @@ import { INDEX_FILE } from '../formats/checkpoint.js'
 import { checkModelFolderName, prepareOutput, writeSmallFiles, type Beside } from '../formats/merge-folder.js'
 import { safetensorsChunks, type LazyTensor } from '../formats/safetensors.js'
 import { bytesOf } from '../graph/constants.js'
-import { isFileTensor } from '../graph/types.js'
+import { byteLength, isFileTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { whileLocked } from '../io/folder-lock.js'
 import type { Json } from '../models/config-reader.js'
 import type { LayerRanges } from '../models/replicate-layers.js'
-import { byteLength, readSource, type MergeHead, type Source } from './checkpoint-source.js'
+import { readSource, type MergeHead, type Source } from './checkpoint-source.js'
 import { mergeWeight } from './merged-weight.js'
 import { planTensors, type PlannedTensor } from './named-tensors.js'
 import type { Deltas } from './plan.js'
@@ -36,8 +36,6 @@ export interface MergeSummary {
   readonly mergedTensors: number
   /** Largest absolute change of a weight, by all adapters together. */
   readonly maxAbsDelta: number
-  /** Names of the files written, in the out folder. */
-  readonly files: readonly string[]
   /** Weights of `carried` that the checkpoint does not have. */
   readonly notMerged: readonly string[]
 }
@@ -128,7 +126,7 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
   const { more = new Map<string, Uint8Array>() } = request
   await checkModelFolderName(files, out)
   return whileLocked(files, out, async () => {
-    const written = await prepareOutput(files, source, { out, overwrite }, weightFiles, more)
+    await prepareOutput(files, source, { out, overwrite }, weightFiles, more)
     for (const { file, metadata } of checkpoint.shards) {
       const lazy = [...plans.values()]
         .filter(({ name }) => shardOf.get(name) === file)
@@ -150,6 +148,6 @@ export async function mergeCheckpoint(files: Files, request: MergeRequest): Prom
         ? await files.read(`${source}/config.json`)
         : `${JSON.stringify({ ...config, ...(isUntied && { tie_word_embeddings: false }) }, null, 2)}\n`
     await files.write(`${out}/config.json`, configText)
-    return { mergedTensors, maxAbsDelta, files: written, notMerged: lacking.map(([weight]) => weight) }
+    return { mergedTensors, maxAbsDelta, notMerged: lacking.map(([weight]) => weight) }
   })
 }

@@ -1,4 +1,5 @@
 /** @file The layers of an imported graph, under the names their authors gave them. */
+import { lastPart } from '../adapters/targets.js'
 import { numberAttribute } from '../graph/attributes.js'
 import type { Graph } from '../graph/graph.js'
 import { LOWERED, type Module, type ModuleUse } from '../graph/module.js'
@@ -284,9 +285,8 @@ function prefixesPassedOver(found: readonly Found[]): Map<string, string> {
 /** Whether a weight goes by the name of another module than the one that reads it, which the path tells: a head by the table's. */
 function isTied(path: string | undefined, weight: string | undefined): boolean {
   if (path === undefined || weight === undefined || weight.startsWith(`${path}.`)) return false
-  const last = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
   // The second call of a module of that name: query_1.
-  return last(path).replace(/_\d+$/, '') !== last(weight).replace(/_\d+$/, '')
+  return lastPart(path).replace(/_\d+$/, '') !== lastPart(weight).replace(/_\d+$/, '')
 }
 
 /** The blocks that a name lies in: `model.layers` and `model` of `model.layers.0`. */
@@ -410,7 +410,7 @@ function modulesBelow(names: ReadonlyMap<Found, Named>, root: string): Map<strin
       continue
     }
     const { node: _, ...rest } = f
-    const isOutputHead = heads.has(name.slice(name.lastIndexOf('.') + 1))
+    const isOutputHead = heads.has(lastPart(name))
     modules.set(name, { name, ...rest, isOutputHead, ...(!isGiven && { unnamed: true }) })
   }
   return modules

@@ -3,13 +3,9 @@ import { TensorProto_DataLocation as DataLocation, type TensorProto } from 'onnx
 import { InvalidModelError } from '../errors.js'
 import { allocate, fromBytes } from '../graph/constants.js'
 import { dtypeFromOnnx, isPacked } from '../graph/dtypes.js'
-import { bytesPerElement, elementCount, type DType, type FileTensor, type HostTensor, type Initializer } from '../graph/types.js'
+import { byteLength, elementCount, type DType, type FileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 
 const decimal = /^\d+$/
-
-/** Bytes that the values of a tensor take. */
-const byteLength = (dtype: Exclude<DType, 'string'>, shape: readonly number[]): number =>
-  Math.ceil(elementCount(shape) * bytesPerElement[dtype])
 
 /**
  * @param what the tensor for messages, for example `initializer "wte.weight"`
@@ -25,7 +21,7 @@ export function decodeTensor(proto: TensorProto, what: string, folder: string | 
     throw new InvalidModelError(`${what}: [${shape.join(', ')}] is no shape; the file is damaged`)
   if (proto.segment !== undefined) throw new InvalidModelError(`${what}: tensors in segments are not supported`)
   if (proto.dataLocation === DataLocation.EXTERNAL) return externalTensor(proto, dtype, shape, what, folder)
-  const size = byteLength(dtype, shape)
+  const size = byteLength({ dtype, shape })
   if (proto.rawData.byteLength === 0) return typedTensor(proto, dtype, shape, what)
   if (proto.rawData.byteLength !== size)
     throw new InvalidModelError(
@@ -45,7 +41,7 @@ function typedTensor(proto: TensorProto, dtype: Exclude<DType, 'string'>, shape:
   }
   const values = fields[dtype] ?? proto.int32Data
   // Two values of 4 bits share one number. Compared before memory is taken: a damaged shape can ask for any amount.
-  const needed = isPacked(dtype) ? byteLength(dtype, shape) : elementCount(shape)
+  const needed = isPacked(dtype) ? byteLength({ dtype, shape }) : elementCount(shape)
   if (values.length !== needed)
     throw new InvalidModelError(`${what}: ${dtype} [${shape.join(', ')}] needs ${needed} values, the file has ${values.length}`)
   const data = allocate(dtype, elementCount(shape))
@@ -77,7 +73,7 @@ function externalTensor(
       throw new InvalidModelError(`${what}: external data has ${key} "${text}", expected a whole number of bytes`)
     return Number(text)
   }
-  const size = byteLength(dtype, shape)
+  const size = byteLength({ dtype, shape })
   const length = number('length', size)
   if (length !== size)
     throw new InvalidModelError(`${what}: ${dtype} [${shape.join(', ')}] needs ${size} bytes, its external data has ${length}`)

@@ -10,11 +10,10 @@ import { liveMemory } from './liveness.js'
 import { planQuantization, quantizeProducts } from '../quantize/index.js'
 import { checkData } from '../train/check-data.js'
 import type { CheckingEvent } from '../train/events.js'
-import { dataToCheck, openData } from '../train/run-data.js'
+import { batchOptions, dataToCheck, extentOf, openData } from '../train/run-data.js'
 import { resolveTrainOptions, type ResolvedTrainOptions } from '../train/option-table.js'
 import type { TrainOptions } from '../train/options.js'
-import { batchParts, positionsPerPart, type BatchTensors } from '../train/parts.js'
-import { lossOptions, stepGraph, type LossSessionOptions } from '../train/step-graph.js'
+import { lossOptions, stepGraph, type LossSessionOptions, type StepGraph } from '../train/step-graph.js'
 import { adapterTrainee, type Trainee } from '../train/trainee.js'
 import { measureRates, secondsOf, type MachineRates } from './rates.js'
 import { lengthsOf } from './shapes.js'
@@ -82,14 +81,11 @@ interface Planned {
   readonly graph: Graph
   /** Whether the session keeps weights arranged for products. */
   readonly packs: boolean
-  readonly parts: (batch: Batch) => readonly BatchTensors[]
+  readonly parts: StepGraph['parts']
 }
 
 function planned(trainee: Trainee, options: LossSessionOptions, training: boolean): Planned {
-  const { graph, shortest } = stepGraph(trainee, options, training)
-  const positions = positionsPerPart(trainee.model.environment.runtime.device)
-  const parts = (batch: Batch): readonly BatchTensors[] =>
-    options.objective.divisible ? batchParts(batch, positions, shortest) : [batch]
+  const { graph, parts } = stepGraph(trainee, options, training)
   return { graph: onBase(graph, trainee), packs: packsWeights(graph, trainee.model.environment.base), parts }
 }
 
@@ -118,9 +114,8 @@ function memoryOf({ graph, packs, parts }: Planned, batches: readonly Batch[], t
 
 /** The first batches of the run, as it will see them. */
 async function firstBatches(dataset: Dataset, options: ResolvedTrainOptions, size: number, count: number): Promise<Batch[]> {
-  const { shuffle, seed, groupByLength, packing } = options
   const batches: Batch[] = []
-  const iteration = { batchSize: size, shuffle, seed, bucket: groupByLength, packing, epochs: 1 }
+  const iteration = { ...batchOptions(options), batchSize: size, epochs: 1 }
   for await (const batch of dataset.batches(iteration)) {
     batches.push(batch)
     if (batches.length >= count) break
@@ -193,7 +188,7 @@ export async function planTraining(
   // Values, gradients (of a run and of the sum), two moments, and the update's results beside them.
   const optimizerBytes = 4 * 8 * parameters.count
   const runtimeBytes = processBytes + RUNTIME_BYTES + NODE_BYTES * training.graph.nodes.length
-  const perEpoch = await dataset.batchesPerEpoch({ batchSize, shuffle: resolved.shuffle, seed: resolved.seed, packing })
+  const { totalSteps } = await extentOf(dataset, resolved)
   return {
     event: 'plan',
     peakMemoryBytes: Math.round(weightsBytes + activationBytes + optimizerBytes + runtimeBytes),
@@ -204,7 +199,7 @@ export async function planTraining(
     runtimeBytes: Math.round(runtimeBytes),
     operationsPerStep: Math.round((sum(Object.values(work.operations)) - work.operations.widening) * share),
     tokensPerStep: Math.round(sum(timed.map(({ positions }) => positions)) * share),
-    steps: resolved.steps ?? Math.ceil(Math.max(1, Math.ceil(perEpoch * resolved.epochs - 1e-9)) / gradAccum),
+    steps: totalSteps,
     trainableParameters: parameters.count,
     totalParameters: trainee.totalParameters,
     nodes: training.graph.nodes.length,

@@ -16,10 +16,10 @@ const inPlace = new Set([
  * The nodes in the order in which ONNX Runtime runs them: depth first from the nodes that nothing reads, the input that
  * was made last before the others, each node after all that it reads (`Graph::ReverseDFSFrom`).
  */
-export function executionOrder({ nodes }: Graph): Node[] {
+export function executionOrder(graph: Graph): Node[] {
+  const { nodes } = graph
   const index = new Map(nodes.map((node, i) => [node, i]))
-  const producers = new Map<string, Node>()
-  for (const node of nodes) for (const output of node.outputs) if (output !== '') producers.set(output, node)
+  const producers = graph.producers()
   const read = new Set(nodes.flatMap(({ inputs }) => inputs.flatMap((input) => producers.get(input) ?? [])))
   const order: Node[] = []
   const visited = new Set<Node>()

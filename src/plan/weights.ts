@@ -1,4 +1,5 @@
 /** @file Bytes that the constants of a graph take once a session holds them. */
+import { integerAttribute } from '../graph/attributes.js'
 import { bytesPerElement, elementCount, isFloat, type DType, type Initializer } from '../graph/types.js'
 import type { Graph } from '../graph/graph.js'
 
@@ -47,9 +48,8 @@ export function weightMemory(graph: Graph, copies = true): WeightMemory {
       // Of what was packed nothing stays. Of a table that is looked up the system maps what lies around each row as well:
       // before long most of it.
       if (!packs) return void plain.add(name)
-      const { transB } = node.attributes
       // Nodes that read the same codes, as those that compute a product again do, share what is packed.
-      const way = floating ? (transB?.type === 'int' ? transB.value : 0) : node.op
+      const way = floating ? integerAttribute(node, 'transB', 0) : node.op
       const share = node.op === 'MatMulNBits' ? INT4_PACKED : 1
       packed.set(`${name}|${way}`, share * bytesOf(source.dtype, source.tensor.shape))
     })

@@ -1,6 +1,7 @@
 /** @file What a run of a graph has to compute: operations of its products, bytes of everything else. */
 import type { BoundDims } from './bind-dims.js'
 import type { Graph } from '../graph/graph.js'
+import { integerAttribute } from '../graph/attributes.js'
 import type { Node } from '../graph/types.js'
 
 /**
@@ -51,8 +52,7 @@ function reduction(graph: Graph, node: Node, dims: BoundDims): number {
   const shape = graph.value(node.inputs[0]!).shape ?? []
   if (node.op === 'Conv' || node.op === 'ConvTranspose')
     return (graph.value(node.inputs[1]!).shape ?? []).slice(1).reduce<number>((size, dim) => size * dims.of(dim), 1)
-  const { transA } = node.attributes
-  const dim = shape[transA?.type === 'int' && transA.value === 1 ? shape.length - 2 : shape.length - 1]
+  const dim = shape[integerAttribute(node, 'transA', 0) === 1 ? shape.length - 2 : shape.length - 1]
   return dim === undefined ? 1 : dims.of(dim)
 }
 

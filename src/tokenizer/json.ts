@@ -1,5 +1,6 @@
 /** @file Reading the components of tokenizer.json: each field by its kind, each mistake by its place. */
 import { InvalidDataError } from '../errors.js'
+import { isObject } from '../util/json.js'
 import { FixedText, Pattern, UnsupportedPattern, type Cutter } from './pattern/pattern.js'
 
 /** A component of tokenizer.json, or a part of one. */
@@ -12,9 +13,8 @@ export class Component {
 
   /** @throws InvalidDataError if it is no object */
   static of(value: unknown, place: string): Component {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw new InvalidDataError(`${place}: expected a JSON object, found ${describe(value)}.`)
-    return new Component(value as Record<string, unknown>, place)
+    if (!isObject(value)) throw new InvalidDataError(`${place}: expected a JSON object, found ${describe(value)}.`)
+    return new Component(value, place)
   }
 
   /** Refuses the file: says what is wrong here. */

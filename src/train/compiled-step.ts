@@ -4,8 +4,7 @@ import { createModelSession, packsWeights } from '../base/quantized-base.js'
 import type { Batch } from '../data/batch.js'
 import type { Session } from '../runtime/runtime.js'
 import type { Objective } from './objective.js'
-import { batchParts, positionsPerPart } from './parts.js'
-import { stepGraph, type LossSessionOptions } from './step-graph.js'
+import { stepGraph, type LossSessionOptions, type StepGraph } from './step-graph.js'
 import type { Trainee } from './trainee.js'
 
 /** A step graph in the runtime, and the names of what it takes and gives. */
@@ -20,10 +19,8 @@ export interface CompiledStep {
   readonly sums: readonly (readonly [name: string, output: string])[]
   /** Beside loss and count: the gradient, or what the scores read. */
   readonly others: readonly string[]
-  /** Fewest positions of a row: one for each block of queries. */
-  readonly shortest: number
-  /** Of one run, see {@link positionsPerPart}. */
-  readonly positions: number
+  /** The runs that a batch takes. */
+  readonly parts: StepGraph['parts']
 }
 
 export interface LossResult {
@@ -36,7 +33,7 @@ export interface LossResult {
 }
 
 export async function compileStep(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<CompiledStep> {
-  const { graph: final, built, shortest } = stepGraph(trainee, options, training)
+  const { graph: final, built, parts } = stepGraph(trainee, options, training)
   const { environment } = trainee.model
   const session = await createModelSession(environment, final, { disablePrepacking: !packsWeights(final, environment.base) })
   const [loss, ...rest] = final.outputs.map(({ name }) => name)
@@ -50,14 +47,8 @@ export async function compileStep(trainee: Trainee, options: LossSessionOptions,
     count,
     sums,
     others: rest,
-    shortest,
-    positions: positionsPerPart(environment.runtime.device),
+    parts,
   }
-}
-
-/** The runs that a batch takes. */
-export function runsOf(batch: Batch, { objective, shortest, positions }: CompiledStep): Readonly<Record<string, HostTensor>>[] {
-  return objective.divisible ? batchParts(batch, positions, shortest).map((part) => part.feeds) : [batch.feeds]
 }
 
 type Results = Readonly<Record<string, HostTensor>>

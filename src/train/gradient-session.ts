@@ -3,7 +3,7 @@ import { tensor } from '../graph/constants.js'
 import type { Parameters } from '../adapter/parameters.js'
 import { mix32 } from '../adapters/dropout.js'
 import type { Batch } from '../data/batch.js'
-import { compileStep, only, runsOf, Total, type CompiledStep, type LossResult } from './compiled-step.js'
+import { compileStep, only, Total, type CompiledStep, type LossResult } from './compiled-step.js'
 import type { LossSessionOptions } from './step-graph.js'
 import type { Trainee } from './trainee.js'
 
@@ -36,7 +36,7 @@ export class GradientSession {
     let gradient: Float32Array | undefined
     let seed = mix32(dropoutSeed)
     const { session, inputs, others } = this.compiled
-    for (const run of runsOf(batch, this.compiled)) {
+    for (const { feeds: run } of this.compiled.parts(batch)) {
       const feeds = {
         ...run,
         ...Object.fromEntries(this.parameters.tensors),

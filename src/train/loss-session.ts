@@ -1,7 +1,7 @@
 /** @file The loss of batches, without gradients. */
 import type { Parameters } from '../adapter/parameters.js'
 import type { Batch } from '../data/batch.js'
-import { compileStep, only, runsOf, Total, type CompiledStep, type LossResult } from './compiled-step.js'
+import { compileStep, only, Total, type CompiledStep, type LossResult } from './compiled-step.js'
 import type { Objective, Scores } from './objective.js'
 import type { LossSessionOptions } from './step-graph.js'
 import type { Trainee } from './trainee.js'
@@ -25,7 +25,7 @@ export class LossSession {
   async run(batch: Batch, scores?: Pick<Scores, 'add'>): Promise<LossResult> {
     const total = new Total(this.compiled, batch)
     const { session, inputs, others } = this.compiled
-    for (const run of runsOf(batch, this.compiled)) {
+    for (const { feeds: run } of this.compiled.parts(batch)) {
       const results = await session.run(only({ ...run, ...Object.fromEntries(this.parameters.tensors) }, inputs))
       total.add(results)
       scores?.add(Object.fromEntries(others.map((name) => [name, results[name]!])), run)

@@ -66,11 +66,7 @@ export function rowsByLength({ lengths, group = 1 }: Pick<Batch, 'lengths' | 'gr
  *
  * @param minimum shortest row that the graph takes; shorter parts get padding
  */
-export function batchParts(
-  { feeds, padding, lengths, group = 1 }: BatchTensors,
-  positions = POSITIONS_PER_PART,
-  minimum = 1,
-): BatchTensors[] {
+export function batchParts({ feeds, padding, lengths, group = 1 }: BatchTensors, positions: number, minimum = 1): BatchTensors[] {
   const groups = rowsByLength({ lengths, group })
   const parts: BatchTensors[] = []
   for (let start = 0; start < groups.length;) {

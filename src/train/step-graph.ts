@@ -2,12 +2,13 @@
 import type { Graph } from '../graph/graph.js'
 import { recompute } from '../autodiff/recompute.js'
 import { lowerLogSumExp } from '../lower/log-sum-exp.js'
+import type { Batch } from '../data/batch.js'
 import type { Model } from '../model/model.js'
 import type { BaseScheme } from '../quantize/index.js'
 import { gradientGraph, lossGraph } from './gradient-graph.js'
 import type { Objective, ObjectiveGraph } from './objective.js'
 import { defaultObjective } from './objectives/index.js'
-import { positionsPerPart } from './parts.js'
+import { batchParts, positionsPerPart, type BatchTensors } from './parts.js'
 import type { Trainee } from './trainee.js'
 
 /** Length that the chunks of the loss are sized for when rows may be as long as the model allows. */
@@ -52,8 +53,8 @@ export function lossOptions(
 export interface StepGraph {
   readonly graph: Graph
   readonly built: ObjectiveGraph
-  /** Fewest positions of a row: one for each block of queries. */
-  readonly shortest: number
+  /** The runs of the graph that a batch takes. */
+  readonly parts: (batch: Batch) => readonly BatchTensors[]
 }
 
 /** The graph that a session of these options compiles, weights as they are stored. */
@@ -61,6 +62,7 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
   const { model } = trainee
   const { objective } = options
   const blocks = objective.causal ? queryBlocks(options.positions) : 1
+  const perPart = positionsPerPart(model.environment.runtime.device)
   const prepared = trainee.build({
     mode: 'full',
     packed: options.packed,
@@ -71,12 +73,17 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
   const built = objective.attach({
     graph: prepared.graph,
     hidden: prepared.hidden,
-    positions: Math.min(options.tokens, Math.max(positionsPerPart(model.environment.runtime.device), options.positions)),
+    positions: Math.min(options.tokens, Math.max(perPart, options.positions)),
     vocabularySize: model.vocabularySize,
     chunkBytes: lossChunkBytes(model.environment.base),
     reference: () => model.build({ mode: 'full', packed: options.packed, positions: options.positions, queryBlocks: blocks }),
   })
   let final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count, built.sums) : lossGraph(built)
   if (training && options.recompute === true) final = recompute(final, final.outputs[0]!.name)
-  return { graph: lowerLogSumExp(final), built, shortest: blocks }
+  return {
+    graph: lowerLogSumExp(final),
+    built,
+    // A row has at least one position for each block of queries.
+    parts: (batch) => (objective.divisible ? batchParts(batch, perPart, blocks) : [batch]),
+  }
 }

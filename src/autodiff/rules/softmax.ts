@@ -1,15 +1,13 @@
 /** @file Gradients of Softmax and LogSoftmax along one axis. */
 import { UnsupportedOpError } from '../../errors.js'
+import { integerAttribute } from '../../graph/attributes.js'
 import type { GraphBuilder } from '../../graph/builder.js'
 import type { Node, Value } from '../../graph/types.js'
 import { rule, type RuleContext } from '../rule.js'
 
 /** Whether a node is the plain product of its inputs, the second transposed or not. */
 function isProduct(node: Node, { transB }: { transB: boolean }): boolean {
-  const flag = (name: string): boolean => {
-    const attribute = node.attributes[name]
-    return attribute?.type === 'int' && attribute.value === 1
-  }
+  const flag = (name: string): boolean => integerAttribute(node, name, 0) === 1
   if (node.op === 'MatMul') return !transB
   return node.op === 'FusedMatMul' && flag('transB') === transB && !flag('transA') && node.attributes['alpha'] === undefined
 }
