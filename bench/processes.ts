@@ -43,6 +43,7 @@ export async function measureFirstStep(spec: Case, threads: number): Promise<num
     spec.data,
     '--out',
     `${spec.data}.out`,
+    '--overwrite',
     '--steps',
     '1',
     '--batch-size',

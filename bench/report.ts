@@ -65,17 +65,20 @@ export function trainingSection(result: CaseResult): Section {
   }
 }
 
-function table({ title, note, head, rows }: Section): string[] {
-  return [
-    `## ${title}`,
-    '',
-    ...(note === undefined ? [] : [note, '']),
-    `| ${head.join(' | ')} |`,
-    `|${head.map(() => '---|').join('')}`,
-    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
-    '',
-  ]
-}
+/** A table in Markdown, with an empty line behind it. */
+export const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [
+  `| ${head.join(' | ')} |`,
+  `|${head.map(() => '---|').join('')}`,
+  ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+  '',
+]
+
+const table = ({ title, note, head, rows }: Section): string[] => [
+  `## ${title}`,
+  '',
+  ...(note === undefined ? [] : [note, '']),
+  ...markdownTable(head, rows),
+]
 
 /** One page: a table for each case. */
 export function markdown({ machine, threads, versions, sections, pictures, notes }: Results): string {

@@ -33,5 +33,5 @@ const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: 'all-line
 for await (const event of train(adapter, { data, evalData, out, overwrite: true, steps: 30, evalEvery: 10, learningRate: 3e-3 }))
   if (event.event === 'eval') say(`after ${event.step} steps: loss ${event.loss.toFixed(3)}, accuracy ${event.accuracy}`)
 say(`accuracy: ${(await evaluate(adapter, { data: evalData })).accuracy}`)
-await merge(adapter).save(`${out}-merged`)
+await merge(adapter).save(`${out}-merged`, { overwrite: true })
 say(`transformers reads ${out}-merged`)

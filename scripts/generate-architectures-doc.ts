@@ -1,15 +1,15 @@
 /** @file Writes docs/architectures.md, the table of model families, from their declarations. */
-import { architectures } from '../src/models/registry.js'
+import { architectures, tasksOf } from '../src/models/registry.js'
 
 const code = (words: readonly string[]): string => words.map((word) => `\`${word}\``).join(', ')
 
 /** The Markdown of docs/architectures.md. */
 export function architecturesDocument(): string {
-  const rows = architectures.map(({ modelTypes, classPrefixes, tasks = ['causal-lm'], defaultTargetModules }) => [
-    code(modelTypes),
-    code([...new Set(classPrefixes)]),
-    tasks.join(', '),
-    code(defaultTargetModules),
+  const rows = architectures.map((architecture) => [
+    code(architecture.modelTypes),
+    code([...new Set(architecture.classPrefixes)]),
+    tasksOf(architecture).join(', '),
+    code(architecture.defaultTargetModules),
   ])
   return `# Architectures
 

@@ -1,7 +1,7 @@
 /** @file A real convolutional network built with nn: ResNet-20 before and after a few steps of Conv-LoRA. */
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { accuracy, pretrained, readImages } from '../examples/resnet-cifar10.js'
+import { accuracy, pretrained, readImages } from '../bench/resnet/network.js'
 import { nodeEnvironment } from '../src/node-environment.js'
 import { merge, Predictor, takeRows, trainModule } from '../src/nn/index.js'
 

@@ -7,7 +7,7 @@
  * What is not done when its time is up is left out and named. Writes `gpu.md` and `gpu.json`. Exit code 1 if anything
  * is beyond its bound.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -15,11 +15,12 @@ import { Child, nodeArguments, pythonProblem } from '../child.js'
 import type { Case, SyntheticRun } from '../cases.js'
 import type { Device } from '../../src/runtime/runtime.js'
 import type { Engine } from '../protocol.js'
-import { between, engineNames } from '../report.js'
+import { between, engineNames, gigabytes, markdownTable } from '../report.js'
 import { spread, type Spread } from '../statistics.js'
 import type { CaseFiles } from './case.js'
 import { parity, type ParityRow } from './parity.js'
 import type { Profile } from './profile.js'
+import { runScript, type ScriptOptions } from './script.js'
 
 const { values } = parseArgs({
   options: {
@@ -71,22 +72,9 @@ function cardBytes(): number | undefined {
 }
 
 /** The last line of a script of this folder. @throws Error with what it said if it failed or took too long */
-async function answerOf<T>(
-  script: string,
-  args: readonly string[],
-  seconds: number,
-  more: { readonly env?: Readonly<Record<string, string>>; readonly onError?: (text: string) => void } = {},
-): Promise<T> {
-  const env = { ...process.env, ...more.env }
-  const child = spawn(process.execPath, [...nodeArguments(`gpu/${script}`), ...args], { timeout: seconds * 1000, env })
-  let [output, errors] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    errors = (errors + text).slice(-4000)
-    more.onError?.(text)
-  })
-  const code = await new Promise<string>((resolve) => child.on('close', (exit, signal) => resolve(signal ?? `${exit}`)))
-  if (code !== '0') throw new Error(`${script} ended with ${code}: ${errors.trim()}`)
+async function answerOf<T>(script: string, args: readonly string[], options: ScriptOptions): Promise<T> {
+  const { output, problem } = await runScript([...nodeArguments(`gpu/${script}`), ...args], options)
+  if (problem !== undefined) throw new Error(`${script} ended with ${problem}`)
   return JSON.parse(output.trim().split('\n').at(-1)!) as T
 }
 
@@ -137,13 +125,6 @@ async function measure(engine: Engine, label: string, spec: Case): Promise<void>
   }
 }
 
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string[] => [
-  `| ${head.join(' | ')} |`,
-  `|${head.map(() => '---|').join('')}`,
-  ...rows.map((cells) => `| ${cells.join(' | ')} |`),
-  '',
-]
-
 function markdown(): string {
   const errorsOf = ({ errors }: ParityRow): string =>
     Object.entries(errors).map(([key, error]) => `${key} ${error.toExponential(1)}`).join(', ') // prettier-ignore
@@ -163,26 +144,26 @@ function markdown(): string {
     '',
     `## Parity with the CPU: ${results.parity.length} cases, ${faulty} with an error beyond its bound`,
     '',
-    ...table(['case', 'relative errors', 'beyond', 'left to the CPU'], rows),
+    ...markdownTable(['case', 'relative errors', 'beyond', 'left to the CPU'], rows),
     ...[...new Set(results.speed.map(({ title }) => title))].flatMap((title) => [
       `## ${title}`,
       '',
-      ...table(
+      ...markdownTable(
         ['engine', 'seconds per step', 'tokens per second', 'generated tokens per second', 'memory of the card'],
         results.speed.filter((speed) => speed.title === title).map((s) => [
           s.engine,
           between(s.secondsPerStep, 4),
           s.tokensPerSecond.median.toFixed(0),
           between(s.generated, 1),
-          s.cardBytes === undefined ? '' : `${(s.cardBytes / 1e9).toFixed(2)} GB`,
+          s.cardBytes === undefined ? '' : gigabytes(s.cardBytes),
         ]),
       ),
     ]), // prettier-ignore
     ...Object.entries(results.profiles).flatMap(([title, { wall, gpu, host }]) => [
       `## Where a part of a step goes: ${title}, ${spread(wall).median.toFixed(1)} ms with the profiler on`,
       '',
-      ...table(['kernel on the GPU', 'ms', 'count'], milliseconds(gpu)),
-      ...table(['operator, handed over or run by the CPU', 'ms', 'count'], milliseconds(host)),
+      ...markdownTable(['kernel on the GPU', 'ms', 'count'], milliseconds(gpu)),
+      ...markdownTable(['operator, handed over or run by the CPU', 'ms', 'count'], milliseconds(host)),
     ]),
     ...(results.notes.length > 0 ? ['## Notes', '', ...results.notes.map((note) => `- ${note.replaceAll('\n', ' ')}`), ''] : []),
   ].join('\n')
@@ -222,7 +203,7 @@ async function profiles(cases: readonly CaseFiles[]): Promise<void> {
       const title = `${spec.title}, ${base}`
       if (secondsLeft() < 15) results.notes.push(`profile of ${title}: left out, the time was up`)
       else
-        await answerOf<Profile>('profile.ts', [file, device, base], Math.min(60, secondsLeft())).then(
+        await answerOf<Profile>('profile.ts', [file, device, base], { seconds: Math.min(60, secondsLeft()) }).then(
           (profile) => (results.profiles[title] = profile),
           (error: Error) => void results.notes.push(`profile of ${title}: ${error.message}`),
         )
@@ -234,7 +215,11 @@ async function probe(): Promise<void> {
   let log = ''
   const env = { VK_LOADER_DEBUG: 'all' }
   try {
-    const { float16 } = await answerOf<{ float16: boolean }>('probe.ts', [device], 90, { env, onError: (text) => (log += text) })
+    const { float16 } = await answerOf<{ float16: boolean }>('probe.ts', [device], {
+      seconds: 90,
+      env,
+      onError: (text) => (log += text),
+    })
     // Vulkan's loader names what it makes a device on.
     const used = [...new Set(log.split('\n').flatMap((line) => /Using "(.*)" with driver: "(.*)"/.exec(line)?.[0] ?? []))]
     say(used.join('; ') || 'the loader of Vulkan named no device')
@@ -253,7 +238,7 @@ await probe()
 const models: Promise<CaseFiles[]> =
   values.short || (!only.includes('speed') && !only.includes('profile'))
     ? Promise.resolve([])
-    : Promise.all(runs.map((run) => answerOf<CaseFiles>('case.ts', [JSON.stringify(run)], secondsLeft())))
+    : Promise.all(runs.map((run) => answerOf<CaseFiles>('case.ts', [JSON.stringify(run)], { seconds: secondsLeft() })))
 models.catch(() => undefined)
 if (only.includes('parity')) {
   results.parity = await parity(device, values.short, values.short ? secondsLeft() : Math.min(170, secondsLeft() / 2))

@@ -1,13 +1,13 @@
 /** @file Golden cases and uses of models on a GPU beside the CPU: the programs of `test/devices`, several at once, and their bounds. */
-import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { DeviceResult } from '../../test/devices/golden-device.js'
 import type { UseResult } from '../../test/devices/use-device.js'
+import { runScript, type ScriptOptions } from './script.js'
 
 /** What a GPU is held to. The first two are the bounds of `test/devices/devices.test.ts`. */
-export const bounds = {
+const bounds = {
   loss: 1e-5,
   gradient: 1e-4,
   /** The worst of twenty steps. */
@@ -35,18 +35,10 @@ const devices = join(dirname(self), '../../test/devices')
 async function run<T>(
   script: string,
   args: readonly string[],
-  { seconds, env = {} }: { readonly seconds: number; readonly env?: Readonly<Record<string, string>> },
+  options: ScriptOptions,
 ): Promise<{ readonly results: T[]; readonly problem: string | undefined }> {
-  const child = spawn(process.execPath, [...process.execArgv, join(devices, script + extname(self)), ...args], {
-    env: { ...process.env, ...env },
-    timeout: seconds * 1000,
-  })
-  let [output, errors] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors = (errors + text).slice(-2000)))
-  const code = await new Promise<string>((resolve) => child.on('close', (exit, signal) => resolve(signal ?? `exit code ${exit}`)))
+  const { output, problem } = await runScript([...process.execArgv, join(devices, script + extname(self)), ...args], options)
   const lines = output.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'))
-  const problem = code === 'exit code 0' ? undefined : `${code}: ${errors.trim()}`
   return { results: lines.map((line) => JSON.parse(line) as T), problem }
 }
 
@@ -97,7 +89,7 @@ const isLanguageModel = (name: string): boolean =>
   /CausalLM|LMHead/.test(readFileSync(join(fixtures, 'peft', name, 'model/config.json'), 'utf8'))
 
 /** Golden cases, and models as they are used: how they are stored, how their base is held. */
-export function parityCases(short: boolean): { golden: string[]; uses: string[]; withoutFloat16: string[] } {
+function parityCases(short: boolean): { golden: string[]; uses: string[]; withoutFloat16: string[] } {
   if (short) return { golden: ['peft/llama', 'onnx/conv2d-torchscript'], uses: ['llama+int4'], withoutFloat16: ['llama+float16'] }
   const peft = readdirSync(join(fixtures, 'peft')).filter(isLanguageModel)
   const onnx = readdirSync(join(fixtures, 'onnx'))

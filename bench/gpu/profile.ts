@@ -9,7 +9,6 @@ import { createModelSession } from '../../src/base/quantized-base.js'
 import { loadAdapter, loadModel } from '../../src/index.js'
 import type { BaseScheme } from '../../src/quantize/index.js'
 import type { Device } from '../../src/runtime/runtime.js'
-import { batchParts, positionsPerPart } from '../../src/train/parts.js'
 import { chooseObjective, openTaskDataset } from '../../src/train/open-dataset.js'
 import { lossOptions, stepGraph } from '../../src/train/step-graph.js'
 import { adapterTrainee } from '../../src/train/trainee.js'
@@ -39,13 +38,13 @@ async function profile(spec: Case, device: Device, base: BaseScheme): Promise<Pr
   const adapter = await loadAdapter(model, spec.adapter)
   const objective = await chooseObjective(model, spec.data, {})
   const options = lossOptions(model, spec.batchSize, spec.maxLength, false, objective)
-  const { graph, shortest } = stepGraph(adapterTrainee(adapter), options, true)
+  const { graph, parts } = stepGraph(adapterTrainee(adapter), options, true)
   const folder = mkdtempSync(join(tmpdir(), 'lowrank-profile-'))
   const session = await createModelSession(model.environment, graph, { profile: join(folder, 'profile') })
   const dataset = await openTaskDataset(model, objective, spec.data, { maxLength: spec.maxLength })
   const wall: number[] = []
   for await (const batch of dataset.batches({ batchSize: spec.batchSize, shuffle: false, seed: 0, epochs: 1 })) {
-    const [part] = batchParts(batch, positionsPerPart(device), shortest)
+    const [part] = parts(batch)
     const given = { ...part!.feeds, ...Object.fromEntries(adapter.tensors) }
     const feeds = Object.fromEntries(graph.inputs.map(({ name }) => [name, given[name]!]))
     for (let i = 0; i < RUNS; i++) {

@@ -1,5 +1,5 @@
 /** @file Conv-LoRA on ResNet-20: accuracy before and after; writes the start of the LoRA matrices for `with-peft.py`. */
-import { accuracy, pretrained, readImages } from '../../examples/resnet-cifar10.js'
+import { accuracy, pretrained, readImages } from './network.js'
 import { nodeFiles } from '../../src/io/node-files.js'
 import { nodeEnvironment } from '../../src/node-environment.js'
 import { loraStateDict, Predictor, saveTensors, trainModule } from '../../src/nn/index.js'

@@ -1,9 +1,9 @@
 /** @file ResNet-20 (He et al., 2016) with LoRA on its convolutions: pretrained on CIFAR-10, adapted to other images. */
 import { readFileSync } from 'node:fs'
-import { readTorchTensors } from '../src/formats/torch/index.js'
-import { float32, int64 } from '../src/graph/constants.js'
-import type { HostTensor, Value } from '../src/graph/types.js'
-import { nodeFiles } from '../src/io/node-files.js'
+import { readTorchTensors } from '../../src/formats/torch/index.js'
+import { float32, int64 } from '../../src/graph/constants.js'
+import type { HostTensor, Value } from '../../src/graph/types.js'
+import { nodeFiles } from '../../src/io/node-files.js'
 import {
   BatchNorm2d,
   Conv2d,
@@ -15,7 +15,7 @@ import {
   type ForwardBuilder,
   type ModuleBatch,
   type Predictor,
-} from '../src/nn/index.js'
+} from '../../src/nn/index.js'
 
 type Lora = Pick<ConvOptions, 'r' | 'loraAlpha' | 'formulation'>
 
