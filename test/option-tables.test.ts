@@ -1,4 +1,4 @@
-/** Tables of options: what they say agrees with what editors show of the same options. */
+/** @file Tables of options: what they say agrees with what editors show of the same options. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import ts from 'typescript'

@@ -123,13 +123,15 @@ async function use(name: string): Promise<UseResult> {
   const other = await open(path, device, { ...options, onWarning: (warning) => void warnings.push(warning) })
 
   const data = writeRows(cpu.vocabularySize)
+  const rows = readFileSync(data, 'utf8').split('\n').slice(0, 4).map((line) => (JSON.parse(line) as { input_ids: number[] }).input_ids) // prettier-ignore
+  // The runtime forgets its shaders with its last session, and a run of training gives its sessions back.
+  await logits(other, rows)
   const [expected, found] = [await trained(cpu, data), await trained(other, data)]
   const lossErrors = found.losses.map((loss, i) => Math.abs(loss / expected.losses[i]! - 1))
 
   const saved = join(folder, 'adapter')
   await expected.adapter.save(saved)
   const again = await loadAdapter(other, saved)
-  const rows = readFileSync(data, 'utf8').split('\n').slice(0, 4).map((line) => (JSON.parse(line) as { input_ids: number[] }).input_ids) // prettier-ignore
   const [here, there] = [await served(cpu, expected.adapter, rows), await served(other, again, rows)]
 
   const out = join(folder, 'merged')

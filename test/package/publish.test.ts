@@ -35,7 +35,7 @@ describe('the package', () => {
     expect(analysis.problems.filter(({ resolutionKind = '' }) => !without.includes(resolutionKind))).toEqual([])
   }, 120_000)
 
-  it('builds before it is packed', () => {
+  it('says that it is built before it is packed', () => {
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> }
     expect(scripts['prepack']).toBe('npm run --silent build')
   })
