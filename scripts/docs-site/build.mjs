@@ -44,10 +44,15 @@ writeFileSync(
   `# Recipes\n\nWhole programs, each run by the tests against the built package.\n\n${recipes.map(recipe).join('\n')}`,
 )
 
-const entries = ['index', 'browser', 'nn/index', 'graph/index', 'autodiff/index', 'lower/index', 'onnx/index', 'formats/index']
+// What package.json exports, by the sources of its declarations.
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const declarations = new Set(Object.values(exports).flatMap(({ types, browser }) => [types, browser?.types]))
+const entries = [...declarations]
+  .filter((file) => file !== undefined)
+  .map((file) => file.replace(/^\.\/dist\/(.*)\.d\.ts$/, 'src/$1.ts'))
 const reference = await Application.bootstrapWithPlugins({
   plugin: ['typedoc-plugin-markdown'],
-  entryPoints: [...entries, 'testing/gradcheck'].map((entry) => join(root, `src/${entry}.ts`)),
+  entryPoints: entries.map((entry) => join(root, entry)),
   tsconfig: join(root, 'tsconfig.build.json'),
   outputs: [{ name: 'markdown', path: join(pages, 'api') }],
   name: 'API reference',

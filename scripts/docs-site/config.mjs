@@ -9,7 +9,7 @@ export default {
   description: 'LoRA fine-tuning in TypeScript over stock ONNX Runtime',
   outDir: resolve(import.meta.dirname, '../../../out/docs-site'),
   cacheDir: resolve(import.meta.dirname, '../../vitepress'),
-  // Pages are opened from any folder of any server.
+  // The folder of the server that the site lies in: its root unless DOCS_BASE names another.
   base: process.env.DOCS_BASE ?? '/',
   lastUpdated: false,
   head: [['link', { rel: 'icon', href: 'data:,' }]],
