@@ -38,14 +38,14 @@ async function profile(spec: Case, device: Device, base: BaseScheme): Promise<Pr
   const adapter = await loadAdapter(model, spec.adapter)
   const objective = await chooseObjective(model, spec.data, {})
   const options = lossOptions(model, spec.batchSize, spec.maxLength, false, objective)
-  const { graph, parts } = stepGraph(adapterTrainee(adapter), options, true)
+  const { graph, subBatches } = stepGraph(adapterTrainee(adapter), options, true)
   const folder = mkdtempSync(join(tmpdir(), 'lowrank-profile-'))
   const session = await createModelSession(model.environment, graph, { profile: join(folder, 'profile') })
   const dataset = await openTaskDataset(model, objective, spec.data, { maxLength: spec.maxLength })
   const wall: number[] = []
   for await (const batch of dataset.batches({ batchSize: spec.batchSize, shuffle: false, seed: 0, epochs: 1 })) {
-    const [part] = parts(batch)
-    const given = { ...part!.feeds, ...Object.fromEntries(adapter.tensors) }
+    const [subBatch] = subBatches(batch)
+    const given = { ...subBatch!.feeds, ...Object.fromEntries(adapter.tensors) }
     const feeds = Object.fromEntries(graph.inputs.map(({ name }) => [name, given[name]!]))
     for (let i = 0; i < RUNS; i++) {
       const started = performance.now()

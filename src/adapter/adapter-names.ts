@@ -4,7 +4,7 @@
  */
 import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
 import { PREFIX, type LoraTarget } from '../adapters/lora.js'
-import { isSavedPath, pathOf } from '../adapters/parts.js'
+import { isSavedPath, pathOf } from '../adapters/adapter-parts.js'
 import { exactly, matchTargets, minimalSuffixes } from '../adapters/targets.js'
 import type { Module } from '../graph/module.js'
 import type { HostTensor } from '../graph/types.js'

@@ -4,7 +4,7 @@
  */
 import type { LoraConfig } from '../adapters/lora-config.js'
 import { weightName } from '../adapters/lora.js'
-import { isSavedPath, pathOf } from '../adapters/parts.js'
+import { isSavedPath, pathOf } from '../adapters/adapter-parts.js'
 import { tokensName } from '../adapters/trainable-tokens.js'
 import { InvalidAdapterError } from '../errors.js'
 import { baseTensorName } from '../formats/peft-keys.js'

@@ -8,7 +8,7 @@ import type { Module } from '../graph/module.js'
 import { nearestNames } from '../util/nearest.js'
 import type { LoraTarget } from './lora.js'
 import { isAllLinear, type LoraConfig } from './lora-config.js'
-import { isSavedPath, pathOf, type AdaptedModel } from './parts.js'
+import { isSavedPath, pathOf, type AdaptedModel } from './adapter-parts.js'
 import { pythonRegex } from './python-regex.js'
 import { compilePatterns, lastPart, layerMatcher, unnamedNote } from './targets.js'
 

@@ -1,7 +1,7 @@
 /** @file A description of what a path holds: model folder, adapter folder, .safetensors or .onnx. Headers are read, weights are not. */
 import { LoraPart } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
-import { isSavedPath } from '../adapters/parts.js'
+import { isSavedPath } from '../adapters/adapter-parts.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'

@@ -2,7 +2,7 @@
 import { InvalidModelError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
-import { planParts, splitParts } from '../graph/parts.js'
+import { planSplit, splitAlong } from '../graph/split-dimension.js'
 import { after } from '../graph/sequence.js'
 import { int, type Node, type Value } from '../graph/types.js'
 import { ancestry } from '../graph/walk.js'
@@ -72,8 +72,8 @@ export function labelLogProbabilities(
 /** The given tensors cut along their first axis into `count` parts: [[a₀, b₀], [a₁, b₁], …]. */
 function chunkRows(b: GraphBuilder, tensors: readonly Value[], count: number): Value[][] {
   if (count === 1) return [[...tensors]]
-  const parts = planParts(b, 'labelled', b.emit('Shape', [tensors[0]!], { start: int(0), end: int(1) }), count)
-  const cut = tensors.map((t) => splitParts(b, t, 0, parts))
+  const split = planSplit(b, 'labelled', b.emit('Shape', [tensors[0]!], { start: int(0), end: int(1) }), count)
+  const cut = tensors.map((t) => splitAlong(b, t, 0, split))
   return Array.from({ length: count }, (_, k) => cut.map((chunks) => chunks[k]!))
 }
 

@@ -1,6 +1,6 @@
 /** @file Causal self-attention with grouped queries, sliding windows, packed rows and a cache. */
 import { InvalidOptionError } from '../errors.js'
-import { planParts, splitParts, type Parts } from '../graph/parts.js'
+import { planSplit, splitAlong, type DimensionSplit } from '../graph/split-dimension.js'
 import { multiplyDims } from '../graph/dim/index.js'
 import { int, ints, type Dim, type Value } from '../graph/types.js'
 import type { ModelBuilder } from './model-builder.js'
@@ -173,7 +173,7 @@ export class CausalAttention {
     return this.model.b.emit('Concat', [past, fresh], { axis: int(2) }, { name, shapes })
   }
 
-  private blocks: Parts | undefined
+  private blocks: DimensionSplit | undefined
   private readonly blockMasks = new Map<Value, Value[]>()
 
   /**
@@ -183,28 +183,28 @@ export class CausalAttention {
    */
   private attendInBlocks(q: Value, k: Value, v: Value, mask: Value, scale: number): Value {
     const { b, options } = this.model
-    const parts = (this.blocks ??= planParts(b, 'sequence', b.dim('sequence'), options.queryBlocks!))
-    const [queries, keys, values] = [q, k, v].map((x) => splitParts(b, x, 2, parts)) as [Value[], Value[], Value[]]
+    const split = (this.blocks ??= planSplit(b, 'sequence', b.dim('sequence'), options.queryBlocks!))
+    const [queries, keys, values] = [q, k, v].map((x) => splitAlong(b, x, 2, split)) as [Value[], Value[], Value[]]
     const upTo = (whole: Value, pieces: readonly Value[], end: number): Value => {
-      if (end === parts.count - 1) return whole
+      if (end === split.count - 1) return whole
       if (end === 0) return pieces[0]!
       const shape = whole.shape!.map((dim, i) => (i === 2 ? `sequence/0-${end}` : dim))
       return b.emit('Concat', pieces.slice(0, end + 1), { axis: int(2) }, { shapes: [shape] })
     }
     const heard = queries.map((block, i) =>
-      this.attendBlock(block, upTo(k, keys, i), upTo(v, values, i), this.blockMask(mask, parts, i), scale),
+      this.attendBlock(block, upTo(k, keys, i), upTo(v, values, i), this.blockMask(mask, split, i), scale),
     )
     return b.emit('Concat', heard, { axis: int(2) }, { shapes: [q.shape!] })
   }
 
   /** Rows of block `i` and columns up to its end, cut once for all layers. */
-  private blockMask(mask: Value, parts: Parts, i: number): Value {
+  private blockMask(mask: Value, split: DimensionSplit, i: number): Value {
     const { b } = this.model
     let cut = this.blockMasks.get(mask)
     if (cut === undefined) {
-      cut = parts.names.map((rows, k) => {
-        const [start, end] = [parts.bounds[k]!, parts.bounds[k + 1]!]
-        const columns = k === 0 ? rows : k === parts.count - 1 ? 'sequence' : `sequence/0-${k}`
+      cut = split.names.map((rows, k) => {
+        const [start, end] = [split.bounds[k]!, split.bounds[k + 1]!]
+        const columns = k === 0 ? rows : k === split.count - 1 ? 'sequence' : `sequence/0-${k}`
         const bounds = [b.concat([start, b.int64s([0])], 0), b.concat([end, end], 0), b.int64s([2, 3])]
         return b.emit('Slice', [mask, ...bounds], {}, { shapes: [[...mask.shape!.slice(0, 2), rows, columns]] })
       })

@@ -5,7 +5,7 @@ import { bytesPerElement, type Dim, type Value } from '../graph/types.js'
 
 const PART = /^(.+)\/(\d+)(?:-(\d+))?$/
 
-/** The lengths of a graph's values for one choice of its inputs' lengths; the parts of `planParts` among them. */
+/** The lengths of a graph's values for one choice of its inputs' lengths; the parts of `planSplit` among them. */
 export class BoundDims {
   private readonly known = new Map<string, number>()
   /** In how many parts a length is cut, by its name. */

@@ -76,17 +76,17 @@ function onBase(graph: Graph, trainee: Trainee): Graph {
   })
 }
 
-/** A session that the run will have: its graph, and how it cuts batches. */
+/** A session that the run will have: its graph, and the sub-batches that it runs for a batch. */
 interface Planned {
   readonly graph: Graph
   /** Whether the session keeps weights arranged for products. */
   readonly packs: boolean
-  readonly parts: StepGraph['parts']
+  readonly subBatches: StepGraph['subBatches']
 }
 
 function planned(trainee: Trainee, options: LossSessionOptions, training: boolean): Planned {
-  const { graph, parts } = stepGraph(trainee, options, training)
-  return { graph: onBase(graph, trainee), packs: packsWeights(graph, trainee.model.environment.base), parts }
+  const { graph, subBatches } = stepGraph(trainee, options, training)
+  return { graph: onBase(graph, trainee), packs: packsWeights(graph, trainee.model.environment.base), subBatches }
 }
 
 interface Memory {
@@ -95,12 +95,12 @@ interface Memory {
 }
 
 /** Memory of a session: its weights, and its values in the largest of the runs. */
-function memoryOf({ graph, packs, parts }: Planned, batches: readonly Batch[], trainee: Trainee): Memory {
+function memoryOf({ graph, packs, subBatches }: Planned, batches: readonly Batch[], trainee: Trainee): Memory {
   const { plainBytes, packedBytes } = weightMemory(graph, packs)
   const seen = new Set<string>()
   let activations = 0
-  for (const part of batches.flatMap(parts)) {
-    const lengths = lengthsOf(graph, part, trainee.parameters.tensors)
+  for (const subBatch of batches.flatMap(subBatches)) {
+    const lengths = lengthsOf(graph, subBatch, trainee.parameters.tensors)
     const key = JSON.stringify(lengths)
     if (seen.has(key)) continue
     seen.add(key)
@@ -173,8 +173,8 @@ export async function planTraining(
   }
   const timed = batches.slice(0, TIMED_BATCHES)
   const works = timed.flatMap((batch) =>
-    training.parts(batch).map((part) => {
-      const dims = new BoundDims(training.graph, lengthsOf(training.graph, part, parameters.tensors))
+    training.subBatches(batch).map((subBatch) => {
+      const dims = new BoundDims(training.graph, lengthsOf(training.graph, subBatch, parameters.tensors))
       return workOf(training.graph, dims)
     }),
   )

@@ -3,7 +3,7 @@ import { BoundDims } from './bind-dims.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { Graph } from '../graph/graph.js'
 import { executionOrder, liveMemory } from './liveness.js'
-import { planParts, splitParts } from '../graph/parts.js'
+import { planSplit, splitAlong } from '../graph/split-dimension.js'
 
 /** x [n] → a = Transpose(x), b = Transpose(a), c = Concat(a, b), out = ReduceSum(c); float32, n = 100. */
 function diamond(): { graph: Graph; dims: BoundDims } {
@@ -72,7 +72,7 @@ describe('BoundDims', () => {
     const graph = new Graph()
     const b = new GraphBuilder(graph)
     const x = graph.addInput('x', 'float32', ['batch', 'sequence'])
-    const pieces = splitParts(b, x, 1, planParts(b, 'sequence', b.dim('sequence'), 3))
+    const pieces = splitAlong(b, x, 1, planSplit(b, 'sequence', b.dim('sequence'), 3))
     graph.outputs = pieces
     const dims = new BoundDims(graph, { batch: 2, sequence: 11 })
     expect(pieces.map(({ shape }) => dims.of(shape![1]!))).toEqual([3, 3, 5])

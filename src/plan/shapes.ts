@@ -1,5 +1,5 @@
 /** @file The lengths that the batches of a run give to the names in its graph. */
-import type { BatchTensors } from '../train/parts.js'
+import type { BatchTensors } from '../train/sub-batches.js'
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
@@ -10,22 +10,22 @@ import { IGNORED_LABEL } from '../losses/causal-lm.js'
  */
 export function lengthsOf(
   graph: Graph,
-  part: BatchTensors,
+  batch: BatchTensors,
   parameters: ReadonlyMap<string, HostTensor>,
 ): Readonly<Record<string, number>> {
   const lengths: Record<string, number> = {}
   for (const { name, shape } of graph.inputs) {
-    const fed = (part.feeds as Readonly<Record<string, HostTensor>>)[name] ?? parameters.get(name)
+    const fed = (batch.feeds as Readonly<Record<string, HostTensor>>)[name] ?? parameters.get(name)
     if (fed !== undefined) shape?.forEach((dim, i) => typeof dim === 'string' && (lengths[dim] = fed.shape[i]!))
   }
-  const { sequence, batch } = lengths
+  const { sequence, batch: rows } = lengths
   if (sequence !== undefined) {
     lengths['next'] = sequence - 1
     // Distances between two positions of a row, of models with relative positions.
     lengths['distances'] = 2 * sequence - 1
   }
-  if (batch !== undefined) lengths['pairs'] = batch / 2
-  const labels = (part.feeds as Readonly<Record<string, HostTensor>>)['labels']
+  if (rows !== undefined) lengths['pairs'] = rows / 2
+  const labels = (batch.feeds as Readonly<Record<string, HostTensor>>)['labels']
   if (labels !== undefined && labels.shape.length === 2) lengths['labelled'] = labelled(labels)
   return lengths
 }

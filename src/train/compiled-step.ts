@@ -19,8 +19,8 @@ export interface CompiledStep {
   readonly sums: readonly (readonly [name: string, output: string])[]
   /** Beside loss and count: the gradient, or what the scores read. */
   readonly others: readonly string[]
-  /** The runs that a batch takes. */
-  readonly parts: StepGraph['parts']
+  /** What the runs that a batch takes see. */
+  readonly subBatches: StepGraph['subBatches']
 }
 
 export interface LossResult {
@@ -33,7 +33,7 @@ export interface LossResult {
 }
 
 export async function compileStep(trainee: Trainee, options: LossSessionOptions, training: boolean): Promise<CompiledStep> {
-  const { graph: final, built, parts } = stepGraph(trainee, options, training)
+  const { graph: final, built, subBatches } = stepGraph(trainee, options, training)
   const { environment } = trainee.model
   const session = await createModelSession(environment, final, { disablePrepacking: !packsWeights(final, environment.base) })
   const [loss, ...rest] = final.outputs.map(({ name }) => name)
@@ -47,7 +47,7 @@ export async function compileStep(trainee: Trainee, options: LossSessionOptions,
     count,
     sums,
     others: rest,
-    parts,
+    subBatches,
   }
 }
 

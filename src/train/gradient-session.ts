@@ -28,7 +28,7 @@ export class GradientSession {
   }
 
   /**
-   * Sums over the parts of the batch, one run of the graph each; a batch without rows adds up to zeros.
+   * Sums over the sub-batches of the batch, one run of the graph each; a batch without rows adds up to zeros.
    * @param dropoutSeed another number for each micro-batch of a run, see `dropoutSeedOf`
    */
   async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
@@ -36,7 +36,7 @@ export class GradientSession {
     let gradient: Float32Array | undefined
     let seed = mix32(dropoutSeed)
     const { session, inputs, others } = this.compiled
-    for (const { feeds: run } of this.compiled.parts(batch)) {
+    for (const { feeds: run } of this.compiled.subBatches(batch)) {
       const feeds = {
         ...run,
         ...Object.fromEntries(this.parameters.tensors),
@@ -47,7 +47,7 @@ export class GradientSession {
       const addend = results[others[0]!]!.data as Float32Array
       if (gradient === undefined) gradient = addend
       else for (let i = 0; i < gradient.length; i++) gradient[i]! += addend[i]!
-      // Each part draws its own masks.
+      // Each sub-batch draws its own masks.
       seed = mix32(seed + 1)
     }
     return { ...total.result(), gradient: gradient ?? new Float32Array(this.parameters.count) }

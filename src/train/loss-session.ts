@@ -25,7 +25,7 @@ export class LossSession {
   async run(batch: Batch, scores?: Pick<Scores, 'add'>): Promise<LossResult> {
     const total = new Total(this.compiled, batch)
     const { session, inputs, others } = this.compiled
-    for (const { feeds: run } of this.compiled.parts(batch)) {
+    for (const { feeds: run } of this.compiled.subBatches(batch)) {
       const results = await session.run(only({ ...run, ...Object.fromEntries(this.parameters.tensors) }, inputs))
       total.add(results)
       scores?.add(Object.fromEntries(others.map((name) => [name, results[name]!])), run)

@@ -42,7 +42,7 @@ export interface Scores {
 export interface Objective {
   /** Tells objectives apart, in fingerprints and messages; `causal-lm` is the language model's own. */
   readonly name: string
-  /** Whether a batch may be run in parts, whose losses add up. */
+  /** Whether a batch may be run as sub-batches, whose losses add up. */
   readonly divisible: boolean
   /** Whether attention may be computed in blocks of queries, and rows hold several examples: causal models alone. */
   readonly causal: boolean

@@ -8,7 +8,7 @@ import type { BaseScheme } from '../quantize/index.js'
 import { gradientGraph, lossGraph } from './gradient-graph.js'
 import type { Objective, ObjectiveGraph } from './objective.js'
 import { defaultObjective } from './objectives/index.js'
-import { batchParts, positionsPerPart, type BatchTensors } from './parts.js'
+import { splitBatch, positionsPerSubBatch, type BatchTensors } from './sub-batches.js'
 import type { Trainee } from './trainee.js'
 
 /** Length that the chunks of the loss are sized for when rows may be as long as the model allows. */
@@ -53,8 +53,8 @@ export function lossOptions(
 export interface StepGraph {
   readonly graph: Graph
   readonly built: ObjectiveGraph
-  /** The runs of the graph that a batch takes. */
-  readonly parts: (batch: Batch) => readonly BatchTensors[]
+  /** What the runs of the graph that a batch takes see, one sub-batch each. */
+  readonly subBatches: (batch: Batch) => readonly BatchTensors[]
 }
 
 /** The graph that a session of these options compiles, weights as they are stored. */
@@ -62,7 +62,7 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
   const { model } = trainee
   const { objective } = options
   const blocks = objective.causal ? queryBlocks(options.positions) : 1
-  const perPart = positionsPerPart(model.environment.runtime.device)
+  const perSubBatch = positionsPerSubBatch(model.environment.runtime.device)
   const prepared = trainee.build({
     mode: 'full',
     packed: options.packed,
@@ -73,7 +73,7 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
   const built = objective.attach({
     graph: prepared.graph,
     hidden: prepared.hidden,
-    positions: Math.min(options.tokens, Math.max(perPart, options.positions)),
+    positions: Math.min(options.tokens, Math.max(perSubBatch, options.positions)),
     vocabularySize: model.vocabularySize,
     chunkBytes: lossChunkBytes(model.environment.base),
     reference: () => model.build({ mode: 'full', packed: options.packed, positions: options.positions, queryBlocks: blocks }),
@@ -84,6 +84,6 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
     graph: lowerLogSumExp(final),
     built,
     // A row has at least one position for each block of queries.
-    parts: (batch) => (objective.divisible ? batchParts(batch, perPart, blocks) : [batch]),
+    subBatches: (batch) => (objective.divisible ? splitBatch(batch, perSubBatch, blocks) : [batch]),
   }
 }

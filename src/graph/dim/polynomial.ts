@@ -10,7 +10,7 @@
  * ```
  *
  * What all terms of a sum share stands before it, so two texts are equal exactly where their polynomials are. A name may
- * be a part of another, `rows/1` (the second part) or `rows/0-1` (the first two): see `planParts`.
+ * be a part of another, `rows/1` (the second part) or `rows/0-1` (the first two): see `planSplit`.
  */
 import { ShapeError } from '../../errors.js'
 import type { Dim } from '../types.js'

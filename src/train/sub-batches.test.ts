@@ -1,8 +1,8 @@
-/** @file Batches in parts. */
+/** @file Batches as sub-batches. */
 import { describe, expect, it } from 'vitest'
 import { makeBatch } from '../data/batch.js'
 import type { Example } from '../data/examples.js'
-import { batchParts, type BatchTensors } from './parts.js'
+import { splitBatch, type BatchTensors } from './sub-batches.js'
 
 /** An example whose tokens are `first`, `first` + 1, …, with a label from the third on. */
 const example = (first: number, length: number): Example => {
@@ -30,15 +30,15 @@ const rowsOf = (tensors: readonly BatchTensors[]): string[] =>
     })
     .sort()
 
-describe('batchParts', () => {
+describe('splitBatch', () => {
   const lengths = [3, 9, 4, 4, 10, 3, 5]
   const batch = makeBatch(
     lengths.map((length, i) => [example(100 * i, length)]),
     { padTokenId: 0 },
   )
 
-  it('puts rows of similar length together, none padded beyond its part', () => {
-    expect(batchParts(batch, 20).map((part) => part.feeds['input_ids']!.shape)).toEqual([
+  it('puts rows of similar length together, none padded beyond its sub-batch', () => {
+    expect(splitBatch(batch, 20).map(({ feeds }) => feeds['input_ids']!.shape)).toEqual([
       [2, 10],
       [4, 5],
       [1, 3],
@@ -46,23 +46,23 @@ describe('batchParts', () => {
   })
 
   it('keeps every token, position and label of every row', () => {
-    for (const positions of [1, 8, 20, 1000]) expect(rowsOf(batchParts(batch, positions))).toEqual(rowsOf([batch]))
+    for (const positions of [1, 8, 20, 1000]) expect(rowsOf(splitBatch(batch, positions))).toEqual(rowsOf([batch]))
   })
 
-  it('fills short parts up to what the graph takes at least, with padding that counts for nothing', () => {
-    const parts = batchParts(batch, 20, 6)
-    expect(parts.map((part) => part.feeds['input_ids']!.shape[1])).toEqual([10, 6, 6])
-    expect(rowsOf(parts)).toEqual(rowsOf([batch]))
+  it('fills short sub-batches up to what the graph takes at least, with padding that counts for nothing', () => {
+    const subBatches = splitBatch(batch, 20, 6)
+    expect(subBatches.map(({ feeds }) => feeds['input_ids']!.shape[1])).toEqual([10, 6, 6])
+    expect(rowsOf(subBatches)).toEqual(rowsOf([batch]))
   })
 
-  it('gives a row that is longer than a part a part of its own', () => {
-    expect(batchParts(batch, 4).map((part) => part.feeds['input_ids']!.shape[0])).toEqual([1, 1, 1, 1, 1, 1, 1])
+  it('gives a row that is longer than a sub-batch one of its own', () => {
+    expect(splitBatch(batch, 4).map(({ feeds }) => feeds['input_ids']!.shape[0])).toEqual([1, 1, 1, 1, 1, 1, 1])
   })
 
   it('keeps labels of hidden tokens, and padding before a row', () => {
     const hidden = { ...example(1, 6), attentionMask: [1, 1, 1, 0, 0, 0] }
     const left = makeBatch([[hidden], [example(50, 8)]], { padTokenId: 0, leftPad: true })
-    expect(batchParts(left, 1).map((part) => part.feeds['input_ids']!.shape)).toEqual([
+    expect(splitBatch(left, 1).map(({ feeds }) => feeds['input_ids']!.shape)).toEqual([
       [1, 8],
       [1, 8],
     ])

@@ -3,10 +3,10 @@ import type { GraphBuilder } from './builder.js'
 import { int, type Shape, type Value } from './types.js'
 
 /**
- * A dimension in parts of equal length, the last one with what is left over. Of a dimension shorter than the number of
- * parts, all but the last are empty.
+ * How a dimension is split: into parts of equal length, the last one with what is left over. Of a dimension shorter than
+ * the number of parts, all but the last are empty.
  */
-export interface Parts {
+export interface DimensionSplit {
   readonly count: number
   /** Names of the lengths of the parts. */
   readonly names: readonly string[]
@@ -17,7 +17,7 @@ export interface Parts {
 }
 
 /** Plans the cut of the dimension `name`, whose length is `length` (int64 [1]). */
-export function planParts(b: GraphBuilder, name: string, length: Value, count: number): Parts {
+export function planSplit(b: GraphBuilder, name: string, length: Value, count: number): DimensionSplit {
   const size = b.div(length, count)
   const bounds = Array.from({ length: count }, (_, k) => (k === 0 ? b.int64s([0]) : b.mul(size, k)))
   const last = b.sub(length, bounds[count - 1]!)
@@ -26,7 +26,7 @@ export function planParts(b: GraphBuilder, name: string, length: Value, count: n
 }
 
 /** The parts of `x` along an axis. Its gradient is one Concat. */
-export function splitParts(b: GraphBuilder, x: Value, axis: number, { count, names, sizes }: Parts): Value[] {
+export function splitAlong(b: GraphBuilder, x: Value, axis: number, { count, names, sizes }: DimensionSplit): Value[] {
   const shapes: Shape[] = names.map((name) => x.shape!.map((dim, i) => (i === axis ? name : dim)))
   return count === 1 ? [x] : b.emitAll('Split', [x, sizes], { axis: int(axis) }, { outputs: count, shapes })
 }

@@ -1,4 +1,4 @@
-/** @file A batch in parts of similar length: what one run of the graph sees. */
+/** @file A batch as sub-batches, rows of similar length: what one run of the graph sees. */
 import type { Batch } from '../data/batch.js'
 import type { Device } from '../runtime/runtime.js'
 import { elementCount, type HostTensor, type TypedArray } from '../graph/types.js'
@@ -7,20 +7,21 @@ import { elementCount, type HostTensor, type TypedArray } from '../graph/types.j
 export type BatchTensors = Pick<Batch, 'feeds' | 'padding' | 'lengths' | 'group'>
 
 /**
- * Positions of one part, rows times longest row: enough for matrix products to run at full speed, and few enough for
+ * Positions of one sub-batch, rows times longest row: enough for matrix products to run at full speed, and few enough for
  * attention's [rows, heads, width, width] arrays to stay in the processor's caches. Measured on two cores with a tiny
  * model, 512 to 1,536 are equally fast and 256 a tenth slower; the fewest of the fast ones take the least memory.
  */
-const POSITIONS_PER_PART = 512
+const POSITIONS_PER_SUB_BATCH = 512
 
 /**
- * A GPU is told of every operator by the CPU, which takes as long for any number of positions: a step of 1,024 positions of
- * GPT-2 takes an H200 9 % less in one part than in two.
+ * A GPU gets every operator from the CPU, which takes as long for any number of positions: a step of 1,024 positions of
+ * GPT-2 takes an H200 9 % less in one sub-batch than in two.
  */
-const POSITIONS_PER_PART_ON_GPU = 1024
+const POSITIONS_PER_SUB_BATCH_ON_GPU = 1024
 
-/** Positions of one part on a device. */
-export const positionsPerPart = (device: Device): number => (device === 'webgpu' ? POSITIONS_PER_PART_ON_GPU : POSITIONS_PER_PART)
+/** Positions of one sub-batch on a device. */
+export const positionsPerSubBatch = (device: Device): number =>
+  device === 'webgpu' ? POSITIONS_PER_SUB_BATCH_ON_GPU : POSITIONS_PER_SUB_BATCH
 
 /** An array of any kind, as far as copying goes: all of one kind here. */
 type Numbers = BigInt64Array
@@ -58,27 +59,27 @@ export function rowsByLength({ lengths, group = 1 }: Pick<Batch, 'lengths' | 'gr
 }
 
 /**
- * Cuts a batch into parts whose rows are of similar length. The loss is a sum over rows, so the sum over the parts is
+ * Cuts a batch into sub-batches whose rows are of similar length. The loss is a sum over rows, so the sum over them is
  * the loss of the batch, and so is that of the gradients; but no row is padded to the longest of the whole batch, and
  * memory no longer grows with the number of rows.
  *
- * Only padding behind the rows is cut off. The parts are a function of the batch alone: the same run stays the same.
+ * Only padding behind the rows is cut off. The sub-batches are a function of the batch alone: the same run stays the same.
  *
- * @param minimum shortest row that the graph takes; shorter parts get padding
+ * @param minimum shortest row that the graph takes; shorter sub-batches get padding
  */
-export function batchParts({ feeds, padding, lengths, group = 1 }: BatchTensors, positions: number, minimum = 1): BatchTensors[] {
+export function splitBatch({ feeds, padding, lengths, group = 1 }: BatchTensors, positions: number, minimum = 1): BatchTensors[] {
   const groups = rowsByLength({ lengths, group })
-  const parts: BatchTensors[] = []
+  const subBatches: BatchTensors[] = []
   for (let start = 0; start < groups.length;) {
     const width = Math.max(minimum, ...groups[start]!.map((row) => lengths[row]!))
     const count = Math.max(1, Math.floor(positions / (width * group)))
     const rows = groups.slice(start, start + count).flat()
-    const part = Object.entries(feeds).map(([name, tensor]) => {
+    const cut = Object.entries(feeds).map(([name, tensor]) => {
       const fill = padding[name]
       return [name, fill === undefined ? takeRows(tensor, rows) : takePositions(tensor, rows, width, fill)] as const
     })
-    parts.push({ feeds: Object.fromEntries(part), padding, lengths: rows.map((row) => lengths[row]!) })
+    subBatches.push({ feeds: Object.fromEntries(cut), padding, lengths: rows.map((row) => lengths[row]!) })
     start += count
   }
-  return parts
+  return subBatches
 }
