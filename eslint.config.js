@@ -1,5 +1,6 @@
-/** @file Lint: TypeScript rules, and the direction of imports between the rooms of src. */
+/** @file Lint: TypeScript rules, headers of files, and the direction of imports between the rooms of src. */
 import tseslint from 'typescript-eslint'
+import { fileHeader } from './scripts/file-header.js'
 import { importDirection } from './scripts/import-direction.js'
 
 /** Rooms where Node's own modules are allowed; everything else runs in a browser too. */
@@ -24,11 +25,12 @@ export default tseslint.config(
   { ignores: ['dist/', 'out/', 'coverage/', 'bench/results/', 'test/fixtures/'] },
   ...tseslint.configs.recommended,
   {
-    plugins: { lowrank: { rules: { 'import-direction': importDirection } } },
+    plugins: { lowrank: { rules: { 'file-header': fileHeader, 'import-direction': importDirection } } },
     rules: {
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      'lowrank/file-header': 'error',
       eqeqeq: 'error',
       'no-console': 'error',
       'prefer-const': 'error',

@@ -1,3 +1,4 @@
+/** @file Tests: which files, in which processes, how long each may take. */
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'

@@ -1,4 +1,4 @@
-/** What a call is given is taken at the call: nothing of its options and lists is read after its first await. */
+/** @file What a call is given is taken at the call: nothing of its options and lists is read after its first await. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

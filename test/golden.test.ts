@@ -1,4 +1,4 @@
-/** Golden cases of PyTorch and PEFT, through the public API. Every folder of test/fixtures/golden/peft is a case. */
+/** @file Golden cases of PyTorch and PEFT, through the public API. Every folder of test/fixtures/golden/peft is a case. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

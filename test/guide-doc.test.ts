@@ -1,5 +1,5 @@
 /**
- * docs/guide.md as a reader follows it: every command in a shell, every block of TypeScript compiled and run, one after the
+ * @file docs/guide.md as a reader follows it: every command in a shell, every block of TypeScript compiled and run, one after the
  * other, in a clone of their own; and every message that its table of errors quotes is brought about.
  */
 import { execFile } from 'node:child_process'

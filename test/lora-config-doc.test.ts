@@ -1,3 +1,4 @@
+/** @file docs/lora-config.md is what the tables of LoRA options say, with every field of PEFT once. */
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { loraConfigDocument } from '../scripts/generate-lora-config-doc.js'

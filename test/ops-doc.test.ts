@@ -1,3 +1,4 @@
+/** @file docs/ops.md is what the lists of operators and rules say. */
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { opsDocument } from '../scripts/generate-ops-doc.js'

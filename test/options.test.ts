@@ -1,4 +1,4 @@
-/** Misspelt options: refused by every public function, with the name that was meant. */
+/** @file Misspelt options: refused by every public function, with the name that was meant. */
 import { describe, expect, it } from 'vitest'
 import { differentiate } from '../src/autodiff/index.js'
 import * as browser from '../src/browser.js'

@@ -1,4 +1,7 @@
-/** Activation recomputation: the same loss and gradients, with the activations inside blocks no longer read by the backward pass. */
+/**
+ * @file Activation recomputation: the same loss and gradients, with the activations inside blocks no longer read by the
+ * backward pass.
+ */
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { addLora } from '../src/adapter/adapter.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Dropout from a seed: the share, mean and independence of its masks by counting, its gradient against finite
+ * differences.
+ */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { differentiate } from '../autodiff/differentiate.js'
 import { GraphBuilder } from '../graph/builder.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Patterns matched in linear time find the names that JavaScript's own expressions find, and soon; others are left or
+ * refused.
+ */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { linearMatcher } from './linear-match.js'

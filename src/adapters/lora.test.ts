@@ -1,3 +1,7 @@
+/**
+ * @file LoRA branches in a graph: where the backward pass ends and what it holds by its shapes, and what rank 0 and fresh
+ * adapters compute.
+ */
 import { describe, expect, it } from 'vitest'
 import { batchOf, gpt2Config, llamaConfig, randomRows, testEnvironment, tinyModel } from '../../test/support/training.js'
 import { addLora, type Adapter } from '../adapter/adapter.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Patterns of strangers: those that PEFT's users write are taken, those that may take time without end are refused by
+ * name.
+ */
 import { describe, expect, it } from 'vitest'
 import { patternCost } from './pattern-cost.js'
 import { pythonRegex } from './python-regex.js'

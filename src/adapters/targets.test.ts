@@ -1,3 +1,7 @@
+/**
+ * @file Which layers an adapter's config means, against answers of Python's PEFT (test/fixtures/peft-matching), and what is
+ * told where none match.
+ */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { InvalidOptionError } from '../errors.js'

@@ -1,4 +1,4 @@
-/** Which sessions keep weights arranged for products; how a base is packed. */
+/** @file Which sessions keep weights arranged for products; how a base is packed. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

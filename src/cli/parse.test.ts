@@ -1,3 +1,7 @@
+/**
+ * @file Arguments to values: defaults, repetition, negative numbers, lists and mappings in each of their notations, and
+ * refusals.
+ */
 import { describe, expect, it } from 'vitest'
 import { InvalidOptionError } from '../errors.js'
 import { commands } from './app.js'

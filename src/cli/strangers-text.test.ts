@@ -1,4 +1,4 @@
-/** What strangers wrote, on its way to a terminal; and messages of the library in the words of the command line. */
+/** @file What strangers wrote, on its way to a terminal; and messages of the library in the words of the command line. */
 import { describe, expect, it } from 'vitest'
 import { InvalidModelError, printable } from '../errors.js'
 import { runCli } from './app.js'

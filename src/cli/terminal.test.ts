@@ -1,3 +1,7 @@
+/**
+ * @file What a terminal, a pipe and --json are shown of a run: the status line, colours by NO_COLOR and FORCE_COLOR, the
+ * training view.
+ */
 import { describe, expect, it } from 'vitest'
 import { terminal } from './terminal.js'
 import { TrainingView } from './training-view.js'

@@ -1,4 +1,4 @@
-/** The stretches of the assistant in templates of many shapes, against what test/oracle/write-chat-spans.py notes. */
+/** @file The stretches of the assistant in templates of many shapes, against what test/oracle/write-chat-spans.py notes. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+/** @file Dialogues as templates render them, and the turns found in them, against texts that transformers gives and by hand. */
 import { describe, expect, it } from 'vitest'
 import { InvalidDataError } from '../errors.js'
 import { ChatTemplate } from './chat-template.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Batches by hand: padding, positions, packing; and orders of rows, each seen once an epoch from whatever batch a run
+ * goes on.
+ */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,3 +1,6 @@
+/**
+ * @file Rows to tokens and labels by hand: what is learned of each shape of row, where it is cut, and rows that are refused.
+ */
 import { describe, expect, it } from 'vitest'
 import { encodeRow, type ExampleOptions } from './examples.js'
 import { causalLmEncoding } from './encoding.js'

@@ -1,4 +1,4 @@
-/** A row of many megabytes is refused by its line, before it is read into memory. */
+/** @file A row of many megabytes is refused by its line, before it is read into memory. */
 import { join, resolve } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { memoryFiles } from '../io/memory-files.js'

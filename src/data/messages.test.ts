@@ -1,3 +1,7 @@
+/**
+ * @file Messages and template variables of rows: what is read of each notation, floats as Python writes them, and refusals by
+ * field.
+ */
 import { describe, expect, it } from 'vitest'
 import { keptNumber } from '../util/exact-json.js'
 import { PythonFloat } from '../util/python-json.js'

@@ -1,4 +1,4 @@
-/** When transformers' AutoTokenizer 5.18 obeys `fix_mistral_regex`, and what its words are then. */
+/** @file When transformers' AutoTokenizer 5.18 obeys `fix_mistral_regex`, and what its words are then. */
 import { expect, it } from 'vitest'
 import { byteTokenizer, memoryFiles } from '../../test/support/data.js'
 import { mendedPreTokenizer } from './mistral-pattern.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Pairs of a chosen and a rejected answer to tokens and labels by hand, in every shape of row, and rows that are
+ * refused.
+ */
 import { describe, expect, it } from 'vitest'
 import { byteTokenizer, memoryFiles } from '../../test/support/data.js'
 import { preferenceEncoding, type PreferenceOptions } from './preferences.js'

@@ -1,3 +1,4 @@
+/** @file The shape of a row told by its fields, Stanford Alpaca's prompt, and rows of no shape refused by what they lack. */
 import { describe, expect, it } from 'vitest'
 import { alpacaPrompt, readShape } from './row-shapes.js'
 

@@ -1,3 +1,4 @@
+/** @file Rows out of JSON lines, CSV, TSV and Parquet, in any order, and damaged files refused by line. */
 import { mkdtemp, rm, writeFile, truncate, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,3 +1,7 @@
+/**
+ * @file What a tokenised row of a task brings for each token is cut with the tokens, and refused where it is not as long as
+ * they are.
+ */
 import { describe, expect, it } from 'vitest'
 import type { Value } from '../graph/types.js'
 import { scalarLabel, taskEncoding } from './task-encoding.js'

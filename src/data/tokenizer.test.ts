@@ -1,3 +1,7 @@
+/**
+ * @file A tokenizer opened from its files: special tokens, the end of text and the chat template from each place that may name
+ * them.
+ */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

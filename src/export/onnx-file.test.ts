@@ -1,3 +1,4 @@
+/** @file ONNX files written in parts are read again: which weights lie in the model and which beside it, replaced or copied. */
 import { describe, expect, it } from 'vitest'
 import { InvalidModelError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'

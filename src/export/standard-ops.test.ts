@@ -1,3 +1,4 @@
+/** @file Operators of the runtime alone, rewritten in standard ones, against the runtime's own results. */
 import { describe, expect, it } from 'vitest'
 import { UnsupportedOpError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'

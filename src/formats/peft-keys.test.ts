@@ -1,3 +1,4 @@
+/** @file Keys of adapter files as PEFT and trainers wrote them over the years, brought to the names that are used here. */
 import { describe, expect, it } from 'vitest'
 import { InvalidAdapterError } from '../errors.js'
 import { float32 } from '../graph/constants.js'

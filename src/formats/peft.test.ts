@@ -1,3 +1,7 @@
+/**
+ * @file Adapter folders of PEFT 0.21 are written again byte for byte; adapter_config.json read with its defaults, and refusals
+ * by key.
+ */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

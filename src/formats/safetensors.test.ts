@@ -1,3 +1,7 @@
+/**
+ * @file Safetensors files of the reference implementation read, written again byte for byte, and refused by name where they
+ * are damaged.
+ */
 import { mkdtemp, readFile, writeFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

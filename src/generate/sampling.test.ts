@@ -1,3 +1,4 @@
+/** @file Sampling by hand and against probabilities and frequencies; the order of its filters against that of transformers. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { Random } from '../util/rng.js'

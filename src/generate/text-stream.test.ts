@@ -1,3 +1,4 @@
+/** @file Text streamed by token is the whole text, in whole characters, and no part of a stop string. */
 import { describe, expect, it } from 'vitest'
 import { TextStream } from './text-stream.js'
 

@@ -1,3 +1,6 @@
+/**
+ * @file Numbers of constants of every element type, by hand: out of range refused, int64 exact, 4 bits in their own packing.
+ */
 import { describe, expect, it } from 'vitest'
 import { bytesOf, fromBytes, numbersOf, tensor } from './constants.js'
 import type { HostTensor } from './types.js'

@@ -1,3 +1,4 @@
+/** @file Hub ids told from paths, and the hub's settings with the defaults and variables of Python's huggingface_hub. */
 import { describe, expect, it } from 'vitest'
 import { hubSettings, parseHubId } from './hub-id.js'
 

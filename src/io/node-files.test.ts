@@ -1,3 +1,4 @@
+/** @file Files of Node: whole or not at all when written, errors that say what is missing, links resolved. */
 import { execFileSync } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** Locks of folders between processes, and what killed processes leave. */
+/** @file Locks of folders between processes, and what killed processes leave. */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

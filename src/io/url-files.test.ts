@@ -1,3 +1,7 @@
+/**
+ * @file Files behind URLs, against a server of functions: what is absent, what is a page in its place, what a failing server
+ * is.
+ */
 import { describe, expect, it } from 'vitest'
 import { FileError } from '../errors.js'
 import { memoryFiles } from './memory-files.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Templates against what Python's Jinja 3.1 writes (test/oracle/write-jinja.py), and templates of strangers kept within
+ * bounds.
+ */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseExactJson } from '../util/exact-json.js'

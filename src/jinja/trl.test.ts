@@ -1,3 +1,7 @@
+/**
+ * @file The chat templates that TRL brings against what transformers renders of them (test/oracle/write-trl-templates.py),
+ * generation tags too.
+ */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseExactJson } from '../util/exact-json.js'

@@ -1,3 +1,7 @@
+/**
+ * @file The loss in chunks against the loss in one piece: value and gradients, masked rows, dropout, and the arrays of its
+ * backward pass.
+ */
 import { describe, expect, it } from 'vitest'
 import {
   batchOf,

@@ -1,3 +1,4 @@
+/** @file ReduceLogSumExp by way of a shared softmax, against its formula in float64. */
 import { expect, it } from 'vitest'
 import { testEnvironment } from '../../test/support/environment.js'
 import { GraphBuilder } from '../graph/builder.js'

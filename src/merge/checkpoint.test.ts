@@ -1,3 +1,6 @@
+/**
+ * @file Merged checkpoints against PEFT's own merges and products in float64; shards, names, 16-bit types and tied heads kept.
+ */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

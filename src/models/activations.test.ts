@@ -1,3 +1,4 @@
+/** @file Activations against their formulas, with the normal distribution integrated by Simpson's rule. */
 import { describe, expect, it } from 'vitest'
 import { GraphBuilder } from '../graph/builder.js'
 import { float32 } from '../graph/constants.js'

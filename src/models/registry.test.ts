@@ -1,3 +1,7 @@
+/**
+ * @file What a checkpoint must hold for its config: inputs, outputs, ties and casts of the built model, and every wrong tensor
+ * named.
+ */
 import { describe, expect, it } from 'vitest'
 import { InvalidModelError } from '../errors.js'
 import { float32 } from '../graph/constants.js'

@@ -1,3 +1,4 @@
+/** @file Rotary angles of every kind against the frequencies, cosines and sines of transformers. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { ConfigReader, type Json } from './config-reader.js'

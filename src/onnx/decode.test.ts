@@ -1,3 +1,7 @@
+/**
+ * @file Decoded ONNX files: a graph of ours comes back as it was, and attributes, tensors and shapes of the format in all its
+ * notations.
+ */
 import { create, equals, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import { existsSync, readFileSync } from 'node:fs'
 import {

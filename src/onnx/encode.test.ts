@@ -1,3 +1,6 @@
+/**
+ * @file Which values inside of a graph an encoded file declares: those that were built, not those whose shapes were inferred.
+ */
 import { expect, it } from 'vitest'
 import { testEnvironment } from '../../test/support/environment.js'
 import { GraphBuilder } from '../graph/builder.js'

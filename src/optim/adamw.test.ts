@@ -1,3 +1,4 @@
+/** @file The AdamW graph against torch's clip_grad_norm_ and AdamW, written down in float64. */
 import { describe, expect, it } from 'vitest'
 import { float32 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'

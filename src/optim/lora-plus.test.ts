@@ -1,3 +1,4 @@
+/** @file The learning rate that LoRA+ gives each tensor, by hand. */
 import { expect, it } from 'vitest'
 import { loraPlusRates } from './lora-plus.js'
 

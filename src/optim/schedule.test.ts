@@ -1,3 +1,4 @@
+/** @file Learning rates step by step against get_scheduler of transformers 5.18. */
 import { describe, expect, it } from 'vitest'
 import { learningRateAt } from './schedule.js'
 

@@ -1,3 +1,4 @@
+/** @file Memory of values that live at the same time, by hand, and the lengths of symbolic dimensions. */
 import { describe, expect, it } from 'vitest'
 import { BoundDims } from './bind-dims.js'
 import { GraphBuilder } from '../graph/builder.js'

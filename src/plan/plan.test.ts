@@ -1,3 +1,4 @@
+/** @file Weights, work and seconds that a plan counts, by hand on small graphs. */
 import { describe, expect, it } from 'vitest'
 import { BoundDims } from './bind-dims.js'
 import { GraphBuilder } from '../graph/builder.js'

@@ -1,4 +1,4 @@
-/** A language model's head on a quantised base: labels picked from its codes, tables left alone, no rows at all. */
+/** @file A language model's head on a quantised base: labels picked from its codes, tables left alone, no rows at all. */
 import { describe, expect, it } from 'vitest'
 import { testEnvironment } from '../../test/support/environment.js'
 import { differentiate } from '../autodiff/differentiate.js'

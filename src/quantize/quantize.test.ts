@@ -1,4 +1,7 @@
-/** Quantised bases: the arithmetic of packing, and products against float32 products with the weights that the codes stand for. */
+/**
+ * @file Quantised bases: the arithmetic of packing, and products against float32 products with the weights that the codes
+ * stand for.
+ */
 import { describe, expect, it } from 'vitest'
 import { differentiate } from '../autodiff/differentiate.js'
 import { GraphBuilder } from '../graph/builder.js'

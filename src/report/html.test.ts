@@ -1,3 +1,7 @@
+/**
+ * @file The report of a run: what it carries of each way to end, nothing of the network, and names that cannot break out of
+ * it.
+ */
 import { describe, expect, it } from 'vitest'
 import type { TrainEvent } from '../train/events.js'
 import { renderReport, smooth } from './html.js'

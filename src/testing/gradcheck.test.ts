@@ -1,3 +1,4 @@
+/** @file gradcheck itself: it passes a right rule, finds one that is slightly wrong, and says what it lacks. */
 import { describe, expect, it } from 'vitest'
 import { rule } from '../autodiff/rule.js'
 import { nodeRuntime } from '../runtime/ort-node.js'

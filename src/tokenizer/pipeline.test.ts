@@ -1,3 +1,7 @@
+/**
+ * @file A tokenizer's components in their order: what cannot run as in Python is refused by name, streams and borders agree
+ * with the whole.
+ */
 import { describe, expect, it, vi } from 'vitest'
 import { byteTokenizer } from '../../test/support/data.js'
 import { TextStream } from '../generate/text-stream.js'

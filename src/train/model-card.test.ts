@@ -1,3 +1,7 @@
+/**
+ * @file The README of an adapter: the hub's fields, how it was made, never over another's, and names of strangers made
+ * harmless.
+ */
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+/** @file Scores that several processes counted apart, against those of all rows counted in one. */
 import { expect, it } from 'vitest'
 import { inProcesses } from '../../test/support/processes.js'
 import { float32, int64 } from '../graph/constants.js'

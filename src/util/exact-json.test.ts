@@ -1,3 +1,7 @@
+/**
+ * @file JSON with what JavaScript forgets of it (whole floats, large integers, order of keys), against JSON.parse for all the
+ * rest.
+ */
 import { describe, expect, it } from 'vitest'
 import { keptKeys, keptNumber, parseExactJson, parseExactRow } from './exact-json.js'
 import { PythonFloat } from './python-json.js'

@@ -1,4 +1,4 @@
-/** Fingerprints of content: every byte counts, however it comes; what is remembered is never stale. */
+/** @file Fingerprints of content: every byte counts, however it comes; what is remembered is never stale. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+/** @file Random numbers against xoshiro128** by its published definition, and against the moments of their distributions. */
 import { describe, expect, it } from 'vitest'
 import { InvalidOptionError } from '../errors.js'
 import { Random } from './rng.js'

@@ -1,3 +1,4 @@
+/** @file Dates as Python's strftime writes them in the C locale. */
 import { describe, expect, it } from 'vitest'
 import { strftime } from './strftime.js'
 

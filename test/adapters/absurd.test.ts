@@ -1,4 +1,4 @@
-/** Absurd numbers and nestings in files of strangers: an error of ours, before time or memory is spent on them. */
+/** @file Absurd numbers and nestings in files of strangers: an error of ours, before time or memory is spent on them. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

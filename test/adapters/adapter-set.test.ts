@@ -1,4 +1,4 @@
-/** Many adapters on one model: switched, added up, mixed in a batch, swapped; each against the adapter alone. */
+/** @file Many adapters on one model: switched, added up, mixed in a batch, swapped; each against the adapter alone. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'

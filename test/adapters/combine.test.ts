@@ -1,4 +1,4 @@
-/** Several adapters as one, against PEFT's add_weighted_adapter (test/oracle/write-combinations.py) and closed forms. */
+/** @file Several adapters as one, against PEFT's add_weighted_adapter (test/oracle/write-combinations.py) and closed forms. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { combinationTypes, type CombinationType } from '../../src/adapters/combine/combine-layer.js'

@@ -1,4 +1,4 @@
-/** A LoRA out of two full models. */
+/** @file A LoRA extracted from two full models: the adapter that made the difference is found again, by rank and by energy. */
 import { describe, expect, it } from 'vitest'
 import { addLora, loadAdapter } from '../../src/adapter/adapter.js'
 import { extractLora } from '../../src/adapter/extract.js'

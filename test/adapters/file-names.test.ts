@@ -1,4 +1,4 @@
-/** Folders are written, never under the name of a file. */
+/** @file Folders are written, never under the name of a file. */
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'

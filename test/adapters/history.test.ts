@@ -1,4 +1,6 @@
-/** Adapters with a history: names of other versions of transformers, what trainers leave in keys, parts that are not run. */
+/**
+ * @file Adapters with a history: names of other versions of transformers, what trainers leave in keys, parts that are not run.
+ */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** PEFT's `layer_replication` on the tiny Llama: numbers of test/oracle/write-replication.py. */
+/** @file PEFT's `layer_replication` on the tiny Llama: numbers of test/oracle/write-replication.py. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** What runs at the same time, and what of it stays in memory: the adapter of a call, shared sessions, dispose. */
+/** @file What runs at the same time, and what of it stays in memory: the adapter of a call, shared sessions, dispose. */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

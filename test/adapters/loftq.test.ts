@@ -1,3 +1,7 @@
+/**
+ * @file LoftQ begins as the best approximation of what 4 bits lose, by its squares, and brings a quantised base near the
+ * model's own loss.
+ */
 import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+/** @file Names of a new adapter that match nothing are refused, each option's with the nearest name that there is. */
 import { describe, expect, it } from 'vitest'
 import { addLora } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'

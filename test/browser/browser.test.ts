@@ -1,4 +1,4 @@
-/** The browser entry: bundles without Node, has Node's names, and trains in a real browser as the CPU does. */
+/** @file The browser entry: bundles without Node, has Node's names, and trains in a real browser as the CPU does. */
 import { build, type BuildResult } from 'esbuild'
 import { builtinModules } from 'node:module'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'

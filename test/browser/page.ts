@@ -1,4 +1,4 @@
-/** The page of the browser test: three steps on the demo's base model, saved in the page's private file system. */
+/** @file The page of the browser test: three steps on the demo's base model, saved in the page's private file system. */
 import {
   AdapterSet,
   addLora,

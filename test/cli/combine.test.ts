@@ -1,3 +1,7 @@
+/**
+ * @file lowrank merge, combine and extract with several adapters: sums against the single adapters, and nothing written over
+ * unasked.
+ */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,3 +1,7 @@
+/**
+ * @file Every command by its exit code and its two streams: help, wrong usage, mistakes of users, and each command on a tiny
+ * model.
+ */
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { once } from 'node:events'

@@ -1,3 +1,4 @@
+/** @file docs/cli.md is what the tables of flags say. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, it } from 'vitest'

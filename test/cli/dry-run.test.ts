@@ -1,3 +1,4 @@
+/** @file lowrank train --dry-run: one plan, nothing written, its peak memory against that of a run. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+/** @file lowrank generate: greedy text against its reference's, beams against transformers, samples by their seed. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+/** @file The command line on golden cases: losses, steps, saved adapters and merged weights of PyTorch and PEFT. */
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

@@ -1,3 +1,4 @@
+/** @file lowrank on bases without a head: labels of the data make one, which is trained, evaluated and merged. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

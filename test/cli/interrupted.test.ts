@@ -1,4 +1,4 @@
-/** Training whose terminal, reader or disk goes away: a checkpoint, an honest exit code, and a true word about both. */
+/** @file Training whose terminal, reader or disk goes away: a checkpoint, an honest exit code, and a true word about both. */
 import { once } from 'node:events'
 import { existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** The command line on models that are no language models. */
+/** @file The command line on models that are no language models. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'

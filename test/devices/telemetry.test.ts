@@ -1,5 +1,5 @@
 /**
- * ONNX Runtime tells its makers nothing: no file of its own in the user's folders, no connection. The same run with telemetry
+ * @file ONNX Runtime tells its makers nothing: no file of its own in the user's folders, no connection. The same run with telemetry
  * allowed leaves both, so the test can fail.
  */
 import { spawn } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** `lowrank train` under Open MPI's mpirun: real processes. Left out where there is no mpirun. */
+/** @file `lowrank train` under Open MPI's mpirun: real processes. Left out where there is no mpirun. */
 import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

@@ -1,4 +1,4 @@
-/** Several prompts at once: the tokens that each gives alone. */
+/** @file Several prompts at once: the tokens that each gives alone. */
 import { describe, expect, it } from 'vitest'
 import { createLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'

@@ -1,4 +1,4 @@
-/** Beam search: the tokens and scores of transformers, and what it is made of. */
+/** @file Beam search: the tokens and scores of transformers, and what it is made of. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { createLora, loadAdapter } from '../../src/adapter/adapter.js'

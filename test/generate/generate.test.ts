@@ -1,3 +1,7 @@
+/**
+ * @file Generation with a cache against the model without one, and its logits against PyTorch; where it ends, and refusals
+ * before any work.
+ */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** A text that outgrows the short angles of LongRoPE while it is generated. */
+/** @file A text that outgrows the short angles of LongRoPE while it is generated. */
 import { describe, expect, it } from 'vitest'
 import { argmax } from '../../src/generate/sampling.js'
 import { int64 } from '../../src/graph/constants.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Models and adapters fetched from a hub of functions: which files, into the cache layout of Python, nothing twice, and
+ * errors.
+ */
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, readlinkSync } from 'node:fs'
 import { link, mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'

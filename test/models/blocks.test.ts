@@ -1,3 +1,4 @@
+/** @file Attention in blocks of queries against PyTorch's logits and gradients, whatever the number of blocks. */
 import { describe, expect, it } from 'vitest'
 import { causalLmLoss } from '../../src/losses/causal-lm.js'
 import { nodeRuntime } from '../../src/runtime/ort-node.js'

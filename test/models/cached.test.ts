@@ -1,3 +1,4 @@
+/** @file Graphs with a cache against the logits of transformers for the whole row, prefilled and step by step. */
 import { describe, expect, it } from 'vitest'
 import { float32, int64 } from '../../src/graph/constants.js'
 import type { HostTensor } from '../../src/graph/types.js'

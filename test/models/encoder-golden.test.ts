@@ -1,4 +1,7 @@
-/** Encoders against PyTorch and PEFT: loss, logits and every gradient, of LoRA and of the classifier that is trained with it. */
+/**
+ * @file Encoders against PyTorch and PEFT: loss, logits and every gradient, of LoRA and of the classifier that is trained with
+ * it.
+ */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { attachLora } from '../../src/adapters/lora.js'

@@ -1,3 +1,4 @@
+/** @file Graphs of decoder folders against PyTorch's logits at every position. */
 import { describe, expect, it } from 'vitest'
 import { nodeRuntime } from '../../src/runtime/ort-node.js'
 import { buildFolder, floats, hostTensor, positionIds, relativeError, tensorsOf } from './golden.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Heads of tasks on plain bases: adapters that bring one against PEFT (test/oracle/write-heads.py), fresh ones against
+ * how transformers begins them.
+ */
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Names and sizes of published encoders, as their authors' files have them; no file is needed. */
+/** @file Names and sizes of published encoders, as their authors' files have them; no file is needed. */
 import { describe, expect, it } from 'vitest'
 import { elementCount, type Initializer } from '../../src/graph/types.js'
 import type { Json } from '../../src/models/config-reader.js'

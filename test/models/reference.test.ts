@@ -1,3 +1,7 @@
+/**
+ * @file Decoders with odd options against transformers: parameters, modules in their order, logits with padding on either
+ * side.
+ */
 import { describe, expect, it } from 'vitest'
 import { int64 } from '../../src/graph/constants.js'
 import { buildLanguageModel } from '../../src/models/registry.js'

@@ -1,3 +1,4 @@
+/** @file A published llama of 260,000 parameters continues as its own reference does. */
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { float32, int64 } from '../../src/graph/constants.js'

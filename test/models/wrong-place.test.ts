@@ -1,4 +1,4 @@
-/** Paths that hold something else than they are named as, and quantised checkpoints: one true sentence each. */
+/** @file Paths that hold something else than they are named as, and quantised checkpoints: one true sentence each. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** What Python's PEFT made of the adapters that we write; the fixture comes from load-adapters.py. */
+/** @file What Python's PEFT made of the adapters that we write; the fixture comes from load-adapters.py. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Writes every adapter and `cases.json` for load-adapters.py: `npx tsx test/oracle/write-adapters.ts <folder>`. */
+/** @file Writes every adapter and `cases.json` for load-adapters.py: `npx tsx test/oracle/write-adapters.ts <folder>`. */
 import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { adapterCases, baseFolder, inputs, writeAdapter } from './adapters.js'

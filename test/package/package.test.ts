@@ -1,5 +1,5 @@
 /**
- * The package as its users get it: packed, installed in a project of their own by the command that README shows, used from
+ * @file The package as its users get it: packed, installed in a project of their own by the command that README shows, used from
  * the command line, and the page of docs/browser.md word for word in Vite's own TypeScript template.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** Mistakes of users, through the public API: each with the message that helps. */
+/** @file Mistakes of users, through the public API: each with the message that helps. */
 import { chmodSync, cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

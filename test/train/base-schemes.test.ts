@@ -1,4 +1,4 @@
-/** Training on quantised bases, with recomputation and with LoRA+: through the public API, on golden models. */
+/** @file Training on quantised bases, with recomputation and with LoRA+: through the public API, on golden models. */
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** Rows that cannot share a batch, and batches that a graph does not take: told before the first step. */
+/** @file Rows that cannot share a batch, and batches that a graph does not take: told before the first step. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openEncodedDataset } from '../../src/data/dataset.js'

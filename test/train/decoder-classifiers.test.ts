@@ -1,4 +1,7 @@
-/** Decoders that classify rows, from their folders, against PyTorch and PEFT: made by test/oracle/make-decoder-classifiers.py. */
+/**
+ * @file Decoders that classify rows, from their folders, against PyTorch and PEFT: made by test/oracle/make-decoder-
+ * classifiers.py.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

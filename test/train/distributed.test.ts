@@ -1,4 +1,4 @@
-/** Several processes train as one does: members of a job that run in turn in this process. */
+/** @file Several processes train as one does: members of a job that run in turn in this process. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

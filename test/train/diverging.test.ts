@@ -1,4 +1,4 @@
-/** NaN and infinity: the parameters are never poisoned, neither in memory nor on disk. */
+/** @file NaN and infinity: the parameters are never poisoned, neither in memory nor on disk. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

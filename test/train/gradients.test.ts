@@ -1,4 +1,4 @@
-/** Whole models against finite differences: every weight trainable, and adapters with dropout. */
+/** @file Whole models against finite differences: every weight trainable, and adapters with dropout. */
 import { describe, expect, it } from 'vitest'
 import { addLora } from '../../src/adapter/adapter.js'
 import { LossSession } from '../../src/train/loss-session.js'

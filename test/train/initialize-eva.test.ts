@@ -1,4 +1,4 @@
-/** EVA against PEFT and an exact SVD (test/oracle/write-eva.py). */
+/** @file EVA against PEFT and an exact SVD (test/oracle/write-eva.py). */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

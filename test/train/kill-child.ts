@@ -1,4 +1,7 @@
-/** A run that writes a checkpoint after each step, to be killed. It gets ready, and begins when stdin says how many steps. */
+/**
+ * @file A run that writes a checkpoint after each step, to be killed. It gets ready, and begins when stdin says how many
+ * steps.
+ */
 import { once } from 'node:events'
 import { addLora } from '../../src/adapter/adapter.js'
 import { FolderModel } from '../../src/model/folder-model.js'

@@ -1,4 +1,4 @@
-/** Options of the run that is killed, and of the one that is not. */
+/** @file Options of the run that is killed, and of the one that is not. */
 import type { TrainOptions } from '../../src/train/options.js'
 
 export const killOptions = (folder: string, steps: number): TrainOptions => ({

@@ -1,4 +1,6 @@
-/** kill -9 at 50 random instants of one run: whatever is on disk loads, and the run becomes the one that nobody killed. */
+/**
+ * @file kill -9 at 50 random instants of one run: whatever is on disk loads, and the run becomes the one that nobody killed.
+ */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { readFileSync, mkdirSync, readdirSync, existsSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,6 @@
-/** Nothing that was learned is lost: errors of every kind, loops that are left, early stopping, folders that are taken. */
+/**
+ * @file Nothing that was learned is lost: errors of every kind, loops that are left, early stopping, folders that are taken.
+ */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,6 @@
-/** DPO and ORPO: against PyTorch and PEFT (test/oracle/write-preferences.py), finite differences, whole runs, bad rows. */
+/**
+ * @file DPO and ORPO: against PyTorch and PEFT (test/oracle/write-preferences.py), finite differences, whole runs, bad rows.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

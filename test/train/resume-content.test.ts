@@ -1,4 +1,4 @@
-/** A run is continued only on what it began with: every byte of it. */
+/** @file A run is continued only on what it began with: every byte of it. */
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

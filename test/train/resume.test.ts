@@ -1,4 +1,4 @@
-/** Checkpoints: bit for bit, rotation, refusals, damage, a full disk. */
+/** @file Checkpoints: bit for bit, rotation, refusals, damage, a full disk. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

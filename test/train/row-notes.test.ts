@@ -1,4 +1,4 @@
-/** What is worth knowing of the rows is said once: fields that nothing reads, rows that were cut. */
+/** @file What is worth knowing of the rows is said once: fields that nothing reads, rows that were cut. */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'

@@ -1,3 +1,4 @@
+/** @file Embeddings of sentence-transformers folders against encode of that library, and what of a folder is carried along. */
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'

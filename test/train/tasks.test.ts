@@ -1,4 +1,4 @@
-/** Training and evaluation of every task, on tiny encoders with random weights. */
+/** @file Training and evaluation of every task, on tiny encoders with random weights. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

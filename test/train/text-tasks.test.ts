@@ -1,4 +1,4 @@
-/** Rows of text for models with a head: tokenizer, pairs, words, tables, embeddings. */
+/** @file Rows of text for models with a head: tokenizer, pairs, words, tables, embeddings. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** The loop itself: accumulation, epochs, evaluation, early stopping, what is reported. */
+/** @file The loop itself: accumulation, epochs, evaluation, early stopping, what is reported. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

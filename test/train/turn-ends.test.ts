@@ -1,4 +1,4 @@
-/** A base model that learns turns stops where they end, though its own generation_config.json names another token. */
+/** @file A base model that learns turns stops where they end, though its own generation_config.json names another token. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'

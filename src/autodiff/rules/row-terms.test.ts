@@ -1,4 +1,4 @@
-/** The gradient of a cross-entropy as terms: where it is taken apart, and what that is worth in 8 bits. */
+/** @file The gradient of a cross-entropy as terms: where it is taken apart, and what that is worth in 8 bits. */
 import { describe, expect, it } from 'vitest'
 import { testEnvironment } from '../../../test/support/environment.js'
 import { GraphBuilder } from '../../graph/builder.js'

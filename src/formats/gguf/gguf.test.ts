@@ -1,3 +1,7 @@
+/**
+ * @file GGUF files: a round trip of every type, bytes against the specification, damage refused, and adapters in llama.cpp's
+ * layout.
+ */
 import { resolve } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { convert } from '../../adapter/convert.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Symbolic lengths by hand: one text for one length, arithmetic where it is certain, and names for what it cannot
+ * divide.
+ */
 import { describe, expect, it } from 'vitest'
 import { tensor } from '../constants.js'
 import { GraphBuilder } from '../builder.js'

@@ -1,3 +1,7 @@
+/**
+ * @file Graphs lowered for WebGPU against the same graphs on the CPU, with and without 16-bit floats, and what is left without
+ * a kernel.
+ */
 import { existsSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { operatorKey } from '../../graph/allowed-ops.js'

@@ -1,3 +1,4 @@
+/** @file Texts tokenised in pieces between seams, against the same texts in one piece, on random vocabularies. */
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../util/rng.js'
 import { Component } from '../json.js'

@@ -1,3 +1,7 @@
+/**
+ * @file QR and singular value decompositions against their definitions: products, orthonormal columns, known small singular
+ * values.
+ */
 import { describe, expect, it } from 'vitest'
 import { Random } from '../rng.js'
 import { matrix, product, transposed, type Matrix } from './matrix.js'
