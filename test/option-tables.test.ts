@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import ts from 'typescript'
+import { beamOptionTable } from '../src/generate/beam-options.js'
+import { batchPromptTable, generateOptionTable } from '../src/generate/generate-options.js'
+import { samplingOptionTable } from '../src/generate/sampling-options.js'
 import { evaluateOptionTable } from '../src/train/evaluate-options.js'
 import { objectiveOptionTable } from '../src/train/objectives/options.js'
 import { optionsWhere, trainOptionTable } from '../src/train/option-table.js'
@@ -12,6 +15,10 @@ const tables: Readonly<Record<string, readonly [file: string, table: AnyTable]>>
   TrainOptions: ['src/train/options.ts', trainOptionTable],
   EvaluateOptions: ['src/train/evaluate-options.ts', evaluateOptionTable],
   ObjectiveOptions: ['src/train/objectives/options.ts', objectiveOptionTable],
+  GenerateOptions: ['src/generate/generate-options.ts', generateOptionTable],
+  BatchPrompt: ['src/generate/generate-options.ts', batchPromptTable],
+  SamplingOptions: ['src/generate/sampling-options.ts', samplingOptionTable],
+  BeamOptions: ['src/generate/beam-options.ts', beamOptionTable],
 }
 
 /** The words above each member of an interface. */

@@ -1,11 +1,12 @@
 /** @file What a beam search can be told. */
 import { InvalidOptionError } from '../errors.js'
-import type { SamplingOptions } from './sampling.js'
-import type { OptionKeys } from '../util/option-keys.js'
+import { kind, number, whole, type Kind } from '../util/option-kinds.js'
+import type { OptionTable, Resolved } from '../util/option-table.js'
+import type { Sampling } from './sampling-options.js'
 
 /** Options of a beam search. */
 export interface BeamOptions {
-  /** Beams of a beam search; 1, which is none, unless said. */
+  /** Beams of a beam search, 1 unless said, which is none. */
   readonly beams?: number
   /**
    * A finished text counts with log p / length^lengthPenalty, its end token included: above 0 favours longer texts; 1 unless
@@ -21,32 +22,46 @@ export interface BeamOptions {
   readonly numReturn?: number
 }
 
-export const beamOptionKeys = {
-  ...{ beams: true, lengthPenalty: true, earlyStopping: true, numReturn: true },
-} satisfies OptionKeys<BeamOptions>
+const earlyStopping: Kind<boolean | 'never', 'text'> = {
+  ...kind('text', 'be true, false or "never"', (value) => value === 'never' || typeof value === 'boolean'),
+  choices: ['true', 'false', 'never'],
+}
 
-/** @throws InvalidOptionError naming the option that is out of range, or that has no meaning with or without a beam search */
-export function checkBeams({
-  beams = 1,
-  lengthPenalty,
-  earlyStopping,
-  numReturn,
-  ...sampling
-}: BeamOptions & SamplingOptions): void {
-  if (!Number.isInteger(beams) || beams < 1)
-    throw new InvalidOptionError(`beams must be a whole number of at least 1, got ${beams}`)
-  if (lengthPenalty !== undefined && !Number.isFinite(lengthPenalty))
-    throw new InvalidOptionError(`lengthPenalty must be a finite number, got ${lengthPenalty}`)
-  if (earlyStopping !== undefined && earlyStopping !== 'never' && typeof earlyStopping !== 'boolean')
-    throw new InvalidOptionError(`earlyStopping must be true, false or "never", got ${JSON.stringify(earlyStopping)}`)
-  if (numReturn !== undefined && !(Number.isInteger(numReturn) && numReturn >= 1 && numReturn <= beams))
+export const beamOptionTable = {
+  beams: { is: whole(1), default: 1, flag: 'beams', help: 'Beams of a beam search; 1 is none.' },
+  lengthPenalty: {
+    is: number('be a finite number', Number.isFinite),
+    default: 1,
+    flag: { name: 'length-penalty', default: null },
+    help: 'Of a beam search: above 0 favours longer texts. 1 unless given.',
+  },
+  earlyStopping: {
+    is: earlyStopping,
+    default: false,
+    flag: {
+      name: 'early-stopping',
+      read: (text: 'true' | 'false' | 'never') => (text === 'never' ? text : text === 'true'),
+    },
+    help: 'When a beam search ends: with as many finished texts as beams; when better ones are unlikely (false, unless given); or impossible.',
+  },
+  numReturn: { is: whole(1), default: 1, flag: null, help: 'Texts that a beam search gives, best first.' },
+} as const satisfies OptionTable<BeamOptions>
+
+/** The options with their defaults. */
+export type Beams = Resolved<BeamOptions, typeof beamOptionTable>
+
+/**
+ * @param given which of them the caller has given, whatever their value
+ * @throws InvalidOptionError naming the option that has no meaning with or without a beam search
+ */
+export function checkBeams({ beams, numReturn, temperature, topK, topP }: Beams & Sampling, given: BeamOptions): void {
+  if (numReturn > beams)
     throw new InvalidOptionError(`numReturn must be a whole number from 1 to the number of beams (${beams}), got ${numReturn}`)
   if (beams === 1) {
-    const [alone] = Object.entries({ lengthPenalty, earlyStopping }).find(([, value]) => value !== undefined) ?? []
+    const alone = (['lengthPenalty', 'earlyStopping'] as const).find((name) => given[name] !== undefined)
     if (alone !== undefined) throw new InvalidOptionError(`${alone} belongs to a beam search: set beams to at least 2`)
     return
   }
-  const { temperature = 0, topK, topP } = sampling
   const [drawn] = Object.entries({ temperature: temperature || undefined, topK, topP }).find(([, v]) => v !== undefined) ?? []
   if (drawn !== undefined)
     throw new InvalidOptionError(`${drawn} samples, and a beam search (beams ${beams}) does not: leave out one of the two`)

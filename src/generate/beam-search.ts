@@ -1,10 +1,10 @@
 /** @file Beam search over the texts of one prompt, as transformers' `generate(num_beams=N, do_sample=False)` defines it. */
-import type { BeamOptions } from './beam-options.js'
+import type { Beams } from './beam-options.js'
 import { logProbabilities, penalizeRepetition } from './sampling.js'
+import type { Sampling } from './sampling-options.js'
 import type { TextStream } from './text-stream.js'
 
-export interface BeamSearchOptions extends BeamOptions {
-  readonly repetitionPenalty?: number
+export interface BeamSearchOptions extends Omit<Beams, 'numReturn'>, Pick<Sampling, 'repetitionPenalty'> {
   readonly prompt: readonly number[]
   /** Most tokens of a text. */
   readonly limit: number
@@ -54,7 +54,7 @@ export class BeamSearch {
   private readonly lengthPenalty: number
 
   constructor(private readonly options: BeamSearchOptions) {
-    const { beams = 1, lengthPenalty = 1, text } = options
+    const { beams, lengthPenalty, text } = options
     this.beams = beams
     this.lengthPenalty = lengthPenalty
     this.running = [{ ids: [], score: 0, text }]
@@ -101,7 +101,7 @@ export class BeamSearch {
 
   /** The best continuations of all beams, best first; of equals the first. */
   private best(logits: readonly Float32Array[], count: number): readonly Candidate[] {
-    const { repetitionPenalty = 1, prompt } = this.options
+    const { repetitionPenalty, prompt } = this.options
     const best: Candidate[] = []
     for (const [from, { ids, score }] of this.running.entries()) {
       const row = logProbabilities(logits[from]!)
@@ -122,7 +122,7 @@ export class BeamSearch {
   private canImprove([first]: readonly RunningBeam[]): boolean {
     if (first === undefined) return false
     if (this.finished.length < this.beams) return true
-    const { earlyStopping = false, limit } = this.options
+    const { earlyStopping, limit } = this.options
     if (earlyStopping === true) return false
     // Without "never", the length now stands for all lengths to come, which is not exact.
     const length = earlyStopping === 'never' && this.lengthPenalty > 0 ? limit : first.ids.length

@@ -6,34 +6,21 @@ import type { Model } from '../model/model.js'
 import { InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
 import type { HostTensor } from '../graph/types.js'
-import { checkBeams } from './beam-options.js'
 import { rowsOf } from './continue-beams.js'
 import { DecodeSession } from './decode-session.js'
 import { generateBeams } from './generate-beams.js'
 import { promptIds, stopStrings } from './generate.js'
 import type { FinishReason, Generation } from './generation.js'
-import { sharedOptionKeys, type GenerateOptions } from './generate-options.js'
-import { checkSampling, nextToken } from './sampling.js'
+import {
+  batchPromptTable,
+  resolveBatchOptions,
+  type BatchOptions,
+  type BatchPrompt,
+  type ResolvedBatchOptions,
+} from './generate-options.js'
+import { nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
-import { snapshot } from '../util/snapshot.js'
-import { checkKeys, type OptionKeys } from '../util/option-keys.js'
-
-/** One row: exactly one of `prompt`, `messages` and `inputIds`. */
-export interface BatchPrompt extends Pick<GenerateOptions, 'prompt' | 'messages' | 'variables' | 'inputIds'> {
-  /** Name of an adapter of the set, or null for the base model. Once one row says it, those that do not are the base's. */
-  readonly adapter?: string | null
-  /** Seed of this row's sampling; the options' unless said. */
-  readonly seed?: number
-}
-
-/** What holds for every row of a batch. */
-export type BatchOptions = Omit<GenerateOptions, 'prompt' | 'messages' | 'variables' | 'inputIds'>
-
-const batchOptionKeys = sharedOptionKeys satisfies OptionKeys<BatchOptions>
-
-const batchPromptKeys = {
-  ...{ prompt: true, messages: true, variables: true, inputIds: true, adapter: true, seed: true },
-} satisfies OptionKeys<BatchPrompt>
+import { resolveOptions } from '../util/option-table.js'
 
 /** A row that is being continued. */
 class Row {
@@ -48,7 +35,7 @@ class Row {
     readonly limit: number,
     seed: number,
     readonly text: TextStream,
-    private readonly options: BatchOptions,
+    private readonly options: ResolvedBatchOptions,
     readonly ends: ReadonlySet<number>,
     private readonly stops: ReadonlySet<number>,
   ) {
@@ -85,16 +72,10 @@ export async function generateBatch(
   givenPrompts: readonly BatchPrompt[],
   givenOptions: BatchOptions = {},
 ): Promise<Generation[]> {
-  checkKeys(givenOptions, batchOptionKeys, 'generateBatch')
-  const [prompts, options] = snapshot([givenPrompts, givenOptions] as const)
-  prompts.forEach((prompt, i) => checkKeys(prompt, batchPromptKeys, `generateBatch, prompt ${i}`))
+  const options = resolveBatchOptions(givenOptions)
+  const prompts = givenPrompts.map((prompt, i) => resolveOptions(batchPromptTable, prompt, `generateBatch, prompt ${i}`))
   if (prompts.length === 0) return []
   const model = modelOf(subject)
-  const { maxNewTokens = 128, seed = 0 } = options
-  checkSampling(options)
-  checkBeams(options)
-  if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
-    throw new InvalidOptionError(`maxNewTokens must be a whole number of at least 1, got ${maxNewTokens}`)
   const mixed = prompts.some(({ adapter }) => adapter !== undefined)
   if (mixed && !(subject instanceof AdapterSet))
     throw new InvalidOptionError('prompts can name adapters only with an AdapterSet; put the adapters into one')
@@ -115,10 +96,10 @@ export async function generateBatch(
         `prompt ${i} has ${prompt.length} tokens, but the model has only ${model.maxPositions} positions; shorten it`,
       )
     const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
-    const limit = Math.min(maxNewTokens, room)
-    return new Row(prompt, given.adapter ?? null, limit, given.seed ?? seed, text, options, ends[i]!, stops.tokens)
+    const limit = Math.min(options.maxNewTokens, room)
+    return new Row(prompt, given.adapter ?? null, limit, given.seed ?? options.seed, text, options, ends[i]!, stops.tokens)
   })
-  if ((options.beams ?? 1) > 1) return generateBeams(model, serving, rows, { tokenizer, stops }, options)
+  if (options.beams > 1) return generateBeams(model, serving, rows, { tokenizer, stops }, options)
   const { parts, tensors } = serving
   const longest = Math.max(...rows.map(({ prompt, limit }) => prompt.length + limit))
   const session = await DecodeSession.for(model, parts, longest)

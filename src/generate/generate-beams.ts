@@ -6,7 +6,7 @@ import { BeamSearch } from './beam-search.js'
 import { continueBeams } from './continue-beams.js'
 import { DecodeSession } from './decode-session.js'
 import type { BeamGeneration, Generation } from './generation.js'
-import type { GenerateOptions } from './generate-options.js'
+import type { ResolvedBatchOptions } from './generate-options.js'
 import { TextStream } from './text-stream.js'
 
 /** What ends texts, and how tokens become text. */
@@ -33,7 +33,7 @@ export async function generateBeams(
   { parts, tensors }: Serving,
   prompts: readonly BeamPrompt[],
   { tokenizer, stops }: Endings,
-  options: Omit<GenerateOptions, 'prompt'>,
+  options: ResolvedBatchOptions,
 ): Promise<Generation[]> {
   const stream = (prompt: readonly number[]): TextStream => new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
   const searches = prompts.map(({ prompt, limit, ends }) => {
@@ -43,7 +43,7 @@ export async function generateBeams(
   const session = await DecodeSession.for(model, parts, Math.max(...prompts.map(({ prompt, limit }) => prompt.length + limit)))
   const spent = await continueBeams(session, searches, tensors, options.signal, model.environment.now)
   const found = searches.map(({ prompt, beams }) =>
-    beams.results(options.numReturn ?? 1).map(({ ids, score, reason }): BeamGeneration => {
+    beams.results(options.numReturn).map(({ ids, score, reason }): BeamGeneration => {
       const text = stream(prompt)
       for (const id of ids) text.push(id)
       text.finish()

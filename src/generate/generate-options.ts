@@ -1,8 +1,9 @@
 /** @file What can be asked of a generation. */
 import type { Message, TemplateVariables } from '../data/messages.js'
-import type { OptionKeys } from '../util/option-keys.js'
-import { beamOptionKeys, type BeamOptions } from './beam-options.js'
-import { samplingOptionKeys, type SamplingOptions } from './sampling.js'
+import { kind, seed, text, whole, type Kind } from '../util/option-kinds.js'
+import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
+import { beamOptionTable, checkBeams, type BeamOptions } from './beam-options.js'
+import { samplingOptionTable, type SamplingOptions } from './sampling-options.js'
 
 /** What is generated from, how much and how: exactly one of `prompt`, `messages` and `inputIds`. */
 export interface GenerateOptions extends SamplingOptions, BeamOptions {
@@ -26,14 +27,88 @@ export interface GenerateOptions extends SamplingOptions, BeamOptions {
   readonly signal?: AbortSignal
 }
 
-/** Those that hold for each of several prompts too. */
-export const sharedOptionKeys = {
-  ...samplingOptionKeys,
-  ...beamOptionKeys,
-  ...{ maxNewTokens: true, stop: true, eosTokenIds: true, seed: true, signal: true },
-} satisfies OptionKeys<Omit<GenerateOptions, 'prompt' | 'messages' | 'variables' | 'inputIds'>>
+/** Those that say what is continued. */
+type PromptOption = 'prompt' | 'messages' | 'variables' | 'inputIds'
 
-export const generateOptionKeys = {
-  ...sharedOptionKeys,
-  ...{ prompt: true, messages: true, variables: true, inputIds: true },
-} satisfies OptionKeys<GenerateOptions>
+/** One row of a batch: exactly one of `prompt`, `messages` and `inputIds`. */
+export interface BatchPrompt extends Pick<GenerateOptions, PromptOption> {
+  /** Name of an adapter of the set, or null for the base model. Once one row says it, those that do not are the base's. */
+  readonly adapter?: string | null
+  /** Seed of this row's sampling; the options' unless said. */
+  readonly seed?: number
+}
+
+/** What holds for every row of a batch. */
+export type BatchOptions = Omit<GenerateOptions, PromptOption>
+
+const isTextOrTexts = (value: unknown): boolean =>
+  typeof value === 'string' || (Array.isArray(value) && value.every((each) => typeof each === 'string'))
+
+const texts: Kind<string | readonly string[], 'texts'> = kind('texts', 'be a text or a list of texts', isTextOrTexts)
+
+const tokenIds: Kind<readonly number[], 'integers'> = kind(
+  'integers',
+  'be a list of token ids',
+  (value) => Array.isArray(value) && value.every(Number.isInteger),
+)
+
+const adapterName: Kind<string | null, 'text'> = kind(
+  'text',
+  'be the name of an adapter, or null for the base model',
+  (value) => value === null || typeof value === 'string',
+)
+
+/** What is continued. Dialogues are judged by the chat template, ids by the vocabulary. */
+const promptOptionTable = {
+  prompt: {
+    is: text,
+    flag: { name: 'prompt', value: 'T', required: true },
+    help: 'Text to continue. One that begins with two hyphens is given as --prompt=T.',
+  },
+  messages: { effect: true },
+  variables: { effect: true },
+  inputIds: { effect: true },
+} as const satisfies OptionTable<Pick<GenerateOptions, PromptOption>>
+
+/** What holds for each of several prompts too. */
+export const batchOptionTable = {
+  maxNewTokens: { is: whole(1), default: 128, flag: 'max-new-tokens', help: 'Most tokens to generate.' },
+  ...samplingOptionTable,
+  stop: { is: texts, flag: { name: 'stop', value: 'T…' }, help: 'Stop before this text; may be repeated.' },
+  eosTokenIds: { is: tokenIds, flag: null, help: "Tokens that end the text, beside the model's own." },
+  ...beamOptionTable,
+  seed: { is: seed, default: 0, flag: { name: 'seed', common: true }, help: 'Seed of sampling.' },
+  signal: { effect: true },
+} as const satisfies OptionTable<BatchOptions>
+
+/** All of them, in the order of `--help`. */
+export const generateOptionTable = {
+  ...promptOptionTable,
+  ...batchOptionTable,
+} as const satisfies OptionTable<GenerateOptions>
+
+export const batchPromptTable = {
+  ...promptOptionTable,
+  adapter: { is: adapterName, flag: null, help: 'Adapter of the set that continues this prompt.' },
+  seed: { is: seed, flag: null, help: "Seed of this prompt's sampling." },
+} as const satisfies OptionTable<BatchPrompt>
+
+/** The options of a batch with their defaults. */
+export type ResolvedBatchOptions = Resolved<BatchOptions, typeof batchOptionTable>
+
+/** The options of one generation with their defaults. */
+export type ResolvedGenerateOptions = Resolved<GenerateOptions, typeof generateOptionTable>
+
+/** Fills in the defaults. @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
+export function resolveGenerateOptions(given: GenerateOptions): ResolvedGenerateOptions {
+  const resolved = resolveOptions(generateOptionTable, given, 'generate')
+  checkBeams(resolved, given)
+  return resolved
+}
+
+/** Fills in the defaults. @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
+export function resolveBatchOptions(given: BatchOptions): ResolvedBatchOptions {
+  const resolved = resolveOptions(batchOptionTable, given, 'generateBatch')
+  checkBeams(resolved, given)
+  return resolved
+}

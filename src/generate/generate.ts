@@ -8,16 +8,13 @@ import { OnnxModel } from '../onnx-model/onnx-model.js'
 import { neededTokenizer } from '../data/needed-tokenizer.js'
 import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
-import { snapshot } from '../util/snapshot.js'
 import { Random } from '../util/rng.js'
-import { checkBeams } from './beam-options.js'
 import { DecodeSession } from './decode-session.js'
 import { generateBeams } from './generate-beams.js'
-import { generateOptionKeys, type GenerateOptions } from './generate-options.js'
+import { resolveGenerateOptions, type GenerateOptions, type ResolvedGenerateOptions } from './generate-options.js'
 import type { FinishReason, GenerateEvent, Generation } from './generation.js'
-import { checkSampling, nextToken } from './sampling.js'
+import { nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
-import { checkKeys } from '../util/option-keys.js'
 
 /**
  * Continues a prompt: greedily, by sampling with a temperature above 0, or by a beam search with `beams` above 1, which
@@ -48,11 +45,11 @@ export function generateStream(
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, Generation> {
   try {
-    checkKeys(options, generateOptionKeys, 'generate')
+    const resolved = resolveGenerateOptions(options)
     const ends = endTokensOf(subject)
     // Whoever reads the stream is told; whoever does not need not be.
     ends.catch(() => undefined)
-    return continuePrompt(modelOf(subject), servingOf(subject), ends, snapshot(options))
+    return continuePrompt(modelOf(subject), servingOf(subject), ends, resolved)
   } catch (error) {
     return failed(error)
   }
@@ -67,14 +64,9 @@ async function* continuePrompt(
   model: Model,
   serving: Serving,
   endTokens: Promise<ReadonlySet<number>>,
-  options: GenerateOptions,
+  options: ResolvedGenerateOptions,
 ): AsyncGenerator<GenerateEvent, Generation> {
   const { now } = model.environment
-  const { maxNewTokens = 128, seed = 0 } = options
-  checkSampling(options)
-  checkBeams(options)
-  if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
-    throw new InvalidOptionError(`maxNewTokens must be a whole number of at least 1, got ${maxNewTokens}`)
   const tokenizer = await model.tokenizer()
   const prompt = promptIds(model, tokenizer, options)
   const room = model.maxPositions - prompt.length
@@ -82,12 +74,12 @@ async function* continuePrompt(
     throw new InvalidOptionError(
       `the prompt has ${prompt.length} tokens, but the model has only ${model.maxPositions} positions; shorten it`,
     )
-  const limit = Math.min(maxNewTokens, room)
+  const limit = Math.min(options.maxNewTokens, room)
 
   const stops = stopStrings(model, tokenizer, options)
   const ends = new Set([...(await endTokens), ...(options.eosTokenIds ?? [])])
 
-  if ((options.beams ?? 1) > 1) {
+  if (options.beams > 1) {
     const [best] = await generateBeams(model, serving, [{ prompt, limit, ends }], { tokenizer, stops }, options)
     const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
     for (const id of best!.ids) yield { id, text: text.push(id) }
@@ -96,7 +88,7 @@ async function* continuePrompt(
     return best!
   }
 
-  const random = Random.derive(seed, 'generate')
+  const random = Random.derive(options.seed, 'generate')
   const { parts, tensors } = serving
   const session = await DecodeSession.for(model, parts, prompt.length + limit)
   const cache = session.newCache()
@@ -135,7 +127,7 @@ async function* continuePrompt(
 export function stopStrings(
   model: Model,
   tokenizer: Tokenizer | undefined,
-  { stop = [] }: GenerateOptions,
+  { stop = [] }: Pick<GenerateOptions, 'stop'>,
 ): { texts: readonly string[]; tokens: ReadonlySet<number> } {
   const texts = typeof stop === 'string' ? [stop] : stop
   if (texts.length === 0) return { texts, tokens: new Set() }

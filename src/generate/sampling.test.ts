@@ -1,15 +1,18 @@
 /** @file Sampling by hand and against probabilities and frequencies; the order of its filters against that of transformers. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { resolveOptions } from '../util/option-table.js'
 import { Random } from '../util/rng.js'
-import { argmax, checkSampling, distribution, nextToken, penalizeRepetition, type SamplingOptions } from './sampling.js'
+import { samplingOptionTable, type Sampling, type SamplingOptions } from './sampling-options.js'
+import { argmax, distribution, nextToken, penalizeRepetition } from './sampling.js'
 
+const sampling = (options: SamplingOptions = {}): Sampling => resolveOptions(samplingOptionTable, options, 'generate')
 const logs = (...p: number[]): Float32Array => Float32Array.from(p, Math.log)
 
 describe('sampling', () => {
   it('takes the first of the largest logits greedily', () => {
     expect(argmax(Float32Array.of(1, 3, 3, 2))).toBe(1)
-    expect(nextToken(Float32Array.of(1, 3, 3, 2), [], {}, new Random(0))).toBe(1)
+    expect(nextToken(Float32Array.of(1, 3, 3, 2), [], sampling(), new Random(0))).toBe(1)
   })
 
   it('divides positive and multiplies negative logits of seen tokens, each once', () => {
@@ -17,7 +20,7 @@ describe('sampling', () => {
     penalizeRepetition(logits, [0, 0, 1, 3], 2)
     expect([...logits]).toEqual([1, -4, 5, 0])
     // The penalty decides a greedy choice.
-    expect(nextToken(Float32Array.of(4, 3), [0], { repetitionPenalty: 2 }, new Random(0))).toBe(1)
+    expect(nextToken(Float32Array.of(4, 3), [0], sampling({ repetitionPenalty: 2 }), new Random(0))).toBe(1)
   })
 
   it('sharpens and flattens by temperature', () => {
@@ -44,14 +47,16 @@ describe('sampling', () => {
 
   it('never draws what minus infinity rules out', () => {
     const random = new Random(1)
-    const draws = Array.from({ length: 200 }, () => nextToken(Float32Array.of(-Infinity, 1, 1), [], { temperature: 1 }, random))
+    const draws = Array.from({ length: 200 }, () =>
+      nextToken(Float32Array.of(-Infinity, 1, 1), [], sampling({ temperature: 1 }), random),
+    )
     expect(new Set(draws)).toEqual(new Set([1, 2]))
   })
 
   it('draws with the given probabilities, and the same tokens for the same seed', () => {
     const draw = (seed: number): number[] => {
       const random = new Random(seed)
-      return Array.from({ length: 20000 }, () => nextToken(logs(0.2, 0.5, 0.3), [], { temperature: 1 }, random))
+      return Array.from({ length: 20000 }, () => nextToken(logs(0.2, 0.5, 0.3), [], sampling({ temperature: 1 }), random))
     }
     const tokens = draw(7)
     const share = [0, 1, 2].map((id) => tokens.filter((t) => t === id).length / tokens.length)
@@ -61,14 +66,16 @@ describe('sampling', () => {
   })
 
   it('refuses NaN and options out of range', () => {
-    expect(() => nextToken(Float32Array.of(0, NaN), [], {}, new Random(0))).toThrow('the model gives NaN (logit of token 1)')
-    expect(() => nextToken(Float32Array.of(0, 1, Infinity), [], {}, new Random(0))).toThrow(
+    expect(() => nextToken(Float32Array.of(0, NaN), [], sampling(), new Random(0))).toThrow(
+      'the model gives NaN (logit of token 1)',
+    )
+    expect(() => nextToken(Float32Array.of(0, 1, Infinity), [], sampling(), new Random(0))).toThrow(
       'the model gives Infinity (logit of token 2)',
     )
-    expect(() => checkSampling({ temperature: -1 })).toThrow('temperature must be a finite number of at least 0, got -1')
-    expect(() => checkSampling({ topK: 0 })).toThrow('topK must be a whole number of at least 1, got 0')
-    expect(() => checkSampling({ topP: 1.5 })).toThrow('topP must be above 0 and at most 1, got 1.5')
-    expect(() => checkSampling({ repetitionPenalty: 0 })).toThrow('repetitionPenalty must be above 0, got 0')
+    expect(() => sampling({ temperature: -1 })).toThrow('temperature must be a finite number of at least 0, got -1')
+    expect(() => sampling({ topK: 0 })).toThrow('topK must be a whole number of at least 1, got 0')
+    expect(() => sampling({ topP: 1.5 })).toThrow('topP must be above 0 and at most 1, got 1.5')
+    expect(() => sampling({ repetitionPenalty: 0 })).toThrow('repetitionPenalty must be above 0, got 0')
   })
 })
 

@@ -1,35 +1,7 @@
 /** @file From logits to the next token, as transformers' logits processors and samplers define it. */
-import { InvalidOptionError, RuntimeError } from '../errors.js'
+import { RuntimeError } from '../errors.js'
 import type { Random } from '../util/rng.js'
-import type { OptionKeys } from '../util/option-keys.js'
-
-/** How the next token is chosen. */
-export interface SamplingOptions {
-  /** 0 or undefined takes the likeliest token; above 0 samples, flatter the higher it is. */
-  readonly temperature?: number
-  /** Sample among the k likeliest tokens. */
-  readonly topK?: number
-  /** Sample among the likeliest tokens that have this probability together (Holtzman et al., 2020). */
-  readonly topP?: number
-  /** Above 1 makes tokens less likely that the prompt or the text so far holds (Keskar et al., 2019). */
-  readonly repetitionPenalty?: number
-}
-
-export const samplingOptionKeys = {
-  ...{ temperature: true, topK: true, topP: true, repetitionPenalty: true },
-} satisfies OptionKeys<SamplingOptions>
-
-/** @throws InvalidOptionError naming the option that is out of range */
-export function checkSampling({ temperature, topK, topP, repetitionPenalty }: SamplingOptions): void {
-  if (temperature !== undefined && !(temperature >= 0 && Number.isFinite(temperature)))
-    throw new InvalidOptionError(`temperature must be a finite number of at least 0, got ${temperature}`)
-  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1))
-    throw new InvalidOptionError(`topK must be a whole number of at least 1, got ${topK}`)
-  if (topP !== undefined && !(topP > 0 && topP <= 1))
-    throw new InvalidOptionError(`topP must be above 0 and at most 1, got ${topP}`)
-  if (repetitionPenalty !== undefined && !(repetitionPenalty > 0 && Number.isFinite(repetitionPenalty)))
-    throw new InvalidOptionError(`repetitionPenalty must be above 0, got ${repetitionPenalty}`)
-}
+import type { Sampling, SamplingOptions } from './sampling-options.js'
 
 /** Divides positive and multiplies negative logits of tokens that were there before; each token once. Works in place. */
 export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
@@ -54,7 +26,7 @@ export interface Candidates {
 }
 
 /**
- * What temperature, top-k and top-p leave. Both cut at a value, so that equals share a fate whatever their order: with
+ * What temperature (1 leaves the probabilities as they are), top-k and top-p leave. Both cut at a value, so that equals share a fate whatever their order: with
  * the k-th likeliest stay all that are as likely, as in transformers. Values alone are sorted, never ids by a comparator,
  * which would take longer than a small model itself.
  */
@@ -116,11 +88,10 @@ export function logProbabilities(logits: Float32Array): Float32Array {
  * @param seen prompt and text so far
  * @throws RuntimeError if a logit is NaN or infinite; minus infinity only rules a token out
  */
-export function nextToken(logits: Float32Array, seen: Iterable<number>, options: SamplingOptions, random: Random): number {
+export function nextToken(logits: Float32Array, seen: Iterable<number>, options: Sampling, random: Random): number {
   checkLogits(logits)
-  if (options.repetitionPenalty !== undefined && options.repetitionPenalty !== 1)
-    penalizeRepetition(logits, seen, options.repetitionPenalty)
-  if ((options.temperature ?? 0) === 0) return argmax(logits)
+  if (options.repetitionPenalty !== 1) penalizeRepetition(logits, seen, options.repetitionPenalty)
+  if (options.temperature === 0) return argmax(logits)
   const { ids, probabilities } = distribution(logits, options)
   let draw = random.uniform()
   for (const [i, probability] of probabilities.entries()) {

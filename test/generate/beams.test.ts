@@ -124,8 +124,9 @@ describe('a beam search', () => {
   it('finds a likelier text than the greedy one, and with enough beams the likeliest of all', () => {
     // Next-token probabilities by the token before: the likeliest first token leads to unlikely texts.
     const next: Readonly<Record<number, readonly number[]>> = { [-1]: [0.5, 0.4, 0.1], 0: [0.4, 0.3, 0.3], 1: [0.05, 0.9, 0.05], 2: [1 / 3, 1 / 3, 1 / 3] } // prettier-ignore
+    const optionsOfSearch = { lengthPenalty: 0, earlyStopping: false, repetitionPenalty: 1 }
     const run = (beams: number) => {
-      const search = new BeamSearch({ beams, prompt: [0], limit: 3, ends: new Set(), stops: new Set(), lengthPenalty: 0 })
+      const search = new BeamSearch({ beams, prompt: [0], limit: 3, ends: new Set(), stops: new Set(), ...optionsOfSearch })
       while (search.running.length > 0)
         search.advance(search.running.map(({ ids }) => Float32Array.from(next[ids.at(-1) ?? -1]!, Math.log)))
       return search.results(beams)

@@ -1,0 +1,39 @@
+/** @file How the next token is chosen. */
+import { atLeast, number, whole } from '../util/option-kinds.js'
+import type { OptionTable, Resolved } from '../util/option-table.js'
+
+/** How the next token is chosen. */
+export interface SamplingOptions {
+  /** 0 takes the likeliest token; above 0 samples, flatter the higher it is. 0 unless said. */
+  readonly temperature?: number
+  /** Sample among the k likeliest tokens. */
+  readonly topK?: number
+  /** Sample among the likeliest tokens that have this probability together (Holtzman et al., 2020). */
+  readonly topP?: number
+  /** Above 1 makes tokens less likely that the prompt or the text so far holds (Keskar et al., 2019); 1 unless said. */
+  readonly repetitionPenalty?: number
+}
+
+export const samplingOptionTable = {
+  temperature: {
+    is: atLeast(0),
+    default: 0,
+    flag: 'temperature',
+    help: '0 takes the likeliest token; above 0 samples.',
+  },
+  topK: { is: whole(1), flag: 'top-k', help: 'Sample among the N likeliest tokens.' },
+  topP: {
+    is: number('be above 0 and at most 1', (value) => value > 0 && value <= 1, 0),
+    flag: 'top-p',
+    help: 'Sample among the likeliest tokens that have probability X together.',
+  },
+  repetitionPenalty: {
+    is: number('be above 0', (value) => value > 0 && Number.isFinite(value), 0),
+    default: 1,
+    flag: 'repetition-penalty',
+    help: 'Above 1 makes tokens that were there before less likely.',
+  },
+} as const satisfies OptionTable<SamplingOptions>
+
+/** The options with their defaults. */
+export type Sampling = Resolved<SamplingOptions, typeof samplingOptionTable>
