@@ -1,7 +1,7 @@
 /** @file lowrank in a process of its own, through its public functions: rows are read and tokenised while it trains. */
 import { createInterface } from 'node:readline'
 import { evaluate, generate, loadAdapter, loadModel, merge, train, type Adapter, type Trainee } from '../src/index.js'
-import { Parameters } from '../src/adapter/parameters.js'
+import { ParameterVector } from '../src/adapter/parameter-vector.js'
 import { chooseObjective, openTaskDataset } from '../src/train/open-dataset.js'
 import { LossSession } from '../src/train/loss-session.js'
 import { lossOptions } from '../src/train/step-graph.js'
@@ -71,7 +71,7 @@ class Run {
     await merge(this.adapter).save(out, { overwrite: true })
     const model = await loadModel(out, { threads })
     return {
-      ...{ model, parameters: new Parameters([]), totalParameters: model.parameterCount, fingerprint: '' },
+      ...{ model, parameters: new ParameterVector([]), totalParameters: model.parameterCount, fingerprint: '' },
       build: ({ training: _, ...options }) => ({ ...model.build(options), parameters: [] }),
       save: () => Promise.resolve(),
     }

@@ -6,7 +6,7 @@ import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
 import { PREFIX, type LoraTarget } from '../adapters/lora.js'
 import { isSavedPath, pathOf } from '../adapters/adapter-parts.js'
 import { exactly, matchTargets, minimalSuffixes } from '../adapters/targets.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Architecture } from '../models/architecture.js'
 import { namingsOf, type Naming } from '../models/former-names.js'
@@ -118,7 +118,9 @@ function translated(
   const { modules } = model
   // The architecture's own targets are today's.
   if (given.targetModules === null) return { config: complete, targets: matchTargets(modules, complete, { anyRank: true }) }
-  const formerly = new Map([...modules].map(([name, module]): [string, Module] => [then(name), { ...module, name: then(name) }]))
+  const formerly = new Map(
+    [...modules].map(([name, module]): [string, TargetModule] => [then(name), { ...module, name: then(name) }]),
+  )
   const today = new Map([...modules.keys()].map((name) => [then(name), modules.get(name)!]))
   const targets = matchTargets(formerly, complete, { anyRank: true }).map((target) => ({
     ...target,
@@ -146,7 +148,7 @@ function translated(
 }
 
 /** What a configuration of former names matches by today's, or undefined if nothing. */
-function matched(modules: ReadonlyMap<string, Module>, config: LoraConfig): LoraTarget[] | undefined {
+function matched(modules: ReadonlyMap<string, TargetModule>, config: LoraConfig): LoraTarget[] | undefined {
   try {
     return matchTargets(modules, config, { anyRank: true })
   } catch {

@@ -19,7 +19,7 @@ import type { Part } from '../adapters/part.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
 import { float32, int64 } from '../graph/constants.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { HostTensor } from '../graph/types.js'
 import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import { loadAdapter, type Adapter } from './adapter.js'
@@ -45,7 +45,7 @@ interface Entry extends ServedAdapter {
 }
 
 interface Layer {
-  readonly module: Module
+  readonly module: TargetModule
   readonly zero: ServedBranch
   rescaled: boolean
   shifted: boolean
@@ -263,7 +263,7 @@ export class AdapterSet extends DisposableResource {
     throw new InvalidOptionError(`the set has no adapter "${name}"; it has ${this.names.join(', ') || 'none'}`)
   }
 
-  private reserve(module: Module): Layer {
+  private reserve(module: TargetModule): Layer {
     let layer = this.layers.get(module.name)
     if (layer === undefined) {
       layer = { module, zero: zeroBranch(module), rescaled: false, shifted: false }

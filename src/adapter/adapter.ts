@@ -28,7 +28,7 @@ import { readAdapterEnds } from '../model/generation-config.js'
 import type { Model } from '../model/model.js'
 import { FOLDED_KEY, foldedEntry, foldedNotice } from './folded-norms.js'
 import { checkConstants, CONSTANTS_KEY, constantsEntry } from './model-constants.js'
-import { Parameters } from './parameters.js'
+import { ParameterVector } from './parameter-vector.js'
 import { replicateLayers } from '../model/replicate.js'
 import { companions, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
@@ -65,7 +65,7 @@ const saveOptionKeys = { saveEmbeddingLayers: true } satisfies OptionKeys<SaveOp
 
 /** Trainable parts for some layers of a model. The model itself never changes. */
 export class Adapter extends DisposableResource {
-  private held: Parameters | undefined
+  private held: ParameterVector | undefined
   /** @internal Everything that the adapter changes, and how. */
   readonly parts: readonly Part[]
   /** @internal What it holds for modules that are not run here. */
@@ -90,7 +90,7 @@ export class Adapter extends DisposableResource {
     this.parts = adapterParts(usedWeights(model, own), own, targets, extras.initial)
     const specs = this.parts.flatMap(({ tensors }) => tensors)
     const frozen = specs.filter(({ role }) => extras.freezeA === true && role === 'A')
-    this.held = new Parameters(
+    this.held = new ParameterVector(
       specs.filter((spec) => !frozen.includes(spec)),
       frozen,
     )
@@ -102,7 +102,7 @@ export class Adapter extends DisposableResource {
   }
 
   /** What is trained, and the numbers of all tensors. @throws InvalidOptionError after `dispose` */
-  get parameters(): Parameters {
+  get parameters(): ParameterVector {
     this.checkNotDisposed('the adapter')
     return this.held!
   }
@@ -176,7 +176,7 @@ export class Adapter extends DisposableResource {
   }
 
   /** {@link save} with the numbers that a run holds: when the adapter is disposed of, the run still saves them. */
-  async saveNumbers(held: Parameters, folder: string, options: SaveOptions = {}): Promise<void> {
+  async saveNumbers(held: ParameterVector, folder: string, options: SaveOptions = {}): Promise<void> {
     checkKeys(options, saveOptionKeys, 'adapter.save')
     checkFolderName(folder)
     const { saveEmbeddingLayers = true } = options

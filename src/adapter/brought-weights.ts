@@ -10,7 +10,7 @@ import { InvalidAdapterError } from '../errors.js'
 import { baseTensorName } from '../formats/peft-keys.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
-import { isTurned, type Module } from '../graph/module.js'
+import { isTurned, type TargetModule } from '../graph/target-module.js'
 import { transposeHost } from '../graph/transpose.js'
 import { formatShape, isFloat, type HostTensor, type Initializer } from '../graph/types.js'
 import { narrow, widen } from '../util/half.js'
@@ -70,7 +70,7 @@ function tokensOfTiedHeads({ modules }: Model, tensors: ReadonlyMap<string, Host
     })
 }
 
-const isVocabulary = (module: Module, model: Model): boolean =>
+const isVocabulary = (module: TargetModule, model: Model): boolean =>
   module.isOutputHead || (module.kind === 'Embedding' && module.inFeatures === model.vocabularySize)
 
 /**

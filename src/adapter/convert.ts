@@ -2,7 +2,7 @@
 import { InvalidAdapterError } from '../errors.js'
 import { chooseAdapterFormat, detectAdapterFormat } from '../formats/adapter-formats.js'
 import type { AdapterReadOptions, AdapterWriteOptions } from '../formats/adapter-file.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { Files } from '../io/files.js'
 import type { Environment } from '../environment.js'
 import { FolderModel } from '../model/folder-model.js'
@@ -16,7 +16,7 @@ export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'an
   /** Format to write, by its name; by the ending of the path unless said. */
   readonly format?: string
   /** Layers of the base model, which tell kinds and names that a file lacks. */
-  readonly modules?: ReadonlyMap<string, Module>
+  readonly modules?: ReadonlyMap<string, TargetModule>
   /** Write although `to` is there: an adapter that a folder holds is removed, a file replaced. */
   readonly overwrite?: boolean
   /** The base model: gives `modules` and `baseConfig` where they are not given themselves. */

@@ -3,7 +3,7 @@ import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
 import { weightName } from '../adapters/lora.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
-import { outputsFirst, type Module } from '../graph/module.js'
+import { outputsFirst, type TargetModule } from '../graph/target-module.js'
 import { formatShape } from '../graph/types.js'
 import { matrix, transposed, type Matrix } from '../util/linear-algebra/matrix.js'
 import { energyOf, svdOfEnergy, truncatedSvd } from '../util/linear-algebra/truncated-svd.js'
@@ -125,7 +125,7 @@ async function differenceOf(base: Model, tuned: Model, name: string): Promise<Di
 }
 
 /** The weight as [out, in]. */
-function asOutputs({ kind, outFeatures, factor = 1 }: Module, { shape, values }: Difference): Matrix {
+function asOutputs({ kind, outFeatures, factor = 1 }: TargetModule, { shape, values }: Difference): Matrix {
   const W = matrix(shape[0]!, values.length / shape[0]!, values)
   const oriented = outputsFirst(kind) ? W : transposed(W)
   if (oriented.rows !== outFeatures)
@@ -134,7 +134,7 @@ function asOutputs({ kind, outFeatures, factor = 1 }: Module, { shape, values }:
 }
 
 function branchOf(
-  module: Module,
+  module: TargetModule,
   change: Matrix,
   r: number | undefined,
   energy: number | undefined,

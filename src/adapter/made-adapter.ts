@@ -3,13 +3,13 @@ import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
 import { embeddingAName, embeddingBName, loraAName, loraBName } from '../adapters/lora.js'
 import { exactly, matchTargets } from '../adapters/targets.js'
 import { InvalidAdapterError } from '../errors.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { Adapter } from './adapter.js'
 import type { Model } from '../model/model.js'
 
 /** A layer's branch B·A, in which every scale is already. */
 export interface MadeLayer {
-  readonly module: Module
+  readonly module: TargetModule
   readonly r: number
   readonly A: Float32Array
   readonly B: Float32Array

@@ -1,11 +1,11 @@
 /** @file The layers that an adapter's own tensors tell of, where no model is at hand that has them. */
 import { embeddingBName, loraBName } from '../adapters/lora.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { HostTensor } from '../graph/types.js'
 
 /** By name: A is [r, in], with a kernel for a convolution; B is [out, r]. Matrices without a fitting partner tell of nothing. */
-export function modulesOfTensors(tensors: ReadonlyMap<string, HostTensor>): Map<string, Module> {
-  const modules = new Map<string, Module>()
+export function modulesOfTensors(tensors: ReadonlyMap<string, HostTensor>): Map<string, TargetModule> {
+  const modules = new Map<string, TargetModule>()
   for (const [key, { shape }] of tensors) {
     const [, name, embedding] = /^base_model\.model\.(.+)\.lora_(embedding_A|A\.weight)$/.exec(key) ?? []
     if (name === undefined) continue

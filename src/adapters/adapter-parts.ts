@@ -1,6 +1,6 @@
 /** @file From a configuration and a model to the parts of an adapter. */
 import { InvalidOptionError } from '../errors.js'
-import { isTurned, type Module } from '../graph/module.js'
+import { isTurned, type TargetModule } from '../graph/target-module.js'
 import type { Initializer } from '../graph/types.js'
 import { LoraPart, PREFIX, weightName, type LoraTarget } from './lora.js'
 import type { LoraConfig } from './lora-config.js'
@@ -10,7 +10,7 @@ import { TrainableTokens } from './trainable-tokens.js'
 
 /** What parts need to know of a model. */
 export interface AdaptedModel {
-  readonly modules: ReadonlyMap<string, Module>
+  readonly modules: ReadonlyMap<string, TargetModule>
   /** Weights that the model's graph reads, by its names. */
   readonly weights: ReadonlyMap<string, Initializer>
 }
@@ -45,7 +45,7 @@ export function adapterParts(
 }
 
 /** Output heads by the embedding whose weight they share. */
-function tiedHeads(modules: ReadonlyMap<string, Module>): Map<string, Module> {
+function tiedHeads(modules: ReadonlyMap<string, TargetModule>): Map<string, TargetModule> {
   const embeddings = new Map([...modules.values()].filter(({ kind }) => kind === 'Embedding').map((m) => [m.weight, m.name]))
   return new Map(
     [...modules.values()].flatMap((module) => {
@@ -67,7 +67,7 @@ export function isSavedPath(path: string, modulesToSave: readonly string[]): boo
   })
 }
 
-function savedModules(model: AdaptedModel, config: LoraConfig, heads: ReadonlyMap<string, Module>): ReplacedWeight[] {
+function savedModules(model: AdaptedModel, config: LoraConfig, heads: ReadonlyMap<string, TargetModule>): ReplacedWeight[] {
   const names = config.modulesToSave ?? []
   const turned = [...model.modules.values()].filter(isTurned)
   const turnedWeights = new Set(turned.map(({ weight }) => weightName(weight)))
@@ -113,7 +113,7 @@ function tokenParts(
   model: AdaptedModel,
   config: LoraConfig,
   targets: readonly LoraTarget[],
-  heads: ReadonlyMap<string, Module>,
+  heads: ReadonlyMap<string, TargetModule>,
 ): TrainableTokens[] {
   const given = config.trainableTokenIndices
   if (given === null) return []

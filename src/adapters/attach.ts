@@ -1,7 +1,7 @@
 /** @file Attaches the parts of an adapter to a graph. */
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { productOfDims } from '../graph/shapes.js'
 import type { Value } from '../graph/types.js'
 import { dropout } from './dropout.js'
@@ -67,7 +67,7 @@ export function attachParts(graph: Graph, parts: readonly Part[], options: Attac
 }
 
 /** Dropout of an input of any rank: to the mask it is a matrix, whatever its axes mean. */
-function droppedInput(b: GraphBuilder, module: Module, x: Value, p: number, seed: Value, stream: number): Value {
+function droppedInput(b: GraphBuilder, module: TargetModule, x: Value, p: number, seed: Value, stream: number): Value {
   const { shape } = x
   if (shape === undefined || (shape.length === 2 && shape[1] === module.inFeatures)) return dropout(b, x, p, seed, stream)
   const others = shape.filter((_, i) => i !== shape.indexOf(module.inFeatures))

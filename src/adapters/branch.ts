@@ -2,11 +2,11 @@
 import { ShapeError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { floorDivideDims } from '../graph/dim/index.js'
-import { isConvolution, type Module } from '../graph/module.js'
+import { isConvolution, type TargetModule } from '../graph/target-module.js'
 import { int, ints, type Dim, type Shape, type Value } from '../graph/types.js'
 
 /** Shapes of A and B as PEFT stores them. */
-export function loraShapes(module: Module, rank: Dim): { A: Shape; B: Shape } {
+export function loraShapes(module: TargetModule, rank: Dim): { A: Shape; B: Shape } {
   const { inFeatures, outFeatures, convolution } = module
   if (convolution === undefined) return { A: [rank, inFeatures], B: [outFeatures, rank] }
   const ones = convolution.kernel.map(() => 1)
@@ -16,7 +16,7 @@ export function loraShapes(module: Module, rank: Dim): { A: Shape; B: Shape } {
 }
 
 /** A vector [out] in the shape that broadcasts along a layer's outputs: channels of a convolution are axis 1. */
-export const alongOutputs = (b: GraphBuilder, module: Module, vector: Value): Value =>
+export const alongOutputs = (b: GraphBuilder, module: TargetModule, vector: Value): Value =>
   isConvolution(module.kind) ? b.reshape(vector, [1, module.outFeatures, ...module.convolution!.kernel.map(() => 1)]) : vector
 
 /**
@@ -25,7 +25,7 @@ export const alongOutputs = (b: GraphBuilder, module: Module, vector: Value): Va
  */
 export function addBranch(
   b: GraphBuilder,
-  module: Module,
+  module: TargetModule,
   x: Value,
   onto: Value | undefined,
   y: Value,
@@ -72,7 +72,7 @@ function embeddingBranch(
  */
 function convolutionBranch(
   b: GraphBuilder,
-  module: Module,
+  module: TargetModule,
   x: Value,
   onto: Value | undefined,
   y: Value,

@@ -9,13 +9,13 @@
  */
 import { InvalidAdapterError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
-import { isConvolution, outputsFirst, type Module } from '../graph/module.js'
+import { isConvolution, outputsFirst, type TargetModule } from '../graph/target-module.js'
 import { int, ints, isFloat, type Value } from '../graph/types.js'
 import { alongOutputs } from './branch.js'
 import type { Attachment } from './part.js'
 
 /** [out], and [1, out, 1, …] for a convolution, as PEFT stores it. */
-export const magnitudeShape = ({ kind, outFeatures, convolution }: Module): number[] =>
+export const magnitudeShape = ({ kind, outFeatures, convolution }: TargetModule): number[] =>
   isConvolution(kind) ? [1, outFeatures, ...convolution!.kernel.map(() => 1)] : [outFeatures]
 
 /** Smallest square of a length: a row of zeros has no direction, and must not become NaN. */
@@ -34,7 +34,7 @@ interface Rescaling {
 }
 
 /** The layer's output with the weight rescaled. */
-export function rescaled(at: Attachment, module: Module, r: Rescaling): Value {
+export function rescaled(at: Attachment, module: TargetModule, r: Rescaling): Value {
   const { b, graph } = at
   const { y } = r
   const W = matrixOf(at, module)
@@ -52,13 +52,13 @@ export function rescaled(at: Attachment, module: Module, r: Rescaling): Value {
 }
 
 /** The bias, where the layer's output has it already. */
-export function includedBias({ graph }: Attachment, module: Module, y: Value): Value | undefined {
+export function includedBias({ graph }: Attachment, module: TargetModule, y: Value): Value | undefined {
   if (module.bias === undefined) return undefined
   const node = graph.nodes.find(({ outputs }) => outputs.includes(y.name))
   return node?.inputs.includes(module.bias) === true ? graph.value(module.bias) : undefined
 }
 
-function weightOf({ b, graph }: Attachment, module: Module): Value {
+function weightOf({ b, graph }: Attachment, module: TargetModule): Value {
   const weight = graph.value(module.weight)
   if (!isFloat(weight.dtype))
     throw new InvalidAdapterError(
@@ -68,17 +68,17 @@ function weightOf({ b, graph }: Attachment, module: Module): Value {
 }
 
 /** The weight as a matrix: a convolution's as [out, in·kernel]. An imported product's own factor is applied. */
-function matrixOf(at: Attachment, module: Module): Value {
+function matrixOf(at: Attachment, module: TargetModule): Value {
   const weight = weightOf(at, module)
   if (isConvolution(module.kind)) return at.b.reshape(weight, [module.outFeatures, inputsOf(module)])
   return module.factor === undefined ? weight : at.b.mul(weight, module.factor)
 }
 
-const inputsOf = ({ inFeatures, convolution }: Module): number =>
+const inputsOf = ({ inFeatures, convolution }: TargetModule): number =>
   (convolution?.kernel ?? []).reduce((product, length) => product * length, inFeatures)
 
 /** Length of each output's weights in W + s·B·A, [out]. */
-function lengths(b: GraphBuilder, module: Module, W: Value, { A: a, B: bb, scale }: Rescaling): Value {
+function lengths(b: GraphBuilder, module: TargetModule, W: Value, { A: a, B: bb, scale }: Rescaling): Value {
   const convolution = isConvolution(module.kind)
   const rowMajor = outputsFirst(module.kind)
   const rank = a.shape![0]!
@@ -94,7 +94,7 @@ function lengths(b: GraphBuilder, module: Module, W: Value, { A: a, B: bb, scale
 }
 
 /** W·x without the bias. */
-function product(at: Attachment, module: Module, x: Value): Value {
+function product(at: Attachment, module: TargetModule, x: Value): Value {
   const { b } = at
   if (isConvolution(module.kind)) {
     const { kernel, attributes, groups } = module.convolution!

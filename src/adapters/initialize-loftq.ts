@@ -3,7 +3,7 @@
  * quantised base starts near the model itself. One round of the paper's alternation, as PEFT does unless told otherwise.
  */
 import { InvalidOptionError } from '../errors.js'
-import { isConvolution } from '../graph/module.js'
+import { isConvolution } from '../graph/target-module.js'
 import { dequantized, type BaseScheme } from '../quantize/index.js'
 import { firstColumns, matrix, transposed } from '../util/linear-algebra/matrix.js'
 import { svd, svdLowRank } from '../util/linear-algebra/svd.js'

@@ -1,6 +1,6 @@
 /** @file First values of an adapter's tensors (reference: PEFT's `reset_lora_parameters`). */
 import { InvalidOptionError } from '../errors.js'
-import { isConvolution, outputsFirst } from '../graph/module.js'
+import { isConvolution, outputsFirst } from '../graph/target-module.js'
 import { Random } from '../util/rng.js'
 import { LoraPart, weightName, type LoraTarget } from './lora.js'
 import type { InitLoraWeights } from './lora-config.js'

@@ -1,7 +1,7 @@
 /** @file LoRA (Hu et al., 2021): low-rank branches beside frozen layers, with DoRA's magnitude where it is asked for. */
 import { InvalidAdapterError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { float32 } from '../graph/constants.js'
 import { int, type Value } from '../graph/types.js'
 import { attachParts, type AttachedLora, type AttachOptions } from './attach.js'
@@ -14,7 +14,7 @@ export type { AttachedLora, AttachOptions } from './attach.js'
 /** A layer and the branch to put beside it. */
 export interface LoraTarget {
   /** The layer. */
-  readonly module: Module
+  readonly module: TargetModule
   /** Rank. */
   readonly r: number
   /** Numerator of the scale. */

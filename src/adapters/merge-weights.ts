@@ -1,5 +1,5 @@
 /** @file The arithmetic of merging: W + s·B·A in float32. */
-import { isConvolution, outputsFirst, type ModuleKind } from '../graph/module.js'
+import { isConvolution, outputsFirst, type ModuleKind } from '../graph/target-module.js'
 import { transpose } from '../util/transpose.js'
 import { outputLengths, rescaling } from './output-lengths.js'
 

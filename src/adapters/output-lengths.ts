@@ -1,5 +1,5 @@
 /** @file The lengths that DoRA's magnitudes are in place of: of each output's weights. */
-import { outputsFirst, type ModuleKind } from '../graph/module.js'
+import { outputsFirst, type ModuleKind } from '../graph/target-module.js'
 
 /** Smallest length that is divided by: the weights of an output that are all zero have no direction, and stay zero. */
 const TINY = 1e-15

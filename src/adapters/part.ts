@@ -1,7 +1,7 @@
 /** @file What an adapter is made of: parts, each with its tensors, its place in a graph and its change of a weight. */
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { Shape, Value } from '../graph/types.js'
 import type { WeightDelta } from './weight-delta.js'
 
@@ -53,9 +53,9 @@ export interface Attachment {
   /** Declares the input of a tensor. */
   input(tensor: PartTensor): Value
   /** The module as the graph has it by now. */
-  module(matched: Module): Module
+  module(matched: TargetModule): TargetModule
   /** Dropout for the input of a layer, or undefined where nothing is dropped. */
-  dropout(module: Module, x: Value): Value | undefined
+  dropout(module: TargetModule, x: Value): Value | undefined
   /** Makes everything that reads a value read what `change` makes of it; the layer's inputs are those already changed. */
-  change(module: Module, change: (x: Value, y: Value) => Value): void
+  change(module: TargetModule, change: (x: Value, y: Value) => Value): void
 }

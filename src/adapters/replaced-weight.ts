@@ -1,6 +1,6 @@
 /** @file A tensor of the base that is trained itself: `modules_to_save`, and the biases of `bias`. */
 import { InvalidAdapterError } from '../errors.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { Node, Value } from '../graph/types.js'
 import { transpose } from '../util/transpose.js'
 import type { Attachment, Part, PartTensor, TensorValues } from './part.js'
@@ -16,7 +16,7 @@ export interface ReplacedTensor {
   /** PEFT's name in the adapter. */
   readonly name: string
   /** Replaced for this layer alone, because others share the weight (an embedding and its tied head). */
-  readonly only?: Module
+  readonly only?: TargetModule
   /** Output head that keeps the base's weight when this one is merged. */
   readonly keeps?: string
   /** The graph has the matrix the other way round: [in, out]. */
@@ -64,7 +64,7 @@ export class ReplacedWeight implements Part {
   }
 
   /** Nodes that read the weight for another layer. */
-  private readersOfOthers({ graph }: Attachment, only: Module, base: Value): Set<Node> {
+  private readersOfOthers({ graph }: Attachment, only: TargetModule, base: Value): Set<Node> {
     const module = graph.modules.get(only.name) ?? only
     const outputs = new Set([module.output, ...(module.moreUses ?? []).map((use) => use.output)])
     return new Set(

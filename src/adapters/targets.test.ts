@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { InvalidOptionError } from '../errors.js'
-import type { Module, ModuleKind } from '../graph/module.js'
+import type { TargetModule, ModuleKind } from '../graph/target-module.js'
 import { completeLoraConfig, type LoraConfig } from './lora-config.js'
 import { compilePatterns, matchTargets, minimalSuffixes, targetMatcher, targetModulesForFile } from './targets.js'
 
@@ -21,7 +21,13 @@ const golden = JSON.parse(readFileSync('test/fixtures/peft-matching/cases.json',
 const camel = (fields: Record<string, unknown>): Partial<LoraConfig> =>
   Object.fromEntries(Object.entries(fields).map(([k, v]) => [k.replace(/_(.)/g, (_, c: string) => c.toUpperCase()), v]))
 
-const module = (name: string, kind: ModuleKind = 'Linear', inFeatures = 64, outFeatures = 32, isOutputHead = false): Module => ({
+const module = (
+  name: string,
+  kind: ModuleKind = 'Linear',
+  inFeatures = 64,
+  outFeatures = 32,
+  isOutputHead = false,
+): TargetModule => ({
   name,
   kind,
   weight: `${name}.weight`,
@@ -32,8 +38,8 @@ const module = (name: string, kind: ModuleKind = 'Linear', inFeatures = 64, outF
   outFeatures,
   isOutputHead,
 })
-const modules = (...list: Module[]): Map<string, Module> => new Map(list.map((m) => [m.name, m]))
-const llama = (layers: number): Map<string, Module> =>
+const modules = (...list: TargetModule[]): Map<string, TargetModule> => new Map(list.map((m) => [m.name, m]))
+const llama = (layers: number): Map<string, TargetModule> =>
   modules(
     module('model.embed_tokens', 'Embedding', 96, 64),
     ...Array.from({ length: layers }, (_, i) => [

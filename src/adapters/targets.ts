@@ -1,6 +1,6 @@
 /** @file Which layers an adapter is attached to, decided exactly as PEFT 0.21 decides (`check_target_module_exists`). */
 import { InvalidOptionError } from '../errors.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { compareCodePoints } from '../util/python-json.js'
 import { scaleOf, type LoraTarget } from './lora.js'
 import { isAllLinear, type LoraConfig } from './lora-config.js'
@@ -63,7 +63,7 @@ export function targetMatcher(config: LoraConfig, targets: readonly string[] | s
 }
 
 /** Whether a branch of the rank that a layer gets can be put on it: a grouped convolution takes multiples of its groups. */
-function takesRank({ name, convolution }: Module, config: LoraConfig): boolean {
+function takesRank({ name, convolution }: TargetModule, config: LoraConfig): boolean {
   const groups = convolution?.groups ?? 1
   return groups === 1 || (patternValue(compilePatterns(config.rankPattern), 'rankPattern', name) ?? config.r) % groups === 0
 }
@@ -72,13 +72,13 @@ function takesRank({ name, convolution }: Module, config: LoraConfig): boolean {
  * Names of all modules that `all-linear` means: every linear layer and convolution but the output head. Depthwise
  * convolutions, which the rank does not fit, are left out.
  */
-const allLinear = (modules: ReadonlyMap<string, Module>, config: LoraConfig): string[] =>
+const allLinear = (modules: ReadonlyMap<string, TargetModule>, config: LoraConfig): string[] =>
   [...modules.values()]
     .filter((module) => module.kind !== 'Embedding' && !module.isOutputHead && takesRank(module, config))
     .map(({ name }) => name)
 
 /** The targets as PEFT matches them: `all-linear` expanded to names. */
-function expand(modules: ReadonlyMap<string, Module>, config: LoraConfig): readonly string[] | string {
+function expand(modules: ReadonlyMap<string, TargetModule>, config: LoraConfig): readonly string[] | string {
   const { targetModules } = config
   if (targetModules === null)
     throw new InvalidOptionError('"targetModules" is not set; give a list of names, a regular expression or "all-linear"')
@@ -86,7 +86,7 @@ function expand(modules: ReadonlyMap<string, Module>, config: LoraConfig): reado
 }
 
 /** Names of the blocks that hold modules: `model.layers.0`, `model.layers`, `model`. */
-function containers(modules: ReadonlyMap<string, Module>): Set<string> {
+function containers(modules: ReadonlyMap<string, TargetModule>): Set<string> {
   const names = new Set<string>()
   for (const name of modules.keys()) {
     for (let dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) names.add(name.slice(0, dot))
@@ -141,7 +141,7 @@ export const exactly = (name: string): string => `^${name.replace(/[.*+?^${}()|[
  * if a rank is 0 or larger than its matrix
  */
 export function matchTargets(
-  modules: ReadonlyMap<string, Module>,
+  modules: ReadonlyMap<string, TargetModule>,
   config: LoraConfig,
   options: { readonly anyRank?: boolean } = {},
 ): LoraTarget[] {
@@ -178,15 +178,15 @@ export function matchTargets(
 /** The last part of a dotted name: what a module is called where it lies. */
 export const lastPart = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
 
-const adaptableNames = (modules: ReadonlyMap<string, Module>): string[] => [
+const adaptableNames = (modules: ReadonlyMap<string, TargetModule>): string[] => [
   ...new Set([...modules.values()].map(({ name }) => lastPart(name))),
 ]
 
-const adaptable = (modules: ReadonlyMap<string, Module>): string =>
+const adaptable = (modules: ReadonlyMap<string, TargetModule>): string =>
   [`layers that can be adapted: ${adaptableNames(modules).join(', ')}`, ...unnamedNote(modules)].join('; ')
 
 /** Why names of layers are not what one expects, where a file does not tell them; nothing where it does. */
-export function unnamedNote(modules: ReadonlyMap<string, Module>): string[] {
+export function unnamedNote(modules: ReadonlyMap<string, TargetModule>): string[] {
   const unnamed = [...modules.values()].flatMap(({ name, unnamed }) => (unnamed === true ? [name] : []))
   if (unnamed.length === 0) return []
   return [
@@ -196,7 +196,7 @@ export function unnamedNote(modules: ReadonlyMap<string, Module>): string[] {
   ]
 }
 
-function nothingMatches(modules: ReadonlyMap<string, Module>, config: LoraConfig): InvalidOptionError {
+function nothingMatches(modules: ReadonlyMap<string, TargetModule>, config: LoraConfig): InvalidOptionError {
   const { targetModules, excludeModules, layersToTransform, layersPattern, modulesToSave } = config
   const wanted = typeof targetModules === 'string' ? [targetModules] : (targetModules ?? [])
   const known = adaptableNames(modules)
@@ -247,7 +247,7 @@ export function minimalSuffixes(targets: readonly string[], others: Iterable<str
  * What `target_modules` of adapter_config.json says: `all-linear` is replaced by the names it means, and 20 names or
  * more by the shortest endings, as PEFT does. Lists are sorted (PEFT's order is random).
  */
-export function targetModulesForFile(modules: ReadonlyMap<string, Module>, config: LoraConfig): readonly string[] | string {
+export function targetModulesForFile(modules: ReadonlyMap<string, TargetModule>, config: LoraConfig): readonly string[] | string {
   const targets = expand(modules, config)
   if (typeof targets === 'string') return targets
   const unique = [...new Set(targets)].sort(compareCodePoints)

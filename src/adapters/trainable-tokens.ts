@@ -1,6 +1,6 @@
 /** @file `trainable_token_indices`: some rows of an embedding are trained, the others stay as they are. */
 import { int64 } from '../graph/constants.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { int, type Value } from '../graph/types.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import { PREFIX, weightName } from './lora.js'
@@ -20,9 +20,9 @@ export class TrainableTokens implements Part {
    * @param tiedHead output head that shares the table: its rows follow
    */
   constructor(
-    readonly embedding: Module,
+    readonly embedding: TargetModule,
     readonly tokens: readonly number[],
-    readonly tiedHead?: Module,
+    readonly tiedHead?: TargetModule,
   ) {
     this.module = embedding.name
     this.kind = `tokens:${tokens.join(',')}`

@@ -4,7 +4,7 @@
  * trained without a word.
  */
 import { InvalidOptionError } from '../errors.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { nearestNames } from '../util/nearest.js'
 import type { LoraTarget } from './lora.js'
 import { isAllLinear, type LoraConfig } from './lora-config.js'
@@ -20,7 +20,7 @@ function hint(name: string, modules: ReadonlyMap<string, unknown>): string {
   return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`
 }
 
-const adaptable = (modules: ReadonlyMap<string, Module>): string =>
+const adaptable = (modules: ReadonlyMap<string, TargetModule>): string =>
   [[...new Set([...modules.keys()].map(lastPart))].join(', '), ...unnamedNote(modules)].join('; ')
 
 const matchesName = (path: string, name: string): boolean => path === name || path.endsWith(`.${name}`)
@@ -29,7 +29,7 @@ const matchesName = (path: string, name: string): boolean => path === name || pa
 function checkNames(
   field: 'targetModules' | 'excludeModules',
   names: readonly string[] | string | null | undefined,
-  modules: ReadonlyMap<string, Module>,
+  modules: ReadonlyMap<string, TargetModule>,
 ): void {
   if (names === null || names === undefined || isAllLinear(names)) return
   const paths = [...modules.keys()]
@@ -53,7 +53,7 @@ function checkNames(
 /** @throws InvalidOptionError for a name of a list of targets that calls no layer */
 export const checkTargetNames = (
   targets: readonly string[] | string | null | undefined,
-  modules: ReadonlyMap<string, Module>,
+  modules: ReadonlyMap<string, TargetModule>,
 ): void => checkNames('targetModules', targets, modules)
 
 /**
@@ -89,7 +89,7 @@ function checkPatterns(given: Partial<LoraConfig>, targets: readonly LoraTarget[
 
 function checkLayers(
   { layersToTransform, layersPattern }: Partial<LoraConfig>,
-  modules: ReadonlyMap<string, Module>,
+  modules: ReadonlyMap<string, TargetModule>,
   targets: readonly LoraTarget[],
 ): void {
   if (layersToTransform === null || layersToTransform === undefined) return

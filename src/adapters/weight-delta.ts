@@ -1,5 +1,5 @@
 /** @file What merging does to one weight: a low-rank change, another tensor, other rows, a vector added. */
-import { outputsFirst, type ModuleKind } from '../graph/module.js'
+import { outputsFirst, type ModuleKind } from '../graph/target-module.js'
 import { mergedWeight, type MergedWeight } from './merge-weights.js'
 
 export interface OfModule {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
 import { PeerError } from '../errors.js'
 import { localProcesses, nodeMpi, underMpi } from '../distributed/node-mpi.js'
-import type { Context, Output } from './flags.js'
+import type { CommandContext, Output } from './flags.js'
 
 /** What a process of the job that fails is given to say so before the others end. */
 const PATIENCE_MS = 2000
@@ -15,8 +15,8 @@ const PATIENCE_MS = 2000
  */
 export async function inJob(
   distributed: boolean,
-  context: Context,
-  command: (communicator: Communicator, context: Context) => Promise<number>,
+  context: CommandContext,
+  command: (communicator: Communicator, context: CommandContext) => Promise<number>,
 ): Promise<number> {
   const { env, output } = context
   if (!distributed && !underMpi(env)) return command(soloCommunicator, context)
@@ -39,7 +39,7 @@ export async function inJob(
 }
 
 /** Threads of one process where nothing is said: its share of the cores that it may run on. */
-export function threadsOfProcess({ size }: Communicator, { env }: Context): number | undefined {
+export function threadsOfProcess({ size }: Communicator, { env }: CommandContext): number | undefined {
   if (size === 1) return undefined
   return Math.max(1, Math.floor(availableParallelism() / (localProcesses(env) ?? 1)))
 }

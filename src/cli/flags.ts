@@ -71,11 +71,11 @@ export interface Command<T extends Flags = Flags> {
   readonly examples: readonly string[]
   /** The JSON it prints, for the documentation. */
   readonly prints: string
-  run(values: Values<T & typeof commonFlags>, context: Context): Promise<number>
+  run(values: Values<T & typeof commonFlags>, context: CommandContext): Promise<number>
 }
 
 /** What a command works with beside its flags. */
-export interface Context {
+export interface CommandContext {
   readonly output: Output
   readonly positional: string
   /** Names of the flags that were given, on the command line or in the config file. */

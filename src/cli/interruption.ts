@@ -3,7 +3,7 @@
 /** What a shell expects of a program that a signal ended: 128 and the signal's number. */
 export const signalCodes = { SIGHUP: 129, SIGINT: 130, SIGPIPE: 141, SIGTERM: 143 } as const
 
-/** The reason of an abort: `signal.reason` of `Context.interrupted`. */
+/** The reason of an abort: `signal.reason` of `CommandContext.interrupted`. */
 export class Interruption extends Error {
   constructor(
     message: string,

@@ -5,7 +5,7 @@ import { PREFIX, scaleOf } from '../adapters/lora.js'
 import { compilePatterns, firstValue, lastPart } from '../adapters/targets.js'
 import { InvalidAdapterError } from '../errors.js'
 import { elementCount, type HostTensor } from '../graph/types.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { Files } from '../io/files.js'
 import { toFloat32 } from './safetensors.js'
 
@@ -48,7 +48,7 @@ export interface AdapterReadOptions {
   /** For inspection only: slices whose place in a fused projection is not told are taken as all there are. */
   readonly anyPlace?: boolean
   /** Layers of the base model by name. */
-  readonly modules?: ReadonlyMap<string, Module>
+  readonly modules?: ReadonlyMap<string, TargetModule>
   /** The base model's config.json. */
   readonly baseConfig?: Readonly<Record<string, unknown>>
 }

@@ -11,7 +11,7 @@ import { LoraPart } from '../adapters/lora.js'
 import { checkAdapterTensors } from '../adapters/strict.js'
 import { FileError, InvalidAdapterError, InvalidModelError } from '../errors.js'
 import { float32, tensor } from '../graph/constants.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { HostTensor } from '../graph/types.js'
 import { nodeFiles } from '../io/node-files.js'
 import { pythonFloat, pythonJson } from '../util/python-json.js'
@@ -197,7 +197,7 @@ describe('damaged folders', () => {
 })
 
 describe('checkAdapterTensors', () => {
-  const layer = (name: string): Module => ({
+  const layer = (name: string): TargetModule => ({
     name,
     kind: 'Linear',
     weight: '',

@@ -22,7 +22,7 @@ export const FOLD_LIMIT = 1024
 export const isNumeric = (known: Known): boolean => known.values.every((v) => typeof v === 'number')
 
 /** What an evaluation sees of one node. */
-class Context extends NodeView {
+class FoldContext extends NodeView {
   constructor(
     node: Node,
     readonly inputs: readonly (Known | undefined)[],
@@ -32,7 +32,7 @@ class Context extends NodeView {
   }
 }
 
-type Evaluation = (c: Context) => Known | Known[] | undefined
+type Evaluation = (c: FoldContext) => Known | Known[] | undefined
 
 const numeric = (known: Known | undefined): number[] | undefined =>
   known !== undefined && isNumeric(known) ? (known.values as number[]) : undefined
@@ -99,14 +99,14 @@ const onNumbers = (f: (...values: number[]) => number): Evaluation =>
 
 /** The same elements under another shape. */
 const reshaped =
-  (target: (c: Context, shape: readonly number[]) => readonly number[] | undefined): Evaluation =>
+  (target: (c: FoldContext, shape: readonly number[]) => readonly number[] | undefined): Evaluation =>
   (c) => {
     const x = c.inputs[0]
     const shape = x && target(c, x.shape)
     return shape === undefined || elementCount(shape) !== x!.values.length ? undefined : { ...x!, shape }
   }
 
-const axesOf = (c: Context): readonly number[] | undefined => c.ints('axes') ?? numeric(c.inputs[1])
+const axesOf = (c: FoldContext): readonly number[] | undefined => c.ints('axes') ?? numeric(c.inputs[1])
 
 const tensorOf = (node: Node): Known | undefined => {
   const { value, value_int, value_ints, value_float, value_floats } = node.attributes
@@ -305,7 +305,7 @@ export function foldNode(
 ): Known[] | undefined {
   const evaluate = node.domain === '' && Object.hasOwn(evaluations, node.op) ? evaluations[node.op] : undefined
   if (evaluate === undefined) return undefined
-  const result = evaluate(new Context(node, inputs, shapes))
+  const result = evaluate(new FoldContext(node, inputs, shapes))
   if (result === undefined) return undefined
   const outputs = Array.isArray(result) ? result : [result]
   return outputs.length === node.outputs.length && outputs.every((o) => o.values.length <= FOLD_LIMIT) ? outputs : undefined

@@ -1,7 +1,7 @@
 /** @file A graph: values, initializers and nodes, with the few edits every pass needs. */
 import { InvalidModelError } from '../errors.js'
 import type { DType, Initializer, Node, Shape, Value } from './types.js'
-import type { Module } from './module.js'
+import type { TargetModule } from './target-module.js'
 import { ancestry } from './walk.js'
 
 /** Opset that lowrank builds for. 21 is the newest that the kernels of every execution provider cover. */
@@ -29,7 +29,7 @@ export class Graph {
   /** Every value that is known, by name: inputs, initializers and node outputs. */
   readonly values = new Map<string, Value>()
   /** Layers that can be adapted, by the name their authors gave them. */
-  readonly modules = new Map<string, Module>()
+  readonly modules = new Map<string, TargetModule>()
   /** Versions of the operator sets by domain; `''` is ai.onnx. */
   readonly opsets = new Map<string, number>([
     ['', DEFAULT_OPSET],

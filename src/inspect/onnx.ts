@@ -1,7 +1,7 @@
 /** @file What an .onnx file holds, and which of its layers can be adapted. */
 import { UnsupportedOpError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
-import { isConvolution, type Module } from '../graph/module.js'
+import { isConvolution, type TargetModule } from '../graph/target-module.js'
 import { elementCount, formatShape, isFileTensor, type Initializer, type Value } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import type { FileInspection, InspectedModule, InspectOptions } from './inspection.js'
@@ -23,12 +23,12 @@ function constantsOf(graph: Graph): Map<string, Initializer> {
 }
 
 /** Shape of a layer's weight as the layer means it, however it is packed. */
-function shapeOf({ kind, inFeatures, outFeatures, convolution }: Module): number[] {
+function shapeOf({ kind, inFeatures, outFeatures, convolution }: TargetModule): number[] {
   if (isConvolution(kind)) return [outFeatures, inFeatures / convolution!.groups, ...convolution!.kernel]
   return kind === 'Linear' ? [outFeatures, inFeatures] : [inFeatures, outFeatures]
 }
 
-const described = (module: Module, { initializers }: Graph): InspectedModule => {
+const described = (module: TargetModule, { initializers }: Graph): InspectedModule => {
   const shape = shapeOf(module)
   const notes = [
     ...((module.convolution?.groups ?? 1) > 1 ? [`${module.convolution!.groups} groups`] : []),

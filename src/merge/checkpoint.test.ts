@@ -9,7 +9,7 @@ import { matchTargets } from '../adapters/targets.js'
 import { mergedWeight } from '../adapters/merge-weights.js'
 import { loraAName, loraBName } from '../adapters/lora.js'
 import { FileError, InvalidAdapterError, InvalidModelError, InvalidOptionError } from '../errors.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { HostTensor } from '../graph/types.js'
 import { nodeFiles } from '../io/node-files.js'
 import { narrow } from '../util/half.js'
@@ -35,9 +35,9 @@ const loadAll = async (dir: string): Promise<Map<string, HostTensor>> => {
 }
 
 /** Modules as the checkpoint's matrices suggest; enough to match the golden adapters. */
-async function modulesOf(dir: string, kind: 'Linear' | 'Conv1D'): Promise<Map<string, Module>> {
+async function modulesOf(dir: string, kind: 'Linear' | 'Conv1D'): Promise<Map<string, TargetModule>> {
   const { weights } = await openCheckpoint(files, dir)
-  const modules = new Map<string, Module>()
+  const modules = new Map<string, TargetModule>()
   for (const [weight, { shape }] of weights) {
     if (shape.length !== 2 || !/proj|c_attn|c_fc/.test(weight)) continue
     const name = weight.replace('.weight', '')

@@ -6,7 +6,7 @@ import { moduleFolders, readSentenceSettings, type SentenceSettings } from '../f
 import { encodeSafetensors } from '../formats/safetensors.js'
 import type { Files } from '../io/files.js'
 import { elementCount, formatShape, type HostTensor, type Initializer, type Value } from '../graph/types.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { Architecture, ModelGraph } from '../models/architecture.js'
 import type { BuildOptions } from '../models/build-options.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
@@ -85,7 +85,7 @@ export class FolderModel extends DisposableResource implements Model {
   private readonly origin: Origin
   /** Models that were made of this one, by what they were made for. */
   private readonly derived = new Map<string, FolderModel>()
-  readonly modules: ReadonlyMap<string, Module>
+  readonly modules: ReadonlyMap<string, TargetModule>
   readonly inputs: readonly Value[]
   readonly vocabularySize: number
   readonly maxPositions: number

@@ -3,7 +3,7 @@
 import type { Tokenizer } from '../data/tokenizer.js'
 import type { SentenceSettings } from '../formats/sentence-folder.js'
 import type { HostTensor, Initializer, Value } from '../graph/types.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { ModelGraph } from '../models/architecture.js'
 import type { BuildOptions } from '../models/build-options.js'
@@ -33,7 +33,7 @@ export interface Model extends AsyncDisposable {
   /** Constants by the names of the graph. */
   readonly weights: ReadonlyMap<string, Initializer>
   /** Layers that can be adapted, by module path. */
-  readonly modules: ReadonlyMap<string, Module>
+  readonly modules: ReadonlyMap<string, TargetModule>
   /** PEFT's default `target_modules`; empty where there are none. */
   readonly defaultTargetModules: readonly string[]
   /** Number of parameters; tied weights count once. */

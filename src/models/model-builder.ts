@@ -2,7 +2,7 @@
 import { GraphBuilder } from '../graph/builder.js'
 import { Graph } from '../graph/graph.js'
 import { dtypeToOnnx } from '../graph/dtypes.js'
-import type { Convolution, ModuleKind } from '../graph/module.js'
+import type { Convolution, ModuleKind } from '../graph/target-module.js'
 import { int, ints, type Initializer, type Value } from '../graph/types.js'
 import type { BuildOptions } from './build-options.js'
 

@@ -6,7 +6,7 @@ import { formatShape, type HostTensor, type Shape, type Value } from '../graph/t
 import type { Runtime, Session } from '../runtime/runtime.js'
 import { ForwardBuilder, SEED_INPUT } from './forward-builder.js'
 import { initializeRest, type Module } from './module.js'
-import type { Buffer } from './parameter.js'
+import type { ModuleBuffer } from './parameter.js'
 import { type Parameter } from './parameter.js'
 
 /** An input of a model: one tensor, or one for each argument of `forward`. */
@@ -61,7 +61,7 @@ export function batchTypes(tensors: readonly HostTensor[]): InputType[] {
 export function buildGraph(model: Module, inputs: readonly InputType[], name = 'nn'): BuiltGraph {
   initializeRest(model)
   const graph = new Graph(name)
-  const paths = new Map<Parameter | Buffer, string>()
+  const paths = new Map<Parameter | ModuleBuffer, string>()
   for (const [path, item] of [...model.namedParameters(), ...model.namedBuffers()]) if (!paths.has(item)) paths.set(item, path)
   const values = inputs.map(({ dtype, shape }, i) => graph.addInput(`input_${i}`, dtype, shape))
   const builder = new ForwardBuilder(graph, paths)

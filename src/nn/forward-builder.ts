@@ -5,7 +5,7 @@ import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { productOfDims } from '../graph/shapes.js'
 import type { Value } from '../graph/types.js'
-import { Buffer, type Parameter } from './parameter.js'
+import { ModuleBuffer, type Parameter } from './parameter.js'
 
 /** Name of the input that seeds the dropout masks. */
 export const SEED_INPUT = 'dropout_seed'
@@ -15,9 +15,9 @@ export class ForwardBuilder extends GraphBuilder {
   /** The values of the parameters that the graph takes as inputs. */
   readonly trainable = new Map<Parameter, Value>()
   /** The values of the buffers, which are inputs too, for a step may change them. */
-  readonly buffers = new Map<Buffer, Value>()
+  readonly buffers = new Map<ModuleBuffer, Value>()
   /** What a step makes of buffers. */
-  readonly updates = new Map<Buffer, Value>()
+  readonly updates = new Map<ModuleBuffer, Value>()
   private readonly frozen = new Map<Parameter, Value>()
   private seed: Value | undefined
   private streams = 0
@@ -25,16 +25,16 @@ export class ForwardBuilder extends GraphBuilder {
   /** @param paths names of the model's parameters and buffers */
   constructor(
     graph: Graph,
-    private readonly paths: ReadonlyMap<Parameter | Buffer, string>,
+    private readonly paths: ReadonlyMap<Parameter | ModuleBuffer, string>,
   ) {
     super(graph)
   }
 
-  private pathOf(item: Parameter | Buffer): string {
+  private pathOf(item: Parameter | ModuleBuffer): string {
     const path = this.paths.get(item)
     if (path === undefined)
       throw new InvalidOptionError(
-        `forward uses a ${item instanceof Buffer ? 'buffer' : 'parameter'} of shape [${item.shape.join(', ')}] that belongs to no module of the model; ` +
+        `forward uses a ${item instanceof ModuleBuffer ? 'buffer' : 'parameter'} of shape [${item.shape.join(', ')}] that belongs to no module of the model; ` +
           'keep every layer in a property of its module',
       )
     return path
@@ -54,7 +54,7 @@ export class ForwardBuilder extends GraphBuilder {
   }
 
   /** The value of a buffer before the step. */
-  buffer(buffer: Buffer): Value {
+  buffer(buffer: ModuleBuffer): Value {
     const known = this.buffers.get(buffer)
     if (known !== undefined) return known
     const value = this.graph.addInput(this.graph.uniqueName(this.pathOf(buffer)), buffer.dtype, buffer.shape)
@@ -63,7 +63,7 @@ export class ForwardBuilder extends GraphBuilder {
   }
 
   /** Says what a training step leaves in a buffer. */
-  update(buffer: Buffer, value: Value): void {
+  update(buffer: ModuleBuffer, value: Value): void {
     this.updates.set(buffer, value)
   }
 

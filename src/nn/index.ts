@@ -1,6 +1,6 @@
 /** @file Public surface of `lowrank/nn`: networks of one's own with LoRA layers in them, as loralib's users build them. */
 export { Module, initialize, type Named } from './module.js'
-export { Parameter, Buffer, constant, kaiming, normal, type Initializer } from './parameter.js'
+export { Parameter, ModuleBuffer, constant, kaiming, normal, type InitFunction } from './parameter.js'
 export { ForwardBuilder } from './forward-builder.js'
 export { LoraLayer, type LoraLayerOptions } from './lora-layer.js'
 export { Linear, MergedLinear, type LinearLayer, type LinearOptions, type MergedLinearOptions } from './linear.js'

@@ -81,7 +81,7 @@ export abstract class LoraLayer extends Module {
   /** Puts the branch into the weight and drops it. For copies: `merge(model)` calls it on a clone. */
   absorb(): void {
     // A weight that another layer shares must not get this layer's branch.
-    const merged = new Parameter(this.weight.shape, this.weight.initializer)
+    const merged = new Parameter(this.weight.shape, this.weight.init)
     merged.data = this.mergedWeight()
     this.weight = merged
     this.lora_A = undefined

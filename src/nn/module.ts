@@ -2,7 +2,7 @@
 import type { Value } from '../graph/types.js'
 import { Random } from '../util/rng.js'
 import type { ForwardBuilder } from './forward-builder.js'
-import { Buffer, Parameter } from './parameter.js'
+import { ModuleBuffer, Parameter } from './parameter.js'
 import { checkKeys } from '../util/option-keys.js'
 
 /** Something of a tree of modules with its path, the name in the state dict. */
@@ -19,7 +19,7 @@ function childrenIn(name: string, value: unknown): Named<Module>[] {
 }
 
 /**
- * A part of a network. Properties that hold a `Parameter`, a `Buffer`, a `Module`, a list or a record of modules are its
+ * A part of a network. Properties that hold a `Parameter`, a `ModuleBuffer`, a `Module`, a list or a record of modules are its
  * state; the name of the property is the name in the state dict, as in PyTorch: `this.layers = [new Linear(…)]` gives
  * `layers.0.weight`.
  *
@@ -66,8 +66,8 @@ export abstract class Module {
   }
 
   /** Every buffer by its path. */
-  namedBuffers(): Named<Buffer>[] {
-    return this.named((value) => value instanceof Buffer)
+  namedBuffers(): Named<ModuleBuffer>[] {
+    return this.named((value) => value instanceof ModuleBuffer)
   }
 
   /** Switches this module and all below to training mode. No tensor changes. */
@@ -92,13 +92,13 @@ function copy(value: unknown, seen: Map<object, unknown>): unknown {
   const known = seen.get(value)
   if (known !== undefined) return known
   if (value instanceof Parameter) {
-    const twin = new Parameter(value.shape, value.initializer, value.requiresGrad)
+    const twin = new Parameter(value.shape, value.init, value.requiresGrad)
     if (value.initialized) twin.data = value.data.slice()
     seen.set(value, twin)
     return twin
   }
-  if (value instanceof Buffer) {
-    const twin = new Buffer(value.dtype, value.shape, value.data.slice(), value.optional)
+  if (value instanceof ModuleBuffer) {
+    const twin = new ModuleBuffer(value.dtype, value.shape, value.data.slice(), value.optional)
     seen.set(value, twin)
     return twin
   }

@@ -5,7 +5,7 @@ import { formatShape, type Value } from '../graph/types.js'
 import type { ForwardBuilder } from './forward-builder.js'
 import { positiveIntegers } from './lora-layer.js'
 import { Module } from './module.js'
-import { Buffer, constant, Parameter } from './parameter.js'
+import { ModuleBuffer, constant, Parameter } from './parameter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** Options of layers that normalise the last axis. */
@@ -99,11 +99,11 @@ export class BatchNorm2d extends Module {
   /** Added to each channel, [channels]. */
   readonly bias: Parameter
   /** Mean of each channel over the batches so far, [channels]. */
-  readonly running_mean: Buffer
+  readonly running_mean: ModuleBuffer
   /** Variance of each channel over the batches so far, [channels]. */
-  readonly running_var: Buffer
+  readonly running_var: ModuleBuffer
   /** Batches so far, []. */
-  readonly num_batches_tracked: Buffer
+  readonly num_batches_tracked: ModuleBuffer
 
   /**
    * A layer with weight 1, bias 0, mean 0 and variance 1.
@@ -123,10 +123,10 @@ export class BatchNorm2d extends Module {
       throw new InvalidOptionError(`BatchNorm2d: momentum must lie in [0, 1], got ${this.momentum}`)
     this.weight = new Parameter([channels], constant(1))
     this.bias = new Parameter([channels], constant(0))
-    this.running_mean = new Buffer('float32', [channels], new Float32Array(channels))
-    this.running_var = new Buffer('float32', [channels], new Float32Array(channels).fill(1))
+    this.running_mean = new ModuleBuffer('float32', [channels], new Float32Array(channels))
+    this.running_var = new ModuleBuffer('float32', [channels], new Float32Array(channels).fill(1))
     // Checkpoints before PyTorch 0.4.1 lack it.
-    this.num_batches_tracked = new Buffer('int64', [], new BigInt64Array(1), true)
+    this.num_batches_tracked = new ModuleBuffer('int64', [], new BigInt64Array(1), true)
   }
 
   override forward(b: ForwardBuilder, x: Value): Value {
@@ -152,7 +152,7 @@ export class BatchNorm2d extends Module {
     const [n, , height, width] = x.shape!
     const count = b.cast(b.dim(productOfDims([n!, height!, width!])), 'float32')
     const unbiased = b.mul(variance, b.div(count, b.sub(count, 1)))
-    const mix = (buffer: Buffer, value: Value): void =>
+    const mix = (buffer: ModuleBuffer, value: Value): void =>
       b.update(buffer, b.add(b.mul(b.buffer(buffer), 1 - this.momentum), b.mul(b.reshape(value, [this.channels]), this.momentum)))
     mix(this.running_mean, mean)
     mix(this.running_var, unbiased)

@@ -4,7 +4,7 @@ import { elementCount, type DType, type HostTensor, type TypedArray } from '../g
 import type { Random } from '../util/rng.js'
 
 /** First values of a parameter of `count` elements. */
-export type Initializer = (random: Random, count: number) => Float32Array
+export type InitFunction = (random: Random, count: number) => Float32Array
 
 /**
  * Every element the same.
@@ -12,12 +12,12 @@ export type Initializer = (random: Random, count: number) => Float32Array
  * new Parameter([8], constant(1))
  */
 export const constant =
-  (value: number): Initializer =>
+  (value: number): InitFunction =>
   (_, count) =>
     new Float32Array(count).fill(value)
 
 /** N(0, 1), as `torch.nn.init.normal_`. */
-export const normal: Initializer = (random, count) => Float32Array.from({ length: count }, () => random.normal())
+export const normal: InitFunction = (random, count) => Float32Array.from({ length: count }, () => random.normal())
 
 /**
  * U(−1/√fanIn, 1/√fanIn): Kaiming-uniform with a = √5 (He et al., 2015), what PyTorch gives every linear layer.
@@ -25,7 +25,7 @@ export const normal: Initializer = (random, count) => Float32Array.from({ length
  * new Parameter([8, 16], kaiming(16)) // a weight [out, in]
  */
 export const kaiming =
-  (fanIn: number): Initializer =>
+  (fanIn: number): InitFunction =>
   (random, count) => {
     const bound = 1 / Math.sqrt(fanIn)
     return Float32Array.from({ length: count }, () => random.uniform(-bound, bound))
@@ -42,7 +42,7 @@ export class Parameter {
 
   /**
    * @param shape lengths of its axes
-   * @param initializer first values
+   * @param init first values
    * @param requiresGrad whether training changes it
    */
   constructor(
@@ -50,7 +50,7 @@ export class Parameter {
     readonly shape: readonly number[],
 
     /** First values. */
-    readonly initializer: Initializer,
+    readonly init: InitFunction,
 
     /** Whether training changes it. */
     public requiresGrad = true,
@@ -87,12 +87,12 @@ export class Parameter {
 
   /** Gives the first values anew. */
   reset(random: Random): void {
-    this.values = this.initializer(random, this.size)
+    this.values = this.init(random, this.size)
   }
 }
 
 /** A tensor that belongs to a layer's state and is never trained: running statistics, counters. */
-export class Buffer {
+export class ModuleBuffer {
   private values: TypedArray
 
   /**

@@ -8,14 +8,14 @@ import type { Files } from '../io/files.js'
 import { Conv1d, Conv2d, Conv3d } from './convolution.js'
 import { initializeRest, type Module } from './module.js'
 import type { Parameter } from './parameter.js'
-import { Buffer } from './parameter.js'
+import { ModuleBuffer } from './parameter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** Tensors by their paths. */
 export type StateDict = Map<string, HostTensor>
 
 /** Parameters and buffers by path, as the state dict orders them. */
-const entriesOf = (model: Module): [string, Parameter | Buffer][] => [...model.namedParameters(), ...model.namedBuffers()]
+const entriesOf = (model: Module): [string, Parameter | ModuleBuffer][] => [...model.namedParameters(), ...model.namedBuffers()]
 
 /**
  * Every parameter and buffer by its path, copied. It is the same in training and in evaluation mode: nothing is ever
@@ -88,7 +88,7 @@ export function loadStateDict(
   const given = withoutTwins(model, tensors instanceof Map ? tensors : new Map(Object.entries(tensors)))
   const entries = entriesOf(model)
   const known = new Set(entries.map(([path]) => path))
-  const optional = (item: Parameter | Buffer): boolean => item instanceof Buffer && item.optional
+  const optional = (item: Parameter | ModuleBuffer): boolean => item instanceof ModuleBuffer && item.optional
   const missingKeys = entries.flatMap(([path, item]) => (given.has(path) || optional(item) ? [] : [path]))
   const unexpectedKeys = [...given.keys()].filter((path) => !known.has(path))
   const misshapen = entries.flatMap(([path, item]) => {
@@ -114,7 +114,7 @@ export function loadStateDict(
   return { missingKeys, unexpectedKeys }
 }
 
-function fits(item: Parameter | Buffer, tensor: HostTensor): boolean {
+function fits(item: Parameter | ModuleBuffer, tensor: HostTensor): boolean {
   const sameType = item.dtype === 'float32' ? isFloat(tensor.dtype) : item.dtype === tensor.dtype
   return sameType && item.shape.length === tensor.shape.length && item.shape.every((d, i) => d === tensor.shape[i])
 }

@@ -13,7 +13,7 @@ import type { ForwardBuilder } from './forward-builder.js'
 import { attachModuleLoss, LABELS_INPUT, type LossChoice } from './losses.js'
 import { initializeRest, type Module } from './module.js'
 import { Optimizer, type OptimizerChoice } from './optimizer.js'
-import type { Buffer, Parameter } from './parameter.js'
+import type { ModuleBuffer, Parameter } from './parameter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 
@@ -113,7 +113,7 @@ interface Step {
   readonly loss: string
   readonly gradient: string
   /** Names of the outputs that replace buffers. */
-  readonly updates: ReadonlyMap<Buffer, string>
+  readonly updates: ReadonlyMap<ModuleBuffer, string>
 }
 
 /** Loss, joined gradients and new buffers of a batch. */
@@ -246,7 +246,7 @@ async function gradients(
   batch: ModuleBatch,
   choice: LossChoice,
   seed: number,
-): Promise<{ loss: number; gradient: Float32Array; buffers: [Buffer, HostTensor][] }> {
+): Promise<{ loss: number; gradient: Float32Array; buffers: [ModuleBuffer, HostTensor][] }> {
   const inputs = inputsOf(batch.input)
   const { dtype, shape } = batch.labels
   const key = `${signatureOf(model, batchTypes(inputs))}|${dtype}${shape.slice(1).join('x')}`

@@ -2,11 +2,11 @@
 import { lastPart } from '../adapters/targets.js'
 import { numberAttribute } from '../graph/attributes.js'
 import type { Graph } from '../graph/graph.js'
-import { LOWERED, type Module, type ModuleUse } from '../graph/module.js'
+import { LOWERED, type TargetModule, type ModuleUse } from '../graph/target-module.js'
 import { isFloat, type Initializer, type Node } from '../graph/types.js'
 
 /** A node that applies a weight, before it has a name. */
-interface Found extends Omit<Module, 'name' | 'isOutputHead' | 'moreUses'> {
+interface Found extends Omit<TargetModule, 'name' | 'isOutputHead' | 'moreUses'> {
   readonly node: Node
 }
 
@@ -378,7 +378,7 @@ export interface Layers {
    */
   readonly wrapper: string
   /** The layers by their names below a wrapper; with `''` by those that the file has. */
-  below(wrapper: string): Map<string, Module>
+  below(wrapper: string): Map<string, TargetModule>
 }
 
 /**
@@ -394,13 +394,13 @@ export function findLayers(graph: Graph): Layers {
 }
 
 /** The layers of a graph by their names in PEFT, see {@link findLayers}. */
-export function findModules(graph: Graph): Map<string, Module> {
+export function findModules(graph: Graph): Map<string, TargetModule> {
   const layers = findLayers(graph)
   return layers.below(layers.wrapper)
 }
 
-function modulesBelow(names: ReadonlyMap<Found, Named>, root: string): Map<string, Module> {
-  const modules = new Map<string, Module>()
+function modulesBelow(names: ReadonlyMap<Found, Named>, root: string): Map<string, TargetModule> {
+  const modules = new Map<string, TargetModule>()
   for (const [f, { name: full, isGiven }] of names) {
     const name = root !== '' && full.startsWith(`${root}.`) ? full.slice(root.length + 1) : full
     const known = modules.get(name)

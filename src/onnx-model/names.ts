@@ -2,7 +2,7 @@
 import { inTorchLayout, recurrentNames, type WeightPart } from './recurrent-weights.js'
 import { findLayers } from './find-modules.js'
 import type { Graph } from '../graph/graph.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { transposeHost } from '../graph/transpose.js'
 import { elementCount, ints, isFileTensor, type HostTensor, type Node } from '../graph/types.js'
 
@@ -37,7 +37,7 @@ const LARGEST_HEAD = 1 << 24
 export function namedAsInPeft(prepared: Graph, basePrefix?: string, left: readonly Node[] = []): NamedGraph {
   const graph = prepared.clone()
   const origins = new Map<string, WeightOrigin>()
-  const modules = new Map<string, Module>()
+  const modules = new Map<string, TargetModule>()
   const { found, wrapper } = modulesOf(graph, basePrefix, left)
   for (const [name, { name: from, part }] of inTorchLayout(graph, wrapper))
     origins.set(name, { name: from, transposed: false, part })
@@ -63,7 +63,7 @@ function modulesOf(
   graph: Graph,
   basePrefix: string | undefined,
   left: readonly Node[],
-): { readonly found: Map<string, Module>; readonly wrapper: string } {
+): { readonly found: Map<string, TargetModule>; readonly wrapper: string } {
   const layers = findLayers(graph)
   const found = layers.below(layers.wrapper)
   if (layers.wrapper === '') return { found, wrapper: '' }
@@ -80,7 +80,7 @@ function modulesOf(
 const layerOps = new Set(['Conv', 'Gemm', 'MatMul', 'Gather'])
 
 /** Whether a wrapper is around layers too that are not here, but in branches that are not taken. */
-function isAround(wrapper: string, full: ReadonlyMap<string, Module>, left: readonly Node[]): boolean {
+function isAround(wrapper: string, full: ReadonlyMap<string, TargetModule>, left: readonly Node[]): boolean {
   const names = left
     .filter(({ op }) => layerOps.has(op))
     .flatMap(({ inputs }) => inputs.filter((name) => /^\w[\w.]*\.weight$/.test(name)))
@@ -90,7 +90,7 @@ function isAround(wrapper: string, full: ReadonlyMap<string, Module>, left: read
 }
 
 /** A head that has only the name of the table it shares its weight with is called as everywhere: `lm_head`. */
-function headNamed(modules: ReadonlyMap<string, Module>): Map<string, Module> {
+function headNamed(modules: ReadonlyMap<string, TargetModule>): Map<string, TargetModule> {
   const tables = new Map([...modules.values()].filter(({ kind }) => kind === 'Embedding').map((m) => [m.weight, m.name]))
   return new Map(
     [...modules].map(([name, module]) => {
@@ -108,7 +108,7 @@ function rootOf(wanted: ReadonlyMap<string, string>): string {
 }
 
 /** MatMul(x, W) as MatMul(x, Wᵀᵀ): the weight as PyTorch has it. Undefined where it stays as it is. */
-function turn(graph: Graph, module: Module, origins: Map<string, WeightOrigin>): Module | undefined {
+function turn(graph: Graph, module: TargetModule, origins: Map<string, WeightOrigin>): TargetModule | undefined {
   const { name, weight } = module
   const tensor = graph.initializers.get(weight)!
   const isWeight = tensor.dtype === 'float32' || tensor.dtype === 'float16' || tensor.dtype === 'bfloat16'

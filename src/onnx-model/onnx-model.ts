@@ -5,7 +5,7 @@ import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { findTokenizerBeside } from '../model/find-tokenizer.js'
 import type { Graph } from '../graph/graph.js'
-import { isConvolution, type Module } from '../graph/module.js'
+import { isConvolution, type TargetModule } from '../graph/target-module.js'
 import { elementCount, formatShape, isFloat, type HostTensor, type Initializer, type Value } from '../graph/types.js'
 import type { ModelGraph } from '../models/architecture.js'
 import type { BuildOptions } from '../models/build-options.js'
@@ -82,7 +82,7 @@ export class OnnxModel extends DisposableResource implements Model {
   readonly task: Task
   readonly inputs: readonly Value[]
   readonly weights: ReadonlyMap<string, Initializer>
-  readonly modules: ReadonlyMap<string, Module>
+  readonly modules: ReadonlyMap<string, TargetModule>
   /** @internal What the weights are called in the file, where they are not called the same. */
   readonly origins: ReadonlyMap<string, WeightOrigin>
   /** @internal Where in the file those are that its branches hold. */
@@ -239,7 +239,7 @@ function refuseFixedText({ inputs }: Graph, path: string): void {
 }
 
 /** Numbers of a layer's weight, however it is packed. */
-const sizeOf = ({ kind, inFeatures, outFeatures, convolution }: Module): number =>
+const sizeOf = ({ kind, inFeatures, outFeatures, convolution }: TargetModule): number =>
   isConvolution(kind)
     ? elementCount([outFeatures, inFeatures / convolution!.groups, ...convolution!.kernel])
     : inFeatures * outFeatures

@@ -1,7 +1,7 @@
 /** @file The outputs of an imported graph as losses and readers want them: the task's first, scores under the name `logits`. */
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { productOfDims } from '../graph/shapes.js'
 import type { Value } from '../graph/types.js'
 import type { Task } from '../models/task.js'
@@ -27,7 +27,12 @@ function rename(graph: Graph, { name, dtype, shape }: Value, to: string): Value 
   graph.outputs = graph.outputs.map((output) => (output.name === name ? renamed : output))
   for (const [key, module] of graph.modules) {
     const uses = module.moreUses?.map((use) => ({ input: named(use.input), output: named(use.output) }))
-    const moved: Module = { ...module, input: named(module.input), output: named(module.output), ...(uses && { moreUses: uses }) }
+    const moved: TargetModule = {
+      ...module,
+      input: named(module.input),
+      output: named(module.output),
+      ...(uses && { moreUses: uses }),
+    }
     graph.modules.set(key, moved)
   }
   return renamed

@@ -4,7 +4,7 @@ import { weightName } from '../adapters/lora.js'
 import { InvalidAdapterError, InvalidModelError } from '../errors.js'
 import { bytesOf } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
-import type { Module } from '../graph/module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { transposeHost } from '../graph/transpose.js'
 import type { HostTensor, Initializer, Node } from '../graph/types.js'
 import type { BranchPlace } from '../lower/inline-if.js'
@@ -19,7 +19,7 @@ import { viewOf } from './weight-view.js'
 /** What a patch needs to know of the model. */
 export interface PatchedModel {
   readonly path: string
-  readonly modules: ReadonlyMap<string, Module>
+  readonly modules: ReadonlyMap<string, TargetModule>
   /** What the model has as tensors of their own. */
   readonly weights?: ReadonlyMap<string, Initializer>
   readonly origins: ReadonlyMap<string, WeightOrigin>

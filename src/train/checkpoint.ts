@@ -1,6 +1,6 @@
 /** @file Checkpoints: everything a run needs to continue bit for bit, in a folder that appears whole or not at all. */
 import { checkpointName, listCheckpoints } from '../model/output-place.js'
-import type { Parameters } from '../adapter/parameters.js'
+import type { ParameterVector } from '../adapter/parameter-vector.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { encodeSafetensors, loadTensor, readSafetensorsHeader, toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
@@ -48,7 +48,7 @@ export async function writeCheckpoint(
   files: Files,
   out: string,
   state: RunState,
-  parameters: Parameters,
+  parameters: ParameterVector,
   optimizer: OptimizerState,
   options: CheckpointOptions,
 ): Promise<string> {
@@ -107,7 +107,7 @@ export async function loadCheckpoint(
   files: Files,
   out: string,
   fingerprint: string,
-  parameters: Parameters,
+  parameters: ParameterVector,
   optimizer: OptimizerState,
 ): Promise<LoadedCheckpoint | undefined> {
   const newest = (await listCheckpoints(files, out)).pop()

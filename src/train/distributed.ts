@@ -1,6 +1,6 @@
 /** @file Training over several processes: each has its shard of every batch, and process 0 updates for all. */
 import { mix32 } from '../adapters/dropout.js'
-import type { Parameters } from '../adapter/parameters.js'
+import type { ParameterVector } from '../adapter/parameter-vector.js'
 import type { Batch } from '../data/batch.js'
 import type { Dataset } from '../data/dataset.js'
 import { anyOf, broadcastText, gatherTexts, sumOver, type Communicator } from '../distributed/communicator.js'
@@ -88,7 +88,7 @@ export interface Start {
 }
 
 /** Gives all processes the parameters of process 0, frozen ones included, and its place in the run. */
-export async function shareStart(communicator: Communicator, start: Start, parameters: Parameters): Promise<Start> {
+export async function shareStart(communicator: Communicator, start: Start, parameters: ParameterVector): Promise<Start> {
   if (communicator.size === 1) return start
   await communicator.broadcast(new Float32Array(parameters.data.buffer), 0)
   const place = JSON.stringify({ state: start.state, hasBest: start.best !== undefined })
@@ -108,7 +108,7 @@ export async function sumOfShards({ loss, count, sums }: LossResult, communicato
 export const shareGradients = (communicator: Communicator, session: GradientSession): Gradients =>
   communicator.size === 1 ? session : new DistributedGradients(session, communicator)
 
-export const shareUpdate = (communicator: Communicator, session: UpdateSession, parameters: Parameters): Update =>
+export const shareUpdate = (communicator: Communicator, session: UpdateSession, parameters: ParameterVector): Update =>
   communicator.size === 1 ? session : new DistributedUpdate(session, parameters, communicator)
 
 /** Loss and gradient of a batch whose rows all processes share. */
@@ -139,7 +139,7 @@ class DistributedGradients implements Gradients {
 class DistributedUpdate implements Update {
   constructor(
     private readonly session: Update,
-    private readonly parameters: Parameters,
+    private readonly parameters: ParameterVector,
     private readonly communicator: Communicator,
   ) {}
 

@@ -1,7 +1,7 @@
 /** @file What is evaluated, as sessions see it: models and sets of adapters train nothing. */
 import { Adapter } from '../adapter/adapter.js'
 import { AdapterSet } from '../adapter/adapter-set.js'
-import { Parameters } from '../adapter/parameters.js'
+import { ParameterVector } from '../adapter/parameter-vector.js'
 import { attachParts } from '../adapters/attach.js'
 import type { Model } from '../model/model.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
@@ -9,7 +9,7 @@ import { adapterTrainee, type Trainee } from './trainee.js'
 /** A model without anything to train, as the evaluation sees it. */
 const frozenTrainee = (model: Model): Trainee => ({
   model,
-  parameters: new Parameters([]),
+  parameters: new ParameterVector([]),
   totalParameters: model.parameterCount,
   build: (options) => {
     const built = model.build(options)
@@ -22,7 +22,7 @@ const frozenTrainee = (model: Model): Trainee => ({
 /** What is active in a set by now. */
 function servedTrainee(set: AdapterSet): Trainee {
   const { parts, tensors } = set.serving()
-  const parameters = new Parameters(
+  const parameters = new ParameterVector(
     [],
     Object.entries(tensors).map(([name, { shape }]) => ({ name, shape })),
   )

@@ -1,6 +1,6 @@
 /** @file Loss and gradients of micro-batches. */
 import { tensor } from '../graph/constants.js'
-import type { Parameters } from '../adapter/parameters.js'
+import type { ParameterVector } from '../adapter/parameter-vector.js'
 import { mix32 } from '../adapters/dropout.js'
 import type { Batch } from '../data/batch.js'
 import { compileStep, only, Total, type CompiledStep, type LossResult } from './compiled-step.js'
@@ -20,7 +20,7 @@ export interface GradientResult extends LossResult {
 export class GradientSession {
   private constructor(
     private readonly compiled: CompiledStep,
-    private readonly parameters: Parameters,
+    private readonly parameters: ParameterVector,
   ) {}
 
   static async create(trainee: Trainee, options: LossSessionOptions): Promise<GradientSession> {

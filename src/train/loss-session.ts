@@ -1,5 +1,5 @@
 /** @file The loss of batches, without gradients. */
-import type { Parameters } from '../adapter/parameters.js'
+import type { ParameterVector } from '../adapter/parameter-vector.js'
 import type { Batch } from '../data/batch.js'
 import { compileStep, only, Total, type CompiledStep, type LossResult } from './compiled-step.js'
 import type { Objective, Scores } from './objective.js'
@@ -10,7 +10,7 @@ import type { Trainee } from './trainee.js'
 export class LossSession {
   private constructor(
     private readonly compiled: CompiledStep,
-    private readonly parameters: Parameters,
+    private readonly parameters: ParameterVector,
   ) {}
 
   static async create(trainee: Trainee, options: LossSessionOptions): Promise<LossSession> {

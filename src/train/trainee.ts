@@ -4,7 +4,7 @@ import type { LoraConfig } from '../adapters/lora-config.js'
 import type { Adapter } from '../adapter/adapter.js'
 import { endsFile } from '../model/generation-config.js'
 import type { Model } from '../model/model.js'
-import { Parameters } from '../adapter/parameters.js'
+import { ParameterVector } from '../adapter/parameter-vector.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import type { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
@@ -26,7 +26,7 @@ export interface Trainee {
   /** The model that it is a change of. */
   readonly model: Model
   /** What is trained. */
-  readonly parameters: Parameters
+  readonly parameters: ParameterVector
   /** Parameters of the base that are frozen and the trained ones together. */
   readonly totalParameters: number
   /** The model's graph with an input for everything that is trained. `training` switches dropout on. */
@@ -88,7 +88,7 @@ export async function fullTrainee(model: Model): Promise<Trainee> {
     model.weights.has(name),
   )
   const ends = new Set<number>()
-  const parameters = new Parameters(names.map((name) => ({ name, shape: model.weights.get(name)!.shape })))
+  const parameters = new ParameterVector(names.map((name) => ({ name, shape: model.weights.get(name)!.shape })))
   for (const name of names) {
     const weight = model.weights.get(name)!
     parameters.view(name).set(toFloat32(await loadTensor(model.environment.files, weight)))

@@ -1,6 +1,6 @@
 /** @file The training loop: an async generator of events. */
 import { Adapter } from '../adapter/adapter.js'
-import type { Parameters } from '../adapter/parameters.js'
+import type { ParameterVector } from '../adapter/parameter-vector.js'
 import type { Dataset, PositionedBatch } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
 import { anyOf } from '../distributed/communicator.js'
@@ -45,7 +45,7 @@ import { adapterTrainee, type Trainee } from './trainee.js'
 const MAX_SKIPPED_IN_A_ROW = 20
 
 /** What is being trained at this moment: its values change under whoever else would. */
-const trained = new WeakSet<Parameters>()
+const trained = new WeakSet<ParameterVector>()
 
 /**
  * Trains an adapter (or all weights, see `fullTrainee`) and yields an event for each step, evaluation and checkpoint.

@@ -1,5 +1,5 @@
 /** @file The update of a run: clipping and AdamW on the vector of what is trained. */
-import type { Parameters } from '../adapter/parameters.js'
+import type { ParameterVector } from '../adapter/parameter-vector.js'
 import { adamWGraph, type AdamWOptions } from '../optim/adamw.js'
 import { FlatOptimizer, type OptimizerState, type UpdateResult } from '../optim/flat-optimizer.js'
 import type { Trainee } from './trainee.js'
@@ -8,7 +8,7 @@ import type { Trainee } from './trainee.js'
 export class UpdateSession {
   private constructor(
     private readonly optimizer: FlatOptimizer,
-    private readonly parameters: Parameters,
+    private readonly parameters: ParameterVector,
     private readonly rateFactors: Float32Array | undefined,
   ) {}
 

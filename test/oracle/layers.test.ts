@@ -9,7 +9,7 @@ import { differentiate } from '../../src/autodiff/differentiate.js'
 import { GraphBuilder } from '../../src/graph/builder.js'
 import { float32, int64 } from '../../src/graph/constants.js'
 import { Graph } from '../../src/graph/graph.js'
-import type { Module, ModuleKind } from '../../src/graph/module.js'
+import type { TargetModule, ModuleKind } from '../../src/graph/target-module.js'
 import { int, ints, type HostTensor } from '../../src/graph/types.js'
 import { nodeRuntime } from '../../src/runtime/ort-node.js'
 import { relativeError } from '../models/golden.js'
@@ -43,7 +43,7 @@ const windows: Readonly<Record<string, { strides?: number[]; pads?: number[]; gr
 }
 
 /** A graph of one layer named f. */
-function layerGraph({ kind, base, weight_shape: shape, x, y }: Case): { graph: Graph; module: Module } {
+function layerGraph({ kind, base, weight_shape: shape, x, y }: Case): { graph: Graph; module: TargetModule } {
   const graph = new Graph(kind)
   const b = new GraphBuilder(graph)
   const input = graph.addInput('x', kind === 'Embedding' ? 'int64' : 'float32', x.shape)
@@ -71,7 +71,7 @@ function layerGraph({ kind, base, weight_shape: shape, x, y }: Case): { graph: G
   return withModule(graph, { ...common, kind: kind as ModuleKind, output: output.name, inFeatures, outFeatures })
 }
 
-function withModule(graph: Graph, module: Module): { graph: Graph; module: Module } {
+function withModule(graph: Graph, module: TargetModule): { graph: Graph; module: TargetModule } {
   graph.modules.set('f', module)
   graph.outputs = [graph.value(module.output)]
   return { graph, module }

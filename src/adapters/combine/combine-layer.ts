@@ -1,6 +1,6 @@
 /** @file One layer of several adapters as one branch of scale 1: PEFT's `add_weighted_adapter`, layer by layer. */
 import { InvalidAdapterError, InvalidOptionError } from '../../errors.js'
-import type { Module } from '../../graph/module.js'
+import type { TargetModule } from '../../graph/target-module.js'
 import { matrix, transposed, type Matrix } from '../../util/linear-algebra/matrix.js'
 import type { Svd } from '../../util/linear-algebra/svd.js'
 import { svdOfProduct, truncatedSvd } from '../../util/linear-algebra/truncated-svd.js'
@@ -29,7 +29,7 @@ export type CombinationType = (typeof combinationTypes)[number]
 export interface LayerSource {
   /** Of the adapter, for messages. */
   readonly name: string
-  readonly module: Module
+  readonly module: TargetModule
   readonly r: number
   /** [r, in] */
   readonly A: Float32Array
@@ -51,7 +51,7 @@ export interface LayerOptions extends Omit<TensorRuleOptions, 'keep'> {
 
 /** A branch to be used with scale 1. */
 export interface CombinedLayer {
-  readonly module: Module
+  readonly module: TargetModule
   readonly r: number
   readonly A: Float32Array
   readonly B: Float32Array

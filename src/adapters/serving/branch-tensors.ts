@@ -1,12 +1,12 @@
 /** @file The numbers of served branches: several adapters as one branch, and all of them stacked for mixed batches. */
 import { float32 } from '../../graph/constants.js'
-import type { Module } from '../../graph/module.js'
+import type { TargetModule } from '../../graph/target-module.js'
 import { elementCount, type HostTensor } from '../../graph/types.js'
 import { loraShapes } from '../branch.js'
 
 /** What one adapter does to one layer: y + rescale ⊙ (y − bias) + B·A·x + shift. */
 export interface ServedBranch {
-  readonly module: Module
+  readonly module: TargetModule
   readonly r: number
   /** [r, in], or as PEFT stores it for other kinds of layers */
   readonly A: Float32Array
@@ -29,7 +29,7 @@ const shaped = (shape: readonly unknown[], data: Float32Array): HostTensor => fl
 const scaled = (values: Float32Array, factor: number): Float32Array => (factor === 1 ? values : values.map((x) => x * factor))
 
 /** A branch that adds nothing. Its rank is the smallest that a layer with groups can have. */
-export function zeroBranch(module: Module): ServedBranch {
+export function zeroBranch(module: TargetModule): ServedBranch {
   const r = module.convolution?.groups ?? 1
   const { A, B } = loraShapes(module, r)
   const zeros = (shape: readonly unknown[]): Float32Array => new Float32Array(elementCount(shape as number[]))
@@ -81,7 +81,7 @@ export function sumOfVectors(branches: readonly WeightedBranch[], which: 'rescal
  * of an embedding A is transposed, [adapters, vocabulary, r]. An adapter without a branch is zeros.
  */
 export function stackBranches(
-  module: Module,
+  module: TargetModule,
   branches: readonly (WeightedBranch | undefined)[],
 ): { readonly A: HostTensor; readonly B: HostTensor } {
   const { inFeatures, outFeatures } = module

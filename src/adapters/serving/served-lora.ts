@@ -8,7 +8,7 @@
 import { InvalidAdapterError, InvalidOptionError } from '../../errors.js'
 import type { GraphBuilder } from '../../graph/builder.js'
 import type { Graph } from '../../graph/graph.js'
-import { isConvolution, type Module } from '../../graph/module.js'
+import { isConvolution, type TargetModule } from '../../graph/target-module.js'
 import { divideDims } from '../../graph/dim/index.js'
 import { productOfDims } from '../../graph/shapes.js'
 import { formatShape, type Dim, type Shape, type Value } from '../../graph/types.js'
@@ -39,7 +39,7 @@ export class ServedLora implements Part {
   readonly tensors: readonly PartTensor[]
 
   constructor(
-    readonly layer: Module,
+    readonly layer: TargetModule,
     readonly options: ServedOptions,
   ) {
     const { name, kind, inFeatures, outFeatures } = layer
@@ -122,7 +122,7 @@ interface Vectors {
 }
 
 /** sum + rescale ⊙ (y − bias) + shift */
-function withVectors(b: GraphBuilder, module: Module, y: Value, sum: Value, { rescale, shift, bias }: Vectors): Value {
+function withVectors(b: GraphBuilder, module: TargetModule, y: Value, sum: Value, { rescale, shift, bias }: Vectors): Value {
   const product = bias === undefined ? y : b.sub(y, alongOutputs(b, module, bias))
   const rescaled = rescale === undefined ? sum : b.add(sum, b.mul(product, rescale))
   return shift === undefined ? rescaled : b.add(rescaled, shift)
@@ -136,7 +136,7 @@ function adapterIndex(graph: Graph): Value {
 }
 
 /** [batch, n, width] of a layer's input or output. @throws InvalidOptionError unless its leading axes begin with the batch */
-function rowShape(graph: Graph, module: Module, x: Value): Shape {
+function rowShape(graph: Graph, module: TargetModule, x: Value): Shape {
   const batch = batchOf(graph)
   const [first, ...others] = x.shape?.slice(0, -1) ?? []
   const rest = first === undefined ? undefined : divideDims(first, batch)
@@ -148,10 +148,10 @@ function rowShape(graph: Graph, module: Module, x: Value): Shape {
   return [batch, productOfDims([rest, ...others]), x.shape!.at(-1)!]
 }
 
-const byRow = (graph: Graph, b: GraphBuilder, module: Module, x: Value): Value => b.reshape(x, rowShape(graph, module, x))
+const byRow = (graph: Graph, b: GraphBuilder, module: TargetModule, x: Value): Value => b.reshape(x, rowShape(graph, module, x))
 
 /** Rows of Aᵀ that the ids name in the table of each row's adapter, [batch, sequence, r]. */
-function tableRows(b: GraphBuilder, module: Module, ids: Value, A: Value, index: Value): Value {
+function tableRows(b: GraphBuilder, module: TargetModule, ids: Value, A: Value, index: Value): Value {
   const vocabulary = module.inFeatures
   const table = b.reshape(A, [`${vocabulary}*adapters`, A.shape![2]!])
   const start = b.unsqueeze(b.mul(index, b.scalar(vocabulary, 'int64')), [1])

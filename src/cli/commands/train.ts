@@ -9,7 +9,7 @@ import { renderReport } from '../../report/html.js'
 import { reportAssets } from '../../report/node-assets.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
 import { exitCodeOf } from '../interruption.js'
-import { type commonFlags, defineCommand, defined, type Context, type Flags, type Values } from '../flags.js'
+import { type commonFlags, defineCommand, defined, type CommandContext, type Flags, type Values } from '../flags.js'
 import { optionsFrom } from '../option-flags.js'
 import { isAuto, library, openAdapter, openModel, withLabelsOf } from '../sources.js'
 import { showPlan } from '../plan-view.js'
@@ -43,7 +43,7 @@ function checkAgrees(adapter: Adapter, values: TrainValues, given: ReadonlySet<s
   }
 }
 
-async function openTrained(model: Model, values: TrainValues, { output, given }: Context): Promise<Adapter> {
+async function openTrained(model: Model, values: TrainValues, { output, given }: CommandContext): Promise<Adapter> {
   if (values.adapter === undefined) {
     const { addLora, initializeEva } = await library()
     const fresh = await addLora(await withLabelsOf(model, values), loraOptions(values))
@@ -104,7 +104,7 @@ export const trainCommand = defineCommand({
   run: (values, context) => inJob(values.distributed, context, (communicator, own) => runTraining(values, own, communicator)),
 })
 
-async function runTraining(values: TrainValues, context: Context, communicator: Communicator): Promise<number> {
+async function runTraining(values: TrainValues, context: CommandContext, communicator: Communicator): Promise<number> {
   const { output, interrupted } = context
   const { planTraining, train } = await library()
   const threads = values.threads ?? threadsOfProcess(communicator, context)

@@ -1,6 +1,6 @@
 /** @file What a GGUF adapter must know of its base model. */
 import { InvalidAdapterError } from '../../errors.js'
-import type { Module } from '../../graph/module.js'
+import type { TargetModule } from '../../graph/target-module.js'
 import { ggufArchitectures, type GgufArchitecture, type RowOrder } from './architectures.js'
 
 /** Heads of the projections whose rows llama.cpp orders in its own way. */
@@ -28,7 +28,7 @@ type Config = Readonly<Record<string, unknown>>
  * @param modules layers of the model, which tell a tied head for sure
  * @throws InvalidAdapterError if llama.cpp's names for the architecture are not known
  */
-export function readGgufBase(config: Config, modules?: ReadonlyMap<string, Module>): GgufBase {
+export function readGgufBase(config: Config, modules?: ReadonlyMap<string, TargetModule>): GgufBase {
   const type = String(config['model_type'])
   const architecture = ggufArchitectures.find(({ modelTypes }) => modelTypes.includes(type))
   if (architecture === undefined)

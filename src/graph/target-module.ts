@@ -11,7 +11,7 @@ export type ModuleKind = 'Linear' | 'Conv1D' | 'MatMul' | 'Embedding' | 'Conv1d'
 const convolutions: ReadonlySet<ModuleKind> = new Set(['Conv1d', 'Conv2d', 'Conv3d'])
 
 /** Whether the file holds a weight the other way round than PyTorch and PEFT do: [in, out] for a Linear's [out, in]. */
-export const isTurned = (module: Pick<Module, 'kind'>): boolean => module.kind === 'MatMul'
+export const isTurned = (module: Pick<TargetModule, 'kind'>): boolean => module.kind === 'MatMul'
 
 export const isConvolution = (kind: ModuleKind): boolean => convolutions.has(kind)
 
@@ -40,7 +40,7 @@ export interface ModuleUse {
 }
 
 /** A layer of the model by its PyTorch module path, for example `model.layers.0.self_attn.q_proj`. */
-export interface Module {
+export interface TargetModule {
   /** Module path, as PEFT's `target_modules` match it. */
   readonly name: string
   /** How the weight is stored. */

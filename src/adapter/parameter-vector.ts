@@ -13,7 +13,7 @@ export interface ParameterSpec {
 }
 
 /** Named float32 tensors that share one buffer. Writing into `data` changes every tensor. */
-export class Parameters {
+export class ParameterVector {
   /** Every number that is trained, in the order of `specs`. */
   readonly data: Float32Array
   /** All tensors by name, those that are not trained last. */
@@ -44,8 +44,8 @@ export class Parameters {
   }
 
   /** The numbers as they are now, whatever becomes of these: what is trained changes between two awaits. */
-  copy(): Parameters {
-    const copy = new Parameters(this.specs, this.frozen)
+  copy(): ParameterVector {
+    const copy = new ParameterVector(this.specs, this.frozen)
     for (const [name, { data }] of this.tensors) copy.view(name).set(data as Float32Array)
     return copy
   }
