@@ -15,7 +15,7 @@ interface Cases {
   patterns: { keys: string[]; hits: Record<string, string> }[]
   minimal: { targets: string[]; others: string[]; minimal: string[] }[]
 }
-/** Answers of Python's PEFT; `generate.py` beside the file makes them. */
+/** Answers of Python's PEFT, from test/oracle/write-peft-matching.py. */
 const golden = JSON.parse(readFileSync('test/fixtures/peft-matching/cases.json', 'utf8')) as Cases
 
 const camel = (fields: Record<string, unknown>): Partial<LoraConfig> =>

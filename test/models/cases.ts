@@ -1,4 +1,4 @@
-/** @file Small models whose weights are a formula of their names, as in test/fixtures/models/make.py. */
+/** @file Small models whose weights are a formula of their names, as in test/oracle/write-logits.py. */
 import { readFileSync } from 'node:fs'
 import { float32 } from '../../src/graph/constants.js'
 import { elementCount, type HostTensor } from '../../src/graph/types.js'

@@ -1,4 +1,4 @@
-/** @file Small decoders with and without other heads: logits-decoders.json, made by make-decoders.py. */
+/** @file Small decoders with and without other heads: logits-decoders.json, made by test/oracle/write-decoders.py. */
 import { readFileSync } from 'node:fs'
 import type { Json } from '../../src/models/config-reader.js'
 

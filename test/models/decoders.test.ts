@@ -1,4 +1,4 @@
-/** @file Decoders and their heads against transformers: logits-decoders.json, made by make-decoders.py. */
+/** @file Decoders and their heads against transformers: logits-decoders.json, made by test/oracle/write-decoders.py. */
 import { describe, expect, it } from 'vitest'
 import { InvalidOptionError } from '../../src/errors.js'
 import { int64 } from '../../src/graph/constants.js'

@@ -1,4 +1,4 @@
-/** @file Encoders with every head and odd options against transformers; see test/fixtures/models/make-encoders.py. */
+/** @file Encoders with every head and odd options against transformers; see test/oracle/write-encoders.py. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { attachLora } from '../../src/adapters/lora.js'

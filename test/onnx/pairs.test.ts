@@ -1,6 +1,6 @@
 /**
  * @file One model as safetensors and as exports of it: the same adapters, losses and trained tensors.
- * `test/oracle/export-onnx.py` made the exports from the golden models.
+ * `test/oracle/write-onnx-exports.py` made the exports from the golden models.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** @file Single layers of every kind against PEFT: outputs, gradients and merged weights; the fixture comes from layers.py. */
+/** @file Single layers of every kind against PEFT: outputs, gradients and merged weights; the fixture comes from write-layers.py. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,6 +1,6 @@
 """Writes test/fixtures/golden/classifiers: decoders that classify rows, with LoRA adapters, and 20 steps of AdamW.
 
-Run with Python that has torch, transformers and peft: python test/oracle/make-decoder-classifiers.py
+Run with Python that has torch, transformers and peft: python test/oracle/write-decoder-classifiers.py
 """
 import json, pathlib
 import peft, torch, transformers

@@ -1,6 +1,6 @@
 """Single layers with LoRA, DoRA and lora_bias through PEFT: outputs, gradients and merged weights.
 
-    python test/oracle/layers.py > test/fixtures/peft-layers/layers.json
+    python test/oracle/write-layers.py > test/fixtures/peft-layers/layers.json
 """
 import json
 import warnings

@@ -1,6 +1,6 @@
 """Exports tiny Hugging Face models by both of PyTorch's exporters.
 
-    python test/oracle/export-onnx.py GOLDEN_PEFT_FOLDER OUT CASE...
+    python test/oracle/write-onnx-exports.py GOLDEN_PEFT_FOLDER OUT CASE...
 
 Writes OUT/CASE-torchscript and OUT/CASE-dynamo: model.onnx and config.json. The graphs are those of the models alone; what
 an adapter gives on them is compared with what it gives on the safetensors.
