@@ -88,7 +88,7 @@ export class TrainingView {
     )
   }
 
-  private done({ reason, steps, loss, evalLoss, seconds, peakMemoryBytes, bestStep, bestEvalLoss, saved }: DoneEvent): void {
+  private done({ reason, steps, loss, evalLoss, seconds, peakMemoryBytes, saved, ...kept }: DoneEvent): void {
     const { color } = this.output
     this.output.status(undefined)
     const states = {
@@ -101,7 +101,12 @@ export class TrainingView {
       `${states[reason]}: ${counted(steps, 'step')} in ${clock(seconds)}, loss ${digits(loss)}${evaluated}, peak memory ${megabytes(peakMemoryBytes)}`,
     )
     if (saved === undefined) return
-    const best = bestStep === undefined ? '' : ` (the best: step ${bestStep}, evaluation loss ${bestEvalLoss!.toFixed(4)})`
+    const { bestStep, bestEvalLoss, metricForBest, bestMetric } = kept
+    const told = [
+      ...(bestEvalLoss === undefined ? [] : [`evaluation loss ${bestEvalLoss.toFixed(4)}`]),
+      ...(metricForBest === undefined ? [] : [`${metricForBest} ${digits(bestMetric!)}`]),
+    ]
+    const best = bestStep === undefined ? '' : ` (the best: ${[`step ${bestStep}`, ...told].join(', ')})`
     this.output.print(`adapter in ${saved}${best}, report in ${saved}/report.html`)
   }
 }

@@ -7,7 +7,7 @@ import { float32 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { fingerprintDifference } from './fingerprint.js'
-import { initialState, type RunState } from './run-state.js'
+import { initialState, LOWEST_LOSS, type RunState } from './run-state.js'
 import type { OptimizerState } from '../optim/flat-optimizer.js'
 import { parseJsonObject } from '../util/json.js'
 
@@ -152,11 +152,13 @@ export async function loadCheckpoint(
 
 function parseState(text: string, path: string): RunState {
   const json = parseJsonObject(text, path, InvalidModelError, 'remove the checkpoint to continue from the one before it')
-  const { format, ...state } = json as unknown as RunState & { format?: number }
+  const { format, ...rest } = json as unknown as RunState & { format?: number }
+  // Earlier versions told the best by its loss alone.
+  const state: RunState = { ...rest, bestBy: rest.bestBy ?? LOWEST_LOSS, bestMetric: rest.bestMetric ?? rest.bestEvalLoss }
   if (format !== FORMAT)
     throw new InvalidModelError(`${path}: expected a training state of format ${FORMAT}, got ${JSON.stringify(format)}`)
   for (const [key, example] of Object.entries(initialState(''))) {
-    const value = (state as Record<string, unknown>)[key]
+    const value = state[key as keyof RunState] as unknown
     const fits =
       example === null ? value === null || typeof value === 'number' : typeof value === typeof example && value !== null
     if (!fits)

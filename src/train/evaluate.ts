@@ -9,7 +9,9 @@ import { sumOfShards, together } from './distributed.js'
 import { evaluateOptionTable, type EvaluateOptions } from './evaluate-options.js'
 import { chooseObjective, openTaskDataset } from './open-dataset.js'
 import { RowNotes } from './row-notes.js'
+import type { LossResult } from './compiled-step.js'
 import { LossSession } from './loss-session.js'
+import type { Objective, Scores } from './objective.js'
 import { lossOptions } from './step-graph.js'
 import { batchShard } from './shard.js'
 import { SharedScores } from './shared-scores.js'
@@ -101,9 +103,28 @@ export async function evaluateDataset(
       for (const [name, value] of Object.entries(result.sums)) here.sums[name] = (here.sums[name] ?? 0) + value
     }
   })
-  const { loss: sum, count, sums } = await sumOfShards(here, communicator)
+  const total = await sumOfShards(here, communicator)
   await shared?.tell(scores, communicator)
-  if (count === 0) throw new InvalidDataError('the evaluation data has no labelled token')
+  if (total.count === 0) throw new InvalidDataError('the evaluation data has no labelled token')
+  return evaluationOf(objective, total, scores, examples)
+}
+
+/** What the rows of the first batch say: which metrics there are, before a run begins to train. */
+export async function evaluateFirstBatch(session: LossSession, dataset: Dataset, batchSize: number): Promise<Evaluation> {
+  const { objective } = session
+  const scores = objective.scores()
+  for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 }))
+    return evaluationOf(objective, await session.run(batch, scores), scores, batch.examples)
+  throw new InvalidDataError('the evaluation data has no rows')
+}
+
+/** Means of what runs have added up to. */
+function evaluationOf(
+  objective: Objective,
+  { loss: sum, count, sums }: LossResult,
+  scores: Scores,
+  examples: number,
+): Evaluation {
   const loss = sum / count
   if (objective.name === 'causal-lm') return { loss, perplexity: Math.exp(loss), tokens: count }
   const means = Object.fromEntries(Object.entries(sums).map(([name, value]) => [name, value / count]))

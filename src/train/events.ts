@@ -1,4 +1,5 @@
 /** @file What a training run reports. The command line, the HTML report and a web page only render these. */
+import type { MetricForBest } from './best.js'
 import type { Evaluation } from './evaluate.js'
 
 /**
@@ -64,7 +65,7 @@ export interface EvalEvent extends Evaluation {
   readonly event: 'eval'
   /** Steps done. */
   readonly step: number
-  /** Whether this is the lowest evaluation loss so far. */
+  /** Whether this is the best evaluation so far, by `metricForBest`: of the lowest loss, unless said. */
   readonly best: boolean
 }
 
@@ -128,10 +129,14 @@ export interface DoneEvent {
   readonly seconds: number
   /** Whether `reason` is `stoppedEarly`. */
   readonly stoppedEarly: boolean
-  /** With `earlyStopping`: the step whose evaluation was best. The result is what was learned until then. */
+  /** With `keepBest`: the step whose evaluation was best. The result is what was learned until then. */
   readonly bestStep?: number
   /** Loss of that evaluation. */
   readonly bestEvalLoss?: number
+  /** Where it is another than the loss: the metric that tells the best (`metricForBest`), and its value in that evaluation. */
+  readonly metricForBest?: MetricForBest
+  /** Value of `metricForBest` in that evaluation. */
+  readonly bestMetric?: number
   /** The folder that was given. */
   readonly out?: string
   /** Folder that holds the result, a whole adapter (or model); absent where the run was aborted or has no `out`. */

@@ -40,6 +40,8 @@ export interface ModelCard {
   readonly events: readonly TrainEvent[]
   /** Of lowrank. */
   readonly version: string
+  /** The step that the adapter is of, where it is that of the best evaluation. */
+  readonly bestStep?: number
   /** Identifier of the hub's list, `apache-2.0`. */
   readonly license?: string
 }
@@ -84,7 +86,7 @@ function adapterRows(config: LoraConfig, constants: InputConstants | undefined):
   return fields.filter(([, value]) => !isEmpty(value)).map(([name, value]) => [name, code(value)])
 }
 
-function resultRows(events: readonly TrainEvent[]): [string, string][] {
+function resultRows(events: readonly TrainEvent[], bestStep: number | undefined): [string, string][] {
   const steps = ofKind<StepEvent>(events, 'step')
   const evals = ofKind<EvalEvent>(events, 'eval')
   const rows: [string, string][] = []
@@ -98,8 +100,12 @@ function resultRows(events: readonly TrainEvent[]): [string, string][] {
   const [early, late] = [evals[0], evals.at(-1)]
   if (early !== undefined && late !== undefined) {
     if (early !== late) rows.push([`Evaluation loss, step ${early.step}`, number(early.loss)])
+    const kept = evals.find(({ step }) => step === bestStep) ?? late
+    if (kept !== late && kept !== early) rows.push([`Evaluation loss, step ${kept.step}`, number(kept.loss)])
     rows.push([`Evaluation loss, step ${late.step}`, number(late.loss)])
-    const { event: _, step: __, loss: ___, best: ____, ...metrics } = late
+    if (bestStep !== undefined) rows.push(['Adapter of step', `${bestStep}, the best evaluation`])
+    // Of what lies beside the card.
+    const { event: _, step: __, loss: ___, best: ____, ...metrics } = kept
     for (const [name, value] of Object.entries(metrics))
       if (typeof value === 'number' && Number.isFinite(value)) rows.push([`Evaluation ${name}`, number(value)])
   }
@@ -128,7 +134,7 @@ export function modelCard(card: ModelCard): string {
   const done = ofKind<DoneEvent>(events, 'done').at(-1)
   const sizes = done ?? start
   const settings = Object.entries(hyperparameters).filter(([, value]) => !isEmpty(value))
-  const results = resultRows(events)
+  const results = resultRows(events, card.bestStep)
   const base = JSON.stringify(baseModel)
   const given = card.constants === undefined ? '' : `, { constants: ${JSON.stringify(card.constants)} }`
   const { auto } = tasks[card.task]

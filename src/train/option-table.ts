@@ -5,6 +5,7 @@ import { scheduleNames } from '../optim/schedule.js'
 import { atLeast, choice, files, number, seed, text, toggle, whole } from '../util/option-kinds.js'
 import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 import { objectiveOptionTable } from './objectives/options.js'
+import { metricsForBest } from './best.js'
 import type { TrainOptions } from './options.js'
 import type { RunColumns } from './run-columns.js'
 
@@ -221,8 +222,34 @@ export const courseOptions = {
   earlyStopping: {
     is: whole(1),
     flag: 'early-stopping',
-    help: 'Stop after N evaluations without a lower loss, and keep what the best evaluation was of.',
+    help: 'Stop after N evaluations that are no better than the best one before; turns on `keepBest`.',
     ...{ changes: 'course', card: true },
+  },
+  keepBest: {
+    is: toggle,
+    flag: 'keep-best',
+    help: 'The result is what the best evaluation was of, not the last step; each evaluation that is the best so far is followed by a checkpoint.',
+    ...{ changes: 'course', card: true },
+  },
+  metricForBest: {
+    is: choice(metricsForBest),
+    default: 'loss',
+    flag: 'metric-for-best',
+    help: 'What the best evaluation is told by: the loss, or a metric of the task.',
+    ...{ changes: 'course', card: true },
+  },
+  greaterIsBetter: {
+    is: toggle,
+    flag: 'greater-is-better',
+    help: 'More of `metricForBest` is better; unless said, less of loss and perplexity and more of everything else.',
+    ...{ changes: 'course', card: true },
+  },
+  evalAtStart: {
+    is: toggle,
+    default: false,
+    flag: 'eval-at-start',
+    help: 'Evaluate before the first step too.',
+    ...{ changes: 'course', card: false },
   },
   onNan: {
     is: choice(['stop', 'skip']),
@@ -235,7 +262,7 @@ export const courseOptions = {
     is: whole(0),
     default: 0,
     flag: 'checkpoint-every',
-    help: 'Steps between checkpoints; 0 writes none (but Ctrl-C and errors do).',
+    help: 'Steps between checkpoints; 0 writes none (but Ctrl-C, errors and `keepBest` do).',
     ...{ changes: 'course', card: false },
   },
   saveTotalLimit: {
@@ -304,6 +331,11 @@ export function resolveTrainOptions(options: TrainOptions, where = 'train'): Res
     throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
   if (resolved.earlyStopping !== undefined && resolved.evalData === undefined)
     throw new InvalidOptionError('earlyStopping needs evalData')
+  if (resolved.keepBest === true && resolved.evalData === undefined)
+    throw new InvalidOptionError('keepBest needs evalData, by which the best is told')
+  if (resolved.keepBest === false && resolved.earlyStopping !== undefined)
+    throw new InvalidOptionError('earlyStopping keeps the best evaluation; leave keepBest: false or earlyStopping out')
+  if (resolved.evalAtStart && resolved.evalData === undefined) throw new InvalidOptionError('evalAtStart needs evalData')
   if (resolved.resume && resolved.overwrite)
     throw new InvalidOptionError(
       'resume (--resume) and overwrite (--overwrite) contradict each other: give the first alone to continue the run in the output folder, the second alone to begin anew and remove it',

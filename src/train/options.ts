@@ -1,6 +1,7 @@
 /** @file Options of a training run: their types, and the words for editors. Everything else of them is in option-table.ts. */
 import type { Communicator } from '../distributed/communicator.js'
 import type { ScheduleName } from '../optim/schedule.js'
+import type { MetricForBest } from './best.js'
 import type { ObjectiveOptions } from './objectives/options.js'
 
 /** Options of a training run; `lowrank train --help` names the same. */
@@ -68,11 +69,19 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly evalEvery?: number
   /** Rows in one batch of an evaluation; `batchSize` where it is not given. */
   readonly evalBatchSize?: number
-  /**
-   * Stop after this many evaluations without a lower loss. What the best evaluation was of is kept: it lies in `out` at the
-   * end, and the adapter holds it.
-   */
+  /** Stop after this many evaluations that are no better than the best one before. Turns on `keepBest`. */
   readonly earlyStopping?: number
+  /**
+   * What the best evaluation was of is the result: it lies in `out` at the end, and the adapter holds it. With `out`, each
+   * evaluation that is the best so far is followed by a checkpoint, so that a killed run has lost no best.
+   */
+  readonly keepBest?: boolean
+  /** What the best evaluation is told by: `loss` unless said, or a metric that the task's evaluations have. */
+  readonly metricForBest?: MetricForBest
+  /** Whether more of `metricForBest` is better: not of loss and perplexity, but of every other, if it is not given. */
+  readonly greaterIsBetter?: boolean
+  /** Evaluate before the first step too: where the run begins. */
+  readonly evalAtStart?: boolean
   /** Steps between checkpoints, with one more at the end; 0 writes none. 0 unless said. */
   readonly checkpointEvery?: number
   /** How many checkpoints to keep, 2 unless said. */

@@ -12,6 +12,8 @@ interface RunData {
   readonly dataset: Dataset
   readonly evalDataset: Dataset | undefined
   readonly log: RunLog
+  /** The step that the adapter is of, where it is that of the best evaluation. */
+  readonly bestStep?: number | undefined
 }
 
 /** The head that the base was given; question answering has two outputs anyway. */
@@ -24,7 +26,7 @@ function headOf(model: Model): Pick<ModelCard, 'head'> {
 export async function writeRunCard(
   { config, model }: Trainee,
   options: ResolvedTrainOptions,
-  { dataset, evalDataset, log }: RunData,
+  { dataset, evalDataset, log, bestStep }: RunData,
 ): Promise<void> {
   const { out, data, modelCard, license } = options
   if (config === undefined || out === undefined || !modelCard) return
@@ -48,5 +50,6 @@ export async function writeRunCard(
     events: await log.events(),
     version: VERSION,
     ...(license !== undefined && { license }),
+    ...(bestStep !== undefined && { bestStep }),
   })
 }

@@ -1,5 +1,9 @@
 /** @file Where a run stands, beside its tensors: plain JSON. */
+import { ruleText } from './best.js'
 import type { Position } from '../data/order.js'
+
+/** What the best evaluation is told by unless said, and was before it could be said. */
+export const LOWEST_LOSS = ruleText({ metric: 'loss', greater: false })
 
 export interface RunState {
   /** Updates done, skipped ones included. */
@@ -10,8 +14,13 @@ export interface RunState {
   readonly position: Position
   /** Micro-batches seen, the seed of dropout. */
   readonly microBatches: number
+  /** Loss of the best evaluation. */
   readonly bestEvalLoss: number | null
-  /** Step after which `bestEvalLoss` was found. */
+  /** Value of the metric that tells the best, in that evaluation. */
+  readonly bestMetric: number | null
+  /** What the best was told by, see `ruleText`. */
+  readonly bestBy: string
+  /** Step after which the best evaluation was. */
   readonly bestStep: number | null
   readonly evaluationsSinceBest: number
   readonly skippedInARow: number
@@ -35,6 +44,8 @@ export const initialState = (fingerprint: string): RunState => ({
   position: { epoch: 0, batch: 0 },
   microBatches: 0,
   bestEvalLoss: null,
+  bestMetric: null,
+  bestBy: LOWEST_LOSS,
   bestStep: null,
   evaluationsSinceBest: 0,
   skippedInARow: 0,

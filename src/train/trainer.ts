@@ -22,7 +22,8 @@ import {
   type Start,
   type Update,
 } from './distributed.js'
-import { evaluateDataset } from './evaluate.js'
+import { bestRule, isBetter, ruleText, valueForBest, type BestRule } from './best.js'
+import { evaluateDataset, evaluateFirstBatch } from './evaluate.js'
 import type { CheckpointEvent, DoneEvent, EndReason, EvalEvent, StepEvent, TrainEvent, WarningEvent } from './events.js'
 import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
@@ -165,6 +166,7 @@ class Run {
   private state: RunState
   /** What the best evaluation was of, where the best is wanted. */
   private best: Float32Array | undefined
+  private readonly rule: BestRule
   /** Step whose state is on disk. */
   private savedAt: number
   private checkpointPath: string | undefined
@@ -177,6 +179,7 @@ class Run {
   ) {
     this.state = prepared.start.state
     this.best = prepared.start.best
+    this.rule = bestRule(options)
     this.savedAt = this.state.step
     this.checkpointPath = prepared.resumedFrom
     this.started = trainee.model.environment.now()
@@ -235,6 +238,10 @@ class Run {
         ),
         evaluation: evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false))),
       }))
+      await together(communicator, async () => {
+        if (sessions.evaluation !== undefined && options.metricForBest !== 'loss')
+          valueForBest(await evaluateFirstBatch(sessions.evaluation, evalDataset!, evalBatchSize), bestRule(options))
+      })
       return new Run(trainee, options, {
         ...{ dataset, evalDataset, notes, ends, extent, sessions, output, start },
         log: await together(communicator, async () => {
@@ -328,23 +335,23 @@ class Run {
     this.trainee.addEndTokens?.(this.endTokens)
     if (this.state.step === 0)
       for (const message of notes) yield await this.told({ event: 'warning', step: this.state.step + 1, message })
-    // A run that was left, or failed, before it had evaluated.
-    if (sessions.evaluation !== undefined && this.state.evaluationDue) yield await this.evaluate()
+    // Asked for, or of a run that was left, or failed, before it had evaluated.
+    const atStart = options.evalAtStart && this.state.step === 0
+    if (sessions.evaluation !== undefined && (atStart || this.state.evaluationDue)) yield* this.evaluate()
     const batches = dataset.batches({ ...batchOptions(options), epochs: Infinity, start: this.state.position })
     try {
       while (!this.finished && !this.stoppedEarly && !(await this.askedToStop())) {
         const { step } = this.state
         for (const event of await this.step(batches)) yield await this.told(event)
         if (this.state.step === step) break
-        if (sessions.evaluation !== undefined && (this.state.evaluationDue || this.finished)) yield await this.evaluate()
+        if (sessions.evaluation !== undefined && (this.state.evaluationDue || this.finished)) yield* this.evaluate()
         if (options.checkpointEvery > 0 && this.state.step % options.checkpointEvery === 0) yield* this.checkpoint()
       }
     } finally {
       await batches.return(undefined)
     }
     const interrupted = this.reason === 'aborted'
-    if (sessions.evaluation !== undefined && this.state.lastEvalStep !== this.state.step && !interrupted)
-      yield await this.evaluate()
+    if (sessions.evaluation !== undefined && this.state.lastEvalStep !== this.state.step && !interrupted) yield* this.evaluate()
     if (interrupted || options.checkpointEvery > 0) yield* this.checkpoint()
   }
 
@@ -363,7 +370,7 @@ class Run {
           if (output === undefined) return
           await output.keep()
           await trainee.save(output.path)
-          await writeRunCard(trainee, options, this.prepared)
+          await writeRunCard(trainee, options, { ...this.prepared, bestStep: this.bestSoFar.bestStep })
         })
       } catch (error) {
         if (newest !== undefined) data.set(newest)
@@ -371,6 +378,16 @@ class Run {
       }
     }
     return this.done()
+  }
+
+  /** Which evaluation is kept, where the best is. */
+  private get bestSoFar(): Pick<DoneEvent, 'bestStep' | 'bestEvalLoss' | 'metricForBest' | 'bestMetric'> {
+    const { bestStep, bestEvalLoss, bestMetric } = this.state
+    if (this.best === undefined || bestStep === null) return {}
+    const { metric } = this.rule
+    // Of a loss that was not finite there is no number.
+    const loss = bestEvalLoss === null ? {} : { bestEvalLoss }
+    return { bestStep, ...loss, ...(metric !== 'loss' && { metricForBest: metric, bestMetric: bestMetric! }) }
   }
 
   private done(): DoneEvent {
@@ -387,7 +404,7 @@ class Run {
       peakMemoryBytes: environment.peakMemoryBytes(),
       seconds: (environment.now() - this.started) / 1000,
       stoppedEarly: reason === 'stoppedEarly',
-      ...(this.best !== undefined && state.bestStep !== null && { bestStep: state.bestStep, bestEvalLoss: state.bestEvalLoss! }),
+      ...this.bestSoFar,
       ...(options.out !== undefined && { out: options.out }),
       ...(options.out !== undefined && reason !== 'aborted' && { saved: options.out }),
       ...(checkpointPath !== undefined && { checkpoint: checkpointPath }),
@@ -523,21 +540,31 @@ class Run {
     return { event: 'warning', step, message: `${what}: the update was skipped` }
   }
 
-  private async evaluate(): Promise<EvalEvent> {
-    const { state, options, trainee } = this
+  /** Evaluates; where the best is kept, a checkpoint follows that a kill cannot take away. */
+  private async *evaluate(): AsyncGenerator<TrainEvent> {
+    const event = await this.evaluation()
+    yield event
+    if (event.best && this.best !== undefined) yield* this.checkpoint()
+  }
+
+  private async evaluation(): Promise<EvalEvent> {
+    const { state, options, trainee, rule } = this
     const { sessions, evalDataset } = this.prepared
     const result = await evaluateDataset(sessions.evaluation!, evalDataset!, options.evalBatchSize, options.communicator)
-    const best = result.loss < (state.bestEvalLoss ?? Infinity)
+    const value = valueForBest(result, rule)
+    const best = isBetter(value, state.bestMetric, rule)
+    const loss = Number.isFinite(result.loss) ? result.loss : null
     this.state = {
       ...state,
-      bestEvalLoss: best ? result.loss : state.bestEvalLoss,
+      bestEvalLoss: best ? loss : state.bestEvalLoss,
+      bestMetric: best ? value : state.bestMetric,
       bestStep: best ? state.step : state.bestStep,
       evaluationsSinceBest: best ? 0 : state.evaluationsSinceBest + 1,
-      lastEvalLoss: Number.isFinite(result.loss) ? result.loss : null,
+      lastEvalLoss: loss,
       lastEvalStep: state.step,
       evaluationDue: false,
     }
-    if (best && options.earlyStopping !== undefined) this.best = trainee.parameters.data.slice()
+    if (best && keepsBest(options)) this.best = trainee.parameters.data.slice()
     return this.told({ event: 'eval', step: state.step, ...result, best })
   }
 
@@ -583,12 +610,18 @@ async function* failureOf<T>(source: AsyncGenerator<T>): AsyncGenerator<T, { rea
   }
 }
 
-/** A run that has not kept what the best evaluation was of begins to look for the best anew. */
-function startOf({ state, best }: Start, { earlyStopping }: ResolvedTrainOptions): Start {
-  if (earlyStopping === undefined) return { state, best: undefined }
+/** A run that has not kept what the best evaluation was of, or told it by something else, begins to look for the best anew. */
+function startOf({ state, best }: Start, options: ResolvedTrainOptions): Start {
+  const bestBy = ruleText(bestRule(options))
+  const anew = { ...state, bestBy, bestEvalLoss: null, bestMetric: null, bestStep: null, evaluationsSinceBest: 0 }
+  if (state.bestBy !== bestBy) return { state: anew, best: undefined }
+  if (!keepsBest(options)) return { state, best: undefined }
   if (best !== undefined || state.bestStep === null) return { state, best }
-  return { state: { ...state, bestEvalLoss: null, bestStep: null, evaluationsSinceBest: 0 }, best }
+  return { state: anew, best }
 }
+
+/** Whether the result is what the best evaluation was of. */
+const keepsBest = ({ keepBest, earlyStopping }: ResolvedTrainOptions): boolean => keepBest ?? earlyStopping !== undefined
 
 const updateOptions = (o: ResolvedTrainOptions): AdamWOptions => ({
   beta1: o.beta1,

@@ -1,0 +1,46 @@
+/** @file Which evaluation of a run is the best: by what metric, and whether more of it is better. */
+import { InvalidOptionError } from '../errors.js'
+import type { Evaluation } from './evaluate.js'
+
+/** Every metric of every task, and whether more of it is better. */
+const greaterIsBetter = {
+  ...{ loss: false, perplexity: false },
+  ...{ accuracy: true, f1: true, macroF1: true, matthews: true, precision: true, recall: true, exactMatch: true },
+  ...{ pearson: true, spearman: true },
+  ...{ rewardAccuracy: true, rewardMargin: true },
+} as const satisfies Partial<Record<keyof Evaluation, boolean>>
+
+/** A metric that the best evaluation can be told by. */
+export type MetricForBest = keyof typeof greaterIsBetter
+
+export const metricsForBest = Object.keys(greaterIsBetter) as readonly MetricForBest[]
+
+/** What the best evaluation is told by. */
+export interface BestRule {
+  readonly metric: MetricForBest
+  /** Whether a greater value is the better one. */
+  readonly greater: boolean
+}
+
+/** The rule of a run's options. */
+export const bestRule = (options: { readonly metricForBest: MetricForBest; readonly greaterIsBetter?: boolean }): BestRule => ({
+  metric: options.metricForBest,
+  greater: options.greaterIsBetter ?? greaterIsBetter[options.metricForBest],
+})
+
+/** The rule as text: a run that goes on by another one has no best yet. */
+export const ruleText = ({ metric, greater }: BestRule): string => `${greater ? 'greatest' : 'lowest'} ${metric}`
+
+/** Whether a value goes before the best so far; what is not finite never does. */
+export const isBetter = (value: number, best: number | null, { greater }: BestRule): boolean =>
+  Number.isFinite(value) && (best === null || (greater ? value > best : value < best))
+
+/** The value of an evaluation that counts. @throws InvalidOptionError naming the metrics that there are */
+export function valueForBest(evaluation: Evaluation, { metric }: BestRule): number {
+  const value = evaluation[metric]
+  if (value !== undefined) return value
+  const there = metricsForBest.filter((name) => evaluation[name] !== undefined)
+  throw new InvalidOptionError(
+    `metricForBest is "${metric}", which evaluations of this task do not have; choose one of ${there.join(', ')}`,
+  )
+}
