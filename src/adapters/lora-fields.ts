@@ -110,7 +110,7 @@ export const layerFields = {
     default: null,
     flag: { name: 'layers-pattern', value: 'A,B' },
     help: 'Name of the list that `layersToTransform` counts in.',
-    card: false,
+    card: true,
   },
 } as const satisfies Rows
 
@@ -143,7 +143,7 @@ export const variantFields = {
     default: null,
     flag: 'trainable-token-indices',
     help: 'Rows of the token embedding to train in full and to store: the ids of new tokens.',
-    card: false,
+    card: true,
   },
   useRslora: { is: toggle, default: false, flag: 'use-rslora', help: 'Scale by alpha/√r.', card: true },
   useDora: { is: toggle, default: false, flag: 'use-dora', help: 'Train magnitudes and directions apart (DoRA).', card: true },
@@ -152,7 +152,7 @@ export const variantFields = {
     default: false,
     flag: 'lora-bias',
     help: 'Give the branch of each adapted layer a bias, behind B.',
-    card: false,
+    card: true,
   },
 } as const satisfies Rows
 
@@ -184,7 +184,7 @@ export const loraFieldTable = {
     default: null,
     flag: null,
     help: "Ranges [first, end) of the base's layers that stand in a row in the adapted model.",
-    card: false,
+    card: true,
   },
   taskType: { is: textOrNull, default: null, flag: null, help: "PEFT's name of the task.", card: false },
   baseModelNameOrPath: { is: textOrNull, default: null, flag: null, help: 'Id or folder of the base model.', card: false },

@@ -222,6 +222,7 @@ describe('runs', () => {
     expect(told(rest.steps)).toEqual(told(expected.steps).slice(3))
     expect(rest.evals.at(-1)).toEqual(expected.evals.at(-1))
     expect(Buffer.from(adapter.parameters.data.buffer)).toEqual(Buffer.from(whole.parameters.data.buffer))
+    expect(readFileSync(join(out, 'README.md'), 'utf8')).toContain(`| objective | \`${objective}\` |`)
   })
 })
 

@@ -72,25 +72,25 @@ export const preferenceOptions = {
     is: choice(['sft', 'dpo', 'orpo'], 'be "sft", "dpo" or "orpo"'),
     flag: 'objective',
     help: 'What a language model learns: the next token (sft, unless said), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference.',
-    ...{ changes: 'entry', card: false },
+    ...{ changes: 'entry', card: true },
   },
   beta: {
     is: number('be a finite number above 0', (value) => value > 0 && Number.isFinite(value), 0),
     flag: 'beta',
     help: 'Of dpo how far the adapter may leave the base model, of orpo the weight of the odds ratio; 0.1 unless said.',
-    ...{ changes: 'entry', card: false },
+    ...{ changes: 'entry', card: true },
   },
   labelSmoothing: {
     is: number('be at least 0 and below 0.5', (value) => value >= 0 && value < 0.5, 0),
     flag: 'label-smoothing',
     help: 'Of dpo: share of pairs that may be labelled wrongly, below 0.5; 0 unless said.',
-    ...{ changes: 'entry', card: false },
+    ...{ changes: 'entry', card: true },
   },
   lossType: {
     is: choice(preferenceLossTypes),
     flag: 'loss-type',
     help: 'Of dpo: its loss; sigmoid unless said.',
-    ...{ changes: 'entry', card: false },
+    ...{ changes: 'entry', card: true },
   },
 } as const satisfies Rows
 
