@@ -71,7 +71,10 @@ export default {
           docs('Beside node-llama-cpp', 'compare/node-llama-cpp'),
         ],
       },
-      { text: 'Inside', items: [docs('How it is built', 'architecture')] },
+      {
+        text: 'Inside',
+        items: [docs('How it is built', 'architecture'), docs('An architecture, annotated', 'annotated-architecture')],
+      },
     ],
   },
 }

@@ -1,8 +1,8 @@
+"""Cases of adapters that bring weights of their base, with PEFT's logits (torch, transformers, peft): python write-brought-weights.py OUT"""
 import torch, json, os, shutil, copy
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from peft import LoraConfig, get_peft_model, PeftModel
 from safetensors.torch import load_file, save_file
-# Writes cases of adapters that bring weights of their base, with PEFT's logits; run with a folder to write into.
 import sys, tempfile
 out=sys.argv[1]
 scratch=tempfile.mkdtemp()
