@@ -26,6 +26,7 @@ export const rooms = [
     'merge',
     'tokenizer',
     'data',
+    'tracking',
   ],
   ...[
     'environment',

@@ -17,4 +17,6 @@ export interface Environment {
   readonly now: () => number
   /** Largest resident memory of the process so far, 0 where the platform does not tell. */
   readonly peakMemoryBytes: () => number
+  /** Variables by their names, which say where trackers are (`MLFLOW_TRACKING_URI`); none unless said. */
+  readonly variables?: Readonly<Record<string, string | undefined>>
 }

@@ -44,7 +44,7 @@ export const environmentOptionKeys = {
 } satisfies OptionKeys<EnvironmentOptions>
 
 /**
- * Files, runtime, clock and memory of this Node process.
+ * Files, runtime, clock, memory and variables of this Node process.
  * @example
  * const environment = nodeEnvironment({ device: 'cpu', threads: 4 })
  * const model = await loadModel('./SmolLM2-135M', { environment })
@@ -57,6 +57,7 @@ export function nodeEnvironment(options: EnvironmentOptions = {}): Environment {
     runtime: nodeRuntime(options),
     now: () => performance.now(),
     peakMemoryBytes,
+    variables: process.env,
     ...(options.base !== undefined && { base: options.base }),
   }
 }

@@ -61,6 +61,7 @@ export type { MajoritySignMethod } from './adapters/combine/merge-tensors.js'
 export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions } from './adapter/extract.js'
 export type { TrainOptions } from './train/options.js'
 export type { MetricForBest } from './train/best.js'
+export type { TrackerName } from './tracking/index.js'
 export type { ScheduleName } from './optim/schedule.js'
 export type {
   CheckingEvent,

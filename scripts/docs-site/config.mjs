@@ -46,6 +46,7 @@ export default {
           docs('Formats', 'formats'),
           docs('Networks of one’s own', 'loralib'),
           docs('Several processes', 'distributed'),
+          docs('Following a run', 'tracking'),
         ],
       },
       {

@@ -21,8 +21,8 @@ export interface Files {
    * @throws FileError saying whether permission or space is missing; the old file is then untouched
    */
   write(path: string, content: Uint8Array | string | AsyncIterable<Uint8Array>): Promise<void>
-  /** Appends to a log; creates it if needed. */
-  append(path: string, text: string): Promise<void>
+  /** Appends to a log, text or bytes; creates it if needed. */
+  append(path: string, content: Uint8Array | string): Promise<void>
   /** Makes a folder, with those above it. */
   makeFolder(path: string): Promise<void>
   /** Removes a file or a folder with all it holds; fine if it is missing. */

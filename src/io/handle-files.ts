@@ -135,9 +135,9 @@ export function handleFiles(root: FileSystemDirectoryHandle): Files {
       yield* decodeUtf8Chunks(chunksOf((await blob(path)).stream()), path)
     },
     write,
-    append: async (path, text) => {
+    append: async (path, content) => {
       const before = (await isFile(path)) ? [await blob(path)] : []
-      await write(path, chunksOf(new Blob([...before, text]).stream()))
+      await write(path, chunksOf(new Blob([...before, content as Uint8Array<ArrayBuffer> | string]).stream()))
     },
     makeFolder: async (path) => {
       try {

@@ -75,7 +75,8 @@ export function memoryFiles(initial: Readonly<Record<string, Blob | Uint8Array |
       yield* decodeUtf8Chunks(chunksOf(get(path).stream()), path)
     },
     write: async (path, content) => put(path, await toBlob(content)),
-    append: async (path, text) => put(path, new Blob([...(blobs.has(normalPath(path)) ? [get(path)] : []), text])),
+    append: async (path, content) =>
+      put(path, new Blob([...(blobs.has(normalPath(path)) ? [get(path)] : []), content as Uint8Array<ArrayBuffer> | string])),
     makeFolder: async (path) => makeFolder(normalPath(path)),
     remove: async (path) => remove(path),
     move: async (from, to) => {

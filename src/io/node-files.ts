@@ -237,9 +237,9 @@ export function nodeFiles(): Files {
     },
     streamText: (path) => decodeUtf8Chunks(readChunks(path), path),
     write: writeFile,
-    append: async (path, text) => {
+    append: async (path, content) => {
       await makeFolder(dirname(resolve(path)))
-      const bytes = new TextEncoder().encode(text)
+      const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content
       try {
         const handle = await open(path, 'a')
         try {

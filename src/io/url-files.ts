@@ -108,7 +108,7 @@ export function urlFiles(store: Files, fetcher: typeof fetch = (...args) => fetc
           )
         : store.streamText(path),
     write: async (path, content) => store.write(local(path), content),
-    append: async (path, text) => store.append(local(path), text),
+    append: async (path, content) => store.append(local(path), content),
     makeFolder: async (path) => store.makeFolder(local(path)),
     remove: async (path) => store.remove(local(path)),
     move: async (from, to) => store.move(local(from), local(to)),

@@ -2,12 +2,20 @@
 import { soloCommunicator } from '../distributed/communicator.js'
 import { InvalidOptionError } from '../errors.js'
 import { scheduleNames } from '../optim/schedule.js'
-import { atLeast, choice, files, number, seed, text, toggle, whole } from '../util/option-kinds.js'
+import { atLeast, choice, files, kind, number, seed, text, toggle, whole, type Kind } from '../util/option-kinds.js'
+import { trackerNames, type TrackerName } from '../tracking/index.js'
 import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 import { objectiveOptionTable } from './objectives/options.js'
 import { metricsForBest } from './best.js'
 import type { TrainOptions } from './options.js'
 import type { RunColumns } from './run-columns.js'
+
+/** One tracker, or several. */
+const trackers: Kind<TrackerName | readonly TrackerName[], 'names'> = kind(
+  'names',
+  `name trackers: ${trackerNames.join(', ')}`,
+  (value) => [value].flat().every((each) => (trackerNames as readonly unknown[]).includes(each)),
+)
 
 type Rows = Partial<OptionTable<TrainOptions, RunColumns>>
 
@@ -301,6 +309,28 @@ export const courseOptions = {
   },
 } as const satisfies Rows
 
+/** Where a run is shown beside its own log. */
+export const trackingOptions = {
+  reportTo: {
+    is: trackers,
+    flag: { name: 'report-to', value: 'A,B' },
+    help: `Trackers that are told of the run: ${trackerNames.join(', ')}. Servers are those of MLFLOW_TRACKING_URI and TRACKIO_SERVER_URL; nothing leaves the machine unless asked.`,
+    ...{ changes: 'course', card: false },
+  },
+  loggingDir: {
+    is: text,
+    flag: { name: 'logging-dir', value: 'DIR' },
+    help: 'Folder of the event files for TensorBoard; runs in `out` unless said.',
+    ...{ changes: 'nothing', card: false },
+  },
+  runName: {
+    is: text,
+    flag: { name: 'run-name', value: 'NAME' },
+    help: 'What trackers call the run; the last part of `out` unless said.',
+    ...{ changes: 'nothing', card: false },
+  },
+} as const satisfies Rows
+
 /** All of them, in the order of the model card. */
 export const trainOptionTable = {
   ...fileOptions,
@@ -313,6 +343,8 @@ export const trainOptionTable = {
   ...unlabelledOption,
   ...courseOptions,
   ...objectiveOptionTable,
+  ...trackingOptions,
+  onEvent: { effect: true },
   signal: { effect: true },
   communicator: { effect: true, default: soloCommunicator },
 } as const satisfies OptionTable<TrainOptions, RunColumns>

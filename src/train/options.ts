@@ -1,7 +1,9 @@
 /** @file Options of a training run: their types, and the words for editors. Everything else of them is in option-table.ts. */
 import type { Communicator } from '../distributed/communicator.js'
 import type { ScheduleName } from '../optim/schedule.js'
+import type { TrackerName } from '../tracking/index.js'
 import type { MetricForBest } from './best.js'
+import type { TrainEvent } from './events.js'
 import type { ObjectiveOptions } from './objectives/options.js'
 
 /** Options of a training run; `lowrank train --help` names the same. */
@@ -94,6 +96,18 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly modelCard?: boolean
   /** What the model card says of the licence: an identifier of the hub's list, `apache-2.0`. */
   readonly license?: string
+  /**
+   * Trackers that are told of the run: `tensorboard` (event files in `loggingDir`), `mlflow` (the server of
+   * `MLFLOW_TRACKING_URI`), `trackio` (that of `TRACKIO_SERVER_URL`, else 127.0.0.1:7860). One that cannot be reached is a
+   * warning and holds nothing up; the end of a run waits for it a few seconds at most.
+   */
+  readonly reportTo?: TrackerName | readonly TrackerName[]
+  /** Folder of the event files for TensorBoard; `runs` in `out` if it is not given. */
+  readonly loggingDir?: string
+  /** What trackers call the run; the last part of `out` if it is not given. */
+  readonly runName?: string
+  /** Told of each event just before the loop over the run gets it: a place for a tracker of one's own. What it throws ends the run. */
+  readonly onEvent?: (event: TrainEvent) => void
   /** Ends the run after the current step, with a checkpoint if there is `out`; `done` says so and what was saved. */
   readonly signal?: AbortSignal
   /**

@@ -6,6 +6,8 @@ import type { Files } from '../io/files.js'
 import { FolderLock } from '../io/folder-lock.js'
 import { removeCheckpoints, removeLeftovers } from './checkpoint.js'
 import { LOG_FILE } from './log.js'
+import { EVENT_FILE } from '../tracking/index.js'
+import { RUNS_FOLDER } from './tracking.js'
 import type { ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
@@ -60,6 +62,9 @@ export class Output {
     await removeCheckpoints(files, path)
     await removeAdapter(files, path)
     for (const name of Object.keys(RESULTS)) await files.remove(`${path}/${name}`)
+    const runs = `${path}/${RUNS_FOLDER}`
+    if (!(await files.isDirectory(runs))) return
+    for (const name of await files.list(runs)) if (EVENT_FILE.test(name)) await files.remove(`${runs}/${name}`)
   }
 
   /** Before something is written. @throws FileError if the folder is another run's by now */

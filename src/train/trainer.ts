@@ -36,6 +36,7 @@ import { batchOptions, dataToCheck, extentOf, openData, type Extent } from './ru
 import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
 import { DisposableResource } from '../util/disposable.js'
+import { Tracking } from './tracking.js'
 import { UpdateSession } from './update-session.js'
 import { LossSession } from './loss-session.js'
 import { dropoutSeedOf, GradientSession } from './gradient-session.js'
@@ -91,6 +92,7 @@ export async function* train(subject: Adapter | Trainee, options: TrainOptions):
       const next = await events.next()
       if (next.done !== true) {
         over = next.value.event === 'done' || next.value.event === 'error'
+        resolved.onEvent?.(next.value)
         yield next.value
       } else if (ended === undefined) return next.value
       else throw ended
@@ -152,6 +154,7 @@ interface Prepared {
   readonly extent: Extent
   readonly sessions: Sessions
   readonly log: RunLog
+  readonly tracking: Tracking
   readonly output: Output | undefined
   readonly start: Start
   /** The checkpoint that it continues. */
@@ -194,6 +197,10 @@ class Run {
     const { model, parameters } = trainee
     const { files, now } = model.environment
     const { out, batchSize, evalBatchSize, maxLength, packing, communicator } = options
+    // Whatever a tracker lacks is said before anything is read.
+    const tracking = await together(communicator, async () =>
+      Tracking.open(trainee, communicator.rank === 0 ? options : { ...options, reportTo: [] }),
+    )
     const ends = new TurnEnds()
     const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
     // How the turns of evaluation rows end is not learned.
@@ -243,7 +250,7 @@ class Run {
           valueForBest(await evaluateFirstBatch(sessions.evaluation, evalDataset!, evalBatchSize), bestRule(options))
       })
       return new Run(trainee, options, {
-        ...{ dataset, evalDataset, notes, ends, extent, sessions, output, start },
+        ...{ dataset, evalDataset, notes, ends, extent, sessions, output, start, tracking },
         log: await together(communicator, async () => {
           await output?.prepare()
           return RunLog.open(files, output?.path, start.state.step, () => output?.keep() ?? Promise.resolve())
@@ -258,7 +265,7 @@ class Run {
 
   async release(): Promise<void> {
     const { update, gradients, evaluation } = this.prepared.sessions
-    await Promise.all([update.release(), gradients.release(), evaluation?.release()])
+    await Promise.all([update.release(), gradients.release(), evaluation?.release(), this.prepared.tracking.end('failed')])
   }
 
   private get finished(): boolean {
@@ -297,16 +304,37 @@ class Run {
 
   /** An event that the log knows before the caller does. */
   private async told<E extends TrainEvent>(event: E): Promise<E> {
-    await this.together(() => this.prepared.log.append(event))
+    await this.together(() => this.record(event))
     return event
+  }
+
+  /** Tells the log and the trackers. */
+  private async record(event: TrainEvent): Promise<void> {
+    await this.prepared.log.append(event)
+    this.prepared.tracking.tell(event)
+  }
+
+  /** What trackers have to say, known to the log; process 0 alone has some. */
+  private async trackerWarnings(): Promise<WarningEvent[]> {
+    if (this.options.reportTo === undefined) return []
+    return this.together(async () => {
+      const { step } = this.state
+      const warnings = this.prepared.tracking.warnings().map((message): WarningEvent => ({ event: 'warning', step, message }))
+      for (const warning of warnings) await this.record(warning)
+      return warnings
+    })
   }
 
   async *events(): AsyncGenerator<TrainEvent, DoneEvent> {
     let outcome: 'left' | 'failed' | 'done' = 'left'
     try {
       yield* this.course()
-      const done = await this.told(await this.conclude())
+      const result = await this.conclude()
+      await this.prepared.tracking.end(result.reason === 'aborted' ? 'aborted' : 'finished')
+      const warnings = await this.trackerWarnings()
+      const done = await this.told(result)
       outcome = 'done'
+      yield* warnings
       yield done
       return done
     } catch (error) {
@@ -343,6 +371,7 @@ class Run {
       while (!this.finished && !this.stoppedEarly && !(await this.askedToStop())) {
         const { step } = this.state
         for (const event of await this.step(batches)) yield await this.told(event)
+        yield* await this.trackerWarnings()
         if (this.state.step === step) break
         if (sessions.evaluation !== undefined && (this.state.evaluationDue || this.finished)) yield* this.evaluate()
         if (options.checkpointEvery > 0 && this.state.step % options.checkpointEvery === 0) yield* this.checkpoint()
@@ -421,6 +450,8 @@ class Run {
       return undefined
     })
     const checkpoint = this.checkpointPath
+    await this.prepared.tracking.end('failed')
+    for (const message of this.prepared.tracking.warnings()) warnings.push({ event: 'warning', step, message })
     const told: TrainEvent[] = [
       ...(saved === undefined ? [] : [saved]),
       ...warnings,
@@ -437,6 +468,7 @@ class Run {
   private async leave(): Promise<void> {
     const saved = await this.saveState()
     if (saved !== undefined) await this.prepared.log.append(saved)
+    await this.prepared.tracking.end('aborted')
     await this.prepared.log.append({ ...this.done(), reason: 'aborted' })
   }
 

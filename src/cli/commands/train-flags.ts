@@ -10,6 +10,7 @@ import {
   maxLengthOption,
   optimizerOptions,
   rateOptions,
+  trackingOptions,
   trainOptionTable,
   unlabelledOption,
 } from '../../train/option-table.js'
@@ -91,6 +92,7 @@ export const trainFlags = {
   ...flagsOf(batchingOptions),
   ...baseFlag,
   ...flagsOf(courseOptions),
+  ...flagsOf(trackingOptions),
   'dry-run': {
     type: 'switch',
     help: 'Check all rows and predict peak memory and time per step, then stop: no weight is read, nothing is trained or written.',
