@@ -9,6 +9,8 @@ import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
 interface RunData {
+  readonly trainee: Trainee
+  readonly options: ResolvedTrainOptions
   readonly dataset: Dataset
   readonly evalDataset: Dataset | undefined
   readonly log: RunLog
@@ -23,11 +25,8 @@ function headOf(model: Model): Pick<ModelCard, 'head'> {
 }
 
 /** Writes the card of an adapter into the run's folder, unless `modelCard` is false. Runs on all weights have none. */
-export async function writeRunCard(
-  { config, model }: Trainee,
-  options: ResolvedTrainOptions,
-  { dataset, evalDataset, log, bestStep }: RunData,
-): Promise<void> {
+export async function writeRunCard({ trainee, options, dataset, evalDataset, log, bestStep }: RunData): Promise<void> {
+  const { config, model } = trainee
   const { out, data, modelCard, license } = options
   if (config === undefined || out === undefined || !modelCard) return
   const paths = typeof data === 'string' ? [data] : data

@@ -127,7 +127,7 @@ async function* runOf(
     output = await together(communicator, () =>
       communicator.rank === 0 ? Output.take(trainee, resolved) : Promise.resolve(undefined),
     )
-    const run = yield* Run.prepare(trainee, resolved, output)
+    const run = yield* Run.prepare({ trainee, options: resolved, output })
     try {
       return yield* run.events()
     } finally {
@@ -145,8 +145,16 @@ interface Sessions {
   readonly evaluation: LossSession | undefined
 }
 
-/** What a run has beside its options. */
-interface Prepared {
+/** What is trained, how, and where to. */
+interface Assignment {
+  readonly trainee: Trainee
+  readonly options: ResolvedTrainOptions
+  /** Of the process that writes. */
+  readonly output: Output | undefined
+}
+
+/** A run before its first step: read, checked and compiled. */
+interface Prepared extends Assignment {
   readonly dataset: Dataset
   readonly evalDataset: Dataset | undefined
   readonly notes: RowNotes
@@ -155,7 +163,6 @@ interface Prepared {
   readonly sessions: Sessions
   readonly log: RunLog
   readonly tracking: Tracking
-  readonly output: Output | undefined
   readonly start: Start
   /** The checkpoint that it continues. */
   readonly resumedFrom: string | undefined
@@ -173,27 +180,24 @@ class Run {
   /** Step whose state is on disk. */
   private savedAt: number
   private checkpointPath: string | undefined
+  private readonly trainee: Trainee
+  private readonly options: ResolvedTrainOptions
   private readonly started: number
 
-  private constructor(
-    private readonly trainee: Trainee,
-    private readonly options: ResolvedTrainOptions,
-    private readonly prepared: Prepared,
-  ) {
+  private constructor(private readonly prepared: Prepared) {
+    this.trainee = prepared.trainee
+    this.options = prepared.options
     this.state = prepared.start.state
     this.best = prepared.start.best
-    this.rule = bestRule(options)
+    this.rule = bestRule(prepared.options)
     this.savedAt = this.state.step
     this.checkpointPath = prepared.resumedFrom
-    this.started = trainee.model.environment.now()
+    this.started = this.trainee.model.environment.now()
   }
 
   /** Reads, checks and compiles everything that the run needs; nothing of an earlier run is touched until that is done. */
-  static async *prepare(
-    trainee: Trainee,
-    options: ResolvedTrainOptions,
-    output: Output | undefined,
-  ): AsyncGenerator<TrainEvent, Run> {
+  static async *prepare(given: Assignment): AsyncGenerator<TrainEvent, Run> {
+    const { trainee, options, output } = given
     const { model, parameters } = trainee
     const { files, now } = model.environment
     const { out, batchSize, evalBatchSize, maxLength, packing, communicator } = options
@@ -249,8 +253,8 @@ class Run {
         if (sessions.evaluation !== undefined && options.metricForBest !== 'loss')
           valueForBest(await evaluateFirstBatch(sessions.evaluation, evalDataset!, evalBatchSize), bestRule(options))
       })
-      return new Run(trainee, options, {
-        ...{ dataset, evalDataset, notes, ends, extent, sessions, output, start, tracking },
+      return new Run({
+        ...{ ...given, dataset, evalDataset, notes, ends, extent, sessions, start, tracking },
         log: await together(communicator, async () => {
           await output?.prepare()
           return RunLog.open(files, output?.path, start.state.step, () => output?.keep() ?? Promise.resolve())
@@ -386,7 +390,7 @@ class Run {
 
   /** Saves the result of a run that came to its end. */
   private async conclude(): Promise<DoneEvent> {
-    const { trainee, options, reason } = this
+    const { trainee, reason } = this
     if (reason !== 'aborted') {
       trainee.addEndTokens?.(this.endTokens)
       // The checkpoint has the newest parameters; what is wanted are the best.
@@ -399,7 +403,7 @@ class Run {
           if (output === undefined) return
           await output.keep()
           await trainee.save(output.path)
-          await writeRunCard(trainee, options, { ...this.prepared, bestStep: this.bestSoFar.bestStep })
+          await writeRunCard({ ...this.prepared, bestStep: this.bestSoFar.bestStep })
         })
       } catch (error) {
         if (newest !== undefined) data.set(newest)
