@@ -7,6 +7,7 @@ import { batchPromptTable, generateOptionTable } from '../src/generate/generate-
 import { samplingOptionTable } from '../src/generate/sampling-options.js'
 import { evaluateOptionTable } from '../src/train/evaluate-options.js'
 import { objectiveOptionTable } from '../src/train/objectives/options.js'
+import { trainModuleOptionTable } from '../src/nn/train-module.js'
 import { optionsWhere, trainOptionTable } from '../src/train/option-table.js'
 import type { AnyTable } from '../src/util/option-table.js'
 
@@ -19,6 +20,7 @@ const tables: Readonly<Record<string, readonly [file: string, table: AnyTable]>>
   BatchPrompt: ['src/generate/generate-options.ts', batchPromptTable],
   SamplingOptions: ['src/generate/sampling-options.ts', samplingOptionTable],
   BeamOptions: ['src/generate/beam-options.ts', beamOptionTable],
+  TrainModuleOptions: ['src/nn/train-module.ts', trainModuleOptionTable],
 }
 
 /** The words above each member of an interface. */

@@ -63,7 +63,7 @@ const helpOf = (help: string, table: AnyTable): string =>
 function flagFrom(option: string, table: AnyTable): Flag | undefined {
   const row = table[option]!
   const spec = specOf(row)
-  if (spec === undefined || !('is' in row)) return undefined
+  if (spec === undefined || !('is' in row) || row.help === undefined) return undefined
   const { type, choices, min } = row.is
   const value = spec.value ?? (choices === undefined ? placeholders[type] : undefined)
   const preset = spec.default === undefined ? row.default : spec.default

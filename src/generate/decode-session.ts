@@ -6,6 +6,7 @@ import { sessionsOf, type RunKind } from '../model/session-pool.js'
 import { InvalidOptionError } from '../errors.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
+import { only } from '../runtime/feeds.js'
 import { BatchCache } from './batch-cache.js'
 import { KvCache, type CacheShape } from './cache.js'
 
@@ -47,7 +48,7 @@ export class DecodeSession {
   private feed(feeds: Readonly<Record<string, HostTensor>>): Promise<Record<string, HostTensor>> {
     return sessionsOf(this.model).use(cachedRun, this.parts, this.positions, ({ session, inputs, zeros }) =>
       // Not every architecture asks for positions, or for lengths of the cache and the row.
-      session.run(Object.fromEntries(Object.entries({ ...zeros, ...feeds }).filter(([name]) => inputs.has(name)))),
+      session.run(only({ ...zeros, ...feeds }, inputs)),
     )
   }
 

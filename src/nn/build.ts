@@ -3,6 +3,7 @@ import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { Graph } from '../graph/graph.js'
 import { tensor } from '../graph/constants.js'
 import { formatShape, type HostTensor, type Shape, type Value } from '../graph/types.js'
+import { only } from '../runtime/feeds.js'
 import type { Runtime, Session } from '../runtime/runtime.js'
 import { ForwardBuilder, SEED_INPUT } from './forward-builder.js'
 import { initializeRest, type Module } from './module.js'
@@ -79,10 +80,6 @@ export function stateFeeds(builder: ForwardBuilder, seed: number): Record<string
   return feeds
 }
 
-/** Only the tensors that a graph asks for. */
-export const only = (feeds: Readonly<Record<string, HostTensor>>, graph: Graph): Record<string, HostTensor> =>
-  Object.fromEntries(graph.inputs.map(({ name }) => [name, feeds[name]!]).filter(([, t]) => t !== undefined))
-
 const ids = new WeakMap<object, number>()
 let nextId = 0
 /** A number that stands for an object, so that keys can tell arrays apart. */
@@ -103,7 +100,8 @@ export function signatureOf(model: Module, inputs: readonly InputType[]): string
 /** A compiled graph and what belongs to it. */
 export interface Compiled<T> {
   readonly session: Session
-  readonly graph: Graph
+  /** Names of its inputs. */
+  readonly inputs: ReadonlySet<string>
   readonly built: T
 }
 
@@ -121,7 +119,9 @@ export class SessionCache<T> {
     const known = this.sessions.get(key)
     if (known !== undefined) return known
     const { graph, built } = build()
-    const compiled = this.runtime.createSession(graph).then((session) => ({ session, graph, built }))
+    const compiled = this.runtime
+      .createSession(graph)
+      .then((session) => ({ session, inputs: new Set(graph.inputs.map(({ name }) => name)), built }))
     this.sessions.set(key, compiled)
     // A graph that the runtime refused is not kept.
     compiled.catch(() => this.sessions.delete(key))
@@ -167,9 +167,9 @@ export class Predictor {
     const types = batchTypes(tensors)
     const { model } = this
     initializeRest(model)
-    const { session, graph, built } = await this.inEvaluation(types)
+    const { session, inputs, built } = await this.inEvaluation(types)
     const feeds = { ...stateFeeds(built.builder, 0), ...namedInputs(tensors) }
-    const results = await session.run(only(feeds, graph))
+    const results = await session.run(only(feeds, inputs))
     return results[built.output.name]!
   }
 

@@ -22,7 +22,8 @@ export {
   type StateDict,
 } from './state-dict.js'
 export { buildGraph, Predictor, type BuiltGraph, type InputType, type ModelInput } from './build.js'
-export { takeRows, type ModuleBatch } from './batches.js'
+export { takeRows } from '../graph/take-rows.js'
+export type { ModuleBatch } from './batches.js'
 export type { LossChoice, LossFunction } from './losses.js'
 export type { AdamWChoice, OptimizerChoice, SgdChoice } from './optimizer.js'
 export { trainModule, type ModuleTrainEvent, type TrainModuleOptions } from './train-module.js'

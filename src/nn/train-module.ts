@@ -4,18 +4,20 @@ import { InvalidOptionError, TrainingError } from '../errors.js'
 import type { Environment } from '../environment.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
-import { int, type HostTensor, type Value } from '../graph/types.js'
-import { learningRateAt, type ScheduleName } from '../optim/schedule.js'
+import { type HostTensor, type Value } from '../graph/types.js'
+import { learningRateAt, scheduleNames, type ScheduleName } from '../optim/schedule.js'
+import { only } from '../runtime/feeds.js'
+import { GRADIENT_OUTPUT, joinGradients } from '../train/gradient-graph.js'
 import { dropoutSeedOf } from '../train/gradient-session.js'
 import { batchesOf, rowsOf, type ModuleBatch } from './batches.js'
-import { batchTypes, buildGraph, inputsOf, namedInputs, only, SessionCache, signatureOf, stateFeeds } from './build.js'
+import { batchTypes, buildGraph, inputsOf, namedInputs, SessionCache, signatureOf, stateFeeds } from './build.js'
 import type { ForwardBuilder } from './forward-builder.js'
 import { attachModuleLoss, LABELS_INPUT, type LossChoice } from './losses.js'
 import { initializeRest, type Module } from './module.js'
 import { Optimizer, type OptimizerChoice } from './optimizer.js'
 import type { ModuleBuffer, Parameter } from './parameter.js'
-import { checkKeys, type OptionKeys } from '../util/option-keys.js'
-import { snapshot } from '../util/snapshot.js'
+import { atLeast, choice, number, seed, toggle, whole } from '../util/option-kinds.js'
+import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 
 /** Options of {@link trainModule}. */
 export interface TrainModuleOptions {
@@ -31,28 +33,42 @@ export interface TrainModuleOptions {
   readonly steps?: number
   /** Rows of a batch; 32 unless said. */
   readonly batchSize?: number
-  /** Whether each pass has an order of its own; true unless said. */
+  /** Whether each pass has an order of its own, yes unless said. */
   readonly shuffle?: boolean
   /** Step size of the optimizer; 1e-3 where it is not given. */
   readonly learningRate?: number
   /** How the learning rate changes over the steps; `constant` where it is not given. */
   readonly schedule?: ScheduleName
-  /** Steps in which it rises to its full size; 0 where they are not given. */
+  /** Steps in which it rises to its full size; 0 unless said. */
   readonly warmupSteps?: number
   /** `{ name: 'adamw' }` unless said. */
   readonly optimizer?: OptimizerChoice
   /** Clips the global norm of the gradient; unless said, nothing is clipped. */
   readonly maxGradNorm?: number
-  /** Of the order and of the dropout masks. */
+  /** Of the order and of the dropout masks; 0 unless said. */
   readonly seed?: number
   /** Called after a step with its number; what it gives back is reported as an `eval` event. */
   readonly evaluate?: (step: number) => Promise<Readonly<Record<string, number>> | undefined>
 }
 
-const trainModuleOptionKeys = {
-  ...{ environment: true, data: true, loss: true, epochs: true, steps: true, batchSize: true, shuffle: true },
-  ...{ learningRate: true, schedule: true, warmupSteps: true, optimizer: true, maxGradNorm: true, seed: true, evaluate: true },
-} satisfies OptionKeys<TrainModuleOptions>
+export const trainModuleOptionTable = {
+  environment: { effect: true },
+  data: { effect: true },
+  loss: { effect: true },
+  epochs: { is: whole(1), default: 1 },
+  steps: { is: whole(1) },
+  batchSize: { is: whole(1), default: 32 },
+  shuffle: { is: toggle, default: true },
+  learningRate: { is: atLeast(0), default: 1e-3 },
+  schedule: { is: choice(scheduleNames), default: 'constant' },
+  warmupSteps: { is: atLeast(0), default: 0 },
+  optimizer: { effect: true, default: { name: 'adamw' } },
+  maxGradNorm: { is: number('be at least 0', (value) => value >= 0, 0) },
+  seed: { is: seed, default: 0 },
+  evaluate: { effect: true },
+} as const satisfies OptionTable<TrainModuleOptions>
+
+type ResolvedOptions = Resolved<TrainModuleOptions, typeof trainModuleOptionTable>
 
 /** What {@link trainModule} reports; `event` tells them apart. */
 export type ModuleTrainEvent = ModuleStartEvent | ModuleStepEvent | ModuleEvalEvent | ModuleDoneEvent
@@ -135,18 +151,14 @@ function stepGraph(
   const values = [...parameters.keys()].map((parameter): Value => builder.trainable.get(parameter)!)
   const { graph: full, gradients } = differentiate(attached.graph, attached.loss, values)
   const b = new GraphBuilder(full)
-  const flat = values.map((value) => b.emit('Reshape', [gradients.get(value.name)!, b.int64s([-1])]))
-  const gradient = flat.length === 1 ? flat[0]! : b.emit('Concat', flat, { axis: int(0) })
+  const gradient = joinGradients(b, values, gradients, full.uniqueName(GRADIENT_OUTPUT))
   full.outputs = [attached.loss, gradient, ...builder.updates.values()]
   full.prune()
   const updates = new Map([...builder.updates].map(([buffer, { name }]) => [buffer, name]))
   return { graph: full, built: { builder, loss: attached.loss.name, gradient: gradient.name, updates } }
 }
 
-function plannedSteps({ data, epochs = 1, steps, batchSize = 32, schedule = 'constant' }: TrainModuleOptions): number {
-  for (const [name, value] of Object.entries({ epochs, steps: steps ?? 1 }))
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new InvalidOptionError(`${name} must be a positive integer, got ${value}`)
+function plannedSteps({ data, epochs, steps, batchSize, schedule }: ResolvedOptions): number {
   if (typeof data !== 'function') return Math.min(steps ?? Infinity, epochs * Math.ceil(rowsOf(data) / batchSize))
   if (steps === undefined && schedule !== 'constant')
     throw new InvalidOptionError(`the schedule "${schedule}" needs to know how many steps there are: give "steps"`)
@@ -163,11 +175,7 @@ function plannedSteps({ data, epochs = 1, steps, batchSize = 32, schedule = 'con
  *   if (event.event === 'step') console.log(event.step, event.loss)
  */
 export async function* trainModule(model: Module, given: TrainModuleOptions): AsyncGenerator<ModuleTrainEvent> {
-  checkKeys(given, trainModuleOptionKeys, 'trainModule')
-  const options = snapshot(given)
-  const { learningRate = 1e-3 } = options
-  if (!(learningRate >= 0 && learningRate < Infinity))
-    throw new InvalidOptionError(`learningRate must be a number of at least 0, got ${learningRate}`)
+  const options = resolveOptions(trainModuleOptionTable, given, 'trainModule')
   const totalSteps = plannedSteps(options)
   initializeRest(model)
   const all = new Map<Parameter, string>()
@@ -189,13 +197,13 @@ const training = new WeakSet<Parameter>()
 
 async function* trainParameters(
   model: Module,
-  options: TrainModuleOptions,
+  options: ResolvedOptions,
   totalSteps: number,
   all: ReadonlyMap<Parameter, string>,
   trainable: ReadonlyMap<Parameter, string>,
 ): AsyncGenerator<ModuleTrainEvent> {
-  const { environment, data, loss: choice, epochs = 1, batchSize = 32, shuffle = true, seed = 0 } = options
-  const { learningRate = 1e-3, schedule: name = 'constant', warmupSteps = 0 } = options
+  const { environment, data, loss: chosen, epochs, batchSize, shuffle, seed } = options
+  const { learningRate, schedule: name, warmupSteps } = options
   const count = (parameters: Iterable<Parameter>): number => [...parameters].reduce((sum, p) => sum + p.size, 0)
   yield { event: 'start', trainableParameters: count(trainable.keys()), totalParameters: count(all.keys()) }
 
@@ -203,7 +211,7 @@ async function* trainParameters(
   const optimizer = await Optimizer.create(
     environment.runtime,
     [...trainable.keys()],
-    options.optimizer ?? { name: 'adamw' },
+    options.optimizer,
     options.maxGradNorm ?? Infinity,
   )
   const started = environment.now()
@@ -215,7 +223,7 @@ async function* trainParameters(
       for await (const batch of batches) {
         const rows = rowsOf(batch)
         const rate = learningRateAt(step, { name, learningRate, warmupSteps, totalSteps })
-        const result = await gradients(cache, model, trainable, batch, choice, dropoutSeedOf(seed, step))
+        const result = await gradients(cache, model, trainable, batch, chosen, dropoutSeedOf(seed, step))
         step++
         loss = result.loss
         const { norm, applied } = Number.isFinite(loss)
@@ -250,9 +258,9 @@ async function gradients(
   const inputs = inputsOf(batch.input)
   const { dtype, shape } = batch.labels
   const key = `${signatureOf(model, batchTypes(inputs))}|${dtype}${shape.slice(1).join('x')}`
-  const { session, graph, built } = await cache.get(key, () => stepGraph(model, trainable, batch, choice))
+  const { session, inputs: names, built } = await cache.get(key, () => stepGraph(model, trainable, batch, choice))
   const feeds = { ...stateFeeds(built.builder, seed), ...namedInputs(inputs), [LABELS_INPUT]: batch.labels }
-  const results = await session.run(only(feeds, graph))
+  const results = await session.run(only(feeds, names))
   return {
     loss: Number(results[built.loss]!.data[0]),
     gradient: results[built.gradient]!.data as Float32Array,

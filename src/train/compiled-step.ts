@@ -79,7 +79,3 @@ export class Total {
     return { loss, count: this.compiled.count === undefined ? batch.tokens : this.count, sums }
   }
 }
-
-/** Only what the graph asks for: an architecture without positions takes none, a graph without dropout no seed. */
-export const only = (feeds: Record<string, HostTensor>, inputs: ReadonlySet<string>): Record<string, HostTensor> =>
-  Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.has(name)))

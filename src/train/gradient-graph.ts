@@ -32,21 +32,31 @@ export function gradientGraph(graph: Graph, loss: Value, parameters: readonly Va
     parameters.filter(({ name }) => reached.has(name)),
   )
   const b = new GraphBuilder(result)
+  result.outputs = [
+    named(b, loss, LOSS_OUTPUT),
+    ...countOutput(b, count),
+    ...sumOutputs(b, sums),
+    joinGradients(b, parameters, gradients, GRADIENT_OUTPUT),
+  ]
+  result.prune()
+  return result
+}
+
+/** Gradients of parameters by their names, flattened and joined in the order of the parameters; 0 where there is none. @param name of the result */
+export function joinGradients(
+  b: GraphBuilder,
+  parameters: readonly Value[],
+  gradients: ReadonlyMap<string, Value>,
+  name: string,
+): Value {
   const flat = parameters.map((p) => {
     const gradient = gradients.get(p.name)
     // A pooler that the task does not read: torch leaves such parameters alone.
     return b.emit('Reshape', [gradient ?? b.mul(p, 0), b.int64s([-1])])
   })
-  result.outputs = [
-    named(b, loss, LOSS_OUTPUT),
-    ...countOutput(b, count),
-    ...sumOutputs(b, sums),
-    flat.length === 1
-      ? b.emit('Identity', [flat[0]!], {}, { name: GRADIENT_OUTPUT })
-      : b.emit('Concat', flat, { axis: { type: 'int', value: 0 } }, { name: GRADIENT_OUTPUT }),
-  ]
-  result.prune()
-  return result
+  return flat.length === 1
+    ? b.emit('Identity', [flat[0]!], {}, { name })
+    : b.emit('Concat', flat, { axis: { type: 'int', value: 0 } }, { name })
 }
 
 /** The graph of an evaluation: the loss, what it counts, and what the scores read. */

@@ -1,7 +1,8 @@
 /** @file The loss of batches, without gradients. */
 import type { ParameterVector } from '../adapter/parameter-vector.js'
 import type { Batch } from '../data/batch.js'
-import { compileStep, only, Total, type CompiledStep, type LossResult } from './compiled-step.js'
+import { only } from '../runtime/feeds.js'
+import { compileStep, Total, type CompiledStep, type LossResult } from './compiled-step.js'
 import type { Objective, Scores } from './objective.js'
 import type { LossSessionOptions } from './step-graph.js'
 import type { Trainee } from './trainee.js'

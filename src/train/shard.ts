@@ -1,7 +1,8 @@
 /** @file The rows of a batch that one of several processes works on. */
 import type { Batch } from '../data/batch.js'
 import type { Communicator } from '../distributed/communicator.js'
-import { rowsByLength, takeRows } from './sub-batches.js'
+import { takeRows } from '../graph/take-rows.js'
+import { rowsByLength } from './sub-batches.js'
 
 /**
  * Deals the rows of a batch out to the processes, longest first, so that all have as much to do. A batch with fewer rows

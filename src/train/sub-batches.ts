@@ -1,7 +1,8 @@
 /** @file A batch as sub-batches, rows of similar length: what one run of the graph sees. */
 import type { Batch } from '../data/batch.js'
 import type { Device } from '../runtime/runtime.js'
-import { elementCount, type HostTensor, type TypedArray } from '../graph/types.js'
+import { filledLike, takeRows, type Numbers } from '../graph/take-rows.js'
+import { elementCount, type HostTensor } from '../graph/types.js'
 
 /** What a graph reads of a batch. */
 export type BatchTensors = Pick<Batch, 'feeds' | 'padding' | 'lengths' | 'group'>
@@ -22,23 +23,6 @@ const POSITIONS_PER_SUB_BATCH_ON_GPU = 1024
 /** Positions of one sub-batch on a device. */
 export const positionsPerSubBatch = (device: Device): number =>
   device === 'webgpu' ? POSITIONS_PER_SUB_BATCH_ON_GPU : POSITIONS_PER_SUB_BATCH
-
-/** An array of any kind, as far as copying goes: all of one kind here. */
-type Numbers = BigInt64Array
-
-/** An array of the same kind, filled. */
-function filledLike(data: TypedArray, length: number, fill: number): Numbers {
-  const array = new (data.constructor as new (length: number) => Numbers)(length)
-  return array.fill((data instanceof BigInt64Array ? BigInt(fill) : fill) as bigint)
-}
-
-/** The rows of a tensor, in the given order. */
-export function takeRows({ dtype, shape, data }: HostTensor, rows: readonly number[]): HostTensor {
-  const size = elementCount(shape.slice(1))
-  const taken = filledLike(data, rows.length * size, 0)
-  rows.forEach((row, i) => taken.set((data as Numbers).subarray(row * size, (row + 1) * size), i * size))
-  return { dtype, shape: [rows.length, ...shape.slice(1)], data: taken }
-}
 
 /** The rows of a tensor with a second axis of positions, in the given order, cut to `width` positions or filled up to it. */
 function takePositions({ dtype, shape, data }: HostTensor, rows: readonly number[], width: number, fill: number): HostTensor {

@@ -29,8 +29,10 @@ export interface OptionFlag {
 }
 
 /** An option that text can say. */
-interface SettingRow<K extends AnyKind> {
-  readonly is: K
+type SettingRow<K extends AnyKind> = { readonly is: K } & (Shown | { readonly flag?: undefined; readonly help?: undefined })
+
+/** Of options that the command line or a form may ask for. */
+interface Shown {
   readonly flag: string | OptionFlag | null
   /** What it is, for people: on the command line, and in forms. A name in backticks is that of another option. */
   readonly help: string
