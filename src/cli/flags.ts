@@ -1,4 +1,5 @@
 /** @file Flags as data: parsing, `--help`, the config file and docs/cli.md all come from these tables. */
+import { devices } from '../runtime/runtime.js'
 import { trainOptionTable } from '../train/option-table.js'
 import type { TextType } from '../util/option-kinds.js'
 import { commonFlag } from './option-flags.js'
@@ -48,7 +49,7 @@ export const commonFlags = {
   device: {
     type: 'text',
     help: 'Where the graph runs.',
-    choices: ['cpu', 'webgpu', 'wasm', 'cuda'],
+    choices: devices,
     default: 'cpu',
   },
   threads: { type: 'integer', value: 'N', min: 1, help: 'Threads of the runtime; all cores unless said.' },

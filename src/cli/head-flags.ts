@@ -1,18 +1,12 @@
 /** @file The flags that say what a model is for. */
-import type { TaskOption } from '../index.js'
+import { taskOptions } from '../models/task.js'
 import type { Flags } from './flags.js'
-
-/** `taskOptions` of the library, which help must not load. */
-const taskChoices = [
-  ...['causal-lm', 'sequence-classification', 'token-classification', 'question-answering', 'image-classification'],
-  ...['feature-extraction', 'classification', 'regression'],
-] as const satisfies readonly TaskOption[]
 
 /** Of the commands that open a folder with or for a head. */
 export const folderHeadFlags = {
   task: {
     type: 'text',
-    choices: taskChoices,
+    choices: taskOptions,
     help: 'What the model is for, where that is not what config.json says: a folder gets a fresh head for it, which is trained and saved with the adapter. classification and regression are of rows of any kind.',
   },
   labels: {

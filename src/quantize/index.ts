@@ -1,20 +1,14 @@
 /** @file A frozen base in 8 or 4 bits: which products it concerns, what is stored, and the graph that runs on it. */
 import type { Graph } from '../graph/graph.js'
 import type { DType, Initializer } from '../graph/types.js'
+import type { BaseScheme } from './base-schemes.js'
 import { Int4Emitter } from './int4.js'
 import { Int8Emitter, int8Names } from './int8.js'
 import { INT4_BLOCK, Int4Packer, Int8Packer, packedWhole, unpackInt4, unpackInt8, type Packer } from './pack.js'
 import { frozenMatrices, type FrozenMatrix } from './products.js'
 import { replaceProducts } from './rewrite.js'
 
-/**
- * How frozen weights are held: as they are; in 8 bits for each output with 8-bit activations (products run several times
- * as fast); in 4 bits in blocks of 32 (an eighth of the memory).
- */
-export type BaseScheme = 'fp32' | 'int8' | 'int4'
-
-/** Ways to hold frozen weights. */
-export const baseSchemes: readonly BaseScheme[] = ['fp32', 'int8', 'int4']
+export { baseSchemes, type BaseScheme } from './base-schemes.js'
 
 /** A tensor that a quantised matrix consists of. */
 export interface PackedSpec {

@@ -14,7 +14,7 @@ import { executionProvider, lowerForDevice } from './device/lower-for-device.js'
 import { hasFloat16 } from './device/without-float16.js'
 import { ERROR_ONLY, OrtSession } from './ort-session.js'
 import { webRuntime } from './ort-web.js'
-import type { Device, Runtime, RuntimeOptions, Session, SessionOptions } from './runtime.js'
+import { devices, type Device, type Runtime, type RuntimeOptions, type Session, type SessionOptions } from './runtime.js'
 
 /** The deepest folder that holds all files, for the runtime refuses external data outside the folder it is given. */
 function commonFolder(paths: readonly string[]): string {
@@ -52,8 +52,6 @@ export async function webgpuKnowsFloat16(): Promise<boolean> {
   }
   return (shadersKnowFloat16 ??= attempt())
 }
-
-const devices: readonly Device[] = ['cpu', 'webgpu', 'wasm', 'cuda']
 
 /**
  * What the runtime means where a device is not there: it answers with source locations and conditions.

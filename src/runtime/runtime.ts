@@ -6,6 +6,8 @@ import type { OptionKeys } from '../util/option-keys.js'
 /** Where graphs run. `cpu` and `cuda` are of Node, `wasm` is WebAssembly, `webgpu` a page's or Node's GPU. */
 export type Device = 'cpu' | 'webgpu' | 'wasm' | 'cuda'
 
+export const devices: readonly Device[] = ['cpu', 'webgpu', 'wasm', 'cuda']
+
 /** Where graphs run. */
 export interface RuntimeOptions {
   /** Where the graph runs; `cpu` unless said. */

@@ -1,5 +1,6 @@
 /** @file The flags of `lowrank train`. */
 import { branchFields, layerFields, loraFieldTable, patternFields, variantFields } from '../../adapters/lora-fields.js'
+import { baseSchemes } from '../../quantize/base-schemes.js'
 import { objectiveOptionTable, preferenceOptions } from '../../train/objectives/options.js'
 import {
   batchingOptions,
@@ -23,7 +24,7 @@ import { flagsFrom, type FlagsFrom } from '../option-flags.js'
 export const baseFlag = {
   base: {
     type: 'text',
-    choices: ['fp32', 'int8', 'int4'],
+    choices: baseSchemes,
     default: 'fp32',
     help: "How the frozen weights are held while they run; int8 and int4 are packed once, into the user's cache folder (LOWRANK_CACHE, or ~/.cache/lowrank).",
   },
