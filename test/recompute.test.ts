@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { addLora } from '../src/adapter/adapter.js'
+import { createAdapter } from '../src/adapter/adapter.js'
 import { recompute } from '../src/autodiff/recompute.js'
 import { int64 } from '../src/graph/constants.js'
 import type { Graph } from '../src/graph/graph.js'
@@ -27,7 +27,7 @@ function kept(graph: Graph): string[] {
 
 it.each(['llama', 'gpt2', 'gpt2-all-linear', 'qwen3'])('%s', async (name) => {
   const model = await loadModel(join(golden, name, 'model'), { threads: 1 })
-  const adapter = addLora(model, { r: 4, alpha: 8, targetModules: 'all-linear', initLoraWeights: false, dropout: 0.1 })
+  const adapter = createAdapter(model, { r: 4, alpha: 8, targetModules: 'all-linear', initLoraWeights: false, dropout: 0.1 })
   const trainee = adapterTrainee(adapter)
   const built = trainee.build({ mode: 'full', positions: 16, queryBlocks: 2, training: true })
   const { graph, loss } = causalLmLoss(built.graph, { hidden: built.hidden, logits: built.graph.outputs[0]!, chunks: 2 })

@@ -24,7 +24,7 @@ import type { HostTensor } from '../graph/types.js'
 import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import { loadAdapter, type Adapter } from './adapter.js'
 import type { Model } from '../model/model.js'
-import { baseOf, serveAdapter, type ServedAdapter } from './served-adapter.js'
+import { baseValues, prepareAdapter, type PreparedAdapter } from './prepared-adapter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { checkTargetNames } from '../adapters/unmatched.js'
 
@@ -39,7 +39,7 @@ export interface AdapterSetOptions {
 
 const adapterSetOptionKeys = { targetModules: true } satisfies OptionKeys<AdapterSetOptions>
 
-interface Entry extends ServedAdapter {
+interface Entry extends PreparedAdapter {
   /** Beside the adapter's own alpha. */
   scale: number
 }
@@ -289,10 +289,10 @@ export class AdapterSet extends DisposableResource {
             ? ': it has base weights, a head or an order of layers of its own; make the set on adapter.model'
             : ''),
       )
-    const served = await serveAdapter(adapter)
+    const served = await prepareAdapter(adapter)
     const bases = new Map<string, HostTensor>()
     for (const [tensor, { part }] of served.replacements)
-      if (!this.replaced.has(tensor)) bases.set(tensor, await baseOf(this.model, part))
+      if (!this.replaced.has(tensor)) bases.set(tensor, await baseValues(this.model, part))
     // Nothing is changed before everything is known to fit, and nothing waits from here on: another may have been added meanwhile.
     this.checkNotDisposed('the set of adapters')
     if (keepLayout) this.checkLayout(name, served)
@@ -322,7 +322,7 @@ export class AdapterSet extends DisposableResource {
   }
 
   /** @throws InvalidAdapterError if an adapter needs another graph */
-  private checkLayout(name: string, served: ServedAdapter): void {
+  private checkLayout(name: string, served: PreparedAdapter): void {
     const strange = [...served.branches.values()].find(({ module, rescale, shift }) => {
       const layer = this.layers.get(module.name)
       return layer === undefined || (rescale !== undefined && !layer.rescaled) || (shift !== undefined && !layer.shifted)

@@ -30,7 +30,7 @@ import { FOLDED_KEY, foldedEntry, foldedNotice } from './folded-norms.js'
 import { checkConstants, CONSTANTS_KEY, constantsEntry } from './model-constants.js'
 import { ParameterVector } from './parameter-vector.js'
 import { replicateLayers } from '../model/replicate.js'
-import { companions, plainConfig, plainParts, plainTensors } from './stored-adapter.js'
+import { companionTensors, plainConfig, plainParts, plainTensors } from './peft-state-dict.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 import { inNamesOf } from './adapter-names.js'
@@ -185,7 +185,7 @@ export class Adapter extends DisposableResource {
     // A run may go on with the adapter while files are written: they hold what it is at this moment.
     const values = held.copy().tensors
     const tensors = plainTensors(this.parts, values)
-    for (const [name, tensor] of await companions(model, this.config, this.parts, values))
+    for (const [name, tensor] of await companionTensors(model, this.config, this.parts, values))
       if (saveEmbeddingLayers || !name.endsWith('.base_layer.weight')) tensors.set(name, tensor)
     for (const [name, tensor] of this.carried?.tensors ?? []) tensors.set(name, tensor)
     const { files } = model.environment
@@ -255,11 +255,11 @@ function newTargets(model: Model, config: LoraConfig, options: LoraOptions): Lor
 /**
  * A new adapter on a model; it changes nothing until it is trained. With `layerReplication` it belongs to a model of its own,
  * `adapter.model`, whose layers are those of the one given.
- * @param base weights of the base that the first values come from; those in memory unless given, see {@link createLora}
+ * @param base weights of the base that the first values come from; those in memory unless given, see {@link addLora}
  * @throws InvalidOptionError if a name (of a target, an excluded or saved module, a pattern, a layer) matches nothing, or a
  * rank is 0 or larger than the matrix
  */
-export function addLora(loaded: Model, given: LoraOptions = {}, base?: BaseWeights): Adapter {
+export function createAdapter(loaded: Model, given: LoraOptions = {}, base?: BaseWeights): Adapter {
   checkKeys(given, loraOptionKeys, 'addLora')
   checkModelNotDisposed(loaded)
   const options = snapshot(given)
@@ -274,7 +274,7 @@ export function addLora(loaded: Model, given: LoraOptions = {}, base?: BaseWeigh
   const weight = (name: string): Float32Array => {
     const values = known(name)
     if (values !== undefined) return values
-    throw new InvalidOptionError(`this adapter begins from the weight "${name}", which is not in memory; use createLora`)
+    throw new InvalidOptionError(`this adapter begins from the weight "${name}", which is not in memory; use addLora`)
   }
   const values = (name: string): Float32Array => adapter.parameters.view(name)
   initializeParts(adapter.parts, config.initLoraWeights, seed, weight, values)
@@ -321,7 +321,7 @@ function startWithLoftq(adapter: Adapter, seed: number, weight: TensorValues, va
  * @example
  * const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] })
  */
-export async function createLora(loaded: Model, given: LoraOptions = {}): Promise<Adapter> {
+export async function addLora(loaded: Model, given: LoraOptions = {}): Promise<Adapter> {
   checkKeys(given, loraOptionKeys, 'addLora')
   checkModelNotDisposed(loaded)
   const options = snapshot(given)
@@ -329,7 +329,7 @@ export async function createLora(loaded: Model, given: LoraOptions = {}): Promis
   const config = configOf(model, options)
   const { parts } = Adapter.create(model, config, newTargets(model, config, options))
   const init = options.initLoraWeights ?? config.initLoraWeights
-  return addLora(model, options, await readBaseWeights(model, weightsNeeded(parts, init)))
+  return createAdapter(model, options, await readBaseWeights(model, weightsNeeded(parts, init)))
 }
 
 /** How an adapter is read. */

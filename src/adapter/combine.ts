@@ -5,9 +5,9 @@ import { LoraPart } from '../adapters/lora.js'
 import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
 import type { Adapter } from './adapter.js'
-import { makeAdapter } from './made-adapter.js'
+import { adapterFromMatrices } from './adapter-from-matrices.js'
 import type { Model } from '../model/model.js'
-import { plainParts, plainTensors } from './stored-adapter.js'
+import { plainParts, plainTensors } from './peft-state-dict.js'
 import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
@@ -75,7 +75,7 @@ export function combineAdapters(model: Model, adapters: readonly WeightedAdapter
     return own.length === 0 ? [] : [combineLayer(type, own, rule)]
   })
   const { taskType, baseModelNameOrPath, revision, loraDropout } = adapters[0]!.adapter.config
-  const combined = makeAdapter(model, layers, { taskType, baseModelNameOrPath, revision, loraDropout })
+  const combined = adapterFromMatrices(model, layers, { taskType, baseModelNameOrPath, revision, loraDropout })
   for (const { adapter } of adapters) combined.addEndTokens(adapter.endTokenIds)
   return combined
 }

@@ -9,7 +9,7 @@ import { matrix, transposed, type Matrix } from '../util/linear-algebra/matrix.j
 import { energyOf, svdOfEnergy, truncatedSvd } from '../util/linear-algebra/truncated-svd.js'
 import type { Adapter } from './adapter.js'
 import { readBaseWeights } from '../model/base-weights.js'
-import { makeAdapter, type MadeLayer } from './made-adapter.js'
+import { adapterFromMatrices, type LayerMatrices } from './adapter-from-matrices.js'
 import type { Model } from '../model/model.js'
 import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
@@ -69,7 +69,7 @@ export async function extractLora(base: Model, tuned: Model, options: ExtractOpt
     throw new InvalidOptionError(`energy must be above 0 and at most 1, got ${energy}`)
   const targets = matchTargets(base.modules, completeLoraConfig({ r: 1, targetModules }, []), { anyRank: true })
   checkTargetNames(targetModules, base.modules)
-  const layers: (MadeLayer & ExtractedLayerEnergy)[] = []
+  const layers: (LayerMatrices & ExtractedLayerEnergy)[] = []
   const seen = new Set<string>()
   for (const { module } of targets) {
     const name = weightName(module.weight)
@@ -89,7 +89,7 @@ export async function extractLora(base: Model, tuned: Model, options: ExtractOpt
   for (const name of base.weights.keys())
     if (!seen.has(name) && tuned.weights.has(name) && (await differenceOf(base, tuned, name)) !== undefined) left.push(name)
   return {
-    adapter: makeAdapter(base, layers, { baseModelNameOrPath: base.id }),
+    adapter: adapterFromMatrices(base, layers, { baseModelNameOrPath: base.id }),
     layers: layers.map(({ module, r: rank, energy: share }) => ({ module: module.name, r: rank, energy: share })),
     left,
   }
@@ -138,7 +138,7 @@ function branchOf(
   change: Matrix,
   r: number | undefined,
   energy: number | undefined,
-): MadeLayer & ExtractedLayerEnergy {
+): LayerMatrices & ExtractedLayerEnergy {
   const { U, S, V } = r === undefined ? svdOfEnergy(change, energy!) : truncatedSvd(change, r)
   const rank = S.length
   const A = new Float32Array(rank * change.columns)

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { batchOf, gpt2Config, llamaConfig, randomRows, testEnvironment, tinyModel } from '../../test/support/training.js'
-import { addLora, type Adapter } from '../adapter/adapter.js'
+import { createAdapter, type Adapter } from '../adapter/adapter.js'
 import { Random } from '../util/rng.js'
 import { float32 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
@@ -48,7 +48,7 @@ describe('attachLora', () => {
     const model = tinyModel(json, environment)
     const weights = new Set([...model.weights.values()].flatMap(({ shape }) => oriented(shape as number[])))
     for (const dropout of [0, 0.1]) {
-      const lora = backwardShapes(adapterTrainee(addLora(model, { r: 3, targetModules: 'all-linear', dropout })))
+      const lora = backwardShapes(adapterTrainee(createAdapter(model, { r: 3, targetModules: 'all-linear', dropout })))
       expect([...lora.keys()].filter((shape) => weights.has(shape))).toEqual([])
     }
     // The same count finds every one of them where all weights are trained.
@@ -63,7 +63,7 @@ describe('attachLora', () => {
   it('the backward pass ends at the first adapted layer', () => {
     const model = tinyModel(llamaConfig, environment)
     const size = (targetModules: string[]): number => {
-      const { forward, backward } = graphs(adapterTrainee(addLora(model, { r: 2, targetModules })))
+      const { forward, backward } = graphs(adapterTrainee(createAdapter(model, { r: 2, targetModules })))
       return backward.nodes.length - forward.nodes.length
     }
     const last = size(['layers.1.mlp.down_proj'])
@@ -73,7 +73,7 @@ describe('attachLora', () => {
   })
 
   it('has dropout in the training graph alone', () => {
-    const trainee = adapterTrainee(addLora(tinyModel(llamaConfig, environment), { r: 2, dropout: 0.2 }))
+    const trainee = adapterTrainee(createAdapter(tinyModel(llamaConfig, environment), { r: 2, dropout: 0.2 }))
     const [training, evaluation] = [true, false].map((flag) => trainee.build({ mode: 'full', training: flag }).graph)
     const draws = (graph: Graph): number => graph.nodes.filter((node) => node.op === 'BitwiseXor').length
     expect(draws(training!)).toBeGreaterThan(0)
@@ -84,7 +84,7 @@ describe('attachLora', () => {
 
   it('takes A and B of any rank; rank 0 is the base, rank padded with zeros changes nothing', async () => {
     const model = tinyModel(llamaConfig, environment)
-    const adapter = addLora(model, { r: 2, targetModules: ['q_proj', 'down_proj'], initLoraWeights: false })
+    const adapter = createAdapter(model, { r: 2, targetModules: ['q_proj', 'down_proj'], initLoraWeights: false })
     const base = model.build({ mode: 'full' }).graph
     const batch = batchOf(randomRows(3))
     const inputs = {
@@ -127,14 +127,14 @@ describe('attachLora', () => {
   it('a fresh adapter is the base exactly, whatever A holds', async () => {
     const model = tinyModel(gpt2Config, environment)
     for (const initLoraWeights of [true, 'gaussian'] as const) {
-      const adapter = addLora(model, { initLoraWeights, targetModules: 'all-linear' })
+      const adapter = createAdapter(model, { initLoraWeights, targetModules: 'all-linear' })
       for (const [name, { data }] of adapter.tensors)
         expect(
           (data as Float32Array).every((x) => x === 0),
           name,
         ).toBe(name.includes('lora_B'))
     }
-    const values = (seed: number): number[] => Array.from(addLora(model, { seed }).parameters.data)
+    const values = (seed: number): number[] => Array.from(createAdapter(model, { seed }).parameters.data)
     expect(values(3)).toEqual(values(3))
     expect(values(3)).not.toEqual(values(4))
   })

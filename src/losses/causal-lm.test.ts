@@ -12,7 +12,7 @@ import {
   tinyModel,
   type TokenRow,
 } from '../../test/support/training.js'
-import { addLora, type Adapter } from '../adapter/adapter.js'
+import { createAdapter, type Adapter } from '../adapter/adapter.js'
 import { differentiate } from '../autodiff/differentiate.js'
 import { tensor } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
@@ -22,7 +22,7 @@ import { causalLmLoss } from './causal-lm.js'
 const environment = testEnvironment()
 
 function adapterOn(json: typeof llamaConfig, targetModules: string[], dropout = 0): Adapter {
-  const adapter = addLora(tinyModel(json, environment), { r: 2, targetModules, dropout, initLoraWeights: false })
+  const adapter = createAdapter(tinyModel(json, environment), { r: 2, targetModules, dropout, initLoraWeights: false })
   return adapter
 }
 

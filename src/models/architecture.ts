@@ -12,7 +12,7 @@ export interface Architecture {
   readonly modelTypes: readonly string[]
   /** What transformers' class names begin with (`Bert` of `BertForMaskedLM`), in the order of `modelTypes`. */
   readonly classPrefixes: readonly string[]
-  /** PEFT's default `target_modules` for the family (reference A.6). */
+  /** PEFT's default `target_modules` for the family. */
   readonly defaultTargetModules: readonly string[]
   /** Names of tensors in published checkpoints that are no weights (buffers of older versions). */
   readonly ignoredTensors?: RegExp

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora as newLora } from '../../src/adapter/adapter.js'
+import { createAdapter as newLora } from '../../src/adapter/adapter.js'
 import { encodeSafetensors, readSafetensorsHeader } from '../../src/formats/safetensors.js'
 import { readZip } from '../../src/formats/torch/zip.js'
 import { float32 } from '../../src/graph/constants.js'

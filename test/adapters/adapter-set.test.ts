@@ -1,7 +1,7 @@
 /** @file Many adapters on one model: switched, added up, mixed in a batch, swapped; each against the adapter alone. */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { createLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
+import { addLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'
 import type { Environment } from '../../src/environment.js'
 import { FolderModel } from '../../src/model/folder-model.js'
@@ -47,7 +47,7 @@ function tiny(json: Record<string, Json>, environment = testEnvironment()): Fold
 
 /** An adapter whose every tensor is random, so that it does something. */
 async function randomAdapter(model: Model, options: LoraOptions, seed: number): Promise<Adapter> {
-  const adapter = await createLora(model, { ...options, seed })
+  const adapter = await addLora(model, { ...options, seed })
   const random = new Random(seed)
   for (const [name, { data }] of adapter.tensors) {
     const values = data as Float32Array
@@ -371,7 +371,7 @@ describe('mistakes', () => {
   it('a convolution cannot tell the rows of a batch apart', async () => {
     const model = await FolderModel.open(`${golden}/vit/model`, testEnvironment())
     const set = new AdapterSet(model)
-    const adapter = await createLora(model, { r: 2, targetModules: ['projection'], taskType: null })
+    const adapter = await addLora(model, { r: 2, targetModules: ['projection'], taskType: null })
     await set.add('patches', adapter)
     expect(() => set.servingRows([null])).toThrow('is a convolution')
   })

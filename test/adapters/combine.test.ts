@@ -5,7 +5,7 @@ import { combinationTypes, type CombinationType } from '../../src/adapters/combi
 import { disjointMean, mergeTensors } from '../../src/adapters/combine/merge-tensors.js'
 import { keepLargest, keepSome } from '../../src/adapters/combine/prune.js'
 import { LoraPart } from '../../src/adapters/lora.js'
-import { addLora, createLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
+import { createAdapter, addLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { combineAdapters, type CombineOptions } from '../../src/adapter/combine.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import type { Model } from '../../src/model/model.js'
@@ -44,7 +44,7 @@ function sumOf(adapters: readonly Adapter[], weights: readonly number[]): Map<st
 }
 
 function randomAdapter(model: Model, options: LoraOptions, seed: number): Adapter {
-  const adapter = addLora(model, options)
+  const adapter = createAdapter(model, options)
   const random = new Random(seed)
   for (let i = 0; i < adapter.parameters.data.length; i++) adapter.parameters.data[i] = random.normal(0, 0.3)
   return adapter
@@ -236,11 +236,11 @@ describe('mistakes', () => {
     expect(() => combineAdapters(model, [])).toThrow('nothing to combine')
     expect(() => combineAdapters(model, [{ adapter, weight: NaN }])).toThrow('the weight of adapter 0')
     expect(() => combineAdapters(tinyModel(llamaConfig), both)).toThrow('adapter 0 belongs to another model')
-    const dora = await createLora(model, { r: 2, useDora: true, targetModules: ['q_proj'] })
+    const dora = await addLora(model, { r: 2, useDora: true, targetModules: ['q_proj'] })
     expect(() => combineAdapters(model, [{ adapter: dora, weight: 1 }])).toThrow('adapter 0 is DoRA')
-    const biased = await createLora(model, { r: 2, loraBias: true, targetModules: ['q_proj'] })
+    const biased = await addLora(model, { r: 2, loraBias: true, targetModules: ['q_proj'] })
     expect(() => combineAdapters(model, [{ adapter, weight: 1 }, { adapter: biased, weight: 1 }])).toThrow('adapter 1 has a bias') // prettier-ignore
-    const saved = await createLora(model, { r: 2, modulesToSave: ['lm_head'], targetModules: ['q_proj'] })
+    const saved = await addLora(model, { r: 2, modulesToSave: ['lm_head'], targetModules: ['q_proj'] })
     expect(() => combineAdapters(model, [{ adapter: saved, weight: 1 }])).toThrow('replaces tensors of the base')
   })
 })

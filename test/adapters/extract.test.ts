@@ -1,6 +1,6 @@
 /** @file A LoRA extracted from two full models: the adapter that made the difference is found again, by rank and by energy. */
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter } from '../../src/adapter/adapter.js'
+import { createAdapter, loadAdapter } from '../../src/adapter/adapter.js'
 import { extractLora } from '../../src/adapter/extract.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { logits } from '../../src/adapter/forward.js'
@@ -56,7 +56,7 @@ describe.each([
     const [folder, out, saved] = [temporaryFolder(), temporaryFolder(), temporaryFolder()]
     writeModel(folder, config)
     const base = await FolderModel.open(folder, testEnvironment())
-    const adapter = addLora(base, { r: 2, targetModules: [...targetModules] })
+    const adapter = createAdapter(base, { r: 2, targetModules: [...targetModules] })
     const stream = new Random(3)
     for (let i = 0; i < adapter.parameters.data.length; i++) adapter.parameters.data[i] = stream.normal(0, 0.5)
     await merge(adapter).save(out)

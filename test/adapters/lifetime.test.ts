@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, createLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
+import { createAdapter, addLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'
 import type { Environment } from '../../src/environment.js'
 import { combineAdapters } from '../../src/adapter/combine.js'
@@ -60,7 +60,7 @@ function tiny(environment = testEnvironment()): FolderModel {
 }
 
 async function randomAdapter(model: Model, options: LoraOptions, seed: number): Promise<Adapter> {
-  const adapter = await createLora(model, { r: 2, ...options, seed })
+  const adapter = await addLora(model, { r: 2, ...options, seed })
   const random = new Random(seed)
   adapter.parameters.data.forEach((_, i, data) => (data[i] = random.normal(0, 0.3)))
   return adapter
@@ -299,8 +299,8 @@ describe('dispose', () => {
     for (const use of ofAdapter) await expect(Promise.resolve().then(use)).rejects.toThrow(`the adapter ${message}`)
     await model.dispose()
     const uses: (() => unknown)[] = [
-      () => createLora(model),
       () => addLora(model),
+      () => createAdapter(model),
       () => loadAdapter(model, 'nowhere'),
       () => new AdapterSet(model),
       () => set.add('a', adapter),
@@ -327,7 +327,7 @@ describe('dispose', () => {
     const data = writeRows(join(folder, 'rows.jsonl'), randomRows(12, 23))
     const out = join(folder, 'out')
     const options = { data, steps: 4, batchSize: 2, learningRate: 1e-2 }
-    const fresh = async (): Promise<Adapter> => createLora(await FolderModel.open(path, environment), { r: 2, seed: 3 })
+    const fresh = async (): Promise<Adapter> => addLora(await FolderModel.open(path, environment), { r: 2, seed: 3 })
     const whole = await fresh()
     for await (const { event } of train(whole, options)) expect(event).not.toBe('error')
 
@@ -360,7 +360,7 @@ describe('dispose', () => {
   it.each(['the adapter', 'the model'] as const)('of %s after its run was done is no error of the run', async (what) => {
     const folder = temporaryFolder()
     const model = tinyModel()
-    const adapter = await createLora(model, { r: 2 })
+    const adapter = await addLora(model, { r: 2 })
     const data = writeRows(join(folder, 'rows.jsonl'), randomRows(4, 23))
     const events: string[] = []
     for await (const { event } of train(adapter, { data, steps: 1, batchSize: 2 })) {

@@ -1,6 +1,6 @@
 /** @file Names of a new adapter that match nothing are refused, each option's with the nearest name that there is. */
 import { describe, expect, it } from 'vitest'
-import { addLora } from '../../src/adapter/adapter.js'
+import { createAdapter } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'
 import { InvalidOptionError } from '../../src/errors.js'
 import type { LoraOptions } from '../../src/adapter/adapter.js'
@@ -9,7 +9,7 @@ import { llamaConfig, testEnvironment, tinyModel } from '../support/training.js'
 const model = tinyModel(llamaConfig, testEnvironment())
 const refusal = (options: LoraOptions): string => {
   try {
-    addLora(model, { r: 2, ...options })
+    createAdapter(model, { r: 2, ...options })
   } catch (error) {
     expect(error).toBeInstanceOf(InvalidOptionError)
     return (error as Error).message
@@ -57,7 +57,7 @@ describe('names of a new adapter that match nothing', () => {
     { modulesToSave: ['embed_tokens'], excludeModules: '.*down_proj' },
     { modulesToSave: [], excludeModules: [], rankPattern: {}, layersToTransform: [] },
   ])('%o is fine', (options) => {
-    expect(() => addLora(model, { r: 2, ...options })).not.toThrow()
+    expect(() => createAdapter(model, { r: 2, ...options })).not.toThrow()
   })
 
   it('a set of adapters reserves layers by names that are there', () => {

@@ -1,6 +1,6 @@
 /** @file Several prompts at once: the tokens that each gives alone. */
 import { describe, expect, it } from 'vitest'
-import { createLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
+import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import type { Model } from '../../src/model/model.js'
@@ -16,7 +16,7 @@ import { llamaConfig, testEnvironment } from '../support/training.js'
 const golden = 'test/fixtures/golden/peft'
 
 async function randomAdapter(model: Model, r: number, seed: number): Promise<Adapter> {
-  const adapter = await createLora(model, { r, targetModules: 'all-linear', seed })
+  const adapter = await addLora(model, { r, targetModules: 'all-linear', seed })
   const random = new Random(seed)
   for (let i = 0; i < adapter.parameters.data.length; i++) adapter.parameters.data[i] = random.normal(0, 0.2)
   return adapter

@@ -1,7 +1,7 @@
 /** @file Beam search: the tokens and scores of transformers, and what it is made of. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { createLora, loadAdapter } from '../../src/adapter/adapter.js'
+import { addLora, loadAdapter } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { loadTokenizer } from '../../src/data/tokenizer.js'
@@ -76,7 +76,7 @@ describe('a beam search', () => {
   it('serves an adapter for each prompt', async () => {
     const model = await open('llama')
     const set = new AdapterSet(model)
-    const other = await createLora(model, { r: 3, targetModules: 'all-linear', seed: 2 })
+    const other = await addLora(model, { r: 3, targetModules: 'all-linear', seed: 2 })
     const random = new Random(2)
     for (let i = 0; i < other.parameters.data.length; i++) other.parameters.data[i] = random.normal(0, 0.2)
     await set.add('other', other)

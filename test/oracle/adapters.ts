@@ -1,6 +1,6 @@
 /** @file Adapters of every kind that we write, for Python's PEFT to load. The same numbers at each run. */
 import { join } from 'node:path'
-import { createLora, type LoraOptions } from '../../src/adapter/adapter.js'
+import { addLora, type LoraOptions } from '../../src/adapter/adapter.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { Random } from '../../src/util/rng.js'
 import { testEnvironment } from '../support/environment.js'
@@ -102,7 +102,7 @@ export const baseFolder = ({ base }: AdapterCase): string => join(golden, base, 
 /** Writes the adapter of a case with `Adapter.save`. */
 export async function writeAdapter(adapterCase: AdapterCase, folder: string): Promise<void> {
   const model = await FolderModel.open(baseFolder(adapterCase), testEnvironment())
-  const adapter = await createLora(model, adapterCase.options)
+  const adapter = await addLora(model, adapterCase.options)
   // Values that begin as those of the base, or cancel: a little of everything.
   const random = new Random(7)
   if (adapterCase.moved === true)

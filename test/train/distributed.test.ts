@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
+import { createAdapter, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { soloCommunicator } from '../../src/distributed/communicator.js'
 import { InvalidDataError, InvalidOptionError, TrainingError } from '../../src/errors.js'
 import type { TrainOptions } from '../../src/train/options.js'
@@ -25,7 +25,7 @@ import {
 const folder = temporaryFolder()
 const model = tinyModel(llamaConfig, testEnvironment())
 const fresh = (seed = 3, dropout = 0): Adapter =>
-  addLora(model, { r: 2, targetModules: 'all-linear', seed, loraDropout: dropout })
+  createAdapter(model, { r: 2, targetModules: 'all-linear', seed, loraDropout: dropout })
 const data = writeRows(join(folder, 'rows.jsonl'), randomRows(11))
 const evalData = writeRows(join(folder, 'eval.jsonl'), randomRows(5, 9))
 let counter = 0
@@ -170,7 +170,7 @@ describe('one run', () => {
       const spoilt = tamperedEnvironment((results, run) =>
         communicator.rank === 1 && run === 2 ? { ...results, loss: Number.NaN } : results,
       )
-      const adapter = addLora(tinyModel(llamaConfig, spoilt), { r: 2, targetModules: 'all-linear', seed: 3 })
+      const adapter = createAdapter(tinyModel(llamaConfig, spoilt), { r: 2, targetModules: 'all-linear', seed: 3 })
       return { adapter, report: await runTraining(adapter, { data, steps: 3, batchSize: 2, onNan: 'skip', communicator }) }
     })
     for (const { adapter, report } of runs) {

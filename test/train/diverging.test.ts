@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
+import { createAdapter, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { TrainingError } from '../../src/errors.js'
 import { renderReport } from '../../src/report/html.js'
 import { parseEvents } from '../../src/train/log.js'
@@ -23,7 +23,7 @@ const data = writeRows(join(folder, 'rows.jsonl'), randomRows(8))
 const common = { data, batchSize: 2, shuffle: false, learningRate: 1e-2 } as const
 type Tamper = Parameters<typeof tamperedEnvironment>[0]
 
-const adapterWith = (tamper: Tamper): Adapter => addLora(tinyModel(llamaConfig, tamperedEnvironment(tamper)), { r: 2 })
+const adapterWith = (tamper: Tamper): Adapter => createAdapter(tinyModel(llamaConfig, tamperedEnvironment(tamper)), { r: 2 })
 
 /** Poisons the given runs of the gradient graph. */
 const poison =
@@ -112,7 +112,7 @@ describe('a diverged run', () => {
   })
 
   it('a rate that overflows float32 is caught before it reaches the parameters', async () => {
-    const adapter = addLora(tinyModel(llamaConfig, testEnvironment()), { r: 2 })
+    const adapter = createAdapter(tinyModel(llamaConfig, testEnvironment()), { r: 2 })
     const before = adapter.parameters.data.slice()
     await expect(runTraining(adapter, { ...common, steps: 2, learningRate: 3e38, weightDecay: 10 })).rejects.toThrow(
       'step 1: the update leaves the range of float32. The parameters were not changed by this step.',
@@ -121,7 +121,7 @@ describe('a diverged run', () => {
   })
 
   it('a real divergence ends with finite parameters', async () => {
-    const adapter = addLora(tinyModel(llamaConfig, testEnvironment()), { r: 2 })
+    const adapter = createAdapter(tinyModel(llamaConfig, testEnvironment()), { r: 2 })
     // Whether it ends in NaN or in a dead network is the model's affair.
     await runTraining(adapter, { ...common, steps: 30, learningRate: 1e20, maxGradNorm: 0 }).catch((error: unknown) => {
       expect(error).toBeInstanceOf(TrainingError)

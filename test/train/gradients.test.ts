@@ -1,6 +1,6 @@
 /** @file Whole models against finite differences: every weight trainable, and adapters with dropout. */
 import { describe, expect, it } from 'vitest'
-import { addLora } from '../../src/adapter/adapter.js'
+import { createAdapter } from '../../src/adapter/adapter.js'
 import { LossSession } from '../../src/train/loss-session.js'
 import { GradientSession } from '../../src/train/gradient-session.js'
 import { lossOptions } from '../../src/train/step-graph.js'
@@ -65,12 +65,12 @@ describe('gradients of whole models equal finite differences', () => {
     ['llama', llamaConfig],
     ['gpt2', gpt2Config],
   ])('%s, an adapter with dropout under one seed', async (_name, json) => {
-    const adapter = addLora(tinyModel(json, environment), { ...small, targetModules: 'all-linear' })
+    const adapter = createAdapter(tinyModel(json, environment), { ...small, targetModules: 'all-linear' })
     await check(adapterTrainee(adapter))
   })
 
   it('dropout changes the training loss with the seed, and never the evaluation loss', async () => {
-    const adapter = addLora(tinyModel(llamaConfig, environment), small)
+    const adapter = createAdapter(tinyModel(llamaConfig, environment), small)
     const trainee = adapterTrainee(adapter)
     const options = lossOptions(trainee.model, 4, undefined)
     const [gradients, evaluation] = [await GradientSession.create(trainee, options), await LossSession.create(trainee, options)]

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
+import { createAdapter, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { initializeEva, type EvaOptions } from '../../src/train/initialize-eva.js'
@@ -27,7 +27,7 @@ const data = writeRows(join(folder, 'rows.jsonl'), rows)
 const model = await FolderModel.open(join(fixtures, 'golden/peft/llama/model'), testEnvironment())
 const targetModules = ['q_proj', 'v_proj', 'o_proj', 'up_proj', 'down_proj']
 const eva = (options: Partial<EvaOptions> = {}, lora: LoraOptions = {}): Promise<Adapter> =>
-  initializeEva(addLora(model, { r: 4, alpha: 8, targetModules, ...lora }), { data, ...options })
+  initializeEva(createAdapter(model, { r: 4, alpha: 8, targetModules, ...lora }), { data, ...options })
 const cosine = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   let [dot, x, y] = [0, 0, 0]
   for (let i = 0; i < a.length; i++) {
@@ -89,7 +89,7 @@ describe('EVA', () => {
 
   it('leaves embeddings as they begin, and gives no rank to a layer that explains little', async () => {
     const lora = { r: 1, rankPattern: { down_proj: 4 }, targetModules: ['embed_tokens', 'q_proj', 'o_proj', 'down_proj'] }
-    const given = addLora(model, { ...lora, alpha: 8 })
+    const given = createAdapter(model, { ...lora, alpha: 8 })
     const adapter = await initializeEva(given, { data, rho: 4 })
     const total = (of: Adapter): number => of.targets.reduce((sum, { r }) => sum + r, 0)
     expect(total(adapter)).toBe(total(given))
@@ -109,6 +109,6 @@ describe('EVA', () => {
   })
 
   it('is named by its function where a new adapter asks for it', () => {
-    expect(() => addLora(model, { initLoraWeights: 'eva' })).toThrow('call initializeEva(adapter, { data })')
+    expect(() => createAdapter(model, { initLoraWeights: 'eva' })).toThrow('call initializeEva(adapter, { data })')
   })
 })

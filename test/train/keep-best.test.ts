@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
+import { createAdapter, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { ConfigReader } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'
@@ -28,7 +28,7 @@ const options: TrainOptions = {
 }
 let counter = 0
 const newOut = (): string => join(folder, `out-${++counter}`)
-const fresh = (): Adapter => addLora(tinyModel(), { r: 2, targetModules: 'all-linear', seed: 3 })
+const fresh = (): Adapter => createAdapter(tinyModel(), { r: 2, targetModules: 'all-linear', seed: 3 })
 const lowest = (evals: readonly EvalEvent[]): EvalEvent => evals.reduce((low, each) => (each.loss < low.loss ? each : low))
 const logOf = (out: string): TrainEvent[] => parseEvents(readFileSync(join(out, 'log.jsonl'), 'utf8'))
 
@@ -110,7 +110,10 @@ describe('metricForBest', () => {
     'tiny',
   )
   const classifier = (): Adapter =>
-    addLora(FolderModel.fromWeights(testEnvironment(), config, randomWeights(config, 4)), { r: 2, targetModules: 'all-linear' })
+    createAdapter(FolderModel.fromWeights(testEnvironment(), config, randomWeights(config, 4)), {
+      r: 2,
+      targetModules: 'all-linear',
+    })
   const labelled = (count: number, seed: number) =>
     randomRows(count, seed).map(({ input_ids }) => ({ input_ids, labels: Number(input_ids[0]! > 8) }))
   const rows = {

@@ -3,7 +3,7 @@
  * steps.
  */
 import { once } from 'node:events'
-import { addLora } from '../../src/adapter/adapter.js'
+import { createAdapter } from '../../src/adapter/adapter.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { train } from '../../src/train/trainer.js'
 import { testEnvironment } from '../support/environment.js'
@@ -11,7 +11,7 @@ import { killOptions } from './kill-options.js'
 
 const folder = process.argv[2]!
 const model = await FolderModel.open(`${folder}/model`, testEnvironment())
-const adapter = addLora(model, { r: 2, targetModules: 'all-linear', dropout: 0.2 })
+const adapter = createAdapter(model, { r: 2, targetModules: 'all-linear', dropout: 0.2 })
 const [steps] = (await once(process.stdin, 'data')) as [Buffer]
 process.stdin.unref()
 for await (const event of train(adapter, {

@@ -5,7 +5,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { readFileSync, mkdirSync, readdirSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { addLora, loadAdapter } from '../../src/adapter/adapter.js'
+import { createAdapter, loadAdapter } from '../../src/adapter/adapter.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { Random } from '../../src/util/rng.js'
 import {
@@ -111,7 +111,7 @@ describe('kill -9', () => {
     const total = progress + 3
     const last = await nursery.live(total, undefined)
     expect(last).toMatchObject({ resumedAt: progress, killed: false, errors: '' })
-    const whole = addLora(model, { r: 2, targetModules: 'all-linear', dropout: 0.2 })
+    const whole = createAdapter(model, { r: 2, targetModules: 'all-linear', dropout: 0.2 })
     const expected = await runTraining(whole, { ...killOptions(folder, total), checkpointEvery: 0 })
     const logged = readFileSync(join(out, 'log.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line) as { event: string; step: number; loss: number }) // prettier-ignore
     for (const kind of ['step', 'eval'] as const) {

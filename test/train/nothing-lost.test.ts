@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
+import { createAdapter, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import type { Environment } from '../../src/environment.js'
 import { FileError, InvalidDataError, InvalidOptionError, TrainingError } from '../../src/errors.js'
 import { memoryFiles } from '../../src/io/memory-files.js'
@@ -39,7 +39,7 @@ const common: TrainOptions = { data, batchSize: 2, steps: 8, learningRate: 1e-2,
 let counter = 0
 const newOut = (): string => join(folder, `out-${++counter}`)
 const fresh = (environment = testEnvironment(), seed = 3): Adapter =>
-  addLora(tinyModel(llamaConfig, environment), { r: 2, targetModules: 'all-linear', seed })
+  createAdapter(tinyModel(llamaConfig, environment), { r: 2, targetModules: 'all-linear', seed })
 const logOf = (out: string): TrainEvent[] => parseEvents(readFileSync(join(out, 'log.jsonl'), 'utf8'))
 const kinds = (events: readonly TrainEvent[]): string[] => events.map(({ event }) => event)
 
@@ -471,7 +471,7 @@ describe('the output folder', () => {
     await expect(runTraining(fresh(), { ...common, out: path })).rejects.toThrow(
       `"${path}" is the folder of a model (config.json, model.safetensors). Choose another output folder, or write into it all the same with overwrite (--overwrite).`,
     )
-    for (const subject of [addLora(model, { r: 2 }), await fullTrainee(model)])
+    for (const subject of [createAdapter(model, { r: 2 }), await fullTrainee(model)])
       await expect(runTraining(subject, { ...common, out: `${folder}/./model`, overwrite: true })).rejects.toThrow(
         `"${folder}/./model" is the folder of the base model, which is never changed; choose another output folder`,
       )
@@ -590,8 +590,8 @@ describe('an adapter that is read while it is trained', () => {
     mkdirSync(path)
     writeModel(path)
     const model = await FolderModel.open(path, testEnvironment())
-    const adapter = addLora(model, { r: 2, targetModules: 'all-linear', seed: 3 })
-    const still = addLora(model, { r: 2, targetModules: 'all-linear', seed: 3 })
+    const adapter = createAdapter(model, { r: 2, targetModules: 'all-linear', seed: 3 })
+    const still = createAdapter(model, { r: 2, targetModules: 'all-linear', seed: 3 })
     const prompt = { inputIds: [1, 2, 3], maxNewTokens: 6 }
     const read = (subject: Adapter, name: string): Promise<[unknown, unknown, unknown, void]> =>
       Promise.all([
@@ -624,7 +624,7 @@ it('two merges into one folder at once: one of them writes, whole, the other is 
   mkdirSync(path)
   writeModel(path)
   const model = await FolderModel.open(path, testEnvironment())
-  const [one, two] = [1, 2].map((seed) => addLora(model, { r: 2, seed, initLoraWeights: false }))
+  const [one, two] = [1, 2].map((seed) => createAdapter(model, { r: 2, seed, initLoraWeights: false }))
   const out = join(folder, 'merged-at-once')
   for (const format of ['safetensors', 'onnx'] as const) {
     const results = await Promise.allSettled([one!, two!].map((adapter) => merge(adapter).save(`${out}-${format}`, { format })))

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
+import { createAdapter, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { FolderModel } from '../../src/model/folder-model.js'
 import { InvalidDataError, InvalidOptionError } from '../../src/errors.js'
 import type { Graph } from '../../src/graph/graph.js'
@@ -49,7 +49,7 @@ const ids = (least: number, spread: number): number[] => Array.from({ length: le
 const tinyRows = Array.from({ length: 7 }, () => ({ prompt_ids: ids(1, 5), chosen_ids: ids(2, 6), rejected_ids: ids(1, 5) }))
 const tinyData = writeRows(join(folder, 'tiny.jsonl'), tinyRows)
 const tiny = (options: LoraOptions = {}): Adapter =>
-  addLora(tinyModel(llamaConfig, environment), { r: 2, targetModules: 'all-linear', seed: 3, ...options })
+  createAdapter(tinyModel(llamaConfig, environment), { r: 2, targetModules: 'all-linear', seed: 3, ...options })
 
 /** Loss and gradient of all rows as one batch. */
 async function gradientOf(trainee: Trainee, path: string, options: ObjectiveOptions, seed = 0): Promise<GradientResult> {
@@ -170,7 +170,7 @@ describe('the reference', () => {
         },
       },
     }
-    const adapter = addLora(tinyModel(llamaConfig, watching), { r: 2 })
+    const adapter = createAdapter(tinyModel(llamaConfig, watching), { r: 2 })
     const weights = async (options: ObjectiveOptions): Promise<number> => {
       largest = 0
       await gradientOf(adapterTrainee(adapter), tinyData, options)

@@ -134,12 +134,12 @@ describe('refuses', () => {
     const out = join(folder, 'in-memory')
     const rows = writeRows(join(folder, 'tiny.jsonl'), randomRows(6))
     const run = (seed: number, resume: boolean): Promise<unknown> => {
-      const adapter = addLora(tinyModel(undefined, testEnvironment(), seed), { r: 2 })
+      const adapter = createAdapter(tinyModel(undefined, testEnvironment(), seed), { r: 2 })
       return Promise.resolve(adapter).then((subject) =>
         runTraining(subject, { ...common, data: rows, out, resume, checkpointEvery: 1 }),
       )
     }
-    const { addLora } = await import('../../src/adapter/adapter.js')
+    const { createAdapter } = await import('../../src/adapter/adapter.js')
     await run(1, false)
     await expect(run(2, true)).rejects.toThrow('(the weights of the base model)')
   })

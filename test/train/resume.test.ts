@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
+import { createAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { FileError, InvalidModelError, InvalidOptionError } from '../../src/errors.js'
 import type { TrainOptions } from '../../src/train/options.js'
 import { train } from '../../src/train/trainer.js'
@@ -22,7 +22,7 @@ import {
 const folder = temporaryFolder()
 const model = tinyModel(llamaConfig, testEnvironment())
 const lora: LoraOptions = { r: 2, targetModules: 'all-linear', seed: 3 }
-const fresh = (options: LoraOptions = {}): Adapter => addLora(model, { ...lora, ...options })
+const fresh = (options: LoraOptions = {}): Adapter => createAdapter(model, { ...lora, ...options })
 const data = writeRows(join(folder, 'rows.jsonl'), randomRows(11))
 const evalData = writeRows(join(folder, 'eval.jsonl'), randomRows(3, 9))
 let counter = 0
@@ -177,11 +177,11 @@ describe('resume refuses', () => {
       )
       expect(bytes(adapter).equals(before)).toBe(true)
     }
-    const other = addLora(tinyModel({ ...llamaConfig, vocab_size: 18 }, testEnvironment()), lora)
+    const other = createAdapter(tinyModel({ ...llamaConfig, vocab_size: 18 }, testEnvironment()), lora)
     await expect(runTraining(other, { ...common, out, resume: true })).rejects.toThrow(
       "(the weights of the base model; the base model's config.json)",
     )
-    const further = addLora(tinyModel(gpt2Config, testEnvironment()), lora)
+    const further = createAdapter(tinyModel(gpt2Config, testEnvironment()), lora)
     await expect(runTraining(further, { ...common, out, resume: true })).rejects.toThrow(
       "(the weights of the base model; the base model's config.json; what is trained",
     )
@@ -242,13 +242,20 @@ describe('a full disk', () => {
       const out = newOut()
       files.arm(Infinity)
       const attempt = async (): Promise<void> => {
-        for await (const event of train(addLora(full, lora), { data, batchSize: 2, steps: 4, checkpointEvery: 1, out }))
+        for await (const event of train(createAdapter(full, lora), { data, batchSize: 2, steps: 4, checkpointEvery: 1, out }))
           if (event.event === 'checkpoint' && event.step === 2) files.arm(write)
       }
       await expect(attempt()).rejects.toThrow(FileError)
       expect(readdirSync(out).sort()).toEqual(['checkpoint-1', 'checkpoint-2', 'log.jsonl'])
       files.arm(Infinity)
-      const rest = await runTraining(addLora(full, lora), { data, batchSize: 2, steps: 4, checkpointEvery: 1, out, resume: true })
+      const rest = await runTraining(createAdapter(full, lora), {
+        data,
+        batchSize: 2,
+        steps: 4,
+        checkpointEvery: 1,
+        out,
+        resume: true,
+      })
       expect(losses(rest)).toEqual(losses(expected).slice(2))
       expect(existsSync(join(out, 'adapter_model.safetensors'))).toBe(true)
     }

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora } from '../../src/adapter/adapter.js'
+import { createAdapter } from '../../src/adapter/adapter.js'
 import type { FolderModel } from '../../src/model/folder-model.js'
 import type { Json } from '../../src/models/config-reader.js'
 import { evaluate, type Evaluation } from '../../src/train/evaluate.js'
@@ -107,7 +107,7 @@ describe.each(tasks)('%s', (name, model, list, metrics) => {
 
   it('accumulation of uneven batches is the large batch', async () => {
     const step = async (batchSize: number, gradAccum: number) => {
-      const adapter = addLora(model, { r: 2 })
+      const adapter = createAdapter(model, { r: 2 })
       return (await runTraining(adapter, { ...common, batchSize, gradAccum, steps: 1, shuffle: false })).steps[0]!
     }
     const [parts, whole] = [await step(5, 3), await step(13, 1)]
@@ -181,7 +181,7 @@ describe("losses of one's own", () => {
 
   it('are told of in the card of an adapter', async () => {
     const out = join(folder, 'own-loss')
-    const { done } = await runTraining(addLora(number, { r: 2 }), { data, loss: weighted, out, steps: 1 })
+    const { done } = await runTraining(createAdapter(number, { r: 2 }), { data, loss: weighted, out, steps: 1 })
     expect(done!.reason).toBe('finished')
     expect(readFileSync(join(out, 'README.md'), 'utf8')).toContain("| loss | `a function of the caller's own` |")
   })
@@ -271,7 +271,7 @@ describe('rows that do not fit', () => {
     const data = writeRows(join(folder, 'options.jsonl'), [{ input_ids, label: 1 }])
     await expect(evaluate(single, { data, loss: 'cosine' })).rejects.toThrow('loss "cosine" is for embedding models')
     await expect(evaluate(tokens, { data, problemType: 'regression' })).rejects.toThrow('problemType is for sequence classifiers')
-    await expect(runTraining(addLora(single, { r: 2 }), { data, packing: true })).rejects.toThrow(
+    await expect(runTraining(createAdapter(single, { r: 2 }), { data, packing: true })).rejects.toThrow(
       'packing is for language models',
     )
   })

@@ -4,7 +4,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { addLora, type Adapter } from '../../src/adapter/adapter.js'
+import { createAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { maskedCrc32c } from '../../src/tracking/crc32c.js'
 import type { TrainEvent } from '../../src/train/events.js'
 import type { TrainOptions } from '../../src/train/options.js'
@@ -26,7 +26,11 @@ const options: TrainOptions = { data, evalData, evalEvery: 3, batchSize: 2, step
 let counter = 0
 const newOut = (): string => join(folder, `out-${++counter}`)
 const fresh = (variables: Readonly<Record<string, string>> = {}): Adapter =>
-  addLora(tinyModel(llamaConfig, { ...testEnvironment(), variables }), { r: 2, targetModules: ['q_proj', 'v_proj'], seed: 3 })
+  createAdapter(tinyModel(llamaConfig, { ...testEnvironment(), variables }), {
+    r: 2,
+    targetModules: ['q_proj', 'v_proj'],
+    seed: 3,
+  })
 
 /** A field of a message, read as the protocol says: numbers, bytes, and doubles and floats as their bytes. */
 interface Field {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addLora } from '../../src/adapter/adapter.js'
+import { createAdapter } from '../../src/adapter/adapter.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { fullTrainee } from '../../src/train/trainee.js'
 import {
@@ -29,8 +29,8 @@ describe('gradient accumulation', () => {
     [3, 4],
     [5, 3],
   ])('micro-batches of %i rows, %i of them, equal one batch of 12 with unequal token counts', async (batchSize, gradAccum) => {
-    const whole = addLora(model, lora)
-    const parts = addLora(model, lora)
+    const whole = createAdapter(model, lora)
+    const parts = createAdapter(model, lora)
     const common = { data, steps: 3, learningRate: 1e-2, shuffle: false }
     const expected = await runTraining(whole, { ...common, batchSize: 12 })
     const found = await runTraining(parts, { ...common, batchSize, gradAccum })
@@ -56,7 +56,7 @@ describe('the number of steps', () => {
     // An update goes on into the next epoch, as long as there is one.
     [{ epochs: 2, batchSize: 4, gradAccum: 2 }, [8, 8, 8]],
   ])('%o', async (options, sizes) => {
-    const { steps, events, done } = await runTraining(addLora(model, lora), { data, shuffle: false, ...options })
+    const { steps, events, done } = await runTraining(createAdapter(model, lora), { data, shuffle: false, ...options })
     const lengths = [...rows, ...rows].map((row) => row.input_ids.length)
     let at = 0
     const tokens = sizes.map((size) => lengths.slice(at, (at += size)).reduce((a, b) => a + b, 0))
@@ -69,14 +69,14 @@ describe('the number of steps', () => {
     const empty = { input_ids: [1, 2, 3], labels: [-100, -100, -100] }
     const gaps = writeRows(join(folder, 'gaps.jsonl'), [...rows.slice(0, 4), empty, empty, ...rows.slice(4, 6), empty, empty])
     const options = { data: gaps, shuffle: false, batchSize: 2, unlabelled: 'skip', epochs: 2 } as const
-    const { steps, events } = await runTraining(addLora(model, lora), options)
+    const { steps, events } = await runTraining(createAdapter(model, lora), options)
     // Five batches an epoch, of which two are empty.
     expect(steps.map((step) => step.epoch)).toEqual([0, 0, 0, 1, 1, 1])
     const warnings = events.filter((e) => e.event === 'warning')
     expect(warnings.map(({ message }) => message).join('; ')).toBe(
       `left out 4 rows without a token to learn: ${gaps}, line 5; ${gaps}, line 6; ${gaps}, line 9; …`,
     )
-    const packed = await runTraining(addLora(model, lora), { ...options, packing: true })
+    const packed = await runTraining(createAdapter(model, lora), { ...options, packing: true })
     expect(packed.steps.length).toBeGreaterThan(1)
     expect((await evaluate(model, { data: gaps, unlabelled: 'skip' })).tokens).toBeGreaterThan(0)
   })
@@ -84,7 +84,7 @@ describe('the number of steps', () => {
 
 describe('evaluation', () => {
   it('is the mean over tokens, whatever the batches', async () => {
-    const adapter = addLora(model, lora)
+    const adapter = createAdapter(model, lora)
     const each = await Promise.all(
       randomRows(5, 6).map((row, i) => evaluate(adapter, { data: writeRows(join(folder, `one-${i}.jsonl`), [row]) })),
     )
@@ -99,13 +99,13 @@ describe('evaluation', () => {
 
   it('happens at the end of each epoch, or every n steps, and after the last step, without touching the run', async () => {
     const options = { data, shuffle: false, batchSize: 4, epochs: 2, learningRate: 1e-2 }
-    const plain = await runTraining(addLora(model, lora), options)
+    const plain = await runTraining(createAdapter(model, lora), options)
     const losses = plain.steps.map(({ loss }) => loss)
     for (const [extra, at] of [
       [{}, [3, 6]],
       [{ evalEvery: 4 }, [4, 6]],
     ] as const) {
-      const adapter = addLora(model, lora)
+      const adapter = createAdapter(model, lora)
       const { steps, evals, done } = await runTraining(adapter, { ...options, ...extra, evalData, evalBatchSize: 2 })
       expect(steps.map(({ loss }) => loss)).toEqual(losses)
       expect(evals.map(({ step }) => step)).toEqual(at)
@@ -117,7 +117,7 @@ describe('evaluation', () => {
 
   it('stops early after evaluations that are no better', async () => {
     // A rate of 0 improves nothing: the first evaluation is the best.
-    const { evals, done } = await runTraining(addLora(model, lora), {
+    const { evals, done } = await runTraining(createAdapter(model, lora), {
       ...{ data, evalData, batchSize: 4, epochs: 10, learningRate: 0, earlyStopping: 2, evalEvery: 2 },
     })
     expect(evals.map(({ step, best }) => [step, best])).toEqual([

@@ -1,4 +1,4 @@
-/** @file An adapter as a set serves it: what can be computed when it is loaded is computed then. */
+/** @file An adapter prepared for a set: what can be computed when it is loaded is computed then. */
 import { LoraPart, weightName } from '../adapters/lora.js'
 import { mergedWeight } from '../adapters/merge-weights.js'
 import { outputLengths, rescaling } from '../adapters/output-lengths.js'
@@ -13,7 +13,7 @@ import type { Adapter } from './adapter.js'
 import { readBaseWeights } from '../model/base-weights.js'
 import type { Model } from '../model/model.js'
 
-export interface ServedAdapter {
+export interface PreparedAdapter {
   readonly adapter: Adapter
   /** By module. */
   readonly branches: ReadonlyMap<string, ServedBranch>
@@ -22,7 +22,7 @@ export interface ServedAdapter {
 }
 
 /** Takes what a set needs of the adapter at the call; of the base it reads the weights of layers with DoRA alone, one at a time. */
-export async function serveAdapter(adapter: Adapter): Promise<ServedAdapter> {
+export async function prepareAdapter(adapter: Adapter): Promise<PreparedAdapter> {
   const { parts, tensors } = adapter.serving()
   const branches = new Map<string, ServedBranch>()
   const replacements = new Map<string, { part: Part; tensor: HostTensor }>()
@@ -52,7 +52,7 @@ async function branchOf(model: Model, part: LoraPart, tensors: Readonly<Record<s
 }
 
 /** What the graph is fed for a replaced tensor while no adapter replaces it: the base's own numbers. */
-export async function baseOf(model: Model, part: Part): Promise<HostTensor> {
+export async function baseValues(model: Model, part: Part): Promise<HostTensor> {
   const read = async (name: string): Promise<Float32Array> => {
     const values = (await readBaseWeights(model, [name]))(name)
     if (values === undefined) throw new InvalidAdapterError(`the model has no weight "${name}", which the adapter replaces`)

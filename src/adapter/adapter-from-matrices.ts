@@ -8,7 +8,7 @@ import { Adapter } from './adapter.js'
 import type { Model } from '../model/model.js'
 
 /** A layer's branch B·A, in which every scale is already. */
-export interface MadeLayer {
+export interface LayerMatrices {
   readonly module: TargetModule
   readonly r: number
   readonly A: Float32Array
@@ -19,7 +19,7 @@ export interface MadeLayer {
  * An adapter with these branches, every scale 1: alpha is the rank, by patterns where ranks differ, and rsLoRA is off.
  * @param fields what the configuration says beside
  */
-export function makeAdapter(model: Model, layers: readonly MadeLayer[], fields: Partial<LoraConfig> = {}): Adapter {
+export function adapterFromMatrices(model: Model, layers: readonly LayerMatrices[], fields: Partial<LoraConfig> = {}): Adapter {
   const counts = new Map<number, number>()
   for (const { r } of layers) counts.set(r, (counts.get(r) ?? 0) + 1)
   const [usual] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a))

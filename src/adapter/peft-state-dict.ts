@@ -94,7 +94,7 @@ function embeddingIsTargeted({ modules }: Model, { targetModules, trainableToken
  * What PEFT stores beside the trained tensors, so that our folder holds the names that its own would hold: the base
  * weights of an adapted embedding or head, and with `bias: 'all'` the biases of saved modules under their inner names.
  */
-export async function companions(
+export async function companionTensors(
   model: Model,
   config: LoraConfig,
   parts: readonly Part[],
