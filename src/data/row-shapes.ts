@@ -1,4 +1,4 @@
-/** @file The shapes of rows that train a language model, told apart by their fields (design.md section 5). */
+/** @file The shapes of rows that train a language model, told apart by their fields. */
 import { InvalidDataError } from '../errors.js'
 import { learnedTurns, tokenMasks } from './learning-signs.js'
 import { messagesField, templateVariables, type Message, type TemplateVariables } from './messages.js'
