@@ -1,7 +1,7 @@
 /** @file Time and memory to build the step graph of a llama of a billion parameters, its weights mere references. */
 import { matchTargets } from '../src/adapters/targets.js'
 import { attachLora } from '../src/adapters/lora.js'
-import { completeLoraConfig } from '../src/adapters/lora-config.js'
+import { completeLoraConfig } from '../src/adapters/complete-lora-config.js'
 import { elementCount } from '../src/graph/types.js'
 import { causalLmLoss } from '../src/losses/causal-lm.js'
 import { ConfigReader } from '../src/models/config-reader.js'

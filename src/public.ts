@@ -77,12 +77,13 @@ export type {
 } from './train/events.js'
 export { fullTrainee, type Trainee, type TraineeGraph } from './train/trainee.js'
 export { initializeEva, type EvaOptions } from './train/initialize-eva.js'
-export { evaluate, type Evaluation } from './train/evaluate.js'
+export { evaluate } from './train/evaluate.js'
+export type { Evaluation } from './train/evaluation.js'
 export type { EvaluateOptions } from './train/evaluate-options.js'
 export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/custom.js'
 export type { ObjectiveOptions } from './train/objectives/options.js'
 export { preferenceLossTypes, type PreferenceLossType } from './losses/preference-loss-types.js'
-export type { SimilarityLossName } from './train/objectives/similarity.js'
+export type { SimilarityLossName } from './losses/similarity.js'
 export { poolings, type EmbeddingLayer, type Pooling } from './losses/embedding.js'
 export {
   FileError,

@@ -1,5 +1,6 @@
 /** @file An adapter from matrices that were computed, not trained. */
-import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
+import type { LoraConfig } from '../adapters/lora-config.js'
+import { completeLoraConfig } from '../adapters/complete-lora-config.js'
 import { embeddingAName, embeddingBName, loraAName, loraBName } from '../adapters/lora.js'
 import { exactly, matchTargets } from '../adapters/targets.js'
 import { InvalidAdapterError } from '../errors.js'

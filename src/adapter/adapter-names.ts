@@ -2,7 +2,8 @@
  * @file An adapter's names as the model has them: those of other versions of transformers are told by the adapter's tensors,
  * and its configuration is read in them, exactly as PEFT read it then.
  */
-import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
+import type { LoraConfig } from '../adapters/lora-config.js'
+import { completeLoraConfig } from '../adapters/complete-lora-config.js'
 import { PREFIX, type LoraTarget } from '../adapters/lora.js'
 import { isSavedPath, pathOf } from '../adapters/adapter-parts.js'
 import { exactly, matchTargets, minimalSuffixes } from '../adapters/targets.js'

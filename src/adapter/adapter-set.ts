@@ -14,7 +14,7 @@ import {
 } from '../adapters/serving/branch-tensors.js'
 import { ServedLora } from '../adapters/serving/served-lora.js'
 import { ADAPTER_INDEX, type Serving } from '../adapters/serving/serving.js'
-import { completeLoraConfig } from '../adapters/lora-config.js'
+import { completeLoraConfig } from '../adapters/complete-lora-config.js'
 import type { Part } from '../adapters/part.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidAdapterError, InvalidOptionError } from '../errors.js'

@@ -1,5 +1,6 @@
 /** @file A LoRA adapter out of two full models: what fine-tuning changed, as low-rank branches. */
-import { completeLoraConfig, type LoraConfig } from '../adapters/lora-config.js'
+import type { LoraConfig } from '../adapters/lora-config.js'
+import { completeLoraConfig } from '../adapters/complete-lora-config.js'
 import { weightName } from '../adapters/lora.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'

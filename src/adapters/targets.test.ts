@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { InvalidOptionError } from '../errors.js'
 import type { TargetModule, ModuleKind } from '../graph/target-module.js'
-import { completeLoraConfig, type LoraConfig } from './lora-config.js'
+import type { LoraConfig } from './lora-config.js'
+import { completeLoraConfig } from './complete-lora-config.js'
 import { compilePatterns, matchTargets, minimalSuffixes, targetMatcher, targetModulesForFile } from './targets.js'
 
 interface Cases {

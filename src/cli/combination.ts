@@ -2,7 +2,8 @@
 import { combinationTypes, type CombinationType } from '../adapters/combine/combine-layer.js'
 import type { MajoritySignMethod } from '../adapters/combine/merge-tensors.js'
 import type { Adapter } from '../index.js'
-import { defined, type Flags } from './flags.js'
+import { defined } from './flags.js'
+import type { Flags } from './flag.js'
 import { library } from './sources.js'
 import { UsageError } from './usage-error.js'
 

@@ -2,7 +2,8 @@
  * @file Messages of the library in the words of the command line: it calls options by their names in the API, sometimes with
  * the flag behind (`maxLength (--max-length)`), and not every command has every flag.
  */
-import { commonFlags, type Command, type Flags } from './flags.js'
+import { commonFlags, type Command } from './flags.js'
+import type { Flags } from './flag.js'
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 

@@ -1,6 +1,6 @@
 /** @file The flags that say what a model is for. */
 import { taskOptions } from '../models/task.js'
-import type { Flags } from './flags.js'
+import type { Flags } from './flag.js'
 
 /** Of the commands that open a folder with or for a head. */
 export const folderHeadFlags = {

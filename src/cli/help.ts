@@ -1,7 +1,8 @@
 /** @file The texts of `--help` and docs/cli.md, made from the tables of flags. */
 import { someOf } from '../util/some-of.js'
 import { signalCodes } from './interruption.js'
-import { commonFlags, type Command, type Flag } from './flags.js'
+import { commonFlags, type Command } from './flags.js'
+import type { Flag } from './flag.js'
 import { flagsOf } from './parse.js'
 
 const placeholders: Readonly<Record<Flag['type'], string>> = {

@@ -1,5 +1,5 @@
 /** @file Flags of every command that opens an .onnx file: what the file leaves open. */
-import type { Flags } from './flags.js'
+import type { Flags } from './flag.js'
 
 export const onnxFlags = {
   constants: {

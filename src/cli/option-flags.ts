@@ -1,7 +1,7 @@
 /** @file Flags made from the tables of the library's options, and options from what the flags were read as. */
 import type { Kind, TextType } from '../util/option-kinds.js'
 import type { AnyTable, OptionFlag, OptionRow } from '../util/option-table.js'
-import type { Flag } from './flags.js'
+import type { Flag } from './flag.js'
 
 /** The flag of a row: its whole description, or undefined where it has none. */
 type SpecOf<R> = R extends { readonly flag: infer F extends string | OptionFlag }

@@ -1,7 +1,7 @@
 /** @file From the text of a flag, or a value of a config file, to what the library takes. */
 import { InvalidOptionError } from '../errors.js'
 import { isObject } from '../util/json.js'
-import type { Flag } from './flags.js'
+import type { Flag } from './flag.js'
 import { UsageError } from './usage-error.js'
 
 /** A text with quotes in it, which others around it would confuse, is shown as it is. */

@@ -1,6 +1,7 @@
 /** @file `adapter_config.json` of PEFT 0.21: its 41 keys, what we read of them, and what we refuse because it changes the maths. */
 import { InvalidAdapterError } from '../errors.js'
-import { loraConfigProblem, peftKey, type LoraConfig } from '../adapters/lora-config.js'
+import { peftKey, type LoraConfig } from '../adapters/lora-config.js'
+import { loraConfigProblem } from '../adapters/complete-lora-config.js'
 import { loraDefaults } from '../adapters/lora-fields.js'
 import { isSupported } from '../adapters/supported.js'
 import { compareCodePoints, PythonFloat, pythonJson, type JsonValue } from '../util/python-json.js'

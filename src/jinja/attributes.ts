@@ -6,8 +6,7 @@ import { methodOf } from './methods.js'
 import { bitLength } from './numbers.js'
 import { repr } from './text.js'
 import { lengthOf, points, sliceText } from './unicode.js'
-import type { Runtime } from './runtime.js'
-import { intOf, isList, Markup, PyObject, Range, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
+import { intOf, isList, Markup, PyObject, Range, textOf, Tuple, typeName, Undefined, type Runtime, type Value } from './values.js'
 
 /** Methods that change what they belong to; the sandbox of transformers hides them. */
 const CHANGING: Readonly<Record<string, ReadonlySet<string>>> = {

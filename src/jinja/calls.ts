@@ -1,13 +1,6 @@
 /** @file Arguments of calls, and how functions of Python take them. */
 import { TemplateError } from './errors.js'
-import type { Runtime } from './runtime.js'
-import { Callable, intOf, textOf, typeName, Undefined, type Value } from './values.js'
-
-/** What stands between the parentheses of a call. */
-export interface Arguments {
-  readonly positional: readonly Value[]
-  readonly named: ReadonlyMap<string, Value>
-}
+import { Callable, intOf, textOf, typeName, Undefined, type Arguments, type Runtime, type Value } from './values.js'
 
 export const noArguments: Arguments = { positional: [], named: new Map() }
 

@@ -2,14 +2,13 @@
 import type { Activation } from './activation.js'
 import type { CallArguments, Expression, FilterExpression } from './ast.js'
 import { getAttribute, getItem, slice } from './attributes.js'
-import { noArguments, type Arguments } from './calls.js'
+import { noArguments } from './calls.js'
 import { compare, each, truth } from './compare.js'
 import { Dict } from './dict.js'
 import { TemplateError } from './errors.js'
 import { operate, signed } from './operators.js'
-import type { Runtime } from './runtime.js'
 import { str } from './text.js'
-import { textOf, Tuple, typeName, Undefined, type Value } from './values.js'
+import { textOf, Tuple, typeName, Undefined, type Arguments, type Runtime, type Value } from './values.js'
 
 /** Evaluates an expression with the variables of an activation. */
 export function evaluate(expression: Expression, scope: Activation, runtime: Runtime): Value {

@@ -8,10 +8,9 @@ import { noArguments } from './calls.js'
 import { Loop, type Recurse } from './loop.js'
 import { Macro } from './macro.js'
 import { Output } from './output.js'
-import type { Runtime } from './runtime.js'
 import { slotOf } from './symbols.js'
 import { str } from './text.js'
-import { Iterate, Namespace, Undefined, type Value } from './values.js'
+import { Iterate, Namespace, Undefined, type Runtime, type Value } from './values.js'
 
 /** How a run of statements ended. */
 type Ending = 'break' | 'continue' | undefined

@@ -1,5 +1,5 @@
 /** @file What may stand behind `|`. */
-import { entry, needInt, needText, REQUIRED, type Arguments } from './calls.js'
+import { entry, needInt, needText, REQUIRED } from './calls.js'
 import { pythonAttribute, getAttribute } from './attributes.js'
 import { lengthOfValue, toList, truth } from './compare.js'
 import { Dict, DictView } from './dict.js'
@@ -9,12 +9,22 @@ import { escapeHtml } from './html.js'
 import { toJson } from './json.js'
 import * as numbers from './numbers.js'
 import { operate } from './operators.js'
-import type { Runtime } from './runtime.js'
 import { sequenceFilters } from './sequence-filters.js'
 import { centred, replaceText, stringMethods } from './string-methods.js'
 import { str } from './text.js'
 import * as unicode from './unicode.js'
-import { Callable, intOf, Markup, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
+import {
+  Callable,
+  intOf,
+  Markup,
+  textOf,
+  Tuple,
+  typeName,
+  Undefined,
+  type Arguments,
+  type Runtime,
+  type Value,
+} from './values.js'
 
 /** `soft_str(x)`: the text of it, and whether it was marked. */
 function soft(value: Value, runtime: Runtime): { readonly text: string; readonly wrap: (text: string) => Value } {

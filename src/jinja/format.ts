@@ -1,14 +1,12 @@
 /** @file `'{}'.format(…)` and `'%s' % …`. */
-import { getAttribute, getItem } from './attributes.js'
-import { noArguments, type Arguments } from './calls.js'
+import { noArguments } from './calls.js'
 import { Dict } from './dict.js'
 import { TemplateError, unsupported } from './errors.js'
 import { floatDigits, formatValue } from './format-spec.js'
 import { longBits, reprFloat, reprInt, toFloat, truncate } from './numbers.js'
-import type { Runtime } from './runtime.js'
 import { repr, str } from './text.js'
 import { escapeCode, lengthOf, sliceText } from './unicode.js'
-import { intOf, isList, Range, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
+import { intOf, isList, Range, textOf, Tuple, typeName, Undefined, type Arguments, type Runtime, type Value } from './values.js'
 
 /** `ascii(x)`. */
 function asciiOf(value: Value, { meter }: Runtime): string {
@@ -109,8 +107,8 @@ class Formatter {
     const [, first = '', rest = ''] = match
     let value = this.lookUp(this.key(first))
     for (const [step, attribute, key] of rest.matchAll(/\.([^.[]+)|\[([^\]]+)\]/gs)) {
-      if (attribute !== undefined && step.startsWith('.')) value = getAttribute(value, attribute, this.runtime)
-      else value = getItem(value, isNumber(key ?? '') ? BigInt(key ?? 0) : (key ?? ''), this.runtime)
+      if (attribute !== undefined && step.startsWith('.')) value = this.runtime.attribute(value, attribute)
+      else value = this.runtime.item(value, isNumber(key ?? '') ? BigInt(key ?? 0) : (key ?? ''))
     }
     return value
   }

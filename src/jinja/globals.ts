@@ -1,13 +1,24 @@
 /** @file Functions that every template may call. */
-import { bind, native, needText, REQUIRED, type Arguments } from './calls.js'
+import { bind, native, needText, REQUIRED } from './calls.js'
 import { toList } from './compare.js'
 import { Dict } from './dict.js'
 import { TemplateError, unsupported } from './errors.js'
 import { MAX_RANGE } from './limits.js'
 import { longBits } from './numbers.js'
-import type { Runtime } from './runtime.js'
 import { str } from './text.js'
-import { Callable, intOf, Namespace, PyObject, Range, Tuple, typeName, Undefined, type Value } from './values.js'
+import {
+  Callable,
+  intOf,
+  Namespace,
+  PyObject,
+  Range,
+  Tuple,
+  typeName,
+  Undefined,
+  type Arguments,
+  type Runtime,
+  type Value,
+} from './values.js'
 
 function range({ positional, named }: Arguments, { meter }: Runtime): Value {
   if (named.size > 0) throw new TemplateError('range() takes no keyword arguments')

@@ -7,7 +7,7 @@ import { globals } from './globals.js'
 import { Output } from './output.js'
 import { parseTemplate } from './parse.js'
 import { resolveNames } from './resolve.js'
-import { Runtime } from './runtime.js'
+import { TemplateRuntime } from './runtime.js'
 import { stringMethods } from './string-methods.js'
 import { Tuple, type Value } from './values.js'
 
@@ -15,7 +15,7 @@ type Variables = Readonly<Record<string, Value>>
 
 /** Steps that a template is charged. */
 function charged(source: string, variables: Variables = {}): number {
-  const runtime = new Runtime((format) => format)
+  const runtime = new TemplateRuntime((format) => format)
   const { body, scope } = resolveNames(parseTemplate(source))
   const activation = new Activation(new Map([...globals, ...Object.entries(variables)]), 0, undefined)
   activation.enter(scope)

@@ -1,10 +1,8 @@
 /** @file The variable `loop`. */
-import type { Arguments } from './calls.js'
 import { equals, iterate, lengthOfValue, toList } from './compare.js'
 import { TemplateError } from './errors.js'
 import type { Meter } from './limits.js'
-import type { Runtime } from './runtime.js'
-import { Callable, isList, Iterate, PyObject, Tuple, Undefined, type Value } from './values.js'
+import { Callable, isList, Iterate, PyObject, Tuple, Undefined, type Arguments, type Runtime, type Value } from './values.js'
 
 /** Renders the body of a recursive loop over other items. */
 export type Recurse = (items: Value, depth: number) => string

@@ -1,12 +1,10 @@
 /** @file Macros, and the bodies of call blocks. */
 import { Activation } from './activation.js'
 import type { MacroNode } from './ast.js'
-import type { Arguments } from './calls.js'
 import { Dict } from './dict.js'
 import { TemplateError } from './errors.js'
-import type { Runtime } from './runtime.js'
 import { slotOf } from './symbols.js'
-import { PyObject, Tuple, Undefined, type Value } from './values.js'
+import { PyObject, Tuple, Undefined, type Arguments, type Runtime, type Value } from './values.js'
 
 export class Macro extends PyObject {
   readonly typeName = 'Macro'

@@ -1,12 +1,11 @@
 /** @file Methods and attributes of Python's built-in types. */
-import { Callable, isList, Markup, Range, textOf, Tuple, type Value } from './values.js'
 import { bind, native, needInt, REQUIRED, type Parameters } from './calls.js'
 import { each, sameOrEqual } from './compare.js'
 import { Dict, DictView } from './dict.js'
 import { TemplateError, unsupported } from './errors.js'
 import { formatFields } from './format.js'
 import { bitLength, longBits, truncate } from './numbers.js'
-import type { Runtime } from './runtime.js'
+import { Callable, isList, Markup, Range, textOf, Tuple, type Value, type Runtime } from './values.js'
 import { markedMethod, refusedStringMethods, stringMethods, type Method } from './string-methods.js'
 
 const METHOD = 'builtin_function_or_method'

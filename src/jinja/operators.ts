@@ -4,8 +4,7 @@ import { percentFormat } from './format.js'
 import { escapeHtml } from './html.js'
 import type { Meter } from './limits.js'
 import * as numbers from './numbers.js'
-import type { Runtime } from './runtime.js'
-import { intOf, isList, Markup, textOf, Tuple, typeName, Undefined, type Value } from './values.js'
+import { intOf, isList, Markup, textOf, Tuple, typeName, Undefined, type Runtime, type Value } from './values.js'
 
 export type Operator = '+' | '-' | '*' | '/' | '//' | '%' | '**'
 

@@ -1,12 +1,12 @@
 /** @file Filters of sequences. Those that are generators in Python are lazy here too, and give their items once. */
 import { getItem } from './attributes.js'
-import { entry, needInt, needText, REQUIRED, type Arguments } from './calls.js'
+import { entry, needInt, needText, REQUIRED } from './calls.js'
 import { each, equals, iterate, less, lengthOfValue, sortBy, toList, truth, tryIterate } from './compare.js'
 import { Dict } from './dict.js'
 import { TemplateError } from './errors.js'
 import { parseIntText, tooManyDigits } from './numbers.js'
 import { operate } from './operators.js'
-import type { Runtime } from './runtime.js'
+import type { Arguments, Runtime } from './values.js'
 import { str } from './text.js'
 import { points } from './unicode.js'
 import {

@@ -4,10 +4,9 @@ import { toList } from './compare.js'
 import { TemplateError, unsupported } from './errors.js'
 import { formatMap } from './format.js'
 import type { Meter } from './limits.js'
-import type { Runtime } from './runtime.js'
 import { find, occurrences } from './search.js'
 import * as unicode from './unicode.js'
-import { isList, Markup, textOf, Tuple, typeName, type Value } from './values.js'
+import { isList, Markup, textOf, Tuple, typeName, type Runtime, type Value } from './values.js'
 
 /** A method: its parameters, and what it does. */
 export interface Method<Self> {

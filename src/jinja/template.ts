@@ -7,7 +7,7 @@ import { globals } from './globals.js'
 import { MARKS, Output, withoutMarks, type Stretch, type Visit } from './output.js'
 import { parseTemplate } from './parse.js'
 import { resolveNames, type ResolvedTemplate } from './resolve.js'
-import { Runtime } from './runtime.js'
+import { TemplateRuntime } from './runtime.js'
 import { isList, type Value } from './values.js'
 
 /** A rendering and the stretches of it that stand in `{% generation %}`. */
@@ -89,7 +89,7 @@ export class JinjaTemplate {
     list?: string,
   ): Output {
     return guarded(() => {
-      const runtime = new Runtime(strftime)
+      const runtime = new TemplateRuntime(strftime)
       const context = new Map<string, Value>(globals)
       for (const [name, data] of Object.entries(variables))
         if (data !== undefined)

@@ -5,10 +5,21 @@ import { Dict, requireHash } from './dict.js'
 import { unsupported } from './errors.js'
 import { operate } from './operators.js'
 import { filters } from './filters.js'
-import type { Runtime } from './runtime.js'
 import { str } from './text.js'
 import { isLower, isUpper } from './unicode.js'
-import { isList, Markup, PyObject, Range, textOf, Tuple, typeName, Undefined, type Callable, type Value } from './values.js'
+import {
+  isList,
+  Markup,
+  PyObject,
+  Range,
+  textOf,
+  Tuple,
+  typeName,
+  Undefined,
+  type Runtime,
+  type Callable,
+  type Value,
+} from './values.js'
 
 type Test = (value: Value, other: Value, runtime: Runtime) => boolean
 

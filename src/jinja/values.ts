@@ -3,10 +3,32 @@
  * apart; None is `null`, a list a JavaScript array (nothing in a template may change one), everything else a class.
  */
 import { TemplateError } from './errors.js'
-import type { Arguments } from './calls.js'
-import type { Runtime } from './runtime.js'
+import type { Meter } from './limits.js'
 
 export type Value = null | boolean | bigint | number | string | readonly Value[] | PyObject
+
+/** What stands between the parentheses of a call. */
+export interface Arguments {
+  readonly positional: readonly Value[]
+  readonly named: ReadonlyMap<string, Value>
+}
+
+/** What one rendering carries along, for whatever a value does: its limits, its clock, and the table of filters and tests. */
+export interface Runtime {
+  readonly meter: Meter
+  /** What `strftime_now` gives for a format. */
+  readonly strftime: (format: string) => string
+  /** `f(…)`. */
+  call(callee: Value, args: Arguments): Value
+  /** `x.name`. */
+  attribute(value: Value, name: string): Value
+  /** `x[key]`. */
+  item(value: Value, key: Value): Value
+  /** `value | name(…)`. */
+  filter(name: string, value: Value, args: Arguments): Value
+  /** `value is name(…)`. */
+  test(name: string, value: Value, args: Arguments): Value
+}
 
 /** Whatever is no plain JavaScript value: what Python's type of it can do. */
 export abstract class PyObject {

@@ -5,6 +5,9 @@ import { int, type Value } from '../graph/types.js'
 import { attachLoss, type SummedLoss } from './attach.js'
 import { embeddings, unitLength, type EmbeddingOutput } from './embedding.js'
 
+/** `cosine`: the cosine of a pair shall be its score; `contrastive`: nearer to its own second text than to any other's. */
+export type SimilarityLossName = 'cosine' | 'contrastive'
+
 /** Name of half the rows of a batch: text, other text, text, other text, … */
 const PAIRS = 'pairs'
 

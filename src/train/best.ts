@@ -1,6 +1,6 @@
 /** @file Which evaluation of a run is the best: by what metric, and whether more of it is better. */
 import { InvalidOptionError } from '../errors.js'
-import type { Evaluation } from './evaluate.js'
+import type { Evaluation } from './evaluation.js'
 
 /** Every metric of every task, and whether more of it is better. */
 const greaterIsBetter = {

@@ -7,6 +7,7 @@ import { soloCommunicator, type Communicator } from '../distributed/communicator
 import { InvalidDataError } from '../errors.js'
 import { sumOfShards, together } from './distributed.js'
 import { evaluateOptionTable, type EvaluateOptions } from './evaluate-options.js'
+import type { Evaluation } from './evaluation.js'
 import { chooseObjective, openTaskDataset } from './open-dataset.js'
 import { RowNotes } from './row-notes.js'
 import type { LossResult } from './compiled-step.js'
@@ -18,40 +19,6 @@ import { SharedScores } from './shared-scores.js'
 import { traineeOf } from './frozen-trainee.js'
 import type { Trainee } from './trainee.js'
 import { resolveOptions } from '../util/option-table.js'
-
-/** The mean loss of a data set, and beside it what the model's task is measured by. */
-export interface Evaluation {
-  /** Mean over labelled tokens (in nats), rows or images. */
-  readonly loss: number
-  /** Of a language model: e to the loss. */
-  readonly perplexity?: number
-  /** Of a language model: labelled tokens. */
-  readonly tokens?: number
-  /** Of every other: rows that were counted. */
-  readonly examples?: number
-  /** Share of labels (of several labels: of rows) that are right. */
-  readonly accuracy?: number
-  /** Of two classes: of class 1. Of several labels: over all. Of tokens: of entities. Of answers: overlap of positions. */
-  readonly f1?: number
-  /** Mean of the classes' F1. */
-  readonly macroF1?: number
-  /** Matthews' correlation. */
-  readonly matthews?: number
-  /** Of regression and similarity: correlation with the labels, and of their ranks. */
-  readonly pearson?: number
-  /** Of regression and similarity: correlation of ranks. */
-  readonly spearman?: number
-  /** Of named entities. */
-  readonly precision?: number
-  /** Of entities: share of the labelled ones that were found. */
-  readonly recall?: number
-  /** Share of answers with both positions right. */
-  readonly exactMatch?: number
-  /** Of preferences: share of pairs whose chosen completion has the larger reward, and by how much on average. */
-  readonly rewardAccuracy?: number
-  /** Of preferences: mean difference of the two rewards. */
-  readonly rewardMargin?: number
-}
 
 /**
  * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of its task. Dropout is off.

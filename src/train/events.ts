@@ -1,6 +1,6 @@
 /** @file What a training run reports. The command line, the HTML report and a web page only render these. */
 import type { MetricForBest } from './best.js'
-import type { Evaluation } from './evaluate.js'
+import type { Evaluation } from './evaluation.js'
 
 /**
  * Rows are checked before the first step: each is read and tokenised once. Told about once a second, so that short checks

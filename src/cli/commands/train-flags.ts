@@ -15,7 +15,7 @@ import {
   trainOptionTable,
   unlabelledOption,
 } from '../../train/option-table.js'
-import type { Flag, Flags } from '../flags.js'
+import type { Flag, Flags } from '../flag.js'
 import { headFlags } from '../head-flags.js'
 import { onnxFlags } from '../onnx-flags.js'
 import { flagsFrom, type FlagsFrom } from '../option-flags.js'

@@ -6,7 +6,7 @@ import { choice, kind, number, type Kind } from '../../util/option-kinds.js'
 import type { OptionTable } from '../../util/option-table.js'
 import type { RunColumns } from '../run-columns.js'
 import type { LossFunction } from './custom.js'
-import type { SimilarityLossName } from './similarity.js'
+import type { SimilarityLossName } from '../../losses/similarity.js'
 
 /** What is learned from the rows, and how it is measured. */
 export interface ObjectiveOptions {

@@ -5,13 +5,10 @@ import { InvalidModelError } from '../../errors.js'
 import { GraphBuilder } from '../../graph/builder.js'
 import type { Graph } from '../../graph/graph.js'
 import type { Value } from '../../graph/types.js'
-import { contrastiveLoss, cosineScoreLoss } from '../../losses/similarity.js'
+import { contrastiveLoss, cosineScoreLoss, type SimilarityLossName } from '../../losses/similarity.js'
 import type { Objective } from '../objective.js'
 import type { EmbeddingSettings } from './embedding-settings.js'
 import { similarityScores } from './scores.js'
-
-/** `cosine`: the cosine of a pair shall be its score; `contrastive`: nearer to its own second text than to any other's. */
-export type SimilarityLossName = 'cosine' | 'contrastive'
 
 /** Pairs of texts by the cosine of their pooled states. Their rows belong together, so a batch is one run. */
 export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings): Objective => ({

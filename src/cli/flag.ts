@@ -1,0 +1,22 @@
+/** @file The description of one flag. */
+import type { TextType } from '../util/option-kinds.js'
+
+/** One flag; its name is the key of the table, in kebab-case, and also its key in a config file. */
+export interface Flag {
+  readonly type: TextType
+  readonly help: string
+  /** The library's option whose value it is. */
+  readonly option?: string
+  /** What stands for the value in the help: `DIR`, `N`. */
+  readonly value?: string
+  readonly required?: true
+  readonly default?: string | number | boolean
+  /** Allowed texts. */
+  readonly choices?: readonly string[]
+  /** Smallest number allowed. */
+  readonly min?: number
+  /** Values that are planned and refused for now: all of them, those listed, or those above a number. */
+  readonly notYet?: 'all' | readonly string[] | { readonly above: number }
+}
+
+export type Flags = Readonly<Record<string, Flag>>
