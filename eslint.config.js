@@ -19,6 +19,13 @@ const noNode = {
   group: ['node:*', 'fs', 'path', 'os', 'crypto', 'url'],
   message: 'The core is pure: take files, clock and randomness as arguments.',
 }
+/** Files of the bench and the demo that look inside; each says why in its header. */
+const insiders = ['bench/inner.ts', 'bench/graph-building.ts', 'bench/gpu/profile.ts', 'demo/rows.ts']
+
+const publicOnly = {
+  regex: '/src/(?!(?:index|browser|(?:graph|autodiff|lower|onnx|formats|nn)/index|testing/gradcheck)\\.js$)',
+  message: 'The demo, the bench and the examples use what users can: import an entry of the package.',
+}
 const noRuntime = { group: ['onnxruntime-*'], message: 'Only src/runtime imports onnxruntime.' }
 
 export default tseslint.config(
@@ -56,6 +63,11 @@ export default tseslint.config(
   {
     files: ['src/**/*.test.ts', 'src/**/*.cases.ts', 'src/**/cases.ts'],
     rules: { 'no-restricted-imports': 'off', 'lowrank/import-direction': 'off' },
+  },
+  {
+    files: ['demo/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts'],
+    ignores: insiders,
+    rules: { 'no-restricted-imports': ['error', { patterns: [publicOnly] }] },
   },
   { files: ['demo/**', 'bench/**', 'scripts/**', 'test/**'], rules: { 'no-console': 'off' } },
 )

@@ -3,9 +3,8 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { loadModel, addLora } from '../src/index.js'
-import { openModelDataset } from '../src/train/open-dataset.js'
-import { Random } from '../src/util/rng.js'
+import { addLora, loadModel, Random } from '../src/index.js'
+import { tokenizedRows } from './inner.js'
 import { configs, folder, randomModel, type ModelName } from './models.js'
 
 /** A training run as both engines get it. Paths are absolute. */
@@ -46,13 +45,7 @@ export const hasE2e = (): boolean => existsSync(e2eFiles.model) && existsSync(e2
 
 /** Tokenises rows as training does and writes them for the other engine. */
 async function writeTokens(model: string, data: string, to: string, maxLength: number): Promise<void> {
-  const dataset = await openModelDataset(await loadModel(model), data, { maxLength })
-  const rows: unknown[] = []
-  for (let i = 0; i < dataset.length; i++) {
-    const example = await dataset.example(i)
-    if (example !== undefined) rows.push({ input_ids: example.inputIds, labels: example.labels })
-  }
-  await writeFile(to, lines(rows))
+  await writeFile(to, lines(await tokenizedRows(await loadModel(model), data, maxLength)))
 }
 
 async function writeAdapter(

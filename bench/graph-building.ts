@@ -1,4 +1,7 @@
-/** @file Time and memory to build the step graph of a llama of a billion parameters, its weights mere references. */
+/**
+ * @file Time and memory to build the step graph of a llama of a billion parameters, its weights mere references: the passes of
+ * which training is made, one by one, without a model folder that an entry could open.
+ */
 import { matchTargets } from '../src/adapters/targets.js'
 import { attachLora } from '../src/adapters/lora.js'
 import { completeLoraConfig } from '../src/adapters/complete-lora-config.js'

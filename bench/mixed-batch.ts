@@ -5,8 +5,7 @@
  *     npx tsx bench/mixed-batch.ts --adapters 8 --tokens 64 --rounds 7 --threads 2 [--model DIR]
  */
 import { parseArgs } from 'node:util'
-import { addLora, AdapterSet, generateBatch, loadModel, logits, type Model } from '../src/index.js'
-import { Random } from '../src/util/rng.js'
+import { addLora, AdapterSet, generateBatch, loadModel, logits, Random, type Model } from '../src/index.js'
 import { gpt2Small } from './models.js'
 import { spread } from './statistics.js'
 

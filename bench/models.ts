@@ -3,12 +3,8 @@ import { existsSync } from 'node:fs'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { encodeSafetensors, safetensorsChunks } from '../src/formats/safetensors-write.js'
-import { nodeFiles } from '../src/io/node-files.js'
-import { ConfigReader, type Json } from '../src/models/config-reader.js'
-import { randomWeights } from '../src/models/random.js'
-import { weightShapes } from '../src/models/registry.js'
-import { Random } from '../src/util/rng.js'
+import { encodeSafetensors, safetensorsChunks } from '../src/formats/index.js'
+import { nodeEnvironment, Random, randomWeights, weightShapes } from '../src/index.js'
 
 /** Everything that the benchmark writes and may find again. */
 export const folder = join(tmpdir(), 'lowrank-bench')
@@ -48,8 +44,8 @@ export type ModelName = keyof typeof configs
 const PERIOD = 1 << 20
 
 /** A safetensors file of random weights: float32, but bfloat16 in blocks that repeat where they are gigabytes. */
-function weightsOf(name: ModelName, path: string): AsyncIterable<Uint8Array> | Uint8Array {
-  const config = new ConfigReader(configs[name] as unknown as Record<string, Json>, path)
+function weightsOf(name: ModelName): AsyncIterable<Uint8Array> | Uint8Array {
+  const config = configs[name]
   if (name !== 'llama-1.1b') return encodeSafetensors(randomWeights(config, 1))
   const random = Random.derive(1, name)
   const one = 0x3f80
@@ -79,7 +75,7 @@ export async function randomModel(name: ModelName): Promise<string> {
   const path = join(folder, `${name}-model`)
   if (!existsSync(join(path, 'config.json'))) {
     await mkdir(path, { recursive: true })
-    await nodeFiles().write(join(path, 'part'), weightsOf(name, path))
+    await nodeEnvironment().files.write(join(path, 'part'), weightsOf(name))
     await rename(join(path, 'part'), join(path, 'model.safetensors'))
     // Last: whoever finds it finds all.
     await writeFile(join(path, 'config.json'), `${JSON.stringify(config)}\n`)

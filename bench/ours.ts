@@ -1,12 +1,8 @@
 /** @file lowrank in a process of its own, through its public functions: rows are read and tokenised while it trains. */
 import { createInterface } from 'node:readline'
-import { evaluate, generate, loadAdapter, loadModel, merge, train, type Adapter, type Trainee } from '../src/index.js'
-import { ParameterVector } from '../src/adapter/parameter-vector.js'
-import { chooseObjective, openTaskDataset } from '../src/train/open-dataset.js'
-import { LossSession } from '../src/train/loss-session.js'
-import { lossOptions } from '../src/train/step-graph.js'
-import { adapterTrainee } from '../src/train/trainee.js'
+import { evaluate, generate, loadAdapter, loadModel, merge, train, type Adapter, type Model } from '../src/index.js'
 import type { Case } from './cases.js'
+import { forwardSeconds } from './inner.js'
 import { peakBytes } from './peak-memory.js'
 import type { Answer, Request, Step } from './protocol.js'
 
@@ -46,35 +42,13 @@ class Run {
 
   /** Forward passes over the first batch; session creation and the first pass do not count. */
   async forward(merged: boolean, count: number): Promise<number[]> {
-    const { data, batchSize, maxLength } = this.spec
-    const trainee = merged ? await this.merged() : adapterTrainee(this.adapter)
-    const { model } = trainee
-    const objective = await chooseObjective(model, data, {})
-    const dataset = await openTaskDataset(model, objective, data, { maxLength })
-    const session = await LossSession.create(trainee, lossOptions(model, batchSize, maxLength, false, objective))
-    const seconds: number[] = []
-    for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 })) {
-      for (let i = -1; i < count; i++) {
-        const started = performance.now()
-        await session.run(batch)
-        if (i >= 0) seconds.push((performance.now() - started) / 1000)
-      }
-      break
-    }
-    await session.release()
-    return seconds
+    return forwardSeconds(merged ? await this.merged() : this.adapter, this.spec.data, this.spec, count)
   }
 
-  /** The model that merging gives, as something that has nothing to train. */
-  private async merged(): Promise<Trainee> {
+  private async merged(): Promise<Model> {
     const out = `${this.spec.data}.merged`
     await merge(this.adapter).save(out, { overwrite: true })
-    const model = await loadModel(out, { threads })
-    return {
-      ...{ model, parameters: new ParameterVector([]), totalParameters: model.parameterCount, fingerprint: '' },
-      build: ({ training: _, ...options }) => ({ ...model.build(options), parameters: [] }),
-      save: () => Promise.resolve(),
-    }
+    return loadModel(out, { threads })
   }
 
   /** Tokens a second; the first text compiles, and does not count. */

@@ -5,14 +5,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { addLora, generate, loadModel, planTraining, train } from '../src/index.js'
-import { measureRates } from '../src/plan/rates.js'
-import { Random } from '../src/util/rng.js'
+import { addLora, generate, loadModel, measureRates, planTraining, Random, train } from '../src/index.js'
+import { compileStep } from './inner.js'
 import { measureMixedBatch } from './mixed-batch.js'
 import { peakBytes } from './peak-memory.js'
-import { adapterTrainee } from '../src/train/trainee.js'
-import { GradientSession } from '../src/train/gradient-session.js'
-import { lossOptions } from '../src/train/step-graph.js'
 
 export interface OwnOptions {
   readonly model: string
@@ -87,10 +83,9 @@ async function build(o: OwnOptions): Promise<unknown> {
   const started = now()
   const adapter = await adapted(o)
   const graph = now()
-  const step = { ...lossOptions(adapter.model, o.batchSize, o.length), recompute: o.recompute }
-  const session = await GradientSession.create(adapterTrainee(adapter), step)
+  const release = await compileStep(adapter, { batchSize: o.batchSize, maxLength: o.length }, o.recompute)
   const seconds = now() - started
-  await session.release()
+  await release()
   return { seconds, openSeconds: graph - started, peakBytes: peakBytes() }
 }
 

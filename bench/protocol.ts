@@ -1,5 +1,5 @@
 /** @file What a child that runs one engine is asked and answers: JSON, one message a line. `peft.py` speaks the same. */
-import type { Device } from '../src/runtime/runtime.js'
+import type { Device } from '../src/index.js'
 import type { Case } from './cases.js'
 
 /** Variants of an engine: lowrank on three bases, PEFT in two ways and two precisions; with TF32 products, on a GPU alone. */

@@ -12,14 +12,10 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { HELD_OUT } from '../src/cli/demo/held-out.js'
-import { generateRows, reformatted, toJsonl } from '../src/cli/demo/rows.js'
+import { generateRows, HELD_OUT, reformatted, toJsonl } from '../demo/rows.js'
 import { writeTokenizer } from '../demo/tokenizer.js'
-import { addLora, fullTrainee, loadModel, nodeEnvironment, train } from '../src/index.js'
-import { encodeSafetensors } from '../src/formats/safetensors.js'
-import { ConfigReader, type Json } from '../src/models/config-reader.js'
-import { randomWeights } from '../src/models/random.js'
-import { Random } from '../src/util/rng.js'
+import { encodeSafetensors } from '../src/formats/index.js'
+import { addLora, fullTrainee, loadModel, nodeEnvironment, Random, randomWeights, train, type JsonValue } from '../src/index.js'
 import { e2eCase, hasE2e } from './cases.js'
 import { folder } from './models.js'
 import { lineChart } from './svg.js'
@@ -58,7 +54,7 @@ const config = {
   ...{ num_attention_heads: 9, num_key_value_heads: 9, head_dim: 32, max_position_embeddings: 256, rope_theta: 10000 },
   ...{ attention_bias: false, mlp_bias: false, initializer_range: 0.03, tie_word_embeddings: true },
   ...{ pad_token_id: 0, bos_token_id: 1, eos_token_id: 2 },
-} satisfies Record<string, Json>
+} satisfies Record<string, JsonValue>
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
@@ -72,7 +68,7 @@ async function pretrained(): Promise<string> {
   await writeTokenizer(files, home, texts, config.vocab_size)
   const { bos_token_id, eos_token_id, pad_token_id } = config
   await files.write(`${home}/generation_config.json`, JSON.stringify({ bos_token_id, eos_token_id, pad_token_id }))
-  await files.write(`${home}/model.safetensors`, encodeSafetensors(randomWeights(new ConfigReader(config, home), 1)))
+  await files.write(`${home}/model.safetensors`, encodeSafetensors(randomWeights(config, 1)))
   await files.write(`${home}/config.json`, JSON.stringify(config))
   const random = Random.derive(1, 'formats')
   const batchSize = 32

@@ -3,17 +3,10 @@
  *
  * Run with `npx tsx demo/pretrain.ts [folder] [first cycle]`. Seeds are fixed; about a quarter of an hour on two cores.
  */
-import { encodeSafetensors } from '../src/formats/safetensors.js'
-import { fullTrainee, loadModel, nodeEnvironment, train } from '../src/index.js'
-import { ConfigReader, type Json } from '../src/models/config-reader.js'
-import { randomWeights } from '../src/models/random.js'
-import type { HostTensor } from '../src/graph/types.js'
-import { narrow } from '../src/util/half.js'
-import { Random } from '../src/util/rng.js'
-import { TrainingView } from '../src/cli/training-view.js'
-import { terminal } from '../src/cli/terminal.js'
-import { HELD_OUT } from '../src/cli/demo/held-out.js'
-import { generateRows, reformatted, toJsonl } from '../src/cli/demo/rows.js'
+import { castFloats, encodeSafetensors } from '../src/formats/index.js'
+import type { HostTensor } from '../src/graph/index.js'
+import { fullTrainee, loadModel, nodeEnvironment, Random, randomWeights, train, type JsonValue } from '../src/index.js'
+import { generateRows, HELD_OUT, reformatted, toJsonl } from './rows.js'
 import { writeTokenizer } from './tokenizer.js'
 
 const SEED = 1
@@ -50,10 +43,9 @@ const config = {
   bos_token_id: 1,
   eos_token_id: 2,
   dtype: 'float16',
-} satisfies Record<string, Json>
+} satisfies Record<string, JsonValue>
 
-const environment = nodeEnvironment()
-const { files } = environment
+const { files } = nodeEnvironment()
 const WORK = 'out/pretrain'
 
 /** The tokenizer sees both domains, as one of a large model would have; the weights see only domain A. */
@@ -70,17 +62,12 @@ async function begin(folder: string): Promise<void> {
     `${folder}/generation_config.json`,
     `${JSON.stringify({ bos_token_id, eos_token_id, pad_token_id }, null, 2)}\n`,
   )
-  await write(folder, randomWeights(new ConfigReader(config, `${folder}/config.json`), SEED))
+  await write(folder, randomWeights(config, SEED))
 }
 
 /** Rounds to float16 and writes weights and config. */
 async function write(folder: string, weights: ReadonlyMap<string, HostTensor>): Promise<void> {
-  const half = ({ shape, data }: HostTensor): HostTensor => ({
-    dtype: 'float16',
-    shape,
-    data: narrow('float16', data as Float32Array),
-  })
-  const rounded = Array.from(weights, ([name, tensor]) => [name, half(tensor)] as const)
+  const rounded = Array.from(weights, ([name, tensor]) => [name, castFloats(tensor, 'float16')] as const)
   await files.write(`${folder}/model.safetensors`, encodeSafetensors(rounded))
   await files.write(`${folder}/config.json`, `${JSON.stringify(config, null, 2)}\n`)
 }
@@ -98,7 +85,6 @@ async function cycle(folder: string, number: number): Promise<void> {
   await files.write(`${WORK}/eval.jsonl`, toJsonl(heldOut))
 
   const trainee = await fullTrainee(await loadModel(folder))
-  const view = new TrainingView(terminal(process.stdout, process.stderr, process.env, false), environment.now)
   const data = {
     data: `${WORK}/train.jsonl`,
     evalData: `${WORK}/eval.jsonl`,
@@ -107,9 +93,12 @@ async function cycle(folder: string, number: number): Promise<void> {
     maxLength: 128,
   }
   const optimizer = { learningRate, schedule: 'cosine', warmup: 100, beta2: 0.98 } as const
-  for await (const event of train(trainee, { ...data, ...optimizer, steps, batchSize: BATCH, seed: SEED + number }))
-    view.show(event)
-  view.close()
+  for await (const event of train(trainee, { ...data, ...optimizer, steps, batchSize: BATCH, seed: SEED + number })) {
+    if (event.event === 'step' && event.step % 50 === 0)
+      console.log(`cycle ${number + 1}, step ${event.step} of ${steps}: loss ${event.loss.toFixed(4)}`)
+    if (event.event === 'eval')
+      console.log(`cycle ${number + 1}, after step ${event.step}: held-out loss ${event.loss.toFixed(4)}`)
+  }
   await write(folder, trainee.parameters.tensors)
 }
 

@@ -4,7 +4,7 @@
  * Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units" (2016), on bytes as in GPT-2.
  * Digits stand alone, so that a number is copied digit by digit and needs no token of its own.
  */
-import type { Files } from '../src/io/files.js'
+import type { Files } from '../src/index.js'
 
 export const specialTokens = ['<pad>', '<s>', '</s>'] as const
 const [PAD, BOS, EOS] = specialTokens

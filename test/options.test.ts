@@ -39,6 +39,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   exportWithAdapterInputs: () => lowrank.exportWithAdapterInputs({ adapter }, 'nowhere', wrong()),
   train: () => drain(lowrank.train(adapter, wrong({ data: 'nowhere' }))),
   planTraining: () => lowrank.planTraining(adapter, wrong({ data: 'nowhere' })),
+  measureRates: () => lowrank.measureRates(environment, [], wrong()),
   generate: () => lowrank.generate(model, wrong({ inputIds: [1] })),
   generateStream: () => drain(lowrank.generateStream(model, wrong({ inputIds: [1] }))),
   generateBatch: () => lowrank.generateBatch(model, [], wrong()),
@@ -90,7 +91,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
 /** Public names of functions and classes that take no options. */
 const without = new Set([
   ...['Adapter', 'FolderModel', 'OnnxModel', 'fullTrainee', 'loraStateDict', 'markOnlyLoraAsTrainable', 'nodeMpi'],
-  ...['handleFiles', 'memoryFiles'],
+  ...['handleFiles', 'memoryFiles', 'Random', 'randomWeights', 'weightShapes'],
 ])
 
 describe('an unknown option', () => {

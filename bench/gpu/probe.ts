@@ -1,7 +1,6 @@
 /** @file Whether a device works at all: generates one token on it, and prints what its shaders know; `probe.ts DEVICE`. */
-import { generate, loadModel } from '../../src/index.js'
-import { webgpuKnowsFloat16 } from '../../src/runtime/ort-node.js'
-import type { Device } from '../../src/runtime/runtime.js'
+import { generate, loadModel, type Device } from '../../src/index.js'
+import { webgpuKnowsFloat16 } from '../inner.js'
 
 const model = await loadModel('demo/base', { device: process.argv[2] as Device })
 await generate(model, { prompt: 'name', maxNewTokens: 1 })

@@ -1,14 +1,12 @@
 /**
  * @file Where the time of a gradient step goes on a device, from the runtime's own profile: `profile.ts CASE DEVICE BASE`, the
- * answer is a line of JSON on stdout.
+ * answer is a line of JSON on stdout. It needs the very graph that training compiles, which no entry gives.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createModelSession } from '../../src/base/quantized-base.js'
-import { loadAdapter, loadModel } from '../../src/index.js'
-import type { BaseScheme } from '../../src/quantize/index.js'
-import type { Device } from '../../src/runtime/runtime.js'
+import { loadAdapter, loadModel, type BaseScheme, type Device } from '../../src/index.js'
 import { chooseObjective, openTaskDataset } from '../../src/train/open-dataset.js'
 import { lossOptions, stepGraph } from '../../src/train/step-graph.js'
 import { adapterTrainee } from '../../src/train/trainee.js'

@@ -1,9 +1,8 @@
 /** @file ResNet-20 (He et al., 2016) with LoRA on its convolutions: pretrained on CIFAR-10, adapted to other images. */
 import { readFileSync } from 'node:fs'
-import { readTorchTensors } from '../../src/formats/torch/index.js'
-import { float32, int64 } from '../../src/graph/constants.js'
-import type { HostTensor, Value } from '../../src/graph/types.js'
-import { nodeFiles } from '../../src/io/node-files.js'
+import { readTorchTensors } from '../../src/formats/index.js'
+import { float32, int64, type HostTensor, type Value } from '../../src/graph/index.js'
+import { nodeEnvironment } from '../../src/index.js'
 import {
   BatchNorm2d,
   Conv2d,
@@ -80,7 +79,7 @@ export class ResNet20 extends Module {
 
 /** The pretrained network; only LoRA matrices are trainable, the statistics stay those of the pretraining. */
 export async function pretrained(path: string, lora: Lora = {}): Promise<ResNet20> {
-  const { loaded } = await readTorchTensors(nodeFiles(), path)
+  const { loaded } = await readTorchTensors(nodeEnvironment().files, path)
   const model = new ResNet20(lora)
   const { missingKeys, unexpectedKeys } = loadStateDict(model, loaded, { strict: false })
   const wrong = [...missingKeys.filter((key) => !key.includes('lora_')), ...unexpectedKeys]

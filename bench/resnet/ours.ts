@@ -1,7 +1,6 @@
 /** @file Conv-LoRA on ResNet-20: accuracy before and after; writes the start of the LoRA matrices for `with-peft.py`. */
 import { accuracy, pretrained, readImages } from './network.js'
-import { nodeFiles } from '../../src/io/node-files.js'
-import { nodeEnvironment } from '../../src/node-environment.js'
+import { nodeEnvironment } from '../../src/index.js'
 import { loraStateDict, Predictor, saveTensors, trainModule } from '../../src/nn/index.js'
 
 const [formulation = 'peft', start] = process.argv.slice(2)
@@ -13,7 +12,7 @@ const model = await pretrained('../shared/models/resnet-cifar10/resnet20-12fca82
   loraAlpha: 8,
   formulation: formulation as 'peft' | 'loralib',
 })
-if (start !== undefined) await saveTensors(nodeFiles(), start, loraStateDict(model))
+if (start !== undefined) await saveTensors(environment.files, start, loraStateDict(model))
 const predictor = new Predictor(model, environment.runtime)
 const test = data('test')
 console.log(JSON.stringify({ formulation, before: await accuracy(predictor, test) }))

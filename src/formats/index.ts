@@ -1,5 +1,6 @@
 /** @file Public surface of `lowrank/formats`: safetensors, torch files, model folders, adapters in every format. */
 export {
+  castFloats,
   encodeSafetensors,
   loadTensor,
   readSafetensorsHeader,
@@ -14,7 +15,8 @@ export { valueTypes as ggufValueTypes } from './gguf/types.js'
 export type { GgufArray, GgufNumberType, GgufValueOf } from './gguf/types.js'
 export type { TorchStorage, TorchTensor } from './torch/values.js'
 export type { ParsedAdapterConfig } from './peft-config.js'
-export { encodeTorch, loadTorchTensor, namedTensors, openTorch, type NamedTensors, type TorchFile } from './torch/index.js'
+export { encodeTorch, loadTorchTensor, namedTensors, openTorch, readTorchTensors } from './torch/index.js'
+export type { NamedTensors, TorchFile } from './torch/index.js'
 export { encodeGguf, loadGgufTensor, readGgufHeader } from './gguf/index.js'
 export type { GgufHeader, GgufItem, GgufTensor, GgufValue, GgufValueType } from './gguf/index.js'
 export { adapterFormats, detectAdapterFormat } from './adapter-formats.js'

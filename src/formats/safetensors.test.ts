@@ -10,7 +10,7 @@ import { InvalidModelError } from '../errors.js'
 import { bytesOf, tensor } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import { nodeFiles } from '../io/node-files.js'
-import { loadTensor, readSafetensorsHeader, toFloat32 } from './safetensors.js'
+import { castFloats, loadTensor, readSafetensorsHeader, toFloat32 } from './safetensors.js'
 import { encodeSafetensors, safetensorsChunks } from './safetensors-write.js'
 
 const files = nodeFiles()
@@ -132,6 +132,15 @@ describe('reading and writing', () => {
     ])
     expect([...toFloat32({ dtype: 'bfloat16', shape: [2], data: Uint16Array.of(0x3f80, 0xc040) })]).toEqual([1, -3])
     expect(() => toFloat32(tensor('int64', [1], [1]))).toThrow('element type int64 [1] is no floating-point tensor')
+  })
+
+  it('rounds to 16 bits to the nearest even number, and leaves alone what has the type', () => {
+    const floats = tensor('float32', [3], [1 + 2 ** -11, 1 + 3 * 2 ** -11, -65519])
+    const half = castFloats(floats, 'float16')
+    expect([half.dtype, half.shape, [...toFloat32(half)]]).toEqual(['float16', [3], [1, 1 + 2 ** -9, -65504]])
+    expect([...toFloat32(castFloats(half, 'bfloat16'))]).toEqual([1, 1, -65536])
+    expect(castFloats(floats, 'float32')).toBe(floats)
+    expect(() => castFloats(tensor('int64', [1], [1]), 'float16')).toThrow('element type int64 [1]')
   })
 
   it('refuses to write a name twice or wrong bytes', async () => {

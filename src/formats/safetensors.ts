@@ -10,7 +10,7 @@ import {
   type Initializer,
 } from '../graph/types.js'
 import type { Files } from '../io/files.js'
-import { widen } from '../util/half.js'
+import { narrow, widen } from '../util/half.js'
 import { duplicateKey } from './json-keys.js'
 import { safetensorsTypes } from './safetensors-types.js'
 import { isObject, parseJson } from '../util/json.js'
@@ -185,4 +185,16 @@ export function toFloat32(tensor: HostTensor): Float32Array {
   if (dtype === 'float16' || dtype === 'bfloat16') return widen(dtype, data as Uint16Array)
   if (dtype === 'float64') return Float32Array.from(data as Float64Array)
   throw new InvalidModelError(`a tensor of element type ${dtype} [${tensor.shape.join(', ')}] is no floating-point tensor`)
+}
+
+/**
+ * A floating-point tensor in one of the types that weights are stored in, rounded to nearest even; itself if it has that type.
+ * @throws InvalidModelError for integer and boolean tensors
+ * @example
+ * const half = castFloats(weight, 'float16')
+ */
+export function castFloats(tensor: HostTensor, dtype: 'float32' | 'float16' | 'bfloat16'): HostTensor {
+  if (tensor.dtype === dtype) return tensor
+  const data = toFloat32(tensor)
+  return { dtype, shape: tensor.shape, data: dtype === 'float32' ? data : narrow(dtype, data) }
 }

@@ -1,8 +1,8 @@
 /** @file Element types that computed weights are stored in, and the one rounding to them. */
 import { firstNonFinite } from '../adapters/strict.js'
-import { toFloat32 } from '../formats/safetensors.js'
+import { castFloats, toFloat32 } from '../formats/safetensors.js'
+import { float32 } from '../graph/constants.js'
 import type { HostTensor, Initializer } from '../graph/types.js'
-import { narrow } from '../util/half.js'
 
 /** Integers and 8-bit floats are not among them: a small change of a weight would be rounded away. */
 export type StoredType = 'float32' | 'float16' | 'bfloat16'
@@ -11,11 +11,8 @@ export const isStoredType = (dtype: Initializer['dtype']): dtype is StoredType =
   dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16'
 
 /** float32 numbers as a tensor of the type; in float32 they are not copied. */
-export const inType = (dtype: StoredType, shape: readonly number[], values: Float32Array): HostTensor => ({
-  dtype,
-  shape,
-  data: dtype === 'float32' ? values : narrow(dtype, values),
-})
+export const inType = (dtype: StoredType, shape: readonly number[], values: Float32Array): HostTensor =>
+  castFloats(float32(shape, values), dtype)
 
 /** Index of the first finite number that the tensor has as infinity, or -1. */
 export function firstOverflow(values: Float32Array, tensor: HostTensor): number {

@@ -152,7 +152,12 @@ export async function loadTorchTensor(files: Files, file: TorchFile, tensor: Tor
   return { dtype, shape, data }
 }
 
-/** Every named tensor of a file in memory; for adapters, which are small. */
+/**
+ * Every named tensor of a torch file in memory; for adapters and small models.
+ * @throws InvalidModelError if the file is damaged, holds no tensors by name, or tensors far larger than itself
+ * @example
+ * const { loaded } = await readTorchTensors(files, 'lora.pt')
+ */
 export async function readTorchTensors(
   files: Files,
   path: string,
