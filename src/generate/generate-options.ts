@@ -27,8 +27,8 @@ export interface GenerateOptions extends SamplingOptions, BeamOptions {
   readonly signal?: AbortSignal
 }
 
-/** Those that say what is continued. */
-type PromptOption = 'prompt' | 'messages' | 'variables' | 'inputIds'
+/** The options that say what is continued. */
+export type PromptOption = 'prompt' | 'messages' | 'variables' | 'inputIds'
 
 /** One row of a batch: exactly one of `prompt`, `messages` and `inputIds`. */
 export interface BatchPrompt extends Pick<GenerateOptions, PromptOption> {

@@ -2,16 +2,29 @@
 import { InvalidOptionError } from '../errors.js'
 import type { Evaluation } from './evaluation.js'
 
+/** A metric that the best evaluation can be told by. */
+export type MetricForBest =
+  | 'loss'
+  | 'perplexity'
+  | 'accuracy'
+  | 'f1'
+  | 'macroF1'
+  | 'matthews'
+  | 'precision'
+  | 'recall'
+  | 'exactMatch'
+  | 'pearson'
+  | 'spearman'
+  | 'rewardAccuracy'
+  | 'rewardMargin'
+
 /** Every metric of every task, and whether more of it is better. */
-const greaterIsBetter = {
+const greaterIsBetter: Readonly<Record<MetricForBest, boolean>> = {
   ...{ loss: false, perplexity: false },
   ...{ accuracy: true, f1: true, macroF1: true, matthews: true, precision: true, recall: true, exactMatch: true },
   ...{ pearson: true, spearman: true },
   ...{ rewardAccuracy: true, rewardMargin: true },
-} as const satisfies Partial<Record<keyof Evaluation, boolean>>
-
-/** A metric that the best evaluation can be told by. */
-export type MetricForBest = keyof typeof greaterIsBetter
+}
 
 export const metricsForBest = Object.keys(greaterIsBetter) as readonly MetricForBest[]
 
