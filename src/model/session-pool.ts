@@ -14,6 +14,7 @@ import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import type { ModelGraph } from '../models/architecture.js'
 import type { Session } from '../runtime/runtime.js'
+import { SessionStore, SharedSession } from '../runtime/session-store.js'
 import type { Model } from './model.js'
 
 /** A kind of run: how its graph is built from the model's, and compiled. */
@@ -33,17 +34,17 @@ export interface CompiledGraph {
   readonly built: ModelGraph
 }
 
-interface Entry {
-  /** Name of the kind of run. */
-  readonly kind: string
-  /** Names of layers with a branch; undefined in a graph of parts of its own. */
-  readonly layers: ReadonlySet<string> | undefined
-  readonly positions: number
-  readonly compiled: Promise<CompiledGraph>
-  /** Runs that have not ended. */
-  running: number
-  /** Told when the last run has ended. */
-  onIdle: (() => void) | undefined
+class PooledSession extends SharedSession<CompiledGraph> {
+  constructor(
+    compiled: Promise<CompiledGraph>,
+    /** Name of the kind of run. */
+    readonly kind: string,
+    /** Names of layers with a branch; undefined in a graph of parts of its own. */
+    readonly layers: ReadonlySet<string> | undefined,
+    readonly positions: number,
+  ) {
+    super(compiled)
+  }
 }
 
 /** Sessions of one kind for parts that cannot be shared (DoRA, saved modules): the one that was used longest ago goes. */
@@ -67,65 +68,44 @@ export function sessionsOf(model: Model): SessionPool {
 export const releaseSessions = (model: Model): Promise<void> => pools.get(model)?.dispose() ?? Promise.resolve()
 
 export class SessionPool {
-  /** By kind and layout, the one that was used last at the end. */
-  private readonly entries = new Map<string, Entry>()
-  private readonly leaving = new Set<Promise<void>>()
+  /** By kind and layout. */
+  private readonly sessions = new SessionStore<PooledSession>()
 
   constructor(private readonly model: Model) {}
 
   /** Sessions that are held, in use or not. */
   get size(): number {
-    return this.entries.size + this.leaving.size
+    return this.sessions.size
   }
 
   /**
    * Runs something on the session for these parts; it stays until that has ended, whatever happens meanwhile.
    * @param positions that the graph must serve
    */
-  async use<T>(
-    kind: RunKind,
-    parts: Serving['parts'],
-    positions: number,
-    run: (compiled: CompiledGraph) => Promise<T>,
-  ): Promise<T> {
-    const entry = this.entry(kind, parts, positions)
-    entry.running++
-    try {
-      return await run(await entry.compiled)
-    } finally {
-      entry.running--
-      if (entry.running === 0) entry.onIdle?.()
-    }
+  use<T>(kind: RunKind, parts: Serving['parts'], positions: number, run: (compiled: CompiledGraph) => Promise<T>): Promise<T> {
+    return this.entry(kind, parts, positions).use(run)
   }
 
   /** Releases every session; what is running ends first. */
-  async dispose(): Promise<void> {
-    for (const key of [...this.entries.keys()]) void this.retire(key)
-    await Promise.all(this.leaving)
+  dispose(): Promise<void> {
+    return this.sessions.dispose()
   }
 
-  private entry(kind: RunKind, parts: readonly Part[], positions: number): Entry {
+  private entry(kind: RunKind, parts: readonly Part[], positions: number): PooledSession {
     const isShared = parts.every((part) => isPlainBranch(this.model, part))
     const key = JSON.stringify([kind.name, isShared ? SHARED : parts.map((part) => [part.module, part.kind])])
-    const known = this.entries.get(key)
+    const known = this.sessions.peek(key)
     const has = (name: string): boolean => known?.layers?.has(name) === true
-    if (known !== undefined && known.positions >= positions && (!isShared || parts.every(({ module }) => has(module)))) {
-      this.entries.delete(key)
-      this.entries.set(key, known)
-      return known
-    }
+    if (known !== undefined && known.positions >= positions && (!isShared || parts.every(({ module }) => has(module))))
+      return this.sessions.put(key, known)
     const layers = isShared ? new Set([...(known?.layers ?? []), ...parts.map(({ module }) => module)]) : undefined
     const all = layers === undefined ? parts : this.branches(layers)
     // The old one goes first, so that the base is not there twice.
-    const before = known === undefined ? Promise.resolve() : this.retire(key)
-    const isIdle = known === undefined || known.running === 0
+    const before = this.sessions.retire(key)
+    const isIdle = known === undefined || known.isIdle
     const longest = Math.max(positions, known?.positions ?? 0)
     const compiled = (isIdle ? before : Promise.resolve()).then(() => this.compile(kind, all, longest, layers !== undefined))
-    const entry: Entry = { kind: kind.name, layers, positions: longest, compiled, running: 0, onIdle: undefined }
-    this.entries.set(key, entry)
-    compiled.catch(() => {
-      if (this.entries.get(key) === entry) this.entries.delete(key)
-    })
+    const entry = this.sessions.put(key, new PooledSession(compiled, kind.name, layers, longest))
     if (layers === undefined) this.dropOldest(kind)
     return entry
   }
@@ -152,25 +132,7 @@ export class SessionPool {
   }
 
   private dropOldest(kind: RunKind): void {
-    const own = [...this.entries].filter(([, entry]) => entry.layers === undefined && entry.kind === kind.name)
-    for (const [key] of own.slice(0, Math.max(0, own.length - MOST_OWN))) void this.retire(key)
-  }
-
-  /** Takes a session out of use. @returns when it is released */
-  private retire(key: string): Promise<void> {
-    const entry = this.entries.get(key)
-    if (entry === undefined) return Promise.resolve()
-    this.entries.delete(key)
-    const idle = entry.running === 0 ? Promise.resolve() : new Promise<void>((resolve) => (entry.onIdle = resolve))
-    const released: Promise<void> = idle
-      .then(() => entry.compiled)
-      // What could not be compiled has nothing to release; who asked for it is told.
-      .then(
-        ({ session }) => session.release(),
-        () => undefined,
-      )
-      .finally(() => this.leaving.delete(released))
-    this.leaving.add(released)
-    return released
+    const own = this.sessions.entries.filter(([, entry]) => entry.layers === undefined && entry.kind === kind.name)
+    for (const [key] of own.slice(0, Math.max(0, own.length - MOST_OWN))) void this.sessions.retire(key)
   }
 }

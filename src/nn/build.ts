@@ -5,6 +5,7 @@ import { tensor } from '../graph/constants.js'
 import { formatShape, type HostTensor, type Shape, type Value } from '../graph/types.js'
 import { only } from '../runtime/feeds.js'
 import type { Runtime, Session } from '../runtime/runtime.js'
+import { SessionStore, SharedSession } from '../runtime/session-store.js'
 import { ForwardBuilder, SEED_INPUT } from './forward-builder.js'
 import { initializeRest, type Module } from './module.js'
 import type { ModuleBuffer } from './parameter.js'
@@ -105,40 +106,30 @@ export interface Compiled<T> {
   readonly built: T
 }
 
+/** Graphs that are kept compiled: inputs of a few shapes, training and not. */
+const MOST_GRAPHS = 4
+
 /** Compiled graphs by signature, the latest few. */
 export class SessionCache<T> {
-  private readonly sessions = new Map<string, Promise<Compiled<T>>>()
+  private readonly sessions = new SessionStore<SharedSession<Compiled<T>>>()
 
-  constructor(
-    private readonly runtime: Runtime,
-    private readonly size = 4,
-  ) {}
+  constructor(private readonly runtime: Runtime) {}
 
-  /** The graph of that signature; `build` is called at once if there is none. */
-  get(key: string, build: () => { graph: Graph; built: T }): Promise<Compiled<T>> {
-    const known = this.sessions.get(key)
-    if (known !== undefined) return known
-    const { graph, built } = build()
-    const compiled = this.runtime
-      .createSession(graph)
-      .then((session) => ({ session, inputs: new Set(graph.inputs.map(({ name }) => name)), built }))
-    this.sessions.set(key, compiled)
-    // A graph that the runtime refused is not kept.
-    compiled.catch(() => this.sessions.delete(key))
-    return this.dropOldest().then(() => compiled)
+  /** Runs something on the graph of that signature; `build` is called at once if there is none. */
+  async use<R>(key: string, build: () => { graph: Graph; built: T }, run: (compiled: Compiled<T>) => Promise<R>): Promise<R> {
+    const entry = this.sessions.put(key, this.sessions.peek(key) ?? this.compile(build()))
+    for (const [oldest] of this.sessions.entries.slice(0, -MOST_GRAPHS)) void this.sessions.retire(oldest)
+    return entry.use(run)
   }
 
-  private async dropOldest(): Promise<void> {
-    const [oldest] = this.sessions.keys()
-    if (this.sessions.size <= this.size || oldest === undefined) return
-    const compiled = this.sessions.get(oldest)!
-    this.sessions.delete(oldest)
-    await (await compiled).session.release()
+  private compile({ graph, built }: { graph: Graph; built: T }): SharedSession<Compiled<T>> {
+    const inputs = new Set(graph.inputs.map(({ name }) => name))
+    return new SharedSession(this.runtime.createSession(graph).then((session) => ({ session, inputs, built })))
   }
 
-  async release(): Promise<void> {
-    for (const compiled of this.sessions.values()) await (await compiled).session.release()
-    this.sessions.clear()
+  /** Frees the compiled graphs; what is running ends first. */
+  release(): Promise<void> {
+    return this.sessions.dispose()
   }
 }
 
@@ -167,25 +158,30 @@ export class Predictor {
     const types = batchTypes(tensors)
     const { model } = this
     initializeRest(model)
-    const { session, inputs, built } = await this.inEvaluation(types)
-    const feeds = { ...stateFeeds(built.builder, 0), ...namedInputs(tensors) }
-    const results = await session.run(only(feeds, inputs))
-    return results[built.output.name]!
+    return this.inEvaluation(types, async ({ session, inputs, built }) => {
+      const feeds = { ...stateFeeds(built.builder, 0), ...namedInputs(tensors) }
+      const results = await session.run(only(feeds, inputs))
+      return results[built.output.name]!
+    })
   }
 
   /** The graph is built before anything is waited for, so that nobody sees the modes change. */
-  private inEvaluation(types: readonly InputType[]): Promise<Compiled<BuiltGraph>> {
+  private inEvaluation(
+    types: readonly InputType[],
+    run: (compiled: Compiled<BuiltGraph>) => Promise<HostTensor>,
+  ): Promise<HostTensor> {
     const { model } = this
     const modes = model.namedModules().map(([, module]) => [module, module.training] as const)
     model.eval()
     try {
-      return this.cache.get(signatureOf(model, types), () => {
+      const build = (): { graph: Graph; built: BuiltGraph } => {
         const built = buildGraph(model, types)
         if (built.inputs.includes(built.output))
           throw new InvalidOptionError('the model gives its input back: there is nothing to run')
         built.graph.prune()
         return { graph: built.graph, built }
-      })
+      }
+      return this.cache.use(signatureOf(model, types), build, run)
     } finally {
       for (const [module, training] of modes) module.training = training
     }

@@ -258,12 +258,14 @@ async function gradients(
   const inputs = inputsOf(batch.input)
   const { dtype, shape } = batch.labels
   const key = `${signatureOf(model, batchTypes(inputs))}|${dtype}${shape.slice(1).join('x')}`
-  const { session, inputs: names, built } = await cache.get(key, () => stepGraph(model, trainable, batch, choice))
-  const feeds = { ...stateFeeds(built.builder, seed), ...namedInputs(inputs), [LABELS_INPUT]: batch.labels }
-  const results = await session.run(only(feeds, names))
-  return {
-    loss: Number(results[built.loss]!.data[0]),
-    gradient: results[built.gradient]!.data as Float32Array,
-    buffers: [...built.updates].map(([buffer, output]) => [buffer, results[output]!]),
-  }
+  const build = (): ReturnType<typeof stepGraph> => stepGraph(model, trainable, batch, choice)
+  return cache.use(key, build, async ({ session, inputs: names, built }) => {
+    const feeds = { ...stateFeeds(built.builder, seed), ...namedInputs(inputs), [LABELS_INPUT]: batch.labels }
+    const results = await session.run(only(feeds, names))
+    return {
+      loss: Number(results[built.loss]!.data[0]),
+      gradient: results[built.gradient]!.data as Float32Array,
+      buffers: [...built.updates].map(([buffer, output]) => [buffer, results[output]!]),
+    }
+  })
 }
