@@ -7,9 +7,9 @@ import type { Inspection, InspectOptions } from './inspect/inspection.js'
 import type { ModelOptions } from './load-model.js'
 import type { Model } from './model/model.js'
 import type { CollectedLabels } from './data/collect-labels.js'
+import type { RowData } from './data/row-data.js'
 import type { Tokenizer } from './data/tokenizer.js'
-import { libraryOf, type Within } from './library.js'
-import type { TaskOption } from './models/task.js'
+import { libraryOf, type LabelOptions, type Within } from './library.js'
 
 /** Where and how a model runs (options for an environment, or one that is there already), and what it is for. */
 export type LoadOptions = Within<BrowserOptions> & ModelOptions
@@ -70,17 +70,14 @@ export function loadAdapter(model: Model, path: string, options?: LoadAdapterOpt
 /**
  * The labels that rows have, as options of `loadModel` for a fresh head: names in alphabetical order, or how many.
  *
- * @param data URLs of files of rows, or paths in `options.files`
- * @param options `task`: `token-classification` reads a list of labels a row, every other task one label
+ * @param data rows, as for training: URLs of files, or paths in `options.files`, blobs, rows in memory
+ * @param options the task, and the columns that fields are read from
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before
  * @example
  * const task = 'sequence-classification'
  * const labels = await collectLabels('https://example.org/train.jsonl', { task })
  */
-export function collectLabels(
-  data: string | readonly string[],
-  options?: Within<BrowserOptions> & { readonly task?: TaskOption },
-): Promise<CollectedLabels> {
+export function collectLabels(data: RowData, options?: Within<BrowserOptions> & LabelOptions): Promise<CollectedLabels> {
   return library.collectLabels(data, options)
 }
 

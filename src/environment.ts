@@ -13,6 +13,11 @@ export interface Environment {
   readonly base?: BaseScheme
   /** Folder for what is made from models and can be made again; beside the model without it. */
   readonly cacheFolder?: string
+  /**
+   * The files of a data set of the hub, `hf:owner/name[:config][@split]`, as paths or addresses that `files` can read. Without
+   * it such data is refused.
+   */
+  readonly findDataset?: (id: string) => Promise<readonly string[]>
   /** Milliseconds from any fixed point, for throughput. */
   readonly now: () => number
   /** Largest resident memory of the process so far, 0 where the platform does not tell. */

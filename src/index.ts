@@ -5,10 +5,10 @@ import type { Inspection, InspectOptions } from './inspect/inspection.js'
 import type { ModelOptions } from './load-model.js'
 import type { Model } from './model/model.js'
 import type { CollectedLabels } from './data/collect-labels.js'
+import type { RowData } from './data/row-data.js'
 import type { Tokenizer } from './data/tokenizer.js'
 import { hubOptionKeys, resolveModel, type HubOptions } from './hub/node-resolve.js'
-import { libraryOf, type Within } from './library.js'
-import type { TaskOption } from './models/task.js'
+import { libraryOf, type LabelOptions, type Within } from './library.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
 
 /** Where and how a model runs (options for an environment, or one that is there already), how it is fetched, and what it is for. */
@@ -74,17 +74,14 @@ export function loadAdapter(model: Model, path: string, options?: HubOptions & L
 /**
  * The labels that rows have, as options of `loadModel` for a fresh head: names in alphabetical order, or how many.
  *
- * @param data files of rows
- * @param options `task`: `token-classification` reads a list of labels a row, every other task one label
+ * @param data rows, as for training
+ * @param options the task, and the columns that fields are read from
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before
  * @example
  * const task = 'sequence-classification'
  * const model = await loadModel('./bert-base', { task, ...(await collectLabels('train.jsonl', { task })) })
  */
-export function collectLabels(
-  data: string | readonly string[],
-  options?: Within<EnvironmentOptions> & { readonly task?: TaskOption },
-): Promise<CollectedLabels> {
+export function collectLabels(data: RowData, options?: Within<EnvironmentOptions> & LabelOptions): Promise<CollectedLabels> {
   return library.collectLabels(data, options)
 }
 

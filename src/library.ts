@@ -11,6 +11,8 @@ import { inspectOptionKeys, type Inspection, type InspectOptions } from './inspe
 import type { Model } from './model/model.js'
 import { modelOptionKeys, openModel, type ModelOptions } from './load-model.js'
 import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
+import type { Columns } from './data/columns.js'
+import type { RowData } from './data/row-data.js'
 import type { Tokenizer } from './data/tokenizer.js'
 import { InvalidOptionError } from './errors.js'
 import type { TaskOption } from './models/task.js'
@@ -40,6 +42,14 @@ export interface Host<Where extends object, Fetch extends object> {
   readonly fetchKeys: OptionKeys<Fetch>
 }
 
+/** What labels are read of rows, and from where. */
+export interface LabelOptions {
+  /** `token-classification` reads a list of labels a row, every other task one label. */
+  readonly task?: TaskOption
+  /** Columns to read fields from: `{ label: 'category' }`. */
+  readonly columns?: Columns
+}
+
 /** Options for an environment, or one that is there already. */
 export type Within<Where extends object> =
   | Where
@@ -57,17 +67,14 @@ export interface Library<Where extends object, Fetch extends object> {
   /** A PEFT folder, checked against a model. */
   loadAdapter(model: Model, path: string, options?: Fetch & LoadAdapterOptions): Promise<Adapter>
   /** The labels that files of rows have. */
-  collectLabels(
-    data: string | readonly string[],
-    options?: Within<Where> & { readonly task?: TaskOption },
-  ): Promise<CollectedLabels>
+  collectLabels(data: RowData, options?: Within<Where> & LabelOptions): Promise<CollectedLabels>
   /** What a path holds. */
   inspect(path: string, options?: Within<Where> & Fetch & InspectOptions): Promise<Inspection>
   /** An adapter in another file format. */
   convert(from: string, to: string, options?: Within<Where> & ConvertOptions): Promise<Conversion>
 }
 
-const labelKeys = { task: true } as const
+const labelKeys = { task: true, columns: true } as const
 
 /** Of options for several things those for one. */
 const only = <Options extends object>(options: object, keys: OptionKeys<Options>): Options => pickKeys(options, keys) as Options
@@ -109,7 +116,7 @@ export function libraryOf<Where extends object, Fetch extends object>(host: Host
     },
     async collectLabels(data, given) {
       const { options, environment } = open('collectLabels', given, labelKeys)
-      return collectLabelsOf(environment.files, snapshot(data), options.task ?? 'sequence-classification')
+      return collectLabelsOf(environment, snapshot(data), options.task ?? 'sequence-classification', options.columns)
     },
     async inspect(path, given) {
       const { options, environment } = open('inspect', given, host.fetchKeys, inspectOptionKeys)

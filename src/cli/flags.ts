@@ -14,6 +14,7 @@ interface ValueTypes {
   modules: readonly string[] | string
   integers: readonly number[]
   mapping: Readonly<Record<string, number>>
+  columns: Readonly<Record<string, string>>
   constants: Readonly<Record<string, number | boolean | readonly (number | boolean)[]>>
 }
 

@@ -15,6 +15,7 @@ const placeholders: Readonly<Record<Flag['type'], string>> = {
   modules: 'A,B',
   integers: 'N,N',
   mapping: 'NAME=N,…',
+  columns: 'FIELD=COLUMN,…',
   constants: 'NAME=VALUE,…',
 }
 

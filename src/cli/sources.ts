@@ -1,6 +1,6 @@
 /** @file Opening the model and the adapter that a command names, with what people want to see meanwhile. */
 import type * as Library from '../index.js'
-import type { Adapter, HeadOptions, HubOptions, Model, ProblemType, TaskOption } from '../index.js'
+import type { Adapter, Columns, HeadOptions, HubOptions, Model, ProblemType, TaskOption } from '../index.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { BaseScheme } from '../quantize/index.js'
 import type { Device } from '../runtime/runtime.js'
@@ -63,10 +63,13 @@ function headOptions(flags: SourceFlags): Partial<HeadOptions> {
 }
 
 /** A folder's model with the labels that the data has, where a fresh head is asked for and nothing says its labels. */
-export async function withLabelsOf(model: Model, flags: SourceFlags & { readonly data: readonly string[] }): Promise<Model> {
+export async function withLabelsOf(
+  model: Model,
+  flags: SourceFlags & { readonly data: readonly string[]; readonly columns: Columns | undefined },
+): Promise<Model> {
   const { collectLabels, FolderModel } = await library()
   if (!(model instanceof FolderModel) || (!isAuto(flags) && model.head?.open !== true)) return model
-  const found = await collectLabels(flags.data, { task: model.task.name as TaskOption })
+  const found = await collectLabels(flags.data, { task: model.task.name as TaskOption, ...defined({ columns: flags.columns }) })
   return model.withHead({ ...found, ...model.head?.options })
 }
 

@@ -65,6 +65,30 @@ function mapping(value: unknown, where: string): Record<string, number> {
   )
 }
 
+/** Names by name: what is wanted, and what it is called. */
+function columns(value: unknown, where: string): Record<string, string> {
+  const expected = 'a list such as prompt=question,completion=answer, or JSON such as {"prompt":"question"}'
+  let entries: unknown = value
+  if (typeof value === 'string' && value.trim().startsWith('{')) {
+    try {
+      entries = JSON.parse(value)
+    } catch {
+      fail(where, expected, value)
+    }
+  } else if (typeof value === 'string') {
+    const parts = splitNames(value).map(
+      (part) => [part.slice(0, Math.max(0, part.indexOf('='))), part.slice(part.indexOf('=') + 1)] as const,
+    )
+    const names = new Set(parts.map(([name]) => name))
+    if (names.size < parts.length) fail(where, 'one column for each field', value)
+    entries = Object.fromEntries(parts)
+  }
+  if (!isObject(entries) || Object.keys(entries).length === 0) fail(where, expected, value)
+  for (const [name, column] of Object.entries(entries))
+    if (name === '' || typeof column !== 'string' || column === '') fail(where, expected, value)
+  return entries as Record<string, string>
+}
+
 const isConstant = (value: unknown): boolean =>
   typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
 
@@ -123,6 +147,8 @@ export function readValue(value: unknown, flag: Flag, where: string): unknown {
         )
       case 'mapping':
         return mapping(value, where)
+      case 'columns':
+        return columns(value, where)
       case 'constants':
         return constants(value, where)
     }

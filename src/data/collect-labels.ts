@@ -1,12 +1,14 @@
 /** @file The labels that rows have, for a head that has still to be made. */
 import { InvalidDataError } from '../errors.js'
-import type { Files } from '../io/files.js'
 import type { HeadOptions } from '../models/new-head.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { compareCodePoints } from '../util/python-json.js'
 import { isIntegerText, labelField, listOf, tokenLabelField } from './labels.js'
 import { at, kindOf, type Row } from './rows.js'
-import { readRows } from './open-rows.js'
+import { renameColumns, type Columns } from './columns.js'
+import { openRowData, type DataPlace } from './open-data.js'
+import { rowsOf } from './open-rows.js'
+import type { RowData } from './row-data.js'
 
 /** What the rows say of a head's labels, as options of `loadModel`. */
 export type CollectedLabels = Pick<HeadOptions, 'labels' | 'numLabels' | 'problemType'>
@@ -17,10 +19,11 @@ const MOST = 100_000
 /**
  * Reads every row and says what labels there are: names in alphabetical order, or how many where they are numbers (the largest
  * and one more). In sequence classification a number that is not whole, or a list, says the problem type as well.
+ * @param columns of the data, to read fields from
  * @param task `token-classification` has a list of labels a row, every other task one label
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before, and for a single label
  */
-export async function collectLabels(files: Files, data: string | readonly string[], task: string): Promise<CollectedLabels> {
+export async function collectLabels(place: DataPlace, data: RowData, task: string, columns?: Columns): Promise<CollectedLabels> {
   const names = new Set<string>()
   let largest = -1
   let length = 0
@@ -44,22 +47,22 @@ export async function collectLabels(files: Files, data: string | readonly string
       throw new InvalidDataError(`${at(row)}: the rows have more than ${MOST} labels; is "${field}" their label?`)
   }
   const perToken = task === 'token-classification'
-  for (const path of typeof data === 'string' ? [data] : data)
-    for await (const row of readRows(files, path)) {
-      first ??= row
-      const field = perToken ? tokenLabelField(row) : labelField(row)
-      const value = listOf(row.value[field])
-      if (perToken && !Array.isArray(value))
-        throw new InvalidDataError(`${at(row)}: "${field}" must be a list with a label for each token.`)
-      if (!Array.isArray(value)) note(row, field, value)
-      else if (perToken || value.every((entry) => typeof entry === 'string')) {
-        isList ||= !perToken
-        for (const entry of value) note(row, field, entry)
-      } else {
-        isList = true
-        length = Math.max(length, value.length)
-      }
+  const { sources } = await openRowData(place, data)
+  for await (const row of rowsOf(columns === undefined ? sources : await renameColumns(sources, columns))) {
+    first ??= row
+    const field = perToken ? tokenLabelField(row) : labelField(row)
+    const value = listOf(row.value[field])
+    if (perToken && !Array.isArray(value))
+      throw new InvalidDataError(`${at(row)}: "${field}" must be a list with a label for each token.`)
+    if (!Array.isArray(value)) note(row, field, value)
+    else if (perToken || value.every((entry) => typeof entry === 'string')) {
+      isList ||= !perToken
+      for (const entry of value) note(row, field, entry)
+    } else {
+      isList = true
+      length = Math.max(length, value.length)
     }
+  }
   if (first === undefined) throw new InvalidDataError('the data has no rows to read labels from')
   const several = isList ? { problemType: 'multi_label_classification' as const } : {}
   if (isList && length > 0) return { numLabels: length, ...several }

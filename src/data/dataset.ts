@@ -1,15 +1,15 @@
 /** @file A data set: files of rows, ready to be read as batches from any place, again and again. */
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
-import { fingerprintFile } from '../util/fingerprint.js'
 import { prefetch } from '../util/prefetch.js'
 import { Random } from '../util/rng.js'
 import type { Batch, PackedRow } from './batch.js'
 import { causalLmEncoding, type AnyExample, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import type { Example } from './examples.js'
 import { bucket, BUCKET_WINDOW, epochOrder, type Position } from './order.js'
-import { at, hasField, type Row, type RowSource } from './rows.js'
-import { openRows } from './open-rows.js'
+import { openRowData, type OpenedRows } from './open-data.js'
+import { checkRowData, type RowData } from './row-data.js'
+import { at, hasField, placeOf, type Row, type RowSource } from './rows.js'
 
 export interface EmptyRowOptions {
   /**
@@ -26,13 +26,14 @@ export interface RowListener {
   readonly asksUnread?: boolean
   onRow?(report: RowReport): void
   /** Told of a row that is left out, after `onRow`. */
-  onSkip?(row: Pick<RowReport, 'file' | 'line'>): void
+  onSkip?(row: Pick<RowReport, 'file' | 'line' | 'unit'>): void
 }
 
 /** What is worth knowing of a row that was read. */
 export interface RowReport extends Pick<AnyExample, 'truncated' | 'turnEnd'> {
   readonly file: string
   readonly line: number
+  readonly unit?: 'row'
   /** Its fields, and parts of fields (`messages[].name`), that nothing has read; none where no listener asks. */
   readonly unread: readonly string[]
 }
@@ -73,30 +74,33 @@ export interface PositionedBatch extends Batch {
 }
 
 /**
- * Opens files of rows for a language model, see {@link openEncodedDataset}.
+ * Opens rows for a language model, see {@link openEncodedDataset}.
  * @throws InvalidDataError if a file is of no known kind or damaged, or there is no row; InvalidOptionError if a length does not fit the model
  */
-export const openDataset = async (files: Files, paths: readonly string[], options: DatasetOptions): Promise<Dataset<Example>> =>
-  openEncodedDataset(files, paths, causalLmEncoding(options), options)
+export const openDataset = async (files: Files, data: RowData, options: DatasetOptions): Promise<Dataset<Example>> =>
+  openEncodedDataset(files, data, causalLmEncoding(options), options)
 
 /**
- * Opens files of rows: scans each once for the places of its rows, which is all that stays in memory.
+ * Opens rows: scans each file once for the places of its rows, which is all of it that stays in memory.
  * @param encoding how the rows become examples and batches
  * @throws InvalidDataError if a file is of no known kind or damaged, or there is no row
  */
 export async function openEncodedDataset<E extends AnyExample>(
   files: Files,
-  paths: readonly string[],
+  data: RowData,
   encoding: RowEncoding<E>,
   options: OpenOptions = {},
 ): Promise<Dataset<E>> {
-  if (paths.length === 0) throw new InvalidOptionError('no data file was given; name at least one.')
-  const sources: RowSource[] = []
-  for (const path of paths) sources.push(await openRows(files, path))
-  if (sources.every((source) => source.length === 0))
-    throw new InvalidDataError(`no row in ${paths.join(', ')}: the data set is empty.`)
-  return new Dataset(files, sources, encoding, options)
+  checkRowData(data, 'data')
+  return datasetOf(await openRowData({ files, cacheFolder: options.cacheFolder }, data), encoding, options)
 }
+
+/** Rows that are open as examples and batches. */
+export const datasetOf = <E extends AnyExample>(
+  { sources }: OpenedRows,
+  encoding: RowEncoding<E>,
+  options: OpenOptions = {},
+): Dataset<E> => new Dataset(sources, encoding, options)
 
 /** Rows in the order they are packed, and the places in it where each packed row begins; the last place is the end. */
 interface Packs {
@@ -125,7 +129,7 @@ class EqualSizes<E extends AnyExample> {
     if (this.known === undefined || (shuffle !== true && count % batchSize === 0)) this.known = { size, row }
     else if (this.known.size !== size)
       throw new InvalidDataError(
-        `${at(row)}: its fields have the sizes ${size}, those of line ${this.known.row.line} ${this.known.size}; rows of a batch must be of one size: make them so, or choose a batch size of 1.`,
+        `${at(row)}: its fields have the sizes ${size}, those of ${placeOf(this.known.row)} ${this.known.size}; rows of a batch must be of one size: make them so, or choose a batch size of 1.`,
       )
   }
 }
@@ -133,7 +137,7 @@ class EqualSizes<E extends AnyExample> {
 export class Dataset<E extends AnyExample = AnyExample> {
   /** Number of rows. */
   readonly length: number
-  /** Bytes of the files. */
+  /** Bytes of the files; of rows in memory none. */
   readonly size: number
   /** Positions of each row, where they were found already; 0 of one that is left out. */
   private lengths: Uint32Array | undefined
@@ -142,7 +146,6 @@ export class Dataset<E extends AnyExample = AnyExample> {
 
   /** @internal use `openDataset` */
   constructor(
-    private readonly files: Files,
     private readonly sources: readonly RowSource[],
     private readonly encoding: RowEncoding<E>,
     private readonly options: OpenOptions,
@@ -158,8 +161,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
 
   private async findFingerprint(): Promise<string> {
     const prints: string[] = []
-    for (const { file, length } of this.sources)
-      prints.push(`${length}:${await fingerprintFile(this.files, file, this.options.cacheFolder)}`)
+    for (const source of this.sources) prints.push(`${source.length}:${await source.fingerprint(this.options.cacheFolder)}`)
     return prints.join(',')
   }
 
@@ -190,7 +192,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
     for (const listener of listeners) listener.onRow?.(told)
     if (example.tokens > 0) return example
     if (unlabelled === 'skip') {
-      for (const listener of listeners) listener.onSkip?.({ file: row.file, line: row.line })
+      for (const listener of listeners) listener.onSkip?.(told)
       return undefined
     }
     const reason = this.encoding.emptyReason(example)
@@ -393,8 +395,15 @@ export class Dataset<E extends AnyExample = AnyExample> {
 }
 
 function report(row: Row, { truncated, turnEnd }: AnyExample): RowReport {
-  const { file, line } = row
-  return { file, line, unread: unreadOf(row), truncated, ...(turnEnd !== undefined && { turnEnd }) }
+  const { file, line, unit } = row
+  return {
+    file,
+    line,
+    ...(unit !== undefined && { unit }),
+    unread: unreadOf(row),
+    truncated,
+    ...(turnEnd !== undefined && { turnEnd }),
+  }
 }
 
 const unreadOf = (row: Row): readonly string[] => {

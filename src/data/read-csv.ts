@@ -1,20 +1,24 @@
 /** @file Comma- and tab-separated values with a header line. Every field is text. */
 import { parse } from 'csv-parse/browser/esm/sync'
 import { InvalidDataError } from '../errors.js'
-import type { Files } from '../io/files.js'
 import { RecordFile } from './record-file.js'
+import type { RowFile } from './row-file.js'
 import type { RowSource } from './rows.js'
 
 const MOST_SHOWN = 20
+
+/** What to do about a first line that is none of names. */
+const HEADER = '; a table without a header needs one, a first line with the names of its columns'
 
 /**
  * Opens a table. Commas: RFC 4180, so fields may be quoted and hold commas, newlines and doubled quotes. Tabs: IANA's
  * text/tab-separated-values, where a quote is a character like any other (published TSV data is full of lone quotes).
  * @throws InvalidDataError if there is no header, a name is empty or twice, or a quote is never closed
  */
-export async function openCsv(files: Files, path: string, delimiter: ',' | '\t'): Promise<RowSource> {
+export async function openCsv(source: RowFile, delimiter: ',' | '\t'): Promise<RowSource> {
+  const path = source.name
   const quoted = delimiter === ','
-  const records = await RecordFile.open(files, path, { quoted })
+  const records = await RecordFile.open(source, quoted ? 'quoted' : 'lines')
 
   const fields = async (index: number): Promise<string[]> => {
     const text = await records.text(index)
@@ -40,8 +44,8 @@ export async function openCsv(files: Files, path: string, delimiter: ',' | '\t')
   const line = records.line(0)
   const names = new Set<string>()
   header.forEach((name, column) => {
-    if (name === '') throw new InvalidDataError(`${path}, line ${line}: column ${column + 1} of the header has no name.`)
-    if (names.has(name)) throw new InvalidDataError(`${path}, line ${line}: the header names "${name}" twice.`)
+    if (name === '') throw new InvalidDataError(`${path}, line ${line}: column ${column + 1} of the header has no name${HEADER}.`)
+    if (names.has(name)) throw new InvalidDataError(`${path}, line ${line}: the header names "${name}" twice${HEADER}.`)
     names.add(name)
   })
 
@@ -49,6 +53,7 @@ export async function openCsv(files: Files, path: string, delimiter: ',' | '\t')
     file: path,
     length: records.length - 1,
     size: records.size,
+    fingerprint: (cacheFolder) => source.fingerprint(cacheFolder),
     async row(index) {
       const values = await fields(index + 1)
       const line = records.line(index + 1)

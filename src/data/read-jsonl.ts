@@ -1,18 +1,26 @@
-/** @file JSON lines: one object a line. */
+/** @file JSON rows: one object a line, or one array of objects. */
 import { InvalidDataError, messageOf } from '../errors.js'
-import type { Files } from '../io/files.js'
 import { parseExactRow } from '../util/exact-json.js'
 import { isObject } from '../util/json.js'
-import { RecordFile } from './record-file.js'
+import { firstByte, RecordFile } from './record-file.js'
+import type { RowFile } from './row-file.js'
 import type { RowSource } from './rows.js'
 
-/** Opens a file of one JSON object a line; blank lines, CRLF and a byte order mark are fine. */
-export async function openJsonl(files: Files, path: string): Promise<RowSource> {
-  const records = await RecordFile.open(files, path, { quoted: false })
+const OPEN_LIST = 0x5b
+
+/**
+ * Opens a file of one JSON object a line; blank lines, CRLF and a byte order mark are fine. A file that begins with `[` is one
+ * array of objects, laid out in any way, which is read one element at a time too.
+ */
+export async function openJsonl(source: RowFile): Promise<RowSource> {
+  const path = source.name
+  const isArray = (await firstByte(source)) === OPEN_LIST
+  const records = await RecordFile.open(source, isArray ? 'array' : 'lines')
   return {
     file: path,
     length: records.length,
     size: records.size,
+    fingerprint: (cacheFolder) => source.fingerprint(cacheFolder),
     async row(index) {
       const text = (await records.text(index)).trimEnd()
       const line = records.line(index)
@@ -20,19 +28,19 @@ export async function openJsonl(files: Files, path: string): Promise<RowSource> 
       try {
         value = parseExactRow(text)
       } catch (cause) {
-        const array =
-          index === 0 && text.trimStart().startsWith('[')
-            ? ' The file looks like one JSON array: write each element on a line of its own.'
+        const spread =
+          index === 0 && !isArray && records.length > 1 && /^\{\s*("[^"]*"\s*:\s*[[{]?)?$/.test(text)
+            ? ' The file looks like one object over several lines: write its rows as an array, [{…}, {…}], or one a line.'
             : ''
         throw new InvalidDataError(
-          `${path}, line ${line}: not valid JSON (${messageOf(cause)}); expected one JSON object a line.${array}`,
+          `${path}, line ${line}: not valid JSON (${messageOf(cause)}); expected one JSON object ${isArray ? 'an element' : 'a line'}.${spread}`,
           { cause },
         )
       }
       if (!isObject(value)) {
         const found = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
         throw new InvalidDataError(
-          `${path}, line ${line}: expected a JSON object, found ${found}; write rows as {"field": …}, one a line.`,
+          `${path}, line ${line}: expected a JSON object, found ${found}; write rows as {"field": …}, ${isArray ? 'separated by commas' : 'one a line'}.`,
         )
       }
       return { value, file: path, line }

@@ -4,34 +4,42 @@ import {
   parquetReadObjects,
   parquetSchema,
   type AsyncBuffer,
+  type Compressors,
   type FileMetaData,
   type SchemaTree,
 } from 'hyparquet'
 import { InvalidDataError, messageOf } from '../errors.js'
-import type { Files } from '../io/files.js'
 import { holdsObjects, keepFloats } from '../util/exact-json.js'
 import { MAX_ROW_BYTES, tooLong } from './record-file.js'
+import type { RowFile } from './row-file.js'
 import type { Row, RowSource } from './rows.js'
 
 /** Decoded row groups kept at once, in bytes before compression; at least the last one stays. */
 const CACHE_BYTES = 256 << 20
 /** A row group is decoded as a whole. */
 const MAX_GROUP_BYTES = 2 ** 31
-/** Codecs that the reader decodes by itself. */
-const CODECS: readonly string[] = ['UNCOMPRESSED', 'SNAPPY']
+/** Codecs that the reader decodes by itself, and those for which `hyparquet-compressors` is loaded. */
+const OWN_CODECS: readonly string[] = ['UNCOMPRESSED', 'SNAPPY']
+const MORE_CODECS: readonly string[] = ['ZSTD', 'GZIP', 'BROTLI', 'LZ4', 'LZ4_RAW']
+
+async function decompressorsFor(codecs: ReadonlySet<string>): Promise<{ compressors?: Compressors }> {
+  if (!MORE_CODECS.some((codec) => codecs.has(codec))) return {}
+  const { compressors } = await import('hyparquet-compressors')
+  return { compressors }
+}
 
 /**
  * Opens a Parquet file. Rows are decoded by row group and the last groups are kept, so a shuffled file larger than
  * 256 MiB decodes groups again and again: write it with small row groups, or as JSON lines.
- * @throws InvalidDataError if the file is damaged or compressed by other than snappy
+ * @throws InvalidDataError if the file is damaged or compressed in a way that is not known
  */
-export async function openParquet(files: Files, path: string): Promise<RowSource> {
-  const size = await files.size(path)
+export async function openParquet(source: RowFile): Promise<RowSource> {
+  const { name: path, size } = source
   const file: AsyncBuffer = {
     byteLength: size,
     async slice(start, end = size) {
       const offset = start < 0 ? Math.max(0, size + start) : start
-      const bytes = await files.read(path, { offset, length: Math.min(end, size) - offset })
+      const bytes = await source.read(offset, Math.min(end, size) - offset)
       return bytes.slice().buffer
     },
   }
@@ -41,13 +49,14 @@ export async function openParquet(files: Files, path: string): Promise<RowSource
   } catch (cause) {
     throw new InvalidDataError(`${path}: not a Parquet file, or damaged (${messageOf(cause)}); write it again.`, { cause })
   }
-  const codec = metadata.row_groups
-    .flatMap((group) => group.columns.map((column) => column.meta_data?.codec))
-    .find((name) => name !== undefined && !CODECS.includes(name))
+  const codecs = new Set(metadata.row_groups.flatMap((group) => group.columns.flatMap(({ meta_data }) => meta_data?.codec ?? [])))
+  const known = [...OWN_CODECS, ...MORE_CODECS]
+  const codec = [...codecs].find((name) => !known.includes(name))
   if (codec !== undefined)
     throw new InvalidDataError(
-      `${path}: compressed with ${codec}; expected ${CODECS.join(' or ')}. Write the file again with snappy compression.`,
+      `${path}: compressed with ${codec}; expected one of ${known.join(', ')}. Write the file again with zstd or snappy compression.`,
     )
+  const decompressors = await decompressorsFor(codecs)
 
   const large = metadata.row_groups.findIndex((group) => Number(group.total_byte_size) > MAX_GROUP_BYTES)
   if (large >= 0)
@@ -66,7 +75,9 @@ export async function openParquet(files: Files, path: string): Promise<RowSource
   const load = (group: number): Promise<Record<string, unknown>[]> => {
     const held = cache.get(group)
     cache.delete(group)
-    const rows = held ?? parquetReadObjects({ file, metadata, rowStart: starts[group] ?? 0, rowEnd: starts[group + 1] ?? length })
+    const rows =
+      held ??
+      parquetReadObjects({ file, metadata, ...decompressors, rowStart: starts[group] ?? 0, rowEnd: starts[group + 1] ?? length })
     cache.set(group, rows)
     let bytes = 0
     for (const key of [...cache.keys()].reverse()) {
@@ -80,6 +91,7 @@ export async function openParquet(files: Files, path: string): Promise<RowSource
     file: path,
     length,
     size,
+    fingerprint: (cacheFolder) => source.fingerprint(cacheFolder),
     async row(index): Promise<Row> {
       const group = starts.findLastIndex(
         (start, g) => start <= index && g < groups.length && index < start + (groups[g]?.rows ?? 0),

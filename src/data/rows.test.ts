@@ -45,6 +45,32 @@ describe('JSON lines', () => {
     ])
   })
 
+  it('reads a JSON array, however it is laid out, with the lines of its elements', async () => {
+    const nested = { text: 'a "]}," \\', list: [[1], { x: '[' }] }
+    const content = `\uFEFF\n [\n${JSON.stringify(nested)}\n ,{\n "text": "é2" }\r\n,{"text":"3"}, {"text":"4"}\n]\n\n`
+    for (const name of ['a.json', 'a.jsonl'])
+      expect(await rowsOf(name, content)).toEqual([
+        { value: nested, file: name, line: 3 },
+        { value: { text: 'é2' }, file: name, line: 4 },
+        { value: { text: '3' }, file: name, line: 6 },
+        { value: { text: '4' }, file: name, line: 6 },
+      ])
+    expect(await rowsOf('a.json', '[ ]')).toEqual([])
+    const source = await openRows(memoryFiles({ 'a.json': content }), 'a.json')
+    expect((await source.row(3)).value).toEqual({ text: '4' })
+    expect((await source.row(0)).value).toEqual(nested)
+  })
+
+  it('reads a large JSON array in pieces', async () => {
+    const rows = Array.from({ length: 30_000 }, (_, i) => ({ n: i, text: `[{"${'x'.repeat(i % 700)}` }))
+    const files = memoryFiles({ 'a.json': JSON.stringify(rows, null, 1) })
+    const source = await openRows(files, 'a.json')
+    expect(source.length).toBe(rows.length)
+    expect(source.size).toBeGreaterThan(8 << 20)
+    for (const index of [29_999, 0, 15_000]) expect((await source.row(index)).value).toEqual(rows[index])
+    expect(Math.max(...files.reads.map(({ length }) => length))).toBe(4 << 20)
+  })
+
   it('reads rows in any order', async () => {
     const source = await openRows(memoryFiles({ 'a.jsonl': '{"n":0}\n{"n":1}\n{"n":2}\n' }), 'a.jsonl')
     expect(source.length).toBe(3)
@@ -68,7 +94,18 @@ describe('JSON lines', () => {
     ['{"a":1}\n\n[1]', 'a.jsonl, line 3: expected a JSON object, found an array'],
     ['null', 'a.jsonl, line 1: expected a JSON object, found null'],
     ['"x"', 'a.jsonl, line 1: expected a JSON object, found a string'],
-    ['[\n{"a":1}\n]', 'The file looks like one JSON array: write each element on a line of its own.'],
+    ['{\n  "rows": [\n    {"a":1}\n  ]\n}', 'a.jsonl, line 1: not valid JSON'],
+    [
+      '{\n  "rows": [\n    {"a":1}\n  ]\n}',
+      'The file looks like one object over several lines: write its rows as an array, [{…}, {…}]',
+    ],
+    ['[{"a":1},\n{"a":}]', 'a.jsonl, line 2: not valid JSON'],
+    ['[{"a":1},\n\n [1]]', 'a.jsonl, line 3: expected a JSON object, found an array'],
+    ['[{"a":1}\n{"a":2}]', 'a.jsonl, line 2: "{" where the JSON array needs a comma or the closing bracket after the row'],
+    ['[{"a":1},\n]', 'a.jsonl, line 2: "]" where the JSON array needs a row after the comma'],
+    ['[{"a":1}]\n]', 'a.jsonl, line 2: "]" where the JSON array needs nothing after the closing bracket'],
+    ['[{"a":1},\n{"a":2', 'a.jsonl, line 2: the JSON array ends too early: the row on line 2 is not whole'],
+    ['[{"a":1}', 'a.jsonl, line 1: the JSON array ends too early: a comma or the closing bracket after the row is missing'],
   ])('refuses %j', async (content, message) => {
     const error = await rowsOf('a.jsonl', content).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(InvalidDataError)

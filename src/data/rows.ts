@@ -8,6 +8,10 @@ export interface Row {
   readonly file: string
   /** Line in the file, counted from 1; for Parquet the row's number, counted from 1. */
   readonly line: number
+  /** What is counted, for messages; a line unless said. */
+  readonly unit?: 'row'
+  /** Fields that were chosen from columns of other names. */
+  readonly chosen?: ReadonlySet<string>
   /** Where given, it notes what is read of the row. */
   readonly use?: RowUse
 }
@@ -20,13 +24,18 @@ export interface RowUse {
   readonly lost: Set<string>
 }
 
-/** A data file opened for random access. In memory: the place of each row, never the rows. */
+/** Rows opened for random access. Of a file in memory: the place of each row, never the rows. */
 export interface RowSource {
   readonly file: string
   /** Number of rows. */
   readonly length: number
-  /** Size of the file in bytes. */
+  /** Size of the file in bytes; 0 of rows that lie in memory. */
   readonly size: number
+  /**
+   * Tells whether two are the same, by every byte.
+   * @param cacheFolder where the hashes of large files are remembered
+   */
+  fingerprint(cacheFolder?: string): Promise<string>
   /**
    * The row at `index`, read from disk; reading in order costs one file access for many rows.
    * @throws InvalidDataError naming file, line and field
@@ -58,8 +67,11 @@ export function kindOf(value: unknown): string {
   return typeof value === 'string' ? 'text' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
+/** Where a row stands in its file. */
+export const placeOf = ({ unit, line }: Pick<Row, 'line' | 'unit'>): string => `${unit ?? 'line'} ${line}`
+
 /** Where a row stands, the start of every message about it. */
-export const at = (row: Pick<Row, 'file' | 'line'>): string => `${row.file}, line ${row.line}`
+export const at = (row: Pick<Row, 'file' | 'line' | 'unit'>): string => `${row.file}, ${placeOf(row)}`
 
 /** Puts file and line before the message of an error that does not name them: of the chat template, of the tokenizer. */
 export function located<T>(row: Row, work: () => T): T {

@@ -31,7 +31,7 @@ export const tooShort = (path: string, range: { offset: number; length: number }
 export const missing = (path: string): FileError => new FileError(`${path} does not exist; check the path`)
 
 /** Chunks of a stream; browsers differ in whether it can be iterated itself. */
-export async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
+export async function* chunksOf<T = Uint8Array>(stream: ReadableStream<T>): AsyncIterable<T> {
   const reader = stream.getReader()
   try {
     for (;;) {

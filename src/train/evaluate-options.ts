@@ -1,13 +1,20 @@
 /** @file Options of an evaluation. */
-import { files, whole } from '../util/option-kinds.js'
+import type { Columns } from '../data/columns.js'
+import { rowData, type RowData } from '../data/row-data.js'
+import { whole } from '../util/option-kinds.js'
 import type { OptionTable } from '../util/option-table.js'
 import { objectiveOptionTable, type ObjectiveOptions } from './objectives/options.js'
-import { maxLengthOption, unlabelledOption } from './option-table.js'
+import { columnsOption, maxLengthOption, unlabelledOption } from './option-table.js'
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions extends ObjectiveOptions {
-  /** Files of rows: JSONL, CSV, TSV or Parquet. */
-  readonly data: string | readonly string[]
+  /**
+   * Rows: files (JSONL, JSON, CSV, TSV or Parquet, each also as .gz), a folder with a `test` or else a `valid` file, a data set of
+   * the hub (`hf:owner/name[:config][@split]`), blobs, or rows in memory.
+   */
+  readonly data: RowData
+  /** Columns to read fields from: `{ prompt: 'question' }` reads the prompt from the column `question`. */
+  readonly columns?: Columns
   /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
   readonly batchSize?: number
   /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
@@ -19,7 +26,13 @@ export interface EvaluateOptions extends ObjectiveOptions {
 }
 
 export const evaluateOptionTable = {
-  data: { is: files, required: true, flag: { name: 'data', value: 'FILE…' }, help: 'Rows: JSONL, CSV, TSV or Parquet.' },
+  data: {
+    is: rowData,
+    required: true,
+    flag: { name: 'data', value: 'FILE…' },
+    help: 'Rows: JSONL, JSON, CSV, TSV or Parquet, each also as .gz, or a folder with a test or valid file.',
+  },
+  ...columnsOption,
   batchSize: { is: whole(1), default: 8, flag: 'batch-size', help: 'Rows in one batch.' },
   ...maxLengthOption,
   ...objectiveOptionTable,

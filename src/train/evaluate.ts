@@ -8,7 +8,7 @@ import { InvalidDataError } from '../errors.js'
 import { sumOfShards, together } from './distributed.js'
 import { evaluateOptionTable, type EvaluateOptions } from './evaluate-options.js'
 import type { Evaluation } from './evaluation.js'
-import { chooseObjective, openTaskDataset } from './open-dataset.js'
+import { chooseObjective, openModelRows, openTaskDataset } from './open-dataset.js'
 import { RowNotes } from './row-notes.js'
 import type { LossResult } from './compiled-step.js'
 import { LossSession } from './loss-session.js'
@@ -31,11 +31,12 @@ export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, 
   const options = resolveOptions(evaluateOptionTable, given, 'evaluate')
   const trainee = traineeOf(subject)
   const { model } = trainee
-  const objective = await chooseObjective(model, options.data, options)
+  const opened = await openModelRows(model, options.data, { part: 'test', columns: options.columns })
+  const objective = await chooseObjective(model, opened, options)
   const { batchSize, maxLength, onWarning } = options
   const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
   const rows = { ...options, ...(onWarning !== undefined && { listeners: [notes] }) }
-  const dataset = await openTaskDataset(model, objective, options.data, rows)
+  const dataset = await openTaskDataset(model, objective, opened, rows)
   const session = await LossSession.create(trainee, lossOptions(model, batchSize, maxLength, false, objective))
   try {
     const result = await evaluateDataset(session, dataset, batchSize)

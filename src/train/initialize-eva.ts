@@ -18,15 +18,23 @@ import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
+import type { Columns } from '../data/columns.js'
+import { checkRowData, type RowData } from '../data/row-data.js'
 import { Random } from '../util/rng.js'
-import { chooseObjective, openTaskDataset } from './open-dataset.js'
+import { chooseObjective, openTaskDataset, openTrainRows } from './open-dataset.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 
 /** Options of {@link initializeEva}. */
 export interface EvaOptions {
-  /** Files of rows, as for training. */
-  readonly data: string | readonly string[]
+  /** Rows, as for training. */
+  readonly data: RowData
+  /** Columns to read fields from, as for training. */
+  readonly columns?: Columns
+  /** Share of the rows that training sets aside with the same seed, which are not read. */
+  readonly valSplit?: number
+  /** As for training. */
+  readonly valSplitBy?: string
   /** Rows in one batch, 8 unless said. */
   readonly batchSize?: number
   /** Longest row in tokens; longer ones are cut. */
@@ -41,12 +49,22 @@ export interface EvaOptions {
   readonly adjustScalingFactors?: boolean
   /** Of a language model: counts only tokens with a label; true unless said. */
   readonly useLabelMask?: boolean
-  /** Of the order in which the decomposition draws; 0 where it is not given. */
+  /** Of the order in which the decomposition draws, and of `valSplit`; 0 where it is not given. */
   readonly seed?: number
 }
 
 const evaOptionKeys = {
-  ...{ data: true, batchSize: true, maxLength: true, batches: true, rho: true, whiten: true },
+  ...{
+    data: true,
+    columns: true,
+    valSplit: true,
+    valSplitBy: true,
+    batchSize: true,
+    maxLength: true,
+    batches: true,
+    rho: true,
+    whiten: true,
+  },
   ...{ adjustScalingFactors: true, useLabelMask: true, seed: true },
 } satisfies OptionKeys<EvaOptions>
 
@@ -72,6 +90,7 @@ interface Source {
 export async function initializeEva(adapter: Adapter, given: EvaOptions): Promise<Adapter> {
   checkKeys(given, evaOptionKeys, 'initializeEva')
   const options = snapshot(given)
+  checkRowData(options.data, 'data')
   const { batchSize = 8, rho = 2, whiten = false, adjustScalingFactors = true, seed = 0, batches } = options
   if (!(rho >= 1 && Number.isFinite(rho))) throw new InvalidOptionError(`rho must be a finite number of at least 1, got ${rho}`)
   for (const [name, value] of Object.entries({ batchSize, ...(batches !== undefined && { batches }) }))
@@ -151,8 +170,9 @@ function momentsGraph(model: Model, inputs: readonly string[]): Graph {
 
 async function readInputs(model: Model, groups: ReadonlyMap<string, Moments>, options: EvaOptions): Promise<void> {
   const { data, batchSize = 8, batches = Infinity, maxLength, useLabelMask = true } = options
-  const objective = await chooseObjective(model, data, {})
-  const dataset = await openTaskDataset(model, objective, data, { maxLength })
+  const rows = await openTrainRows(model, data, options)
+  const objective = await chooseObjective(model, rows, {})
+  const dataset = await openTaskDataset(model, objective, rows, { maxLength })
   const labels = useLabelMask && objective.name === 'causal-lm'
   const graph = momentsGraph(model, [...groups.keys()])
   const session = await createModelSession(model.environment, graph)

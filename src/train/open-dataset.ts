@@ -1,32 +1,79 @@
 /** @file The rows that a model is trained or evaluated on, opened: what they must fit, and what is learned from them. */
-import { openDataset, openEncodedDataset, type Dataset, type DatasetOptions } from '../data/dataset.js'
+import { renameColumns, type Columns } from '../data/columns.js'
+import { datasetOf, type Dataset, type DatasetOptions } from '../data/dataset.js'
+import { causalLmEncoding } from '../data/encoding.js'
 import type { Example } from '../data/examples.js'
-import { openRows } from '../data/open-rows.js'
+import { OpenedRows, openRowData, type OpenDataOptions } from '../data/open-data.js'
+import type { RowData } from '../data/row-data.js'
 import type { Row } from '../data/rows.js'
+import { splitRows } from '../data/split.js'
+import { InvalidOptionError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import type { Objective } from './objective.js'
 import { objectiveFor } from './objectives/index.js'
 import type { ObjectiveOptions } from './objectives/options.js'
 
-const pathsOf = (data: string | readonly string[]): readonly string[] => (typeof data === 'string' ? [data] : data)
+/** Rows as they were given, or open already: what can be read only once is opened only once. */
+type Given = RowData | OpenedRows
+
+/** Opens rows for a model, with their columns under the names that are asked for. */
+export async function openModelRows(
+  model: Model,
+  data: Given,
+  { columns, ...options }: OpenDataOptions & { readonly columns?: Columns | undefined } = {},
+): Promise<OpenedRows> {
+  const opened = data instanceof OpenedRows ? data : await openRowData(model.environment, data, options)
+  return columns === undefined ? opened : new OpenedRows(await renameColumns(opened.sources, columns), opened.beside)
+}
+
+/** What says which rows are trained on. */
+interface SplitRows {
+  readonly columns?: Columns | undefined
+  readonly valSplit?: number | undefined
+  readonly valSplitBy?: string | undefined
+  readonly seed?: number | undefined
+}
+
+/**
+ * The rows to train on and those to evaluate on: given, found in the same folder, or set aside.
+ * @throws InvalidOptionError if rows to evaluate on lie beside and are to be set aside as well
+ */
+export async function openTrainAndEvalRows(
+  model: Model,
+  { data, evalData, ...split }: SplitRows & { readonly data: RowData; readonly evalData?: RowData | undefined },
+): Promise<{ readonly train: OpenedRows; readonly evaluation: OpenedRows | undefined }> {
+  const { columns, valSplit, valSplitBy, seed = 0 } = split
+  const rows = await openModelRows(model, data)
+  const renamed = (opened: OpenedRows): Promise<OpenedRows> => openModelRows(model, opened, { columns })
+  if (valSplit !== undefined) {
+    if (rows.beside.length > 0)
+      throw new InvalidOptionError(
+        `valSplit (--val-split) sets rows aside to evaluate on, but there are some already: ${rows.beside.join(', ')}; leave it out, or name the file to train on (data, --data) in place of its folder`,
+      )
+    const by = valSplitBy === undefined ? undefined : (columns?.[valSplitBy] ?? valSplitBy)
+    const parts = await splitRows(rows.sources, { share: valSplit, seed, by })
+    return { train: await renamed(new OpenedRows(parts.train)), evaluation: await renamed(new OpenedRows(parts.evaluation)) }
+  }
+  const given = evalData ?? (rows.beside.length > 0 ? rows.beside : undefined)
+  return {
+    train: await renamed(rows),
+    evaluation: given === undefined ? undefined : await openModelRows(model, given, { name: 'evalData', part: 'valid', columns }),
+  }
+}
+
+/** The rows to train on alone. */
+export async function openTrainRows(model: Model, data: RowData, split: SplitRows): Promise<OpenedRows> {
+  if (split.valSplit !== undefined) return (await openTrainAndEvalRows(model, { data, ...split })).train
+  return openModelRows(model, data, { columns: split.columns })
+}
 
 /** The objective of a model for some rows: their first one tells what the task leaves open. */
-export async function chooseObjective(
-  model: Model,
-  data: string | readonly string[],
-  options: ObjectiveOptions,
-): Promise<Objective> {
+export async function chooseObjective(model: Model, data: Given, options: ObjectiveOptions): Promise<Objective> {
   const open = model.task.name === 'sequence-classification' || model.task.name === 'feature-extraction'
-  return objectiveFor(model, options, open ? await firstRow(model, pathsOf(data)) : undefined)
+  return objectiveFor(model, options, open ? await firstRow(await openModelRows(model, data)) : undefined)
 }
 
-async function firstRow(model: Model, paths: readonly string[]): Promise<Row | undefined> {
-  for (const path of paths) {
-    const source = await openRows(model.environment.files, path)
-    if (source.length > 0) return source.row(0)
-  }
-  return undefined
-}
+const firstRow = async ({ sources }: OpenedRows): Promise<Row | undefined> => sources.find(({ length }) => length > 0)?.row(0)
 
 type ModelDataOptions = { [K in 'maxLength' | 'unlabelled' | 'listeners']?: DatasetOptions[K] | undefined }
 
@@ -49,23 +96,21 @@ const emptyRowOptions = ({ unlabelled, listeners }: ModelDataOptions) => ({
 })
 
 /** Opens rows of text for a language model. */
-export async function openModelDataset(
-  model: Model,
-  data: string | readonly string[],
-  options: ModelDataOptions = {},
-): Promise<Dataset<Example>> {
-  const all = { ...(await rowOptions(model, options)), ...emptyRowOptions(options) }
-  return openDataset(model.environment.files, pathsOf(data), all)
+export async function openModelDataset(model: Model, data: Given, options: ModelDataOptions = {}): Promise<Dataset<Example>> {
+  return datasetOf(await openModelRows(model, data), causalLmEncoding(await rowOptions(model, options)), {
+    ...emptyRowOptions(options),
+    cacheFolder: model.environment.cacheFolder,
+  })
 }
 
 /** Opens rows for a model and what it is trained to do. */
 export async function openTaskDataset(
   model: Model,
   objective: Objective,
-  data: string | readonly string[],
+  data: Given,
   options: ModelDataOptions = {},
 ): Promise<Dataset> {
   const encoding = objective.encoding(await rowOptions(model, options))
-  const { files, cacheFolder } = model.environment
-  return openEncodedDataset(files, pathsOf(data), encoding, { ...emptyRowOptions(options), cacheFolder })
+  const { cacheFolder } = model.environment
+  return datasetOf(await openModelRows(model, data), encoding, { ...emptyRowOptions(options), cacheFolder })
 }

@@ -2,7 +2,9 @@
 import { soloCommunicator } from '../distributed/communicator.js'
 import { InvalidOptionError } from '../errors.js'
 import { scheduleNames } from '../optim/schedule.js'
-import { atLeast, choice, files, kind, number, seed, text, toggle, whole, type Kind } from '../util/option-kinds.js'
+import { columns } from '../data/columns.js'
+import { rowData } from '../data/row-data.js'
+import { atLeast, choice, kind, number, seed, text, toggle, whole, type Kind } from '../util/option-kinds.js'
 import { trackerNames, type TrackerName } from '../tracking/index.js'
 import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 import { objectiveOptionTable } from './objectives/options.js'
@@ -19,13 +21,23 @@ const trackers: Kind<TrackerName | readonly TrackerName[], 'names'> = kind(
 
 type Rows = Partial<OptionTable<TrainOptions, RunColumns>>
 
+/** Of all rows that are read. */
+export const columnsOption = {
+  columns: {
+    is: columns,
+    flag: { name: 'columns', value: 'FIELD=COLUMN,…' },
+    help: 'Columns of the data to read fields from: prompt=question,completion=answer reads the prompt from the column "question".',
+    ...{ changes: 'numbers', card: true },
+  },
+} as const satisfies Rows
+
 /** Files that are read and written. */
 export const fileOptions = {
   data: {
-    is: files,
+    is: rowData,
     required: true,
     flag: { name: 'data', value: 'FILE…' },
-    help: 'Rows to train on: JSONL, CSV, TSV or Parquet.',
+    help: 'Rows to train on: JSONL, JSON, CSV, TSV or Parquet, each also as .gz, or a folder with train and valid files.',
     ...{ changes: 'entry', card: false },
   },
   out: {
@@ -35,10 +47,23 @@ export const fileOptions = {
     ...{ changes: 'nothing', card: false },
   },
   evalData: {
-    is: files,
+    is: rowData,
     flag: { name: 'eval-data', value: 'FILE…' },
-    help: 'Rows to evaluate on during training.',
+    help: 'Rows to evaluate on during training; the valid file of a folder of data unless said.',
     ...{ changes: 'entry', card: false },
+  },
+  ...columnsOption,
+  valSplit: {
+    is: number('be a share of the rows above 0 and below 1', (value) => value > 0 && value < 1, 0),
+    flag: { name: 'val-split', value: 'SHARE' },
+    help: 'Share of the rows that is set aside to evaluate on, chosen by the seed; in place of rows of their own.',
+    ...{ changes: 'numbers', card: true },
+  },
+  valSplitBy: {
+    is: text,
+    flag: { name: 'val-split-by', value: 'COLUMN' },
+    help: 'With `valSplit`: rows with the same value in this column stay together, on one side.',
+    ...{ changes: 'numbers', card: true },
   },
 } as const satisfies Rows
 
@@ -361,13 +386,16 @@ export function resolveTrainOptions(options: TrainOptions, where = 'train'): Res
   const resolved = resolveOptions(trainOptionTable, options, where)
   if (resolved.packing && resolved.groupByLength)
     throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
-  if (resolved.earlyStopping !== undefined && resolved.evalData === undefined)
-    throw new InvalidOptionError('earlyStopping needs evalData')
-  if (resolved.keepBest === true && resolved.evalData === undefined)
-    throw new InvalidOptionError('keepBest needs evalData, by which the best is told')
   if (resolved.keepBest === false && resolved.earlyStopping !== undefined)
     throw new InvalidOptionError('earlyStopping keeps the best evaluation; leave keepBest: false or earlyStopping out')
-  if (resolved.evalAtStart && resolved.evalData === undefined) throw new InvalidOptionError('evalAtStart needs evalData')
+  if (resolved.valSplit !== undefined && resolved.evalData !== undefined)
+    throw new InvalidOptionError(
+      'valSplit (--val-split) and evalData (--eval-data) exclude each other: the one sets rows aside to evaluate on, the other names them',
+    )
+  if (resolved.valSplitBy !== undefined && resolved.valSplit === undefined)
+    throw new InvalidOptionError(
+      'valSplitBy (--val-split-by) says how rows are set aside: give their share with valSplit (--val-split)',
+    )
   if (resolved.resume && resolved.overwrite)
     throw new InvalidOptionError(
       'resume (--resume) and overwrite (--overwrite) contradict each other: give the first alone to continue the run in the output folder, the second alone to begin anew and remove it',

@@ -1,4 +1,6 @@
 /** @file Options of a training run: their types, and the words for editors. Everything else of them is in option-table.ts. */
+import type { Columns } from '../data/columns.js'
+import type { RowData } from '../data/row-data.js'
 import type { Communicator } from '../distributed/communicator.js'
 import type { ScheduleName } from '../optim/schedule.js'
 import type { TrackerName } from '../tracking/index.js'
@@ -8,10 +10,22 @@ import type { ObjectiveOptions } from './objectives/options.js'
 
 /** Options of a training run; `lowrank train --help` names the same. */
 export interface TrainOptions extends ObjectiveOptions {
-  /** Files of rows: JSONL, CSV, TSV or Parquet. */
-  readonly data: string | readonly string[]
-  /** Files of rows to evaluate on: after each epoch, or every `evalEvery` steps. */
-  readonly evalData?: string | readonly string[]
+  /**
+   * Rows: files (JSONL, JSON, CSV, TSV or Parquet, each also as .gz), a folder with `train` and `valid` files, a data set of the
+   * hub (`hf:owner/name[:config][@split]`), blobs, or rows in memory. Rows in memory are those of the call.
+   */
+  readonly data: RowData
+  /** Rows to evaluate on, after each epoch or every `evalEvery` steps; of a folder its `valid` unless said. */
+  readonly evalData?: RowData
+  /** Columns to read fields from: `{ prompt: 'question' }` reads the prompt from the column `question`; of `evalData` too. */
+  readonly columns?: Columns
+  /**
+   * Share of the rows, above 0 and below 1, that is set aside to evaluate on: of n rows exactly round(n · share), chosen by the
+   * seed. In place of `evalData`.
+   */
+  readonly valSplit?: number
+  /** A column by whose value rows stay together when some are set aside: a patient, a document. */
+  readonly valSplitBy?: string
   /**
    * Folder for checkpoints, log and the trained adapter; nothing is written without it. One run at a time writes there. A
    * folder that holds a finished adapter, checkpoints or a model is refused, see `resume` and `overwrite`.

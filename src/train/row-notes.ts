@@ -1,5 +1,6 @@
 /** @file What a run says once of the rows that it reads: rows that are left out, fields that nothing reads, rows that are cut. */
 import type { RowListener, RowReport } from '../data/dataset.js'
+import { at } from '../data/rows.js'
 import { someNames } from '../util/some-of.js'
 
 const MOST_FIELDS = 1000
@@ -17,8 +18,8 @@ class Places {
   count = 0
   private readonly first: string[] = []
 
-  add({ file, line }: Pick<RowReport, 'file' | 'line'>): void {
-    if (++this.count <= SHOWN_PLACES) this.first.push(`${file}, line ${line}`)
+  add(row: Pick<RowReport, 'file' | 'line' | 'unit'>): void {
+    if (++this.count <= SHOWN_PLACES) this.first.push(at(row))
   }
 
   toString(): string {
@@ -38,7 +39,7 @@ export class RowNotes implements RowListener {
     return !this.taken
   }
 
-  onSkip(row: Pick<RowReport, 'file' | 'line'>): void {
+  onSkip(row: Pick<RowReport, 'file' | 'line' | 'unit'>): void {
     if (!this.taken) this.skipped.add(row)
   }
 

@@ -2,6 +2,7 @@
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
 import type { Dataset } from '../data/dataset.js'
+import { filesOf } from '../data/row-data.js'
 import { VERSION } from '../util/version.js'
 import type { RunLog } from './log.js'
 import { writeModelCard, type ModelCard } from './model-card.js'
@@ -29,7 +30,10 @@ export async function writeRunCard({ trainee, options, dataset, evalDataset, log
   const { config, model } = trainee
   const { out, data, modelCard, license } = options
   if (config === undefined || out === undefined || !modelCard) return
-  const paths = typeof data === 'string' ? [data] : data
+  // Rows in memory have no file.
+  const paths = (filesOf(data) ?? []).map((file) =>
+    typeof file === 'string' ? file : 'name' in file ? String(file.name) : 'a blob',
+  )
   await writeModelCard(model.environment.files, out, {
     baseModel: config.baseModelNameOrPath ?? model.id,
     task: model.task.name,

@@ -1,7 +1,9 @@
 /** @file The data of a run: what it is opened as, how it is cut, and what is read of it before the first step. */
 import type { BatchOptions, Dataset, RowListener } from '../data/dataset.js'
+import type { OpenedRows } from '../data/open-data.js'
+import { InvalidOptionError } from '../errors.js'
 import type { DataToCheck } from './check-data.js'
-import { chooseObjective, openTaskDataset } from './open-dataset.js'
+import { chooseObjective, openTaskDataset, openTrainAndEvalRows } from './open-dataset.js'
 import type { Objective } from './objective.js'
 import type { ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
@@ -35,19 +37,32 @@ interface DataListeners {
   readonly evalData: readonly RowListener[]
 }
 
-/** What the rows are for, and where they are. */
+/**
+ * What the rows are for, and where they are.
+ * @throws InvalidOptionError if there are no rows to evaluate on and an option needs them
+ */
 export async function openData(
   { model }: Trainee,
   options: ResolvedTrainOptions,
   listeners: DataListeners = { data: [], evalData: [] },
 ): Promise<{ objective: Objective; dataset: Dataset; evalDataset: Dataset | undefined }> {
-  const { data, evalData, maxLength, unlabelled } = options
-  const objective = await chooseObjective(model, data, options)
-  const open = (rows: string | readonly string[], listeners: readonly RowListener[]): Promise<Dataset> =>
+  const { maxLength, unlabelled } = options
+  const { train, evaluation } = await openTrainAndEvalRows(model, options)
+  if (evaluation === undefined) checkNeedsNoEvaluation(options)
+  const objective = await chooseObjective(model, train, options)
+  const open = (rows: OpenedRows, listeners: readonly RowListener[]): Promise<Dataset> =>
     openTaskDataset(model, objective, rows, { maxLength, unlabelled, listeners })
-  const dataset = await open(data, listeners.data)
-  const evalDataset = evalData === undefined ? undefined : await open(evalData, listeners.evalData)
+  const dataset = await open(train, listeners.data)
+  const evalDataset = evaluation && (await open(evaluation, listeners.evalData))
   return { objective, dataset, evalDataset }
+}
+
+/** Whether there are rows to evaluate on shows when the data is open: they may lie in its folder. */
+function checkNeedsNoEvaluation({ earlyStopping, keepBest, evalAtStart }: ResolvedTrainOptions): void {
+  const asked = { earlyStopping: earlyStopping !== undefined, keepBest: keepBest === true, evalAtStart }
+  const needs = Object.entries(asked).find(([, isAsked]) => isAsked)?.[0]
+  if (needs === undefined) return
+  throw new InvalidOptionError(`${needs} needs evalData or valSplit (--eval-data, --val-split)`)
 }
 
 /** What is read of the rows before the first step. */

@@ -2,7 +2,7 @@
 
 /** What the text of a flag, of a config file or of a form is read as. */
 export type TextType =
-  'text' | 'integer' | 'number' | 'switch' | 'texts' | 'names' | 'modules' | 'integers' | 'mapping' | 'constants'
+  'text' | 'integer' | 'number' | 'switch' | 'texts' | 'names' | 'modules' | 'integers' | 'mapping' | 'columns' | 'constants'
 
 /** What a value may be, whatever it is. */
 export interface AnyKind<out T extends TextType = TextType> {
@@ -52,15 +52,6 @@ export function choice<const V extends string>(choices: readonly V[], must?: str
   const words = choices.length === 2 ? choices.map((each) => `"${each}"`).join(' or ') : `one of ${choices.join(', ')}`
   return { ...kind('text', must ?? `be ${words}`, (value) => choices.includes(value as V)), choices }
 }
-
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((each) => typeof each === 'string')
-
-/** A path of rows, or several of them. */
-export const files: Kind<string | readonly string[], 'texts'> = kind(
-  'texts',
-  'name at least one file of rows',
-  (value) => (typeof value === 'string' || isTexts(value)) && (value as string | readonly string[]).length > 0,
-)
 
 /** The seed of a {@link Random}. */
 export const seed: Kind<number, 'integer'> = kind(

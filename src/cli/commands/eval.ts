@@ -1,6 +1,6 @@
 /** @file `lowrank eval`. */
 import { evaluateOptionTable } from '../../train/evaluate-options.js'
-import { maxLengthOption } from '../../train/option-table.js'
+import { columnsOption, maxLengthOption } from '../../train/option-table.js'
 import { defineCommand } from '../flags.js'
 import { count, digits, table } from '../format.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
@@ -18,6 +18,7 @@ export const evalCommand = defineCommand({
     adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
     ...flagsFrom(evaluateOptionTable, {
       data: evaluateOptionTable.data,
+      ...columnsOption,
       batchSize: evaluateOptionTable.batchSize,
       ...maxLengthOption,
     }),

@@ -49,8 +49,9 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
     const { addLora, initializeEva } = await library()
     const fresh = await addLora(await withLabelsOf(model, values), loraOptions(values))
     if (values.init !== 'eva') return fresh
-    const { data, seed, 'batch-size': batchSize, 'max-length': maxLength } = values
-    return initializeEva(fresh, { data, seed, batchSize, ...defined({ maxLength }) })
+    const { data, columns, seed, 'batch-size': batchSize, 'max-length': maxLength } = values
+    const { 'val-split': valSplit, 'val-split-by': valSplitBy } = values
+    return initializeEva(fresh, { data, seed, batchSize, ...defined({ columns, maxLength, valSplit, valSplitBy }) })
   }
   // A folder does not tell how its adapter was trained, and what is loaded is trained whole.
   if (isAuto(values))
