@@ -38,6 +38,7 @@ export const rooms = [
     'inspect',
     'generate',
     'train',
+    'predict',
     'plan',
     'nn',
     'report',

@@ -85,6 +85,19 @@ export { initializeEva, type EvaOptions } from './train/initialize-eva.js'
 export { evaluate } from './train/evaluate.js'
 export type { Evaluation } from './train/evaluation.js'
 export type { EvaluateOptions } from './train/evaluate-options.js'
+export { predict } from './predict/predict.js'
+export { embed } from './predict/embed.js'
+export type { PredictInput } from './predict/inputs.js'
+export type { EmbedOptions, PredictOptions } from './predict/options.js'
+export type {
+  EmbeddingPrediction,
+  LabelPrediction,
+  LabelScore,
+  LabelsPrediction,
+  Prediction,
+  SimilarityPrediction,
+  ValuePrediction,
+} from './predict/prediction.js'
 export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/custom.js'
 export type { ObjectiveOptions } from './train/objectives/options.js'
 export { preferenceLossTypes, type PreferenceLossType } from './losses/preference-loss-types.js'

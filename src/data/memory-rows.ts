@@ -17,7 +17,7 @@ export const memorySource = (rows: readonly DataRow[], name: string): RowSource 
 })
 
 /** Values as JSON has them: typed arrays become lists, as all readers of files give them. */
-function plain(value: unknown): unknown {
+export function plain(value: unknown): unknown {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return Array.from(value as unknown as ArrayLike<unknown>, plain)
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value
   if (Array.isArray(value)) return value.some(isSpecial) ? value.map(plain) : value

@@ -31,7 +31,7 @@ export const scalarLabel = (value: number): RowTensor => ({ dtype: 'int64', shap
 export const floatLabels = (values: readonly number[]): RowTensor => ({ dtype: 'float32', shape: [values.length], values })
 
 /** Tokens as the inputs of a graph. */
-function tokenFields(
+export function tokenFields(
   { inputIds, attentionMask, tokenTypeIds, positionIds }: TextTokens,
   padTokenId: number,
 ): Record<string, RowTensor> {
@@ -102,7 +102,7 @@ const sizesOf = (fields: Readonly<Record<string, RowTensor>>): string =>
     .join(', ')
 
 /** A graph that was made for a number of rows takes just so many. */
-function ofFixedSize(batch: Batch, inputs: readonly Value[]): Batch {
+export function ofFixedSize(batch: Batch, inputs: readonly Value[]): Batch {
   const fixed = inputs.find(({ shape }) => typeof shape?.[0] === 'number' && shape[0] !== batch.rows)
   if (fixed === undefined) return batch
   throw new InvalidDataError(
@@ -121,7 +121,7 @@ export interface PairPrompts {
 }
 
 /** Tokens that a prompt has at the beginning of a text: those that stand before the text among them, those behind it not. */
-function promptLength(text: string, { tokenizer, maxLength }: TaskEncodingOptions): number {
+export function promptLength(text: string, { tokenizer, maxLength }: TaskEncodingOptions): number {
   if (tokenizer === undefined || text === '') return 0
   return tokenizer.encodeTexts([text], maxLength).ids.length - (tokenizer.suffix.length > 0 ? 1 : 0)
 }

@@ -6,6 +6,7 @@ import type { Example } from '../data/examples.js'
 import { OpenedRows, openRowData, type OpenDataOptions } from '../data/open-data.js'
 import type { RowData } from '../data/row-data.js'
 import type { Row } from '../data/rows.js'
+import type { TaskEncodingOptions } from '../data/task-encoding.js'
 import { splitRows } from '../data/split.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Model } from '../model/model.js'
@@ -78,7 +79,7 @@ const firstRow = async ({ sources }: OpenedRows): Promise<Row | undefined> => so
 type ModelDataOptions = { [K in 'maxLength' | 'unlabelled' | 'listeners']?: DatasetOptions[K] | undefined }
 
 /** What the rows of a model must fit: its tokenizer, its vocabulary, its positions. */
-async function rowOptions(model: Model, { maxLength }: ModelDataOptions) {
+export async function rowOptions(model: Model, { maxLength }: Pick<ModelDataOptions, 'maxLength'>): Promise<TaskEncodingOptions> {
   const tokenizer = await model.tokenizer()
   return {
     ...(tokenizer !== undefined && { tokenizer }),

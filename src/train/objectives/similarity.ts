@@ -27,10 +27,7 @@ export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings
     ),
   attach({ graph: given }) {
     const graph = given.clone()
-    const attentionMask = graph.inputs.find(({ name }) => name === 'attention_mask')
-    if (attentionMask === undefined)
-      throw new InvalidModelError('embeddings need a model with the inputs "input_ids" and "attention_mask"')
-    const pooled = settings.excludePrompt ? withoutPrompt(graph, attentionMask) : attentionMask
+    const pooled = pooledMask(graph, settings)
     const { pooling, layers } = settings
     const output = { states: graph.outputs[0]!, attentionMask: pooled, pooling, layers }
     const built = loss === 'cosine' ? cosineScoreLoss(graph, output) : contrastiveLoss(graph, output)
@@ -41,6 +38,17 @@ export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings
 
 const promptsOf = ({ prompts }: EmbeddingSettings): string =>
   prompts.every((text) => text === '') ? '' : `, prompts ${JSON.stringify(prompts)}`
+
+/**
+ * The mask of the positions that are pooled, int64 [batch, sequence].
+ * @throws InvalidModelError for a graph that reads no tokens and mask
+ */
+export function pooledMask(graph: Graph, { excludePrompt }: EmbeddingSettings): Value {
+  const attentionMask = graph.inputs.find(({ name }) => name === 'attention_mask')
+  if (attentionMask === undefined)
+    throw new InvalidModelError('embeddings need a model with the inputs "input_ids" and "attention_mask"')
+  return excludePrompt ? withoutPrompt(graph, attentionMask) : attentionMask
+}
 
 /** The mask without the tokens of each row's prompt: 0 before position `prompt_length`. */
 function withoutPrompt(graph: Graph, attentionMask: Value): Value {

@@ -1,0 +1,43 @@
+/** @file Options of predictions and embeddings. */
+import type { ObjectiveOptions } from '../train/objectives/options.js'
+import { objectiveOptionTable } from '../train/objectives/options.js'
+import { maxLengthOption } from '../train/option-table.js'
+import { whole } from '../util/option-kinds.js'
+import type { OptionTable } from '../util/option-table.js'
+
+/** Options of `embed`. */
+export interface EmbedOptions extends Pick<ObjectiveOptions, 'pooling' | 'promptName'> {
+  /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
+  readonly batchSize?: number
+  /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
+  readonly maxLength?: number
+  /** Ends the run before the next batch: what is waited for is rejected with the signal's reason. */
+  readonly signal?: AbortSignal
+  /** Told what is worth knowing of the rows: cut at the model's positions. */
+  readonly onWarning?: (message: string) => void
+}
+
+/** Options of `predict`. */
+export interface PredictOptions extends EmbedOptions, Pick<ObjectiveOptions, 'problemType'> {
+  /** Of classifiers: labels in `scores`, all unless said. Of answers: how many are given in `answers`, none beside the best unless said. */
+  readonly topK?: number
+}
+
+export const embedOptionTable = {
+  batchSize: { is: whole(1), default: 8, flag: 'batch-size', help: 'Rows in one batch.' },
+  ...maxLengthOption,
+  pooling: objectiveOptionTable.pooling,
+  promptName: objectiveOptionTable.promptName,
+  signal: { effect: true },
+  onWarning: { effect: true },
+} as const satisfies OptionTable<EmbedOptions>
+
+export const predictOptionTable = {
+  topK: {
+    is: whole(1),
+    flag: 'top-k',
+    help: 'Of classifiers: labels in "scores", all unless said. Of answers: how many there are in "answers".',
+  },
+  ...embedOptionTable,
+  problemType: objectiveOptionTable.problemType,
+} as const satisfies OptionTable<PredictOptions>

@@ -1,0 +1,249 @@
+/** @file Predictions against transformers' pipelines and sentence-transformers' encode (test/oracle/write-predictions.py). */
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  AdapterSet,
+  addLora,
+  embed,
+  loadAdapter,
+  loadModel,
+  predict,
+  type LabelPrediction,
+  type LabelsPrediction,
+  type LabelScore,
+  type Model,
+  type PredictInput,
+} from '../../src/index.js'
+
+const root = new URL('../fixtures/predict', import.meta.url).pathname
+const sentence = new URL('../fixtures/sentence', import.meta.url).pathname
+
+interface TextCase {
+  readonly text: string
+  readonly text_pair?: string
+  readonly scores: readonly [string, number][]
+}
+interface Cases {
+  readonly classes: { readonly texts: readonly TextCase[]; readonly pairs: readonly TextCase[] }
+  readonly 'several-labels': Cases['classes']
+  readonly number: Cases['classes']
+  readonly embeddings: Readonly<Record<string, readonly [string, readonly number[]][]>>
+}
+const cases = JSON.parse(await readFile(join(root, 'cases.json'), 'utf8')) as Cases
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'predict-'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const open = (name: string): Promise<Model> => loadModel(join(root, name))
+const ofCase = ({ texts, pairs }: Cases['classes']): readonly TextCase[] => [...texts, ...pairs]
+const inputOf = ({ text, text_pair }: TextCase): PredictInput => (text_pair === undefined ? text : { text, text_pair })
+
+function expectScores(found: readonly LabelScore[], expected: readonly (readonly [string, number])[]): void {
+  expect(found.map(({ label }) => label)).toEqual(expected.map(([label]) => label))
+  found.forEach(({ score }, i) => {
+    expect(score).toBeCloseTo(expected[i]![1], 5)
+  })
+}
+
+describe('classes of texts and pairs', () => {
+  it.each([1, 3, 8])('one class, as TextClassificationPipeline, in batches of %i', async (batchSize) => {
+    await using model = await open('classes')
+    const rows = ofCase(cases.classes)
+    const found = (await predict(model, rows.map(inputOf), { batchSize })) as LabelPrediction[]
+    expect(found).toHaveLength(rows.length)
+    found.forEach((prediction, i) => {
+      expectScores(prediction.scores, rows[i]!.scores)
+      expect(prediction.label).toBe(rows[i]!.scores[0]![0])
+      expect(prediction.score).toBe(prediction.scores[0]!.score)
+    })
+  })
+
+  it('the likeliest alone', async () => {
+    await using model = await open('classes')
+    const rows = cases.classes.texts
+    const found = (await predict(model, rows.map(inputOf), { topK: 1 })) as LabelPrediction[]
+    found.forEach(({ scores }, i) => {
+      expectScores(scores, rows[i]!.scores.slice(0, 1))
+    })
+  })
+
+  it('several labels', async () => {
+    await using model = await open('several-labels')
+    const rows = ofCase(cases['several-labels'])
+    const found = (await predict(model, rows.map(inputOf))) as LabelsPrediction[]
+    found.forEach(({ labels, scores }, i) => {
+      expectScores(scores, rows[i]!.scores)
+      const likely = rows[i]!.scores.filter(([, score]) => score > 0.5).map(([label]) => label)
+      expect([...labels].sort()).toEqual(likely.sort())
+    })
+  })
+
+  it('a number', async () => {
+    await using model = await open('number')
+    const rows = ofCase(cases.number)
+    const found = (await predict(model, rows.map(inputOf))) as { value: number }[]
+    found.forEach(({ value }, i) => {
+      expect(value).toBeCloseTo(rows[i]!.scores[0]![1], 4)
+    })
+  })
+
+  it('of a stream each in its turn, before the stream ends', async () => {
+    await using model = await open('classes')
+    let given = 0
+    async function* texts(): AsyncGenerator<string> {
+      for (; given < 100; given++) yield await Promise.resolve(cases.classes.texts[given % 8]!.text)
+    }
+    let seen = 0
+    for await (const prediction of predict(model, texts(), { batchSize: 2 })) {
+      const [label] = cases.classes.texts[seen % 8]!.scores[0]!
+      expect((prediction as LabelPrediction).label).toBe(label)
+      // Sixteen batches of two are read together.
+      expect(given - seen).toBeLessThanOrEqual(32)
+      seen++
+    }
+    expect(seen).toBe(100)
+  })
+})
+
+describe('who predicts', () => {
+  it('an adapter as it is at the call, and the active ones of a set', async () => {
+    await using model = await open('classes')
+    const texts = cases.classes.texts.map(({ text }) => text)
+    const base = await predict(model, texts)
+    const adapter = await addLora(model, { r: 2, targetModules: ['query', 'value'] })
+    expect(await predict(adapter, texts)).toEqual(base)
+    for (const { name } of adapter.parameters.specs) adapter.parameters.view(name).fill(0.2)
+    const promise = predict(adapter, texts)
+    for (const { name } of adapter.parameters.specs) adapter.parameters.view(name).fill(0.1)
+    const changed = await promise
+    expect(changed).not.toEqual(base)
+    for (const { name } of adapter.parameters.specs) adapter.parameters.view(name).fill(0.2)
+    expect(await predict(adapter, texts)).toEqual(changed)
+    const set = new AdapterSet(model)
+    await set.add('one', adapter)
+    expect(await predict(set, texts)).toEqual(base)
+    set.setAdapter('one')
+    expect(await predict(set, texts)).toEqual(changed)
+    set.disableAdapter()
+    expect(await predict(set, texts)).toEqual(base)
+  })
+
+  it("PEFT's adapter with its head, on rows of tokens", async () => {
+    const heads = new URL('../fixtures/heads/bert-seq', import.meta.url).pathname
+    const { ids, y } = JSON.parse(await readFile(join(heads, 'expected.json'), 'utf8')) as { ids: number[][]; y: number[] }
+    const adapter = await loadAdapter(await loadModel(join(heads, 'model')), join(heads, 'adapter'))
+    const [found] = (await predict(adapter, [{ input_ids: ids[0] }])) as [LabelPrediction]
+    const sum = y.reduce((all, logit) => all + Math.exp(logit), 0)
+    const expected = y.map((logit, i) => [`LABEL_${i}`, Math.exp(logit) / sum] as const).sort((a, b) => b[1] - a[1])
+    expectScores(found.scores, expected)
+    await adapter.model.dispose()
+  })
+})
+
+describe('embeddings', () => {
+  async function make(name: string): Promise<Model> {
+    const all = JSON.parse(await readFile(join(sentence, 'cases.json'), 'utf8')) as Record<
+      string,
+      { base: string; files: Record<string, unknown> }
+    >
+    const { base, files } = all[name]!
+    const path = join(folder, name)
+    await cp(join(sentence, base), path, { recursive: true })
+    for (const [file, content] of Object.entries(files)) {
+      await mkdir(dirname(join(path, file)), { recursive: true })
+      const { base64 } = content as { base64?: string }
+      await writeFile(join(path, file), base64 === undefined ? JSON.stringify(content) : Buffer.from(base64, 'base64'))
+    }
+    return loadModel(path)
+  }
+
+  it.each(Object.entries(cases.embeddings))("as sentence-transformers' encode: %s", async (name, expected) => {
+    await using model = await make(name)
+    const texts = expected.map(([text]) => text)
+    for (const batchSize of [1, 3]) {
+      const vectors = await embed(model, texts, { batchSize })
+      vectors.forEach((vector, i) => {
+        const [, wanted] = expected[i]!
+        expect(vector).toHaveLength(wanted.length)
+        vector.forEach((value, k) => {
+          expect(value).toBeCloseTo(wanted[k]!, 4)
+        })
+      })
+    }
+    const [vector] = await embed(model, texts)
+    const [alone, pair] = (await predict(model, [{ text: texts[0]! }, { text: texts[0]!, text_pair: texts[0]! }])) as [
+      { embedding: number[] },
+      { similarity: number },
+    ]
+    alone.embedding.forEach((value, k) => {
+      expect(value).toBeCloseTo(vector![k]!, 5)
+    })
+    expect(pair.similarity).toBeCloseTo(1, 5)
+  })
+})
+
+describe('what is refused', () => {
+  it('a language model, naming generate', async () => {
+    await using model = await loadModel(join(sentence, 'llama'), { task: 'causal-lm' })
+    await expect(predict(model, ['a'])).rejects.toThrow(/is a language model, which continues texts: use generate/)
+    await expect(embed(model, ['a'])).rejects.toThrow(/embed is for embedding models, but .* is for causal-lm/)
+  })
+
+  it('a fresh head alone, which knows nothing yet', async () => {
+    await using model = await loadModel(join(sentence, 'bert'), { task: 'sequence-classification' })
+    await expect(predict(model, ['a'])).rejects.toThrow(
+      /has no head for sequence-classification of its own, .* predict with an adapter/,
+    )
+    expect(await predict(await addLora(model), ['a'])).toHaveLength(1)
+  })
+
+  it('options that the task has no use for, and unknown ones', async () => {
+    await using model = await open('classes')
+    await expect(predict(model, ['a'], { pooling: 'mean' })).rejects.toThrow('pooling is for embedding models')
+    await expect(predict(model, ['a'], { topk: 1 } as object)).rejects.toThrow(
+      'predict: unknown option "topk"; did you mean topK?',
+    )
+    await expect(predict(model, ['a'], { topK: 0 })).rejects.toThrow('topK must be a whole number of at least 1, got 0')
+    await using number = await open('number')
+    await expect(predict(number, ['a'], { topK: 1 })).rejects.toThrow('topK (--top-k) is for labels and answers')
+  })
+
+  it('what is no text and no row, by its number', async () => {
+    await using model = await open('classes')
+    await expect(predict(model, ['a', 3 as never])).rejects.toThrow(
+      'inputs, row 2: expected a text or a row of fields, found the number 3',
+    )
+    await expect(predict(model, [{ label: 'x' }])).rejects.toThrow('inputs, row 1: found the fields "label"; expected {"text"}')
+    expect(() => predict(model, 'a text' as never)).toThrow('predict: the inputs must be a list or an async iterable')
+  })
+
+  it('a run that is called off', async () => {
+    await using model = await open('classes')
+    const reason = new Error('enough')
+    await expect(predict(model, ['a'], { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    const controller = new AbortController()
+    async function* texts(): AsyncGenerator<string> {
+      for (let i = 0; i < 1000; i++) {
+        if (i === 40) controller.abort(reason)
+        yield await Promise.resolve('a')
+      }
+    }
+    const seen: unknown[] = []
+    await expect(async () => {
+      for await (const prediction of predict(model, texts(), { batchSize: 1, signal: controller.signal })) seen.push(prediction)
+    }).rejects.toBe(reason)
+    expect(seen).toHaveLength(32)
+  })
+
+  it('tells of rows that are cut', async () => {
+    await using model = await open('classes')
+    const warnings: string[] = []
+    await predict(model, ['ada '.repeat(60), 'ada'], { onWarning: (message) => warnings.push(message) })
+    expect(warnings).toEqual(["1 row is longer than the model's 48 positions and was cut: inputs, row 1"])
+  })
+})
