@@ -75,6 +75,8 @@ export type {
   EndReason,
   ErrorEvent,
   EvalEvent,
+  Sample,
+  SamplesEvent,
   StartEvent,
   StepEvent,
   TrainEvent,

@@ -1,7 +1,14 @@
 /** @file A training run for people: a bar on a terminal, now and then a line elsewhere. */
-import type { CheckingEvent, DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent } from '../index.js'
+import type { CheckingEvent, DoneEvent, EvalEvent, SamplesEvent, StartEvent, StepEvent, TrainEvent } from '../index.js'
 import type { Output } from './flags.js'
 import { bar, clock, count, counted, digits, megabytes, percent } from './format.js'
+
+/** A text in one line, its beginning or (below 0) its end alone if it is long. */
+function oneLine(text: string, length: number): string {
+  const line = text.replace(/\s*\n\s*/g, ' ⏎ ')
+  if (line.length <= Math.abs(length)) return line
+  return length < 0 ? `…${line.slice(length)}` : `${line.slice(0, length)}…`
+}
 
 /** Lines that a log without a terminal gets, about. */
 const LINES = 20
@@ -32,6 +39,8 @@ export class TrainingView {
         return this.step(event)
       case 'eval':
         return this.evaluation(event)
+      case 'samples':
+        return this.samples(event)
       case 'checkpoint':
         return this.output.note(this.output.color.dim(`step ${event.step}: checkpoint ${event.path}`))
       case 'warning':
@@ -86,6 +95,12 @@ export class TrainingView {
     this.output.note(
       `step ${step}: evaluation loss ${color.bold(loss.toFixed(4))}${shown}${best ? color.green('  best so far') : ''}`,
     )
+  }
+
+  private samples({ step, samples }: SamplesEvent): void {
+    const { color } = this.output
+    const lines = samples.map(({ prompt, text }) => `  ${color.dim(oneLine(prompt, -40))} ${oneLine(text, 120)}`)
+    for (const line of [`step ${step}: samples`, ...lines]) this.output.note(line)
   }
 
   private done({ reason, steps, loss, evalLoss, seconds, peakMemoryBytes, saved, ...kept }: DoneEvent): void {

@@ -69,6 +69,24 @@ export interface EvalEvent extends Evaluation {
   readonly best: boolean
 }
 
+/** A prompt, and what the adapter makes of it. */
+export interface Sample {
+  /** The text that was continued; of a dialogue its turns, one below the other. */
+  readonly prompt: string
+  /** What was generated, greedily. */
+  readonly text: string
+}
+
+/** What the adapter writes at this step (`samplePrompts`). */
+export interface SamplesEvent {
+  /** Tells the events apart. */
+  readonly event: 'samples'
+  /** Steps done. */
+  readonly step: number
+  /** In the order of the file. */
+  readonly samples: readonly Sample[]
+}
+
 /** A checkpoint lies on disk, whole. */
 export interface CheckpointEvent {
   /** Tells the events apart. */
@@ -147,4 +165,4 @@ export interface DoneEvent {
 
 /** What a run reports; `event` tells them apart. */
 export type TrainEvent =
-  CheckingEvent | ErrorEvent | StartEvent | StepEvent | EvalEvent | CheckpointEvent | WarningEvent | DoneEvent
+  CheckingEvent | ErrorEvent | StartEvent | StepEvent | EvalEvent | SamplesEvent | CheckpointEvent | WarningEvent | DoneEvent

@@ -334,6 +334,29 @@ export const courseOptions = {
   },
 } as const satisfies Rows
 
+/** Texts that the run writes on its way. */
+export const sampleOptions = {
+  samplePrompts: {
+    is: text,
+    flag: { name: 'sample-prompts', value: 'FILE' },
+    help: 'Prompts to write texts for on the way: one a line, or rows with "prompt" or "messages" (JSONL, CSV, Parquet).',
+    ...{ changes: 'course', card: false },
+  },
+  sampleSteps: {
+    is: whole(1),
+    flag: 'sample-steps',
+    help: 'Steps between texts; at the end of each epoch unless said, and always after the last step.',
+    ...{ changes: 'course', card: false },
+  },
+  sampleTokens: {
+    is: whole(1),
+    default: 64,
+    flag: 'sample-tokens',
+    help: 'Most tokens of a text.',
+    ...{ changes: 'course', card: false },
+  },
+} as const satisfies Rows
+
 /** Where a run is shown beside its own log. */
 export const trackingOptions = {
   reportTo: {
@@ -368,6 +391,7 @@ export const trainOptionTable = {
   ...unlabelledOption,
   ...courseOptions,
   ...objectiveOptionTable,
+  ...sampleOptions,
   ...trackingOptions,
   onEvent: { effect: true },
   signal: { effect: true },
@@ -396,6 +420,8 @@ export function resolveTrainOptions(options: TrainOptions, where = 'train'): Res
     throw new InvalidOptionError(
       'valSplitBy (--val-split-by) says how rows are set aside: give their share with valSplit (--val-split)',
     )
+  if (resolved.sampleSteps !== undefined && resolved.samplePrompts === undefined)
+    throw new InvalidOptionError('sampleSteps needs samplePrompts, a file of prompts')
   if (resolved.resume && resolved.overwrite)
     throw new InvalidOptionError(
       'resume (--resume) and overwrite (--overwrite) contradict each other: give the first alone to continue the run in the output folder, the second alone to begin anew and remove it',

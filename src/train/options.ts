@@ -111,6 +111,15 @@ export interface TrainOptions extends ObjectiveOptions {
   /** What the model card says of the licence: an identifier of the hub's list, `apache-2.0`. */
   readonly license?: string
   /**
+   * File of prompts that the adapter continues on the way, greedily: each line, or of JSONL, CSV and Parquet each row's
+   * `prompt` or `messages` (without the answer at its end). The texts are events, and change nothing of the training.
+   */
+  readonly samplePrompts?: string
+  /** Steps between such texts; at the end of each epoch unless said, always after the last step, and with `evalAtStart` at first. */
+  readonly sampleSteps?: number
+  /** Most tokens of such a text, 64 unless said. */
+  readonly sampleTokens?: number
+  /**
    * Trackers that are told of the run: `tensorboard` (event files in `loggingDir`), `mlflow` (the server of
    * `MLFLOW_TRACKING_URI`), `trackio` (that of `TRACKIO_SERVER_URL`, else 127.0.0.1:7860). One that cannot be reached is a
    * warning and holds nothing up; the end of a run waits for it a few seconds at most.

@@ -1,6 +1,6 @@
 /** @file What trackers are told of a run's events: numbers by the tags that transformers gives them, texts, the end. */
 import { openTracker, type RunSettings, type Scalars, type TrackedEnd, type Tracker } from '../tracking/index.js'
-import type { EvalEvent, StepEvent, TrainEvent } from './events.js'
+import type { EvalEvent, Sample, StepEvent, TrainEvent } from './events.js'
 import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
@@ -14,6 +14,13 @@ const tagged = (group: string, values: Readonly<Record<string, unknown>>): Scala
 
 const ofStep = ({ event: _, step: __, ...values }: StepEvent): Scalars => tagged('train', values)
 const ofEvaluation = ({ event: _, step: __, best: ___, ...values }: EvalEvent): Scalars => tagged('eval', values)
+
+/** Texts as they are: a fence is longer than any run of backticks in them. */
+function markdown({ prompt, text }: Sample): string {
+  const longest = Math.max(2, ...[...`${prompt}\n${text}`.matchAll(/`+/g)].map(([run]) => run.length))
+  const fence = '`'.repeat(longest + 1)
+  return [prompt, text].map((each) => `${fence}\n${each}\n${fence}`).join('\n\n')
+}
 
 /** The settings of a run, as the model card lists them, with the model and what is trained. */
 function settingsOf({ model, config, parameters }: Trainee, options: ResolvedTrainOptions): RunSettings {
@@ -65,6 +72,10 @@ export class Tracking {
       each((tracker) => tracker.begin({ name: this.name, settings: this.settings, resumedAt: event.resumedAt }, time))
     } else if (event.event === 'step') each((tracker) => tracker.scalars(event.step, ofStep(event), time))
     else if (event.event === 'eval') each((tracker) => tracker.scalars(event.step, ofEvaluation(event), time))
+    else if (event.event === 'samples')
+      event.samples.forEach((sample, i) =>
+        each((tracker) => tracker.text(event.step, `samples/${i + 1}`, markdown(sample), time)),
+      )
   }
 
   /** Waits a few seconds at most until all was taken. The first word counts. */

@@ -6,6 +6,9 @@ import { endsFile } from '../model/generation-config.js'
 import type { Model } from '../model/model.js'
 import { ParameterVector } from '../adapter/parameter-vector.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
+import type { GenerateOptions } from '../generate/generate-options.js'
+import { generate } from '../generate/generate.js'
+import type { Generation } from '../generate/generation.js'
 import type { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
 import type { BuildOptions } from '../models/build-options.js'
@@ -35,6 +38,8 @@ export interface Trainee {
   save(folder: string): Promise<void>
   /** Tells of tokens that learned turns end with and that the model does not stop at: generation does from here on. */
   addEndTokens?(ids: readonly number[]): void
+  /** Continues a prompt with what was learned so far; absent where no text can be generated on the way. */
+  generate?(options: GenerateOptions): Promise<Generation>
   /** Tells runs apart that must not resume each other. */
   readonly fingerprint: string
   /** Of an adapter, for its model card. */
@@ -57,6 +62,7 @@ export function adapterTrainee(adapter: Adapter): Trainee {
     addEndTokens: (ids) => {
       adapter.addEndTokens(ids)
     },
+    generate: (options) => generate(adapter, options),
     config,
     fingerprint: adapterFingerprint(adapter),
   }

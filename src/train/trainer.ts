@@ -24,12 +24,22 @@ import {
 } from './distributed.js'
 import { bestRule, isBetter, ruleText, valueForBest, type BestRule } from './best.js'
 import { evaluateDataset, evaluateFirstBatch } from './evaluate.js'
-import type { CheckpointEvent, DoneEvent, EndReason, EvalEvent, StepEvent, TrainEvent, WarningEvent } from './events.js'
+import type {
+  CheckpointEvent,
+  DoneEvent,
+  EndReason,
+  EvalEvent,
+  SamplesEvent,
+  StepEvent,
+  TrainEvent,
+  WarningEvent,
+} from './events.js'
 import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
 import { resolveTrainOptions, type ResolvedTrainOptions } from './option-table.js'
 import type { TrainOptions } from './options.js'
 import { Output } from './output.js'
+import { Sampler } from './samples.js'
 import { RowNotes } from './row-notes.js'
 import { TurnEnds } from './turn-ends.js'
 import { batchOptions, dataToCheck, extentOf, openData, type Extent } from './run-data.js'
@@ -163,6 +173,7 @@ interface Prepared extends Assignment {
   readonly sessions: Sessions
   readonly log: RunLog
   readonly tracking: Tracking
+  readonly sampler: Sampler | undefined
   readonly start: Start
   /** The checkpoint that it continues. */
   readonly resumedFrom: string | undefined
@@ -179,6 +190,8 @@ class Run {
   private readonly rule: BestRule
   /** Step whose state is on disk. */
   private savedAt: number
+  /** Step whose texts were written. */
+  private sampledAt: number | undefined
   private checkpointPath: string | undefined
   private readonly trainee: Trainee
   private readonly options: ResolvedTrainOptions
@@ -205,6 +218,7 @@ class Run {
     const tracking = await together(communicator, async () =>
       Tracking.open(trainee, communicator.rank === 0 ? options : { ...options, reportTo: [] }),
     )
+    const sampler = await together(communicator, () => Sampler.open(trainee, options))
     const ends = new TurnEnds()
     const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
     // How the turns of evaluation rows end is not learned.
@@ -254,7 +268,7 @@ class Run {
           valueForBest(await evaluateFirstBatch(sessions.evaluation, evalDataset!, evalBatchSize), bestRule(options))
       })
       return new Run({
-        ...{ ...given, dataset, evalDataset, notes, ends, extent, sessions, start, tracking },
+        ...{ ...given, dataset, evalDataset, notes, ends, extent, sessions, start, tracking, sampler },
         log: await together(communicator, async () => {
           await output?.prepare()
           return RunLog.open(files, output?.path, start.state.step, () => output?.keep() ?? Promise.resolve())
@@ -369,14 +383,16 @@ class Run {
       for (const message of notes) yield await this.told({ event: 'warning', step: this.state.step + 1, message })
     // Asked for, or of a run that was left, or failed, before it had evaluated.
     const atStart = options.evalAtStart && this.state.step === 0
+    if (atStart) yield* this.samples()
     if (sessions.evaluation !== undefined && (atStart || this.state.evaluationDue)) yield* this.evaluate()
     const batches = dataset.batches({ ...batchOptions(options), epochs: Infinity, start: this.state.position })
     try {
       while (!this.finished && !this.stoppedEarly && !(await this.askedToStop())) {
-        const { step } = this.state
+        const { step, position } = this.state
         for (const event of await this.step(batches)) yield await this.told(event)
         yield* await this.trackerWarnings()
         if (this.state.step === step) break
+        if (this.finished || this.samplesDue(position)) yield* this.samples()
         if (sessions.evaluation !== undefined && (this.state.evaluationDue || this.finished)) yield* this.evaluate()
         if (options.checkpointEvery > 0 && this.state.step % options.checkpointEvery === 0) yield* this.checkpoint()
       }
@@ -384,6 +400,7 @@ class Run {
       await batches.return(undefined)
     }
     const interrupted = this.reason === 'aborted'
+    if (this.dataEnded) yield* this.samples()
     if (sessions.evaluation !== undefined && this.state.lastEvalStep !== this.state.step && !interrupted) yield* this.evaluate()
     if (interrupted || options.checkpointEvery > 0) yield* this.checkpoint()
   }
@@ -574,6 +591,28 @@ class Run {
     if (skippedInARow >= MAX_SKIPPED_IN_A_ROW)
       throw new TrainingError(`step ${step}: ${what}, for the ${skippedInARow}th step in a row: the run has diverged. ${advice}.`)
     return { event: 'warning', step, message: `${what}: the update was skipped` }
+  }
+
+  /** Whether the step that began at a position is one after which texts are written. */
+  private samplesDue({ epoch }: Position): boolean {
+    const { sampleSteps } = this.options
+    return sampleSteps === undefined ? this.state.position.epoch !== epoch : this.state.step % sampleSteps === 0
+  }
+
+  /** Writes texts with what is learned so far; process 0 alone does. */
+  private async *samples(): AsyncGenerator<TrainEvent> {
+    const { step } = this.state
+    if (this.prepared.sampler === undefined || this.sampledAt === step) return
+    this.sampledAt = step
+    const event = await this.together(async (): Promise<SamplesEvent | undefined> => {
+      if (this.options.communicator.rank !== 0) return undefined
+      const samples = await this.prepared.sampler!.run()
+      if (samples.length === 0) return undefined
+      const told = { event: 'samples', step, samples } as const
+      await this.record(told)
+      return told
+    })
+    if (event !== undefined) yield event
   }
 
   /** Evaluates; where the best is kept, a checkpoint follows that a kill cannot take away. */

@@ -11,6 +11,7 @@ import {
   maxLengthOption,
   optimizerOptions,
   rateOptions,
+  sampleOptions,
   trackingOptions,
   trainOptionTable,
   unlabelledOption,
@@ -93,6 +94,7 @@ export const trainFlags = {
   ...flagsOf(batchingOptions),
   ...baseFlag,
   ...flagsOf(courseOptions),
+  ...flagsOf(sampleOptions),
   ...flagsOf(trackingOptions),
   'dry-run': {
     type: 'switch',

@@ -98,7 +98,7 @@ export const trainCommand = defineCommand({
   ],
   prints:
     '`{"event":"checking","data":"data","rows":…,"of":…}` about once a second while rows are checked, `{"event":"start",…}`, then `{"event":"step","step":1,"epoch":0,"loss":…,"gradNorm":…,"learningRate":…,"tokens":…,"tokensPerSecond":…}` for each step, ' +
-    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model; preferences add `rewardAccuracy` and `rewardMargin` to steps and evaluations), `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
+    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model; preferences add `rewardAccuracy` and `rewardMargin` to steps and evaluations), `{"event":"samples","step":…,"samples":[{"prompt":…,"text":…}]}` with --sample-prompts, `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
     '`{"event":"done","reason":"finished","steps":…,"loss":…,"trainableParameters":…,"totalParameters":…,"peakMemoryBytes":…,…}`, where `reason` is `finished`, `stoppedEarly` or `aborted`, `saved` the folder of the result and `checkpoint` the newest checkpoint, where there are such. ' +
     'A run that fails ends with `{"event":"error","step":…,"message":…,"checkpoint":…}`. ' +
     '`loss` of a step is that of its batch before the update; `gradNorm` is the global norm before clipping. ' +
