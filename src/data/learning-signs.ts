@@ -25,6 +25,10 @@ const ofRows = ['label', 'weight', 'sample_weight', 'loss_weight', 'train', 'tra
 /** Those whose numbers have another meaning often enough, such as a loss that was measured. */
 const mayBeOther = new Set<string>(['train', 'trainable', 'learn', 'loss'])
 
+/** What to do with rows of an objective that is not there. */
+const KTO =
+  ' (a row of KTO, an objective that is not supported: give such a completion and a desired one to the same prompt as {"prompt", "chosen", "rejected"} with --objective dpo, or learn the desired ones alone with --unlabelled skip)'
+
 /** Whether a field of a message says if it is to be learned. */
 export const isLearningSign = (name: string): boolean => Object.hasOwn(ofMessages, name)
 
@@ -95,7 +99,8 @@ export function unwanted(row: Row): string | undefined {
       )
     }
     takeField(row, field)
-    if (!said) reason ??= `"${field}" is ${JSON.stringify(row.value[field])}, which says that it is not to be learned`
+    if (!said)
+      reason ??= `"${field}" is ${JSON.stringify(row.value[field])}, which says that it is not to be learned${field === 'label' && hasField(row, 'completion') ? KTO : ''}`
   }
   return reason
 }

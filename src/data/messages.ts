@@ -2,6 +2,7 @@
 import { InvalidDataError } from '../errors.js'
 import { keptNumber, parseExactJson } from '../util/exact-json.js'
 import { isObject } from '../util/json.js'
+import { usualTurn } from './role-names.js'
 import { at, hasField, kindOf, takeField, type Row } from './rows.js'
 
 /**
@@ -43,21 +44,25 @@ function parseJson(row: Row, what: string, json: string): unknown {
   }
 }
 
-/** @throws InvalidDataError naming file, line, field and message if the field is no dialogue */
+/**
+ * The turns of a dialogue, with roles and contents under the names that templates know, see `usualTurn`.
+ * @throws InvalidDataError naming file, line, field and message if the field is no dialogue
+ */
 export function messagesField(row: Row, field: string): readonly Message[] {
   const value = takeField(row, field)
   if (!Array.isArray(value))
     throw new InvalidDataError(`${at(row)}: "${field}" must be a list of messages, found ${kindOf(value)}.`)
   if (value.length === 0) throw new InvalidDataError(`${at(row)}: "${field}" is an empty list; expected at least one message.`)
-  value.forEach((message: unknown, index) => {
+  return value.map((given: unknown, index) => {
     const place = `"${field}"[${index}]`
-    if (!isObject(message))
-      throw new InvalidDataError(`${at(row)}: ${place} must be a message {"role", "content"}, found ${kindOf(message)}.`)
+    if (!isObject(given))
+      throw new InvalidDataError(`${at(row)}: ${place} must be a message {"role", "content"}, found ${kindOf(given)}.`)
+    const message = usualTurn(row, place, given)
     if (typeof message['role'] !== 'string')
       throw new InvalidDataError(`${at(row)}: ${place}.role must be text, found ${kindOf(message['role'])}.`)
     checkContent(row, place, message)
+    return message as Message
   })
-  return value as Message[]
 }
 
 function checkContent(row: Row, place: string, message: Readonly<Record<string, unknown>>): void {

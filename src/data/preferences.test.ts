@@ -41,6 +41,12 @@ describe('preferences', () => {
     expect(example).toMatchObject({ tokens: 1, length: 6, positions: 11, truncated: false })
   })
 
+  it("of texts that bring their prompt themselves: cut where TRL's extract_prompt cuts them", () => {
+    const texts = { chosen: 'H: hi A: yo', rejected: 'H: hi A: no' }
+    expect(shown(encode(texts))).toEqual(['<s>H: hi A:[ ][y][o][</s>]', '<s>H: hi A:[ ][n][o][</s>]'])
+    expect(() => encode({ chosen: 'a', rejected: 'b' })).toThrow('"chosen" and "rejected" begin with different characters')
+  })
+
   it('of dialogues: with a prompt, with turns in common, and beside a prompt as text', () => {
     const user = turn('user', 'hi')
     const [good, bad] = [turn('assistant', 'yo'), turn('assistant', 'no')]

@@ -86,8 +86,11 @@ function sidesOf(row: Row, { tokenizer }: CausalLmEncodingOptions): [Side, Side]
   const tokenised = Object.values(fieldNames.tokens).some(has)
   const names = fieldNames[tokenised ? 'tokens' : 'text']
   const chat = !tokenised && Array.isArray(row.value[names.chosen]) && Array.isArray(row.value[names.rejected])
-  // Dialogues may bring their prompt themselves.
-  const missing = (chat ? [names.chosen, names.rejected] : Object.values(names)).filter((name) => !has(name))
+  // Both may bring their prompt themselves.
+  const texts = !tokenised && [names.chosen, names.rejected].every((name) => typeof row.value[name] === 'string')
+  const missing = (chat || (texts && !has(names.prompt)) ? [names.chosen, names.rejected] : Object.values(names)).filter(
+    (name) => !has(name),
+  )
   if (missing.length > 0) {
     const found = Object.keys(row.value).map((key) => `"${key}"`)
     throw new InvalidDataError(
@@ -112,15 +115,35 @@ function textSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
     throw new InvalidDataError(
       `${at(row)}: "${list}" is a list of messages; "prompt", "chosen" and "rejected" must all be text or all be lists.`,
     )
-  const ids = located(row, () => tokenizer.encodePrompt(textField(row, prompt)))
+  const texts: Readonly<Record<string, string>> = { [chosen]: textField(row, chosen), [rejected]: textField(row, rejected) }
+  const shared = hasField(row, prompt) ? undefined : sharedText(row, [texts[chosen]!, texts[rejected]!])
+  const ids = located(row, () => tokenizer.encodePrompt(shared ?? textField(row, prompt)))
   const side = (field: string): Side => {
-    const text = textField(row, field)
+    const text = texts[field]!.slice(shared?.length ?? 0)
     // An end-of-text token alone is no answer.
     const own = located(row, () => tokenizer.encode(text, { addSpecialTokens: false }))
     const completion = text === '' ? [] : withEnd(own, tokenizer)
     return { prompt: ids, completion }
   }
   return [side(chosen), side(rejected)]
+}
+
+/**
+ * What both texts begin with, where they bring their prompt themselves: up to the first character that differs, or the space
+ * before it, as TRL's `extract_prompt` cuts them.
+ */
+function sharedText(row: Row, [chosen, rejected]: readonly [string, string]): string {
+  const most = Math.min(chosen.length, rejected.length)
+  let end = 0
+  while (end < most && chosen[end] === rejected[end]) end++
+  // Half of a character is none.
+  if (/[\ud800-\udbff]/.test(chosen[end - 1] ?? '')) end--
+  if (chosen[end - 1] === ' ') end--
+  if (end === 0)
+    throw new InvalidDataError(
+      `${at(row)}: "chosen" and "rejected" begin with different characters, so they share no prompt; give "prompt".`,
+    )
+  return chosen.slice(0, end)
 }
 
 function chatSides(row: Row, tokenizer: Tokenizer): [Side, Side] {

@@ -42,7 +42,95 @@ describe('readShape', () => {
     expect(alpacaPrompt('Sing.')).toBe(without)
   })
 
+  it("takes ShareGPT's turns, roles by other names, calls and a system prompt beside them", () => {
+    const call = { name: 'f', arguments: { x: 1 } }
+    expect(
+      shape({
+        system: 'be kind',
+        conversations: [
+          { from: 'human', value: 'hi' },
+          { from: 'function_call', value: JSON.stringify(call) },
+          { from: 'observation', value: '3' },
+          { from: 'gpt', value: 'three', weight: 0 },
+          { from: 'human', value: 'bye' },
+          { from: 'gpt', value: 'bye' },
+        ],
+      }),
+    ).toEqual({
+      kind: 'messages',
+      messages: [
+        { role: 'system', content: 'be kind' },
+        { role: 'user', content: 'hi' },
+        { role: 'assistant', content: '', tool_calls: [{ type: 'function', function: call }] },
+        { role: 'tool', content: '3' },
+        { role: 'assistant', content: 'three', weight: 0 },
+        { role: 'user', content: 'bye' },
+        { role: 'assistant', content: 'bye' },
+      ],
+      learned: [false, false, true, false, false, false, true],
+      variables: {},
+    })
+    const turns = [{ role: 'human', content: 'a' }, { role: 'Bot', content: 'b' }, { role: 'model', content: 'c' }] // prettier-ignore
+    for (const field of ['messages', 'conversations'])
+      expect(shape({ [field]: turns })).toMatchObject({
+        messages: [{ role: 'user' }, { role: 'assistant' }, { role: 'assistant' }],
+        learned: [false, true, true],
+      })
+  })
+
+  it("takes OpenAI's files: weights, calls whose arguments are text, tools", () => {
+    const tools = [{ type: 'function', function: { name: 'f' } }]
+    const read = shape({
+      tools,
+      parallel_tool_calls: false,
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'assistant', content: 'b', weight: 0 },
+        {
+          role: 'assistant',
+          tool_calls: [{ id: '1', type: 'function', function: { name: 'f', arguments: '{"x": 1.0}' } }],
+          weight: 1,
+        },
+      ],
+    })
+    expect(read).toMatchObject({ learned: [false, false, true], variables: { tools } })
+    const { messages } = read as Extract<typeof read, { kind: 'messages' }>
+    expect(messages[2]!['tool_calls']).toEqual([{ id: '1', type: 'function', function: { name: 'f', arguments: { x: 1 } } }])
+  })
+
+  it("takes the instruction of Alpaca's own data, whose text is the whole once more", () => {
+    expect(shape({ instruction: 'Sing.', input: '', output: 'La', text: 'Below is … La' })).toMatchObject({
+      kind: 'completion',
+      completion: 'La',
+    })
+  })
+
+  it('takes the shape of the columns that were chosen by name', () => {
+    const value = { text: 'a', prompt: 'b', completion: 'c' }
+    const chosen = new Set(['prompt', 'completion'])
+    expect(readShape({ value, file: 'd', line: 1, chosen })).toEqual({ kind: 'completion', prompt: 'b', completion: 'c' })
+  })
+
   it.each([
+    [
+      { conversations: [{ from: 'narrator', value: 'x' }] },
+      'd.jsonl, line 7: "conversations"[0].from is "narrator"; expected one of human',
+    ],
+    [
+      { conversations: [{ from: 'function_call', value: 'f(1)' }] },
+      '"conversations"[0].value is no JSON; expected the call of a function',
+    ],
+    [{ conversations: [{ from: 'human' }] }, '"conversations"[0].content must be text, found nothing'],
+    [
+      {
+        system: 'a',
+        conversations: [
+          { from: 'system', value: 'b' },
+          { from: 'gpt', value: 'c' },
+        ],
+      },
+      '"system" stands beside a dialogue that begins with a system turn',
+    ],
     [{ question: 'a', answer: 'b' }, 'd.jsonl, line 7: found the fields "question", "answer"; expected one of {"input_ids"'],
     [{}, 'found the fields (none)'],
     [{ prompt: 'a' }, 'Missing beside what is there: "completion".'],

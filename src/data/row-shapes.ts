@@ -41,6 +41,11 @@ interface Dialogue {
 const shapes = [
   { name: 'tokens', needs: ['input_ids'], describe: '{"input_ids", "attention_mask"?, "labels"?}' },
   { name: 'messages', needs: ['messages'], describe: '{"messages": [{"role", "content"}]}' },
+  {
+    name: 'conversations',
+    needs: ['conversations'],
+    describe: '{"conversations": [{"from", "value"}]}',
+  },
   { name: 'completion', needs: ['prompt', 'completion'], describe: '{"prompt", "completion"}' },
   { name: 'instruction', needs: ['instruction', 'output'], describe: '{"instruction", "input"?, "output"}' },
   { name: 'text', needs: ['text'], describe: '{"text"}' },
@@ -54,7 +59,10 @@ const known = shapes.map((shape) => shape.describe).join(', ')
  */
 export function readShape(row: Row): RowShape {
   const has = (field: string): boolean => hasField(row, field)
-  const fits = shapes.filter((shape) => shape.needs.every(has))
+  const fits = clearest(
+    row,
+    shapes.filter((shape) => shape.needs.every(has)),
+  )
   if (fits.length > 1) {
     const names = fits.map((shape) => shape.describe).join(' and ')
     throw new InvalidDataError(
@@ -71,7 +79,9 @@ export function readShape(row: Row): RowShape {
         : missing === undefined
           ? ''
           : ` Missing beside what is there: ${missing.join(', ')}.`
-    throw new InvalidDataError(`${at(row)}: ${foundFields(row)}; expected one of ${known}.${hint}`)
+    throw new InvalidDataError(
+      `${at(row)}: ${foundFields(row)}; expected one of ${known}.${hint || ' Other names are told by columns (--columns prompt=…,completion=…).'}`,
+    )
   }
   switch (shape.name) {
     case 'text':
@@ -88,6 +98,8 @@ export function readShape(row: Row): RowShape {
       }
     case 'messages':
       return dialogue(row, 'messages')
+    case 'conversations':
+      return dialogue(row, 'conversations')
     case 'completion': {
       const chats = [row.value['prompt'], row.value['completion']].filter(Array.isArray).length
       if (chats === 1)
@@ -101,6 +113,18 @@ export function readShape(row: Row): RowShape {
   }
 }
 
+/**
+ * Of several shapes the one that is meant: that of the columns which were chosen by name, and the instruction where a text
+ * stands beside it, as in Alpaca's own data, whose `text` is the whole once more.
+ */
+function clearest<S extends (typeof shapes)[number]>(row: Row, fits: readonly S[]): readonly S[] {
+  if (fits.length < 2) return fits
+  const chosen = fits.filter(({ needs }) => needs.some((field) => row.chosen?.has(field) === true))
+  if (chosen.length === 1) return chosen
+  const [first, second] = fits
+  return fits.length === 2 && first?.name === 'instruction' && second?.name === 'text' ? [first] : fits
+}
+
 /** The prompt of Stanford Alpaca (Taori et al., 2023, `train.py`), with or without an input. */
 export function alpacaPrompt(instruction: string, input = ''): string {
   return input === ''
@@ -112,8 +136,21 @@ export function alpacaPrompt(instruction: string, input = ''): string {
 }
 
 function dialogue(row: Row, field: string): Extract<RowShape, { kind: 'messages' }> {
-  const messages = messagesField(row, field)
+  // OpenAI's files say how calls were made, which no template writes.
+  takeField(row, 'parallel_tool_calls')
+  const messages = withSystem(row, messagesField(row, field))
   return { kind: 'messages', messages, learned: learnedTurns(row, field, messages), variables: templateVariables(row) }
+}
+
+/** A system prompt that stands beside the dialogue becomes its first turn. @throws InvalidDataError if it has one already */
+function withSystem(row: Row, messages: readonly Message[]): readonly Message[] {
+  if (!hasField(row, 'system') || row.value['system'] === '') return messages
+  const content = textField(row, 'system')
+  if (messages[0]?.role === 'system')
+    throw new InvalidDataError(
+      `${at(row)}: "system" stands beside a dialogue that begins with a system turn; leave one of them out.`,
+    )
+  return [{ role: 'system', content }, ...messages]
 }
 
 function chatCompletion(row: Row): Extract<RowShape, { kind: 'chat-completion' }> {

@@ -123,6 +123,8 @@ export async function runFingerprint(
   return JSON.stringify({
     batchSize,
     ...Object.fromEntries(optionsWhere(({ changes }) => changes === 'numbers').map((name) => [name, options[name]])),
+    ...(options.columns !== undefined && { columns: options.columns }),
+    ...(options.valSplit !== undefined && { valSplit: [options.valSplit, options.valSplitBy ?? null] }),
     ...(options.loraPlusLrRatio !== undefined && {
       loraPlus: [options.loraPlusLrRatio, options.loraPlusLrEmbedding ?? null],
     }),

@@ -27,7 +27,7 @@ export const columnsOption = {
     is: columns,
     flag: { name: 'columns', value: 'FIELD=COLUMN,…' },
     help: 'Columns of the data to read fields from: prompt=question,completion=answer reads the prompt from the column "question".',
-    ...{ changes: 'numbers', card: true },
+    ...{ changes: 'entry', card: true },
   },
 } as const satisfies Rows
 
@@ -57,13 +57,13 @@ export const fileOptions = {
     is: number('be a share of the rows above 0 and below 1', (value) => value > 0 && value < 1, 0),
     flag: { name: 'val-split', value: 'SHARE' },
     help: 'Share of the rows that is set aside to evaluate on, chosen by the seed; in place of rows of their own.',
-    ...{ changes: 'numbers', card: true },
+    ...{ changes: 'entry', card: true },
   },
   valSplitBy: {
     is: text,
     flag: { name: 'val-split-by', value: 'COLUMN' },
     help: 'With `valSplit`: rows with the same value in this column stay together, on one side.',
-    ...{ changes: 'numbers', card: true },
+    ...{ changes: 'entry', card: true },
   },
 } as const satisfies Rows
 

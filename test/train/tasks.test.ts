@@ -246,7 +246,7 @@ describe('rows that do not fit', () => {
     [
       answers,
       { input_ids, answers: { text: ['good'], answer_start: [13] } },
-      '"answers" gives the answer in characters of the context, as SQuAD does ("answers": {"text", "answer_start"}), but it is learned by its tokens; give "start_positions" and "end_positions"',
+      '"answers" gives the answer in characters of the context; expected {"question", "context", "answers": {"text": […], "answer_start": […]}}, as SQuAD has it, or "start_positions" and "end_positions"',
     ],
     [
       answers,

@@ -1,4 +1,6 @@
 /** @file Extractive question answering: where the answer begins and ends. */
+import { answerTokens, hasAnswers } from '../../data/answer-span.js'
+import { rowTokenizer } from '../../data/needed-tokenizer.js'
 import { readNumber } from '../../data/labels.js'
 import { scalarLabel, taskEncoding } from '../../data/task-encoding.js'
 import { at, firstField, hasField, type Row } from '../../data/rows.js'
@@ -7,17 +9,14 @@ import { spanLoss } from '../../losses/span.js'
 import type { Objective } from '../objective.js'
 import { spanScores } from './scores.js'
 
-/**
- * SQuAD's rows tell the answer by its place in the characters of the context, which the tokenizer used here does not relate
- * to tokens.
- * @throws InvalidDataError for such a row
- */
+/** @throws InvalidDataError for an answer whose characters are told, but without the texts that they are counted in */
 function refuseCharacters(row: Row): void {
+  if (hasField(row, 'start_positions') || (hasAnswers(row) && hasField(row, 'question') && hasField(row, 'context'))) return
   const field = firstField(row, ['answers', 'answer_start', 'answer', 'answer_text'])
-  if (field === undefined || hasField(row, 'start_positions')) return
+  if (field === undefined) return
   throw new InvalidDataError(
-    `${at(row)}: "${field}" gives the answer in characters of the context, as SQuAD does ("answers": {"text", "answer_start"}), but it is learned by its tokens; ` +
-      'give "start_positions" and "end_positions", the first and the last token of the answer counted from the beginning of the row, as the tokenizer\'s return_offsets_mapping tells them in Python.',
+    `${at(row)}: "${field}" gives the answer in characters of the context; expected {"question", "context", "answers": {"text": […], "answer_start": […]}}, as SQuAD has it, ` +
+      'or "start_positions" and "end_positions", the first and the last token of the answer counted from the beginning of the row.',
   )
 }
 
@@ -32,11 +31,16 @@ export const questionAnswering: Objective = {
       (row, tokens) => {
         refuseCharacters(row)
         const length = tokens!.inputIds.length
-        const [start, end] = (['start_positions', 'end_positions'] as const).map((field) => {
-          const position = readNumber(row, field)
-          if (Number.isInteger(position)) return position
-          throw new InvalidDataError(`${at(row)}: "${field}" is ${position}; expected the whole number of a token's position.`)
-        }) as [number, number]
+        const [start, end] = hasAnswers(row)
+          ? // A position behind the row does not count.
+            (answerTokens(row, tokens!.inputIds, rowTokenizer(row, options.tokenizer)) ?? [length, length])
+          : ((['start_positions', 'end_positions'] as const).map((field) => {
+              const position = readNumber(row, field)
+              if (Number.isInteger(position)) return position
+              throw new InvalidDataError(
+                `${at(row)}: "${field}" is ${position}; expected the whole number of a token's position.`,
+              )
+            }) as [number, number])
         return {
           fields: {
             start_positions: scalarLabel(start),
