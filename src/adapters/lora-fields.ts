@@ -1,11 +1,13 @@
 /** @file The fields of a LoRA configuration: everything there is to say of each but its type and what it does. */
 import { isObject } from '../util/json.js'
 import { choice, kind, toggle, type Kind } from '../util/option-kinds.js'
+import type { OptionGroup } from '../util/option-groups.js'
 import { optionDefaults, type OptionTable } from '../util/option-table.js'
 import type { LoraConfig } from './lora-config.js'
 
 /** Columns beside those of every option. */
 interface LoraColumns {
+  readonly group: OptionGroup
   /** Whether the model card lists it, in the order of the table. */
   readonly card: boolean
 }
@@ -38,6 +40,7 @@ export const branchFields = {
     default: 8,
     flag: 'r',
     help: 'Rank of the adapter, from 1 to the smaller side of the matrix.',
+    group: 'adapter',
     card: true,
   },
   loraAlpha: {
@@ -45,6 +48,7 @@ export const branchFields = {
     default: 8,
     flag: { name: 'alpha', default: 16 },
     help: 'Numerator of the scale alpha/r.',
+    group: 'adapter',
     card: true,
   },
   loraDropout: {
@@ -52,6 +56,7 @@ export const branchFields = {
     default: 0,
     flag: 'dropout',
     help: "Probability of dropping an element of the adapter's input.",
+    group: 'adapter',
     card: true,
   },
   targetModules: {
@@ -59,6 +64,7 @@ export const branchFields = {
     default: null,
     flag: { name: 'target-modules', value: 'A,B | all-linear | REGEX' },
     help: "Layers to adapt: names or name endings, all-linear, or a regular expression for the whole name. The architecture's usual ones unless said.",
+    group: 'adapter',
     card: true,
   },
   excludeModules: {
@@ -66,6 +72,7 @@ export const branchFields = {
     default: null,
     flag: { name: 'exclude-modules', value: 'A,B | REGEX' },
     help: 'Layers to leave alone, written the same way.',
+    group: 'adapter',
     card: true,
   },
 } as const satisfies Rows
@@ -77,6 +84,7 @@ export const patternFields = {
     default: {},
     flag: 'rank-pattern',
     help: 'Ranks of single layers, as JSON or NAME=N,…; names are regular expressions for the end of the name.',
+    group: 'adapter',
     card: true,
   },
   alphaPattern: {
@@ -84,6 +92,7 @@ export const patternFields = {
     default: {},
     flag: 'alpha-pattern',
     help: 'Alphas of single layers, written the same way.',
+    group: 'adapter',
     card: true,
   },
 } as const satisfies Rows
@@ -99,6 +108,7 @@ export const layerFields = {
     default: null,
     flag: 'layers-to-transform',
     help: 'Adapt only the layers of these numbers, counted from 0.',
+    group: 'adapter',
     card: true,
   },
   layersPattern: {
@@ -110,6 +120,7 @@ export const layerFields = {
     default: null,
     flag: { name: 'layers-pattern', value: 'A,B' },
     help: 'Name of the list that `layersToTransform` counts in.',
+    group: 'adapter',
     card: true,
   },
 } as const satisfies Rows
@@ -121,6 +132,7 @@ export const variantFields = {
     default: 'none',
     flag: 'bias',
     help: 'Biases to train: none, all, or those of adapted layers (lora_only).',
+    group: 'adapter',
     card: true,
   },
   modulesToSave: {
@@ -132,6 +144,7 @@ export const variantFields = {
     default: null,
     flag: { name: 'modules-to-save', value: 'A,B' },
     help: 'Modules to train in full and to store whole, such as a new head.',
+    group: 'adapter',
     card: true,
   },
   trainableTokenIndices: {
@@ -143,15 +156,24 @@ export const variantFields = {
     default: null,
     flag: 'trainable-token-indices',
     help: 'Rows of the token embedding to train in full and to store: the ids of new tokens.',
+    group: 'adapter',
     card: true,
   },
-  useRslora: { is: toggle, default: false, flag: 'use-rslora', help: 'Scale by alpha/√r.', card: true },
-  useDora: { is: toggle, default: false, flag: 'use-dora', help: 'Train magnitudes and directions apart (DoRA).', card: true },
+  useRslora: { is: toggle, default: false, flag: 'use-rslora', help: 'Scale by alpha/√r.', group: 'adapter', card: true },
+  useDora: {
+    is: toggle,
+    default: false,
+    flag: 'use-dora',
+    help: 'Train magnitudes and directions apart (DoRA).',
+    group: 'adapter',
+    card: true,
+  },
   loraBias: {
     is: toggle,
     default: false,
     flag: 'lora-bias',
     help: 'Give the branch of each adapted layer a bias, behind B.',
+    group: 'adapter',
     card: true,
   },
 } as const satisfies Rows
@@ -172,9 +194,17 @@ export const loraFieldTable = {
     // The command line has words of its own for true and false.
     flag: null,
     help: 'First values of A and B.',
+    group: 'adapter',
     card: true,
   },
-  fanInFanOut: { is: toggle, default: false, flag: null, help: 'Kept for files; the kind of the layer decides.', card: false },
+  fanInFanOut: {
+    is: toggle,
+    default: false,
+    flag: null,
+    help: 'Kept for files; the kind of the layer decides.',
+    group: 'adapter',
+    card: false,
+  },
   layerReplication: {
     is: kind<LoraConfig['layerReplication'], 'text'>(
       'text',
@@ -184,16 +214,32 @@ export const loraFieldTable = {
     default: null,
     flag: null,
     help: "Ranges [first, end) of the base's layers that stand in a row in the adapted model.",
+    group: 'adapter',
     card: true,
   },
-  taskType: { is: textOrNull, default: null, flag: null, help: "PEFT's name of the task.", card: false },
-  baseModelNameOrPath: { is: textOrNull, default: null, flag: null, help: 'Id or folder of the base model.', card: false },
-  revision: { is: textOrNull, default: null, flag: null, help: 'Revision of the base model on the hub.', card: false },
+  taskType: { is: textOrNull, default: null, flag: null, help: "PEFT's name of the task.", group: 'adapter', card: false },
+  baseModelNameOrPath: {
+    is: textOrNull,
+    default: null,
+    flag: null,
+    help: 'Id or folder of the base model.',
+    group: 'adapter',
+    card: false,
+  },
+  revision: {
+    is: textOrNull,
+    default: null,
+    flag: null,
+    help: 'Revision of the base model on the hub.',
+    group: 'adapter',
+    card: false,
+  },
   other: {
     is: kind<LoraConfig['other'], 'text'>('text', 'be an object', (value) => isRecordOf(() => true, value)),
     default: {},
     flag: null,
     help: 'Keys of PEFT that are carried along.',
+    group: 'adapter',
     card: false,
   },
 } as const satisfies OptionTable<Fields, LoraColumns>

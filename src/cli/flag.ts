@@ -1,10 +1,13 @@
 /** @file The description of one flag. */
+import type { OptionGroup } from '../util/option-groups.js'
 import type { TextType } from '../util/option-kinds.js'
 
 /** One flag; its name is the key of the table, in kebab-case, and also its key in a config file. */
 export interface Flag {
   readonly type: TextType
   readonly help: string
+  /** Where the help has it, of commands whose every flag says so. */
+  readonly group?: OptionGroup
   /** The library's option whose value it is. */
   readonly option?: string
   /** What stands for the value in the help: `DIR`, `N`. */
@@ -20,3 +23,6 @@ export interface Flag {
 }
 
 export type Flags = Readonly<Record<string, Flag>>
+
+/** A flag of a command with so many that its help has them in groups. */
+export type GroupedFlag = Flag & { readonly group: OptionGroup }

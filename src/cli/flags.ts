@@ -1,7 +1,7 @@
 /** @file Flags as data: parsing, `--help`, the config file and docs/cli.md all come from these tables. */
 import { devices } from '../runtime/runtime.js'
 import { trainOptionTable } from '../train/option-table.js'
-import type { Flags } from './flag.js'
+import type { Flags, GroupedFlag } from './flag.js'
 import { commonFlag } from './option-flags.js'
 
 interface ValueTypes {
@@ -28,15 +28,16 @@ export type Values<T extends Flags> = {
 /** Flags that every command has. */
 export const commonFlags = {
   device: {
+    group: 'hardware',
     type: 'text',
     help: 'Where the graph runs.',
     choices: devices,
     default: 'cpu',
   },
-  threads: { type: 'integer', value: 'N', min: 1, help: 'Threads of the runtime; all cores unless said.' },
+  threads: { group: 'hardware', type: 'integer', value: 'N', min: 1, help: 'Threads of the runtime; all cores unless said.' },
   seed: commonFlag(trainOptionTable, 'seed'),
-  json: { type: 'switch', help: 'Print JSON lines on stdout, and nothing else there.' },
-} as const satisfies Flags
+  json: { group: 'command', type: 'switch', help: 'Print JSON lines on stdout, and nothing else there.' },
+} as const satisfies Readonly<Record<string, GroupedFlag>>
 
 /** A command: its flags and what it does with them. */
 export interface Command<T extends Flags = Flags> {

@@ -1,8 +1,9 @@
 /** @file The texts of `--help` and docs/cli.md, made from the tables of flags. */
+import { inGroups } from '../util/option-groups.js'
 import { someOf } from '../util/some-of.js'
 import { signalCodes } from './interruption.js'
 import { commonFlags, type Command } from './flags.js'
-import type { Flag } from './flag.js'
+import type { Flag, GroupedFlag } from './flag.js'
 import { flagsOf } from './parse.js'
 
 const placeholders: Readonly<Record<Flag['type'], string>> = {
@@ -46,42 +47,67 @@ const usage = (command: Command): string => {
   ].join(' ')
 }
 
-/** Breaks a text into lines of at most `width` characters. */
+/** Breaks a text into lines of at most `width` characters, between words and after the bars between choices. */
 function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(/\s+/)) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line)
-      line = word
-    } else line = line === '' ? word : `${line} ${word}`
+  for (const piece of text.replace(/\s+/g, ' ').split(/(?<=[ |])/)) {
+    if (line !== '' && (line + piece).trimEnd().length > width) {
+      lines.push(line.trimEnd())
+      line = piece
+    } else line += piece
   }
-  return [...lines, line]
+  return [...lines, line.trimEnd()]
 }
 
-const WIDTH = 100
-const INDENT = 34
+/** A line for a shell on several, each but the last with what tells the shell so. */
+function shellLines(text: string, width: number): string[] {
+  const lines: string[] = []
+  for (const piece of text.split(/ (?=--)/)) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + piece.length + 2 <= width) lines[lines.length - 1] = `${last} ${piece}`
+    else lines.push(last === undefined ? piece : `  ${piece}`)
+  }
+  return lines.map((line, i) => (i === lines.length - 1 ? line : `${line} \\`))
+}
+
+type NamedFlag = readonly [name: string, flag: Flag]
+
+/** The flags under the headings of their groups, or under one where not all flags have a group. */
+function sections(flags: readonly NamedFlag[]): (readonly [heading: string, flags: readonly NamedFlag[]])[] {
+  const grouped = flags.every((each): each is [string, GroupedFlag] => each[1].group !== undefined)
+  return grouped ? inGroups(flags, ([, { group }]) => group) : [['Flags', flags]]
+}
+
+/** What every terminal has. */
+const WIDTH = 80
+const INDENT = 27
+
+/** A flag and what it means, beside it or, if it is long, below. */
+function helpRow([name, flag]: NamedFlag): string[] {
+  const right = wrap(remarks(flag), WIDTH - INDENT)
+  const left = wrap(`--${name} ${placeholder(flag)}`.trimEnd(), WIDTH - 6).map((line, i) => `${i === 0 ? '  ' : '      '}${line}`)
+  const first = left.length === 1 && left[0]!.length < INDENT ? [`${left[0]!.padEnd(INDENT)}${right.shift()}`] : left
+  return [...first, ...right.map((line) => `${' '.repeat(INDENT)}${line}`)]
+}
 
 /** The text of `lowrank <command> --help`. */
 export function commandHelp(command: Command): string {
-  const rows = Object.entries(flagsOf(command)).flatMap(([name, flag]) => {
-    const left = `  --${name} ${placeholder(flag)}`.trimEnd()
-    const right = wrap(remarks(flag), WIDTH - INDENT)
-    const first = left.length < INDENT - 1 ? [`${left.padEnd(INDENT)}${right.shift()}`] : [left]
-    return [...first, ...right.map((line) => `${' '.repeat(INDENT)}${line}`)]
-  })
+  const rows = sections(Object.entries(flagsOf(command))).flatMap(([heading, flags]) => [
+    '',
+    `${heading}:`,
+    ...flags.flatMap(helpRow),
+  ])
   return [
     command.summary,
     '',
     `Usage: ${usage(command)}`,
     '',
     ...wrap(command.description, WIDTH),
-    '',
-    'Flags:',
     ...rows,
     '',
     'Examples:',
-    ...command.examples.map((line) => `  ${line}`),
+    ...command.examples.flatMap((line) => shellLines(line, WIDTH - 2).map((part) => `  ${part}`)),
   ].join('\n')
 }
 
@@ -105,13 +131,20 @@ export function overview(commands: readonly Command[]): string {
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;')
 
-const flagTable = (flags: readonly (readonly [string, Flag])[]): string[] => [
+const flagTable = (flags: readonly NamedFlag[]): string[] => [
   '| flag | value | meaning |',
   '| --- | --- | --- |',
   ...flags.map(
     ([name, flag]) => `| \`--${name}\` | ${placeholder(flag) === '' ? '' : cell(placeholder(flag))} | ${cell(remarks(flag))} |`,
   ),
 ]
+
+/** One table, or one for each group. */
+function flagTables(flags: readonly NamedFlag[]): string[] {
+  const all = sections(flags)
+  if (all.length === 1) return flagTable(flags)
+  return all.flatMap(([heading, own], i) => [...(i === 0 ? [] : ['']), `### ${heading}`, '', ...flagTable(own)])
+}
 
 /** docs/cli.md, before formatting. */
 export function documentation(commands: readonly Command[]): string {
@@ -141,7 +174,7 @@ export function documentation(commands: readonly Command[]): string {
       '',
       ...(Object.keys(command.flags).length === 0
         ? []
-        : flagTable(Object.entries(flagsOf(command)).filter(([name]) => !(name in commonFlags)))),
+        : flagTables(Object.entries(flagsOf(command)).filter(([name]) => !(name in commonFlags)))),
       '',
       `JSON: ${command.prints}`,
     ]),

@@ -1,5 +1,6 @@
 /** @file Flags made from the tables of the library's options, and options from what the flags were read as. */
 import type { Kind, TextType } from '../util/option-kinds.js'
+import type { OptionGroup } from '../util/option-groups.js'
 import type { AnyTable, OptionFlag, OptionRow } from '../util/option-table.js'
 import type { Flag } from './flag.js'
 
@@ -29,7 +30,8 @@ type FlagFrom<R> = Flag & {
     : R extends { readonly required: true }
       ? { readonly required: true }
       : unknown) &
-  (DefaultOf<R> extends string | number ? { readonly default: DefaultOf<R> } : unknown)
+  (DefaultOf<R> extends string | number ? { readonly default: DefaultOf<R> } : unknown) &
+  (R extends { readonly group: OptionGroup } ? { readonly group: R['group'] } : unknown)
 
 /** The flags of a table by their names, but for those that every command has. */
 export type FlagsFrom<T> = { readonly [K in keyof T as OwnName<T[K]>]: FlagFrom<T[K]> }
@@ -70,6 +72,7 @@ function flagFrom(option: string, table: AnyTable): Flag | undefined {
   return {
     type,
     help: helpOf(row.help, table),
+    ...(row.group !== undefined && { group: row.group }),
     ...(spec.negates !== true && { option }),
     ...(value !== undefined && { value }),
     ...((spec.required ?? row.required) === true && { required: true }),

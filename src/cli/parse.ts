@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { parseDocument } from 'yaml'
 import { FileError } from '../errors.js'
 import { commonFlags, type Command } from './flags.js'
-import type { Flag, Flags } from './flag.js'
+import type { Flag, Flags, GroupedFlag } from './flag.js'
 import { didYouMean, UsageError } from './usage-error.js'
 import { readValue } from './values.js'
 
@@ -13,10 +13,11 @@ export const flagsOf = (command: Command): Flags => ({
   ...command.flags,
   ...(command.configFile === true && {
     config: {
+      group: 'command',
       type: 'text',
       value: 'FILE',
       help: 'YAML file with the same names as the flags; flags given here go before it.',
-    } satisfies Flag,
+    } satisfies GroupedFlag,
   }),
   ...commonFlags,
 })

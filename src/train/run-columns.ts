@@ -1,7 +1,10 @@
 /** @file What a run makes of an option, beside its value. */
+import type { OptionGroup } from '../util/option-groups.js'
 
 /** Columns of the tables of options of a run. */
 export interface RunColumns {
+  /** Where lists of options have it. */
+  readonly group: OptionGroup
   /**
    * What another value changes:
    * - `numbers`: what the run computes, and so which run it is: its fingerprint has the value

@@ -6,6 +6,7 @@
  * To add an option: a member of the interface, and the row that the compiler then asks for.
  */
 import { InvalidOptionError } from '../errors.js'
+import type { OptionGroup } from './option-groups.js'
 import type { AnyKind, Kind } from './option-kinds.js'
 import { checkKeys } from './option-keys.js'
 import { snapshot } from './snapshot.js'
@@ -64,6 +65,7 @@ export type OptionTable<O, Columns = unknown> = {
 export type OptionRow = ((SettingRow<AnyKind> & { readonly required?: true }) | { readonly effect: true }) & {
   readonly default?: unknown
   readonly defaultsTo?: PropertyKey
+  readonly group?: OptionGroup
 }
 
 export type AnyTable = Readonly<Record<string, OptionRow>>

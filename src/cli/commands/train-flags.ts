@@ -16,7 +16,7 @@ import {
   trainOptionTable,
   unlabelledOption,
 } from '../../train/option-table.js'
-import type { Flag, Flags } from '../flag.js'
+import type { Flag, Flags, GroupedFlag } from '../flag.js'
 import { headFlags } from '../head-flags.js'
 import { onnxFlags } from '../onnx-flags.js'
 import { flagsFrom, type FlagsFrom } from '../option-flags.js'
@@ -24,6 +24,7 @@ import { flagsFrom, type FlagsFrom } from '../option-flags.js'
 /** How the frozen weights are held, for the commands that run a model. */
 export const baseFlag = {
   base: {
+    group: 'hardware',
     type: 'text',
     choices: baseSchemes,
     default: 'fp32',
@@ -55,23 +56,34 @@ const flagsOf = <const W extends object>(rows: W) => flagsFrom(trainOptionTable,
 export const objectiveFlags = {
   ...flagsOf(preferenceOptions),
   ...headFlags,
-  output: { type: 'text', value: 'NAME', help: 'Output of an .onnx file that the loss reads, where it has several.' },
+  output: {
+    group: 'source',
+    type: 'text',
+    value: 'NAME',
+    help: 'Output of an .onnx file that the loss reads, where it has several.',
+  },
   ...onnxFlags,
   ...flagsOf(objectiveOptionTable),
   ...flagsOf(unlabelledOption),
 } as const satisfies Flags
 
 export const trainFlags = {
-  model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
+  model: { group: 'source', type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
   ...flagsOf({ data: fileOptions.data, out: fileOptions.out }),
-  adapter: { type: 'text', value: 'DIR', help: 'Go on training this adapter (PEFT folder or hub id) in place of a new one.' },
+  adapter: {
+    group: 'adapter',
+    type: 'text',
+    value: 'DIR',
+    help: 'Go on training this adapter (PEFT folder or hub id) in place of a new one.',
+  },
   ...flagsOf(fileOptions),
   ...loraFlagsOf(branchFields),
   ...loraFlagsOf(layerFields),
   ...loraFlagsOf(patternFields),
   ...loraFlagsOf(variantFields),
-  'freeze-a': { type: 'switch', help: 'Train B alone: A stays as it begins (LoRA-FA).' },
+  'freeze-a': { group: 'adapter', type: 'switch', help: 'Train B alone: A stays as it begins (LoRA-FA).' },
   init: {
+    group: 'adapter',
     type: 'text',
     option: 'initLoraWeights',
     choices: [...Object.keys(initialisations), ...laterInitialisations],
@@ -87,6 +99,7 @@ export const trainFlags = {
   ...flagsOf(maxLengthOption),
   ...objectiveFlags,
   labels: {
+    group: 'task',
     type: 'names',
     value: 'A,B,C | auto',
     help: 'Names of the labels of a fresh head, by number, at least two; auto reads them from the data, as is done unless they are said.',
@@ -97,11 +110,14 @@ export const trainFlags = {
   ...flagsOf(sampleOptions),
   ...flagsOf(trackingOptions),
   'dry-run': {
+    group: 'command',
     type: 'switch',
     help: 'Check all rows and predict peak memory and time per step, then stop: no weight is read, nothing is trained or written.',
   },
   distributed: {
+    group: 'hardware',
     type: 'switch',
     help: 'Train with the other processes of an MPI job; assumed under mpirun and srun --mpi=pmix. --batch-size is that of each process.',
   },
-} as const satisfies Flags & Record<keyof FlagsFrom<typeof trainOptionTable & typeof loraFieldTable>, Flag>
+} as const satisfies Readonly<Record<string, GroupedFlag>> &
+  Record<keyof FlagsFrom<typeof trainOptionTable & typeof loraFieldTable>, Flag>

@@ -72,25 +72,25 @@ export const preferenceOptions = {
     is: choice(['sft', 'dpo', 'orpo'], 'be "sft", "dpo" or "orpo"'),
     flag: 'objective',
     help: 'What a language model learns: the next token (sft, unless said), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference.',
-    ...{ changes: 'entry', card: true },
+    ...{ group: 'task', changes: 'entry', card: true },
   },
   beta: {
     is: number('be a finite number above 0', (value) => value > 0 && Number.isFinite(value), 0),
     flag: 'beta',
     help: 'Of dpo how far the adapter may leave the base model, of orpo the weight of the odds ratio; 0.1 unless said.',
-    ...{ changes: 'entry', card: true },
+    ...{ group: 'task', changes: 'entry', card: true },
   },
   labelSmoothing: {
     is: number('be at least 0 and below 0.5', (value) => value >= 0 && value < 0.5, 0),
     flag: 'label-smoothing',
     help: 'Of dpo: share of pairs that may be labelled wrongly, below 0.5; 0 unless said.',
-    ...{ changes: 'entry', card: true },
+    ...{ group: 'task', changes: 'entry', card: true },
   },
   lossType: {
     is: choice(preferenceLossTypes),
     flag: 'loss-type',
     help: 'Of dpo: its loss; sigmoid unless said.',
-    ...{ changes: 'entry', card: true },
+    ...{ group: 'task', changes: 'entry', card: true },
   },
 } as const satisfies Rows
 
@@ -100,13 +100,13 @@ export const objectiveOptionTable = {
     is: loss,
     flag: { name: 'loss', value: 'cosine | contrastive | output:NAME' },
     help: 'Of embedding models: cosine to a score, or contrastive within the batch (told by the rows unless said); output:NAME is a loss that the model computes itself.',
-    ...{ changes: 'entry', card: true },
+    ...{ group: 'task', changes: 'entry', card: true },
   },
   pooling: {
     is: pooling,
     flag: { name: 'pooling', value: 'mean | cls | max | lasttoken | …' },
     help: "How an embedding model's states become one vector (mean, cls, max, mean_sqrt_len_tokens, weightedmean, lasttoken, or several of them side by side); what its 1_Pooling says, else mean, unless said.",
-    ...{ changes: 'entry', card: true },
+    ...{ group: 'task', changes: 'entry', card: true },
   },
   promptName: {
     is: promptName,
@@ -116,12 +116,12 @@ export const objectiveOptionTable = {
       read: (names: readonly string[]) => (names.length === 1 ? names[0] : names),
     },
     help: "Which of an embedding model's prompts (config_sentence_transformers.json) is put before the texts, or one for each text of a pair; its default unless said.",
-    ...{ changes: 'entry', card: true },
+    ...{ group: 'task', changes: 'entry', card: true },
   },
   problemType: {
     is: choice(problemTypes),
     flag: 'problem-type',
     help: "What the labels of a sequence classifier are; the model's own, else told by the first row.",
-    ...{ changes: 'entry', card: true },
+    ...{ group: 'task', changes: 'entry', card: true },
   },
 } as const satisfies OptionTable<ObjectiveOptions, RunColumns>
