@@ -5,7 +5,7 @@ import { parseDocument } from 'yaml'
 import { FileError } from '../errors.js'
 import { commonFlags, type Command } from './flags.js'
 import type { Flag, Flags, GroupedFlag } from './flag.js'
-import { didYouMean, UsageError } from './usage-error.js'
+import { flagMeant, UsageError } from './usage-error.js'
 import { readValue } from './values.js'
 
 /** Flags of a command and those that all commands have. */
@@ -95,7 +95,7 @@ function readArguments(command: Command, flags: Flags, args: readonly string[]):
     if (rawName === '--help' || rawName === '-h') return { raw, positionals, help: true }
     const flag = Object.hasOwn(flags, name) && rawName.startsWith('--') ? flags[name] : undefined
     if (flag === undefined)
-      throw new UsageError(`lowrank ${command.name}: unknown flag "${rawName}".${didYouMean(name, Object.keys(flags), '--')}`)
+      throw new UsageError(`lowrank ${command.name}: unknown flag "${rawName}".${flagMeant(name, flags, '--')}`)
     if (flag.type === 'switch') raw.set(name, token.value ?? true)
     // `--model --data x` forgot the model; a value that does begin with two hyphens is written `--prompt=--x`.
     else if (token.value === undefined || (token.inlineValue === false && token.value.startsWith('--')))
@@ -155,9 +155,10 @@ function readConfigFile(file: string, flags: Flags, command: string): [string, u
   if (content === null) return []
   if (typeof content !== 'object' || Array.isArray(content))
     throw new UsageError(`${file} must hold a mapping of flags to values, such as "lr: 1e-4".`)
-  const names = Object.keys(flags).filter((name) => name !== 'config')
+  const { config: _, ...known } = flags
   for (const key of Object.keys(content))
-    if (!names.includes(key)) throw new UsageError(`${file}: lowrank ${command} has no flag "${key}".${didYouMean(key, names)}`)
+    if (!Object.hasOwn(known, key))
+      throw new UsageError(`${file}: lowrank ${command} has no flag "${key}".${flagMeant(key, known)}`)
   // A key without a value is as good as absent.
   return Object.entries(content).filter(([, value]) => value !== null)
 }

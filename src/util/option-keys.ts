@@ -8,6 +8,7 @@
  */
 import { InvalidOptionError } from '../errors.js'
 import { nearestNames } from './nearest.js'
+import { knownAs } from './synonyms.js'
 
 type AllKeys<Options> = Options extends unknown ? keyof Options : never
 
@@ -28,7 +29,11 @@ export function checkKeys(options: unknown, known: Readonly<Record<string, unkno
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || Object.hasOwn(known, name)) continue
     const names = Object.keys(known)
-    const near = nearestNames(name, names)
+    const meant = knownAs(
+      name,
+      names.map((each) => [each]),
+    )
+    const near = meant === undefined ? nearestNames(name, names) : [meant]
     throw new InvalidOptionError(
       `${where}: unknown option "${name}"; ${near.length === 0 ? `known are ${names.join(', ')}` : `did you mean ${near.join(' or ')}?`}`,
     )
