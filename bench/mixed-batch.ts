@@ -56,8 +56,18 @@ export async function measureMixedBatch(model: Model, options: MixedBatchOptions
   const work = {
     one: () => logits(set, rows),
     mixed: () => logits(set, rows, { adapters: names }),
-    oneText: () => generateBatch(set, rows.map((inputIds) => ({ inputIds })), text), // prettier-ignore
-    mixedText: () => generateBatch(set, rows.map((inputIds, i) => ({ inputIds, adapter: names[i]! })), text), // prettier-ignore
+    oneText: () =>
+      generateBatch(
+        set,
+        rows.map((inputIds) => ({ inputIds })),
+        text,
+      ),
+    mixedText: () =>
+      generateBatch(
+        set,
+        rows.map((inputIds, i) => ({ inputIds, adapter: names[i]! })),
+        text,
+      ),
   }
   const text = { maxNewTokens: 24, eosTokenIds: [] }
   const seconds: Record<keyof typeof work, number[]> = { one: [], mixed: [], oneText: [], mixedText: [] }

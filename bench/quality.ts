@@ -30,7 +30,9 @@ const { values } = parseArgs({
     out: { type: 'string', default: join(dirname(fileURLToPath(import.meta.url)), 'results') },
   },
 })
-const [seeds, steps, pretrainSteps, threads] = [values.seeds, values.steps, values['pretrain-steps'], values.threads].map(Number) as [number, number, number, number] // prettier-ignore
+const [seeds, steps, pretrainSteps, threads] = [values.seeds, values.steps, values['pretrain-steps'], values.threads].map(
+  Number,
+) as [number, number, number, number]
 const bases = ['fp32', 'int8', 'int4'] as const
 type Base = (typeof bases)[number]
 

@@ -87,8 +87,11 @@ async function sweep(
   }
 }
 
-const model = (name: ModelName, batchSize: number, length: number): Measure =>
-  async (settings) => [trainingSection(await train(await syntheticCase({ model: name, batchSize, length, rounds: settings.rounds }), settings))] // prettier-ignore
+const model =
+  (name: ModelName, batchSize: number, length: number): Measure =>
+  async (settings) => [
+    trainingSection(await train(await syntheticCase({ model: name, batchSize, length, rounds: settings.rounds }), settings)),
+  ]
 
 /** Where step time stops growing with the number of tokens. */
 const tokens: Measure = async (settings) => {
@@ -101,7 +104,10 @@ const tokens: Measure = async (settings) => {
   const perToken = data.map(([count, { engines }]) => engines[0]!.secondsPerStep.median / (count * 256))
   const best = Math.min(...perToken)
   const bent = data.filter((_, i) => perToken[i]! > 1.1 * best).map(([count]) => count * 256)
-  const text = bent.length === 0 ? 'Seconds per token are within 10 % of the least at every size.' : `Seconds per token are more than 10 % above the least at ${bent.join(', ')} tokens.` // prettier-ignore
+  const text =
+    bent.length === 0
+      ? 'Seconds per token are within 10 % of the least at every size.'
+      : `Seconds per token are more than 10 % above the least at ${bent.join(', ')} tokens.`
   return [{ ...section, note: text, bars: [] }]
 }
 
@@ -165,7 +171,8 @@ const switching: Measure = async ({ threads, quick }) => {
   const options = { model: demo, length: 64, rounds: quick ? 3 : 7 }
   type Rates = { one: number; mixed: number }
   const m = own<{ forward: Rates; generation: Rates; switch: { median: number; slowest: number } }>('switch', options, threads)
-  const share = ({ one, mixed }: Rates): string => `${one.toFixed(0)} → ${mixed.toFixed(0)} tokens/s (${((100 * mixed) / one).toFixed(1)} %)` // prettier-ignore
+  const share = ({ one, mixed }: Rates): string =>
+    `${one.toFixed(0)} → ${mixed.toFixed(0)} tokens/s (${((100 * mixed) / one).toFixed(1)} %)`
   return [
     {
       title: 'Eight adapters on the demo model',
@@ -188,7 +195,11 @@ const basesOf = ({ engines }: Settings): readonly (typeof bases)[number][] =>
 const generation: Measure = async (settings) => {
   const options = { model: await randomModel('gpt2-small'), targetModules: ['c_attn'], length: settings.quick ? 24 : 64 }
   const data = basesOf(settings).map((base) => {
-    const { rates, peakBytes } = own<{ rates: number[]; peakBytes: number }>('generation', { ...options, base, rounds: 3 }, settings.threads) // prettier-ignore
+    const { rates, peakBytes } = own<{ rates: number[]; peakBytes: number }>(
+      'generation',
+      { ...options, base, rounds: 3 },
+      settings.threads,
+    )
     return { label: `lowrank, ${base}`, value: spread(rates), peakBytes }
   })
   return [
@@ -227,7 +238,13 @@ const build: Measure = async (settings) => {
 
 const graph: Measure = () => {
   const g = measureGraphBuilding()
-  const row = [`${(g.parameters / 1e9).toFixed(2)} billion`, String(g.nodes), `${g.seconds.toFixed(2)} s`, `${Math.round(g.peakBytes / 1e6)} MB`, `${(g.bytes / 1e6).toFixed(1)} MB`] // prettier-ignore
+  const row = [
+    `${(g.parameters / 1e9).toFixed(2)} billion`,
+    String(g.nodes),
+    `${g.seconds.toFixed(2)} s`,
+    `${Math.round(g.peakBytes / 1e6)} MB`,
+    `${(g.bytes / 1e6).toFixed(1)} MB`,
+  ]
   const head = ['parameters', 'nodes', 'built in', 'peak memory', 'encoded']
   return Promise.resolve([{ title: 'Step graph of a llama, its weights mere references', head, rows: [row], data: g }])
 }

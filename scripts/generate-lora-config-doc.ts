@@ -10,16 +10,28 @@ const supported: Readonly<Record<string, readonly [what: string, test: string]>>
   lora_dropout: ['supported, on the input of A; with DoRA on the base product as well', 'src/adapters/dropout.test.ts'],
   target_modules: ['supported: names, endings, regular expressions, `all-linear`', 'src/adapters/targets.test.ts'],
   exclude_modules: ['supported', 'test/oracle/adapters.test.ts (llama-regex-excluded)'],
-  modules_to_save: ['supported; classification heads are added by the task, as in PEFT', 'test/golden.test.ts (bert, vit), test/oracle/adapters.test.ts (llama-saved)'], // prettier-ignore
+  modules_to_save: [
+    'supported; classification heads are added by the task, as in PEFT',
+    'test/golden.test.ts (bert, vit), test/oracle/adapters.test.ts (llama-saved)',
+  ],
   fan_in_fan_out: ['kept; the kind of the layer decides, as in PEFT', 'test/oracle/adapters.test.ts (gpt2-default)'],
   bias: ['supported', 'test/golden.test.ts (roberta-bias-all, roberta-bias-lora-only)'],
   use_rslora: ['supported', 'test/golden.test.ts (llama-rslora)'],
-  use_dora: ['supported: linear layers, embeddings, convolutions without groups', 'test/golden.test.ts (llama-dora, qwen2-dora), test/oracle/layers.test.ts'], // prettier-ignore
+  use_dora: [
+    'supported: linear layers, embeddings, convolutions without groups',
+    'test/golden.test.ts (llama-dora, qwen2-dora), test/oracle/layers.test.ts',
+  ],
   lora_bias: ['supported, but for embeddings', 'test/oracle/layers.test.ts'],
-  init_lora_weights: ['true, false, `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`, `olora`, `loftq` (on a quantised base), and EVA by `initializeEva` for new adapters; those that change the base are saved as plain adapters of twice the rank', 'test/oracle/adapters.test.ts (llama-pissa, qwen2-olora, llama-orthogonal)'], // prettier-ignore
+  init_lora_weights: [
+    'true, false, `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`, `olora`, `loftq` (on a quantised base), and EVA by `initializeEva` for new adapters; those that change the base are saved as plain adapters of twice the rank',
+    'test/oracle/adapters.test.ts (llama-pissa, qwen2-olora, llama-orthogonal)',
+  ],
   rank_pattern: ['supported', 'test/golden.test.ts (llama-patterns)'],
   alpha_pattern: ['supported', 'test/golden.test.ts (llama-patterns)'],
-  layer_replication: ['supported for models whose layers PEFT finds (Llama, Mistral, Qwen, Gemma, Phi-3, BERT); the adapter belongs to a model with those layers', 'test/adapters/layer-replication.test.ts'], // prettier-ignore
+  layer_replication: [
+    'supported for models whose layers PEFT finds (Llama, Mistral, Qwen, Gemma, Phi-3, BERT); the adapter belongs to a model with those layers',
+    'test/adapters/layer-replication.test.ts',
+  ],
   layers_to_transform: ['supported', 'test/oracle/adapters.test.ts (llama-layers)'],
   layers_pattern: ['supported', 'src/adapters/targets.test.ts'],
   trainable_token_indices: ['supported for embeddings; a tied head follows', 'test/oracle/adapters.test.ts (llama-tokens)'],

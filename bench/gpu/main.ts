@@ -99,23 +99,26 @@ async function measure(engine: Engine, label: string, spec: Case): Promise<void>
   const before = cardBytes()
   const child = new Child(engine)
   try {
-    await within(Math.min(120, secondsLeft()), (async () => {
-      const { versions = '' } = await child.ask({ ask: 'prepare', case: spec, threads: 8, engine, device })
-      const warm = await child.ask({ ask: 'steps', count: spec.warmupSteps })
-      const { steps } = await child.ask({ ask: 'steps', count: rounds })
-      const used = cardBytes()
-      const prompt = Array.from({ length: 32 }, (_, i) => 100 + i * 7)
-      const { rates } = await child.ask({ ask: 'generate', prompt, ...generation })
-      await child.quit()
-      results.speed.push({
-        ...{ title: spec.title, engine: label, versions },
-        secondsPerStep: spread(steps!.map(({ seconds }) => seconds)),
-        tokensPerSecond: spread(steps!.map(({ seconds, tokens }) => tokens / seconds)),
-        generated: spread(rates!),
-        cardBytes: used === undefined ? undefined : used - before!,
-        losses: [...warm.steps!, ...steps!].map(({ loss }) => loss),
-      })
-    })()) // prettier-ignore
+    await within(
+      Math.min(120, secondsLeft()),
+      (async () => {
+        const { versions = '' } = await child.ask({ ask: 'prepare', case: spec, threads: 8, engine, device })
+        const warm = await child.ask({ ask: 'steps', count: spec.warmupSteps })
+        const { steps } = await child.ask({ ask: 'steps', count: rounds })
+        const used = cardBytes()
+        const prompt = Array.from({ length: 32 }, (_, i) => 100 + i * 7)
+        const { rates } = await child.ask({ ask: 'generate', prompt, ...generation })
+        await child.quit()
+        results.speed.push({
+          ...{ title: spec.title, engine: label, versions },
+          secondsPerStep: spread(steps!.map(({ seconds }) => seconds)),
+          tokensPerSecond: spread(steps!.map(({ seconds, tokens }) => tokens / seconds)),
+          generated: spread(rates!),
+          cardBytes: used === undefined ? undefined : used - before!,
+          losses: [...warm.steps!, ...steps!].map(({ loss }) => loss),
+        })
+      })(),
+    )
     const last = results.speed.at(-1)!
     say(`${label}: ${last.secondsPerStep.median.toFixed(4)} s a step, ${last.generated.median.toFixed(1)} tokens/s`)
   } catch (error) {
@@ -127,7 +130,9 @@ async function measure(engine: Engine, label: string, spec: Case): Promise<void>
 
 function markdown(): string {
   const errorsOf = ({ errors }: ParityRow): string =>
-    Object.entries(errors).map(([key, error]) => `${key} ${error.toExponential(1)}`).join(', ') // prettier-ignore
+    Object.entries(errors)
+      .map(([key, error]) => `${key} ${error.toExponential(1)}`)
+      .join(', ')
   const rows = results.parity.map((row) => [
     row.name,
     errorsOf(row),
@@ -136,7 +141,9 @@ function markdown(): string {
   ])
   const faulty = results.parity.filter(({ faults }) => faults.length > 0).length
   const milliseconds = (sums: Profile['gpu']): string[][] =>
-    Object.entries(sums).slice(0, 14).map(([name, [ms, count]]) => [name, ms.toFixed(3), count.toFixed(0)]) // prettier-ignore
+    Object.entries(sums)
+      .slice(0, 14)
+      .map(([name, [ms, count]]) => [name, ms.toFixed(3), count.toFixed(0)])
   return [
     '# On a GPU',
     '',
@@ -150,15 +157,17 @@ function markdown(): string {
       '',
       ...markdownTable(
         ['engine', 'seconds per step', 'tokens per second', 'generated tokens per second', 'memory of the card'],
-        results.speed.filter((speed) => speed.title === title).map((s) => [
-          s.engine,
-          between(s.secondsPerStep, 4),
-          s.tokensPerSecond.median.toFixed(0),
-          between(s.generated, 1),
-          s.cardBytes === undefined ? '' : gigabytes(s.cardBytes),
-        ]),
+        results.speed
+          .filter((speed) => speed.title === title)
+          .map((s) => [
+            s.engine,
+            between(s.secondsPerStep, 4),
+            s.tokensPerSecond.median.toFixed(0),
+            between(s.generated, 1),
+            s.cardBytes === undefined ? '' : gigabytes(s.cardBytes),
+          ]),
       ),
-    ]), // prettier-ignore
+    ]),
     ...Object.entries(results.profiles).flatMap(([title, { wall, gpu, host }]) => [
       `## Where a part of a step goes: ${title}, ${spread(wall).median.toFixed(1)} ms with the profiler on`,
       '',
@@ -243,7 +252,12 @@ models.catch(() => undefined)
 if (only.includes('parity')) {
   results.parity = await parity(device, values.short, values.short ? secondsLeft() : Math.min(170, secondsLeft() / 2))
   await save()
-  say(`${results.parity.length} cases, faults: ${results.parity.flatMap(({ name, faults }) => faults.map((f) => `${name} ${f}`)).join(' | ').slice(0, 3000)}`) // prettier-ignore
+  say(
+    `${results.parity.length} cases, faults: ${results.parity
+      .flatMap(({ name, faults }) => faults.map((f) => `${name} ${f}`))
+      .join(' | ')
+      .slice(0, 3000)}`,
+  )
 }
 try {
   const cases = await models

@@ -101,7 +101,9 @@ export function inNamesOf(model: Model, given: LoraConfig, stored: ReadonlyMap<s
     if (reading.known + reading.unread.size === stored.size) break
   }
   const { naming, tensors, unread, renamed } = best!
-  const named = renamed ? translated(model, given, complete, naming) : { config: complete, targets: matchTargets(model.modules, complete, { anyRank: true }) } // prettier-ignore
+  const named = renamed
+    ? translated(model, given, complete, naming)
+    : { config: complete, targets: matchTargets(model.modules, complete, { anyRank: true }) }
   return { ...named, tensors, unread }
 }
 
@@ -134,7 +136,10 @@ function translated(
   const wanted = new Set(names)
   const config: LoraConfig = {
     ...rest,
-    targetModules: minimalSuffixes(names, [...pathsOf(model)].filter((path) => !wanted.has(path))), // prettier-ignore
+    targetModules: minimalSuffixes(
+      names,
+      [...pathsOf(model)].filter((path) => !wanted.has(path)),
+    ),
     excludeModules: null,
     layersToTransform: null,
     layersPattern: null,
@@ -171,11 +176,14 @@ function savedToday(
     return unchanged ? [name] : meant
   })
   const rows = trainableTokenIndices
-  const named = rows === null || Array.isArray(rows) ? rows : Object.fromEntries(
-    Object.entries(rows as Readonly<Record<string, readonly number[]>>).map(([name, tokens]) => [
-      paths.find((path) => then(path) === name || then(path).endsWith(`.${name}`)) ?? name,
-      tokens,
-    ]),
-  ) // prettier-ignore
+  const named =
+    rows === null || Array.isArray(rows)
+      ? rows
+      : Object.fromEntries(
+          Object.entries(rows as Readonly<Record<string, readonly number[]>>).map(([name, tokens]) => [
+            paths.find((path) => then(path) === name || then(path).endsWith(`.${name}`)) ?? name,
+            tokens,
+          ]),
+        )
   return { modulesToSave: saved === undefined ? null : [...new Set(saved)], trainableTokenIndices: named }
 }

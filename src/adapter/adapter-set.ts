@@ -243,7 +243,10 @@ export class AdapterSet extends DisposableResource {
     const layout = this.parts()
     const parts = (layout.mixed ??= this.partsFor(true))
     this.stacked ??= this.stack()
-    const index = int64([rows.length], rows.map((name) => (name === null ? 0 : order.indexOf(name) + 1))) // prettier-ignore
+    const index = int64(
+      [rows.length],
+      rows.map((name) => (name === null ? 0 : order.indexOf(name) + 1)),
+    )
     return { parts, tensors: { ...this.stacked, [ADAPTER_INDEX]: index } }
   }
 
@@ -394,10 +397,13 @@ export class AdapterSet extends DisposableResource {
     const tensors: Record<string, HostTensor> = {}
     for (const [tensor, { base }] of this.replaced) tensors[tensor] = base
     for (const { layer, part } of this.servedLayers(true)) {
-      const branches = [undefined, ...[...this.entries.values()].map(({ branches, scale }) => {
-        const branch = branches.get(part.module)
-        return branch && { branch, weight: scale }
-      })] // prettier-ignore
+      const branches = [
+        undefined,
+        ...[...this.entries.values()].map(({ branches, scale }) => {
+          const branch = branches.get(part.module)
+          return branch && { branch, weight: scale }
+        }),
+      ]
       const { A, B } = stackBranches(layer.module, branches)
       tensors[part.A.name] = A
       tensors[part.B.name] = B

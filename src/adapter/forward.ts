@@ -105,8 +105,14 @@ export async function logits(
   const pad = model.padTokenId ?? 0
   const shape = [rows.length, length]
   const inputs = {
-    input_ids: int64(shape, rows.flatMap((row) => [...row, ...new Array<number>(length - row.length).fill(pad)])), // prettier-ignore
-    attention_mask: int64(shape, rows.flatMap((row) => Array.from({ length }, (_, i) => (i < row.length ? 1 : 0)))), // prettier-ignore
+    input_ids: int64(
+      shape,
+      rows.flatMap((row) => [...row, ...new Array<number>(length - row.length).fill(pad)]),
+    ),
+    attention_mask: int64(
+      shape,
+      rows.flatMap((row) => Array.from({ length }, (_, i) => (i < row.length ? 1 : 0))),
+    ),
   }
   const [output] = Object.values(await forward(subject, inputs, options))
   const { dtype, data, shape: dims } = output!

@@ -35,7 +35,9 @@ const normal = (value: InputConstant | undefined): string =>
 export function checkConstants(model: Model, told: unknown, folder: string): void {
   if (told === undefined || told === null) return
   if (typeof told !== 'object' || Array.isArray(told))
-    throw new InvalidAdapterError(`${folder}: "${CONSTANTS_KEY}" must be an object of input names and values, got ${JSON.stringify(told)}`) // prettier-ignore
+    throw new InvalidAdapterError(
+      `${folder}: "${CONSTANTS_KEY}" must be an object of input names and values, got ${JSON.stringify(told)}`,
+    )
   const trained = told as InputConstants
   const here = model.constants ?? {}
   const differs = Object.keys(trained).filter((name) => normal(trained[name]) !== normal(here[name]))

@@ -116,7 +116,7 @@ export async function companionTensors(
   // What the adapter brought, where nothing else stores it: a table for a larger vocabulary.
   for (const [weight, tensor] of model instanceof FolderModel ? (model.brought ?? []) : []) {
     const module = weight.slice(0, -'.weight'.length)
-    const stored = ['weight', 'base_layer.weight', 'token_adapter.base_layer.weight'].map((end) => `${PREFIX}${module}.${end}`) // prettier-ignore
+    const stored = ['weight', 'base_layer.weight', 'token_adapter.base_layer.weight'].map((end) => `${PREFIX}${module}.${end}`)
     if (stored.some((name) => tensors.has(name) || result.has(name))) continue
     const part = parts.find((each) => each.module === module)
     result.set(stored[part instanceof LoraPart ? 1 : part instanceof TrainableTokens ? 2 : 0]!, tensor)

@@ -28,7 +28,9 @@ export async function prepareAdapter(adapter: Adapter): Promise<PreparedAdapter>
   const replacements = new Map<string, { part: Part; tensor: HostTensor }>()
   for (const part of parts) {
     if (part instanceof LoraPart) branches.set(part.module, await branchOf(adapter.model, part, tensors))
-    else for (const { name, shape } of part.tensors) replacements.set(name, { part, tensor: float32(shape, tensors[name]!.data as Float32Array) }) // prettier-ignore
+    else
+      for (const { name, shape } of part.tensors)
+        replacements.set(name, { part, tensor: float32(shape, tensors[name]!.data as Float32Array) })
   }
   return { adapter, branches, replacements }
 }

@@ -65,7 +65,11 @@ export function startOrthogonal(target: LoraTarget, seed: number, A: Float32Arra
   const { Q } = qr(normal(r, r))
   const half = r / 2
   const alternate = (first: number): Matrix =>
-    matrix(half, r, Array.from({ length: half }, (_, i) => Array.from(Q.data.subarray((2 * i + first) * r, (2 * i + first + 1) * r))).flat()) // prettier-ignore
+    matrix(
+      half,
+      r,
+      Array.from({ length: half }, (_, i) => Array.from(Q.data.subarray((2 * i + first) * r, (2 * i + first + 1) * r))).flat(),
+    )
   A.set(transposed(product(normal(module.inFeatures, half), alternate(0))).data.map((v) => v / 10))
   B.set(product(normal(module.outFeatures, half), alternate(1)).data.map((v) => v / 10))
 }

@@ -64,7 +64,9 @@ export function pythonRegex(pattern: string, anchor: 'match' | 'fullmatch'): Reg
   const { problem, steps } = patternCost(source)
   if (problem !== undefined) throw refuse(problem)
   if (steps <= QUICK_STEPS) return regex
-  const tooLong = refuse('its repetitions and choices multiply, and with lookaround, back-references or groups that are read it may take too long') // prettier-ignore
+  const tooLong = refuse(
+    'its repetitions and choices multiply, and with lookaround, back-references or groups that are read it may take too long',
+  )
   const matches = linearMatcher(source, regex.flags, anchor === 'fullmatch')
   if (matches !== undefined) return new LinearRegExp(regex, matches, steps > MOST_STEPS ? tooLong : undefined)
   if (steps > MOST_STEPS) throw tooLong

@@ -161,7 +161,10 @@ function writtenOut(b: GraphBuilder, blocks: readonly Block[], sequence: number,
       const taken = scaled(b, contentOf(group.block), perStep(take)(step))
       group.cell = kept === undefined ? taken : taken === undefined ? kept : b.add(kept, taken)
     }
-    const all = b.concat(blocks.map((block) => cells.get(keyOf(block))!.cell ?? none), 2) // prettier-ignore
+    const all = b.concat(
+      blocks.map((block) => cells.get(keyOf(block))!.cell ?? none),
+      2,
+    )
     state = b.mul(all, split(emits)[step]!)
     states[step] = state
   }
@@ -169,7 +172,12 @@ function writtenOut(b: GraphBuilder, blocks: readonly Block[], sequence: number,
   return {
     states: b.concat(states, 0),
     lastState: flat(state!),
-    lastCell: flat(b.concat(blocks.map((block) => cells.get(keyOf(block))!.cell ?? none), 2)), // prettier-ignore
+    lastCell: flat(
+      b.concat(
+        blocks.map((block) => cells.get(keyOf(block))!.cell ?? none),
+        2,
+      ),
+    ),
   }
 }
 
@@ -212,17 +220,32 @@ export function emitLstm(b: GraphBuilder, lstm: PlainLstm, outputs: 1 | 3, more:
 }
 
 function asLstm(b: GraphBuilder, blocks: readonly Block[], { reverse, lengths }: LinearOptions): LinearRecurrence {
-  const columns = [...new Set(blocks.flatMap(({ take, emit, keep, add }) => [take, emit, keep, add]).filter((v): v is Value => typeof v === 'object'))] // prettier-ignore
+  const columns = [
+    ...new Set(
+      blocks.flatMap(({ take, emit, keep, add }) => [take, emit, keep, add]).filter((v): v is Value => typeof v === 'object'),
+    ),
+  ]
   const [sequence, batch, hidden] = columns[0]!.shape as [Dim, Dim, number]
   const size = blocks.length * hidden
   // Gates in ONNX's order: input, output, forget, cell.
   const gates = (['take', 'emit', 'keep', 'add'] as const).map((key) => blocks.map((block) => block[key]))
   const constants = gates.flat().flatMap((factor) => Array<number>(hidden).fill(typeof factor === 'number' ? factor : 0))
   const w = selection(b, gates.flat(), columns, hidden)
-  const matrix = b.transpose(b.concat(blocks.map(({ reads }) => reads), 1), [1, 0]) // prettier-ignore
+  const matrix = b.transpose(
+    b.concat(
+      blocks.map(({ reads }) => reads),
+      1,
+    ),
+    [1, 0],
+  )
   const r = b.unsqueeze(b.concat([b.zeros([3 * size, size]), matrix], 0), [0])
   const none = b.zeros([1, batch, hidden])
-  const cells = blocks.some(({ cell }) => cell !== undefined) ? b.concat(blocks.map(({ cell }) => cell ?? none), 2) : undefined // prettier-ignore
+  const cells = blocks.some(({ cell }) => cell !== undefined)
+    ? b.concat(
+        blocks.map(({ cell }) => cell ?? none),
+        2,
+      )
+    : undefined
   const x = b.concat(columns, 2)
   const lstm = { x, w, r, bias: constants, lengths, cell: cells, activations: [affine, affine, affine], reverse }
   const [states, lastState, lastCell] = emitLstm(b, lstm, 3)

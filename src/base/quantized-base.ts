@@ -148,7 +148,11 @@ async function cachePath(weights: string, scheme: BaseScheme, { files, cacheFold
   const source = await files.realPath(weights)
   if (cacheFolder === undefined || driveOf(await files.realPath(cacheFolder)) !== driveOf(source))
     return `${folderOf(weights)}/${CACHE_FOLDER}/${scheme}.safetensors`
-  const name = folderOf(source).split(/[\\/]/).at(-1)!.replace(/[^\w.-]/g, '_').slice(0, 40) // prettier-ignore
+  const name = folderOf(source)
+    .split(/[\\/]/)
+    .at(-1)!
+    .replace(/[^\w.-]/g, '_')
+    .slice(0, 40)
   return `${cacheFolder}/bases/${name}-${fingerprintText(source).slice(0, 16)}/${scheme}.safetensors`
 }
 

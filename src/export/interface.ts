@@ -32,7 +32,12 @@ export function withOwnPositions(graph: Graph): Graph {
   result.inputs = graph.inputs.filter((input) => input !== given)
   const b = new GraphBuilder(result)
   const positions = b.scope('positions', () => {
-    const range = b.emit('Range', [b.scalar(0, 'int64'), b.squeeze(b.dim('sequence'), [0]), b.scalar(1, 'int64')], {}, { shapes: [['sequence']] }) // prettier-ignore
+    const range = b.emit(
+      'Range',
+      [b.scalar(0, 'int64'), b.squeeze(b.dim('sequence'), [0]), b.scalar(1, 'int64')],
+      {},
+      { shapes: [['sequence']] },
+    )
     return b.expand(range, given.shape!)
   })
   result.replaceUses(given, positions)

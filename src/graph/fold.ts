@@ -73,7 +73,10 @@ const elementwise =
     if (shape === undefined || elementCount(shape) > FOLD_LIMIT) return undefined
     const values: Dim[] = []
     for (let i = 0; i < elementCount(shape); i++) {
-      const value = f(known.map((k) => k.values[position(i, shape, k.shape)]!), known[0]!.dtype) // prettier-ignore
+      const value = f(
+        known.map((k) => k.values[position(i, shape, k.shape)]!),
+        known[0]!.dtype,
+      )
       if (value === undefined) return undefined
       values.push(value)
     }
@@ -201,7 +204,11 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
       picked[axis] = []
       for (let k = bound(starts[i]!); step > 0 ? k < end : k > end; k += step) picked[axis].push(k)
     })
-    return pick(x, picked.map((p) => p.length), (index) => index.map((k, d) => picked[d]![k]!)) // prettier-ignore
+    return pick(
+      x,
+      picked.map((p) => p.length),
+      (index) => index.map((k, d) => picked[d]![k]!),
+    )
   },
   Concat: (c) => {
     const parts = c.inputs
@@ -246,7 +253,11 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
     const x = c.inputs[0]
     if (x === undefined) return undefined
     const perm = c.ints('perm') ?? x.shape.map((_, i) => x.shape.length - 1 - i)
-    return pick(x, perm.map((p) => x.shape[p]!), (index) => x.shape.map((_, d) => index[perm.indexOf(d)]!)) // prettier-ignore
+    return pick(
+      x,
+      perm.map((p) => x.shape[p]!),
+      (index) => x.shape.map((_, d) => index[perm.indexOf(d)]!),
+    )
   },
   Expand: (c) => {
     const [x, target] = [c.inputs[0], numeric(c.inputs[1])]
@@ -288,7 +299,10 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
   LessOrEqual: compare((order) => order <= 0),
   Greater: compare((order) => order > 0),
   GreaterOrEqual: compare((order) => order >= 0),
-  Where: elementwise(([c, a, b]) => (typeof c === 'number' ? (c !== 0 ? a! : b!) : undefined), (inputs) => inputs[1]!.dtype), // prettier-ignore
+  Where: elementwise(
+    ([c, a, b]) => (typeof c === 'number' ? (c !== 0 ? a! : b!) : undefined),
+    (inputs) => inputs[1]!.dtype,
+  ),
   ReduceProd: reduce(multiplyDims, 1),
   ReduceSum: reduce(addDims, 0),
 }

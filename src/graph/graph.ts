@@ -170,7 +170,10 @@ export class Graph {
 
   /** Drops nodes and initializers that no output needs. Inputs stay: they are the graph's contract. */
   prune(): void {
-    const { nodes, names: needed } = ancestry(this.nodes, this.outputs.map((o) => o.name)) // prettier-ignore
+    const { nodes, names: needed } = ancestry(
+      this.nodes,
+      this.outputs.map((o) => o.name),
+    )
     this.nodes = nodes
     const produced = new Set(this.nodes.flatMap((n) => n.outputs))
     const inputs = new Set(this.inputs.map((i) => i.name))

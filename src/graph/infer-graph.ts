@@ -123,7 +123,7 @@ export class InferState {
 
   private learn(name: string, host: HostTensor): void {
     const values = numbersOf(host)
-    if (values !== undefined) this.remember(name, { dtype: host.dtype, shape: host.shape, values }) // prettier-ignore
+    if (values !== undefined) this.remember(name, { dtype: host.dtype, shape: host.shape, values })
   }
 
   private remember(name: string, known: Known): void {
@@ -233,7 +233,11 @@ export class InferState {
   /** Computes a node here and now where its inputs allow; true where nothing of it has to stay. */
   private fold(node: Node): boolean {
     const knowns = node.inputs.map((name) => this.known.get(name))
-    const outputs = foldNode(node, knowns, node.inputs.map((name) => this.graph.values.get(name)?.shape)) // prettier-ignore
+    const outputs = foldNode(
+      node,
+      knowns,
+      node.inputs.map((name) => this.graph.values.get(name)?.shape),
+    )
     if (outputs === undefined) return false
     // A matrix of floats is a weight, however small: it keeps its name.
     const isWeight = outputs.some(({ dtype, shape }) => isFloat(dtype) && shape.length > 1)

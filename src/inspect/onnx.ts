@@ -100,6 +100,11 @@ export async function inspectOnnx(path: string, files: Files, options: InspectOp
     if (!(error instanceof UnsupportedOpError)) throw error
     const unsupported = error.message.split('\n').flatMap((line) => (line.startsWith('  ') ? [line.trim()] : []))
     const metadata = { ...Object.fromEntries(opsets), inputs: shown(graph.inputs), outputs: shown(graph.outputs) }
-    return { ...common, metadata, modules: plainModules(graph, constants), unsupported: unsupported.length > 0 ? unsupported : [error.message] } // prettier-ignore
+    return {
+      ...common,
+      metadata,
+      modules: plainModules(graph, constants),
+      unsupported: unsupported.length > 0 ? unsupported : [error.message],
+    }
   }
 }

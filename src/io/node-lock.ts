@@ -72,7 +72,10 @@ async function clear(path: string): Promise<FileError | undefined> {
     await (await open(guard, 'wx')).close()
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
-    const age = await stat(guard).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0) // prettier-ignore
+    const age = await stat(guard).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    )
     if (age > TAKEOVER_MS) await rm(guard, { force: true })
     else await sleep(RETRY_MS)
     return undefined

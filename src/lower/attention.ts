@@ -61,7 +61,12 @@ function attend(b: GraphBuilder, { q, k, v }: Heads, options: AttentionOptions):
   if (masks.length > 0) scores = b.where(masks.reduce(b.and), scores, lowest)
   if (sink === undefined) return b.matmul(b.softmax(scores), values)
   const columns = headShape(k)[2]
-  const wide = b.emit('Concat', [scores, b.expand(sink, [batch, heads, rows, 1])], { axis: { type: 'int', value: 3 } }, { shapes: [[batch, heads, rows, addDims(columns, 1)]] }) // prettier-ignore
+  const wide = b.emit(
+    'Concat',
+    [scores, b.expand(sink, [batch, heads, rows, 1])],
+    { axis: { type: 'int', value: 3 } },
+    { shapes: [[batch, heads, rows, addDims(columns, 1)]] },
+  )
   const cut = [0, -1, 3].map((n) => b.int64s([n]))
   const weights = b.emit('Slice', [b.softmax(wide), ...cut], {}, { shapes: [[batch, heads, rows, columns]] })
   return b.matmul(weights, values)
@@ -141,15 +146,22 @@ export const attentionLowerings: LoweringTable = {
     if (c.node.outputs[3])
       throw new UnsupportedOpError(`${c.where}: its scores (output 3) are read; only its result is supported`)
     const q = asHeads(c, c.input(0), c.int('q_num_heads', 0))
-    const [k, v] = [1, 2].map((i) => withPast(b, c.optional(i + 3), asHeads(c, c.input(i), c.int('kv_num_heads', 0)).x)) as [Value, Value] // prettier-ignore
+    const [k, v] = [1, 2].map((i) => withPast(b, c.optional(i + 3), asHeads(c, c.input(i), c.int('kv_num_heads', 0)).x)) as [
+      Value,
+      Value,
+    ]
     const given = c.optional(3)
-    const y = attend(b, { q: q.x, k, v }, {
-      scale: attributeScale(c, headShape(q.x)[3] as number),
-      causal: c.int('is_causal', 0) === 1,
-      past: lengthOf(c.optional(4)),
-      softcap: c.float('softcap', 0),
-      ...(given?.dtype === 'bool' ? { mask: given } : { bias: given }),
-    }) // prettier-ignore
+    const y = attend(
+      b,
+      { q: q.x, k, v },
+      {
+        scale: attributeScale(c, headShape(q.x)[3] as number),
+        causal: c.int('is_causal', 0) === 1,
+        past: lengthOf(c.optional(4)),
+        softcap: c.float('softcap', 0),
+        ...(given?.dtype === 'bool' ? { mask: given } : { bias: given }),
+      },
+    )
     return [q.back(y), k, v]
   },
   'com.microsoft.MultiHeadAttention': (c) => {
@@ -173,7 +185,12 @@ export const attentionLowerings: LoweringTable = {
     const cache = c.optional(4)
     const [pastK, pastV] = [0, 1].map((i) => cache && b.squeeze(b.slice(cache, 0, i, i + 1), [0]))
     const [keys, values] = [withPast(b, pastK, k), withPast(b, pastV, v)]
-    const present = c.node.outputs[1] ? b.concat([keys, values].map((x) => b.unsqueeze(x, [0])), 0) : undefined // prettier-ignore
+    const present = c.node.outputs[1]
+      ? b.concat(
+          [keys, values].map((x) => b.unsqueeze(x, [0])),
+          0,
+        )
+      : undefined
     return [finish(c, { q, k: keys, v: values }, lengthOf(pastK), 3), present]
   },
   /** Causal, every row of full length: rows that `seqlens_k` ends earlier differ behind their end, where no label is. */
@@ -196,16 +213,24 @@ export const attentionLowerings: LoweringTable = {
     }
     const [keys, values] = [withPast(b, c.optional(3), ks), withPast(b, c.optional(4), splitHeads(b, v, groups))]
     const sink = c.optional(11)
-    const y = attend(b, { q: qs, k: keys, v: values }, {
-      scale: attributeScale(c, headShape(qs)[3] as number),
-      causal: true,
-      past,
-      window: c.int('local_window_size', -1),
-      softcap: c.float('softcap', 0),
-      bias: c.optional(10),
-      // A smooth softmax has one more score of 0.
-      sink: sink ? b.reshape(sink, [1, heads, 1, 1]) : c.int('smooth_softmax', 0) === 1 ? b.full([1, heads, 1, 1], 0, qs.dtype) : undefined,
-    }) // prettier-ignore
+    const y = attend(
+      b,
+      { q: qs, k: keys, v: values },
+      {
+        scale: attributeScale(c, headShape(qs)[3] as number),
+        causal: true,
+        past,
+        window: c.int('local_window_size', -1),
+        softcap: c.float('softcap', 0),
+        bias: c.optional(10),
+        // A smooth softmax has one more score of 0.
+        sink: sink
+          ? b.reshape(sink, [1, heads, 1, 1])
+          : c.int('smooth_softmax', 0) === 1
+            ? b.full([1, heads, 1, 1], 0, qs.dtype)
+            : undefined,
+      },
+    )
     return [joinHeads(b, y), keys, values]
   },
 }

@@ -59,7 +59,8 @@ export class Branches {
   take(node: Node, attribute: string, { nodes, initializers }: Inlined): void {
     const output = firstOf(node.outputs)
     const around = this.ways.get(output)
-    const path = around === undefined ? [{ node: output, attribute }] : [...around.slice(0, -1), { node: around.at(-1)!.node, attribute }] // prettier-ignore
+    const path =
+      around === undefined ? [{ node: output, attribute }] : [...around.slice(0, -1), { node: around.at(-1)!.node, attribute }]
     let index = 0
     for (const name of initializers.keys()) this.constants.set(name, { path, kind: 'initializer', index: index++ })
     nodes.forEach(({ op, outputs }, i) => {

@@ -28,7 +28,8 @@ function numberOf(given: unknown, input: Value): number {
     Number.isFinite(value) &&
     (range === undefined ? isFloat(input.dtype) : Number.isInteger(value) && value >= range[0] && value <= range[1])
   if (fits) return value
-  const expected = input.dtype === 'bool' ? 'true or false' : isFloat(input.dtype) ? 'a number' : `a whole number that ${input.dtype} holds` // prettier-ignore
+  const expected =
+    input.dtype === 'bool' ? 'true or false' : isFloat(input.dtype) ? 'a number' : `a whole number that ${input.dtype} holds`
   throw new InvalidOptionError(
     range === undefined && !isFloat(input.dtype)
       ? `constants: input ${described(input)} cannot be made constant: its element type is not one of numbers`
@@ -68,7 +69,12 @@ export function fixInputs(graph: Graph, constants: InputConstants): Graph {
   for (const input of open) {
     result.values.delete(input.name)
     const value = tensor(input.dtype, [1], [numberOf(constants[input.name], input)])
-    b.emit('ConstantOfShape', [b.shapeVector(input.shape!)], { value: { type: 'tensor', value } }, { name: input.name, shapes: [input.shape!] }) // prettier-ignore
+    b.emit(
+      'ConstantOfShape',
+      [b.shapeVector(input.shape!)],
+      { value: { type: 'tensor', value } },
+      { name: input.name, shapes: [input.shape!] },
+    )
   }
   result.reserved.clear()
   result.nodes = [...result.nodes, ...nodes]

@@ -17,7 +17,8 @@ function labelsOf(c: LowerContext, text: string, rank: number): string[] {
   const [before, after, ...more] = text.split('...') as [string, string?, ...string[]]
   if (more.length > 0 || !/^[A-Za-z]*$/.test(before + (after ?? ''))) throw new ShapeError(`${c.where}: "${text}" is no equation`)
   const open = rank - before.length - (after?.length ?? 0)
-  if (after === undefined ? open !== 0 : open < 0) throw new ShapeError(`${c.where}: "${text}" does not fit a tensor of rank ${rank}`) // prettier-ignore
+  if (after === undefined ? open !== 0 : open < 0)
+    throw new ShapeError(`${c.where}: "${text}" does not fit a tensor of rank ${rank}`)
   return [...before, ...Array.from({ length: open }, (_, i) => `.${open - 1 - i}`), ...(after ?? '')]
 }
 
@@ -28,7 +29,10 @@ function summed(b: GraphBuilder, { x, labels }: Term, keep: ReadonlySet<string>)
 }
 
 const ordered = (b: GraphBuilder, { x, labels }: Term, order: readonly string[]): Value =>
-  b.transpose(x, order.map((label) => labels.indexOf(label))) // prettier-ignore
+  b.transpose(
+    x,
+    order.map((label) => labels.indexOf(label)),
+  )
 
 /** Two terms as one batched product: shared letters that are still needed are the batch, the others are summed over. */
 function product(b: GraphBuilder, u: Term, v: Term, keep: ReadonlySet<string>): Term {

@@ -33,7 +33,10 @@ function border(c: LowerContext, x: Value, axis: number, mode: string, count: nu
       return after ? cut(b, x, axis, [0, count, 1], count) : cut(b, x, axis, [-count, END, 1], count)
     case 'edge': {
       const one = after ? cut(b, x, axis, [-1, END, 1], 1) : cut(b, x, axis, [0, 1, 1], 1)
-      return b.expand(one, x.shape!.map((d, i) => (i === axis ? count : d))) // prettier-ignore
+      return b.expand(
+        one,
+        x.shape!.map((d, i) => (i === axis ? count : d)),
+      )
     }
     default:
       throw new UnsupportedOpError(`${c.where}: mode "${mode}" is not known`)
@@ -47,7 +50,9 @@ function padByRepetition(c: LowerContext): Value | undefined {
   if (mode === 'constant') return undefined
   const pads = c.constant(1)
   const rank = c.rank()
-  const axes = (c.optional(3) === undefined ? Array.from({ length: rank }, (_, i) => i) : c.constant(3))?.map((a) => normalizeAxis(a, rank, c.where)) // prettier-ignore
+  const axes = (c.optional(3) === undefined ? Array.from({ length: rank }, (_, i) => i) : c.constant(3))?.map((a) =>
+    normalizeAxis(a, rank, c.where),
+  )
   if (pads === undefined || axes === undefined) throw new ShapeError(`${c.where}: pads and axes must be constants`)
   let x = c.input(0)
   axes.forEach((axis, i) => {
@@ -129,7 +134,10 @@ export const movementLowerings: LoweringTable = {
     const unit = new Float32Array(size * size)
     for (let i = 0; i < size; i++) unit[i * size + i] = 1
     const kernels = b.constant({ dtype: 'float32', shape: [size, 1, ...block], data: unit })
-    const rest = image.map((length, i) => length + pads[i]! + pads[i + block.length]! - ((counts[i]! - 1) * strides[i]! + dilations[i]! * (block[i]! - 1) + 1)) // prettier-ignore
+    const rest = image.map(
+      (length, i) =>
+        length + pads[i]! + pads[i + block.length]! - ((counts[i]! - 1) * strides[i]! + dilations[i]! * (block[i]! - 1) + 1),
+    )
     const spread = b.emit('ConvTranspose', [blocks, kernels], {
       strides: ints(strides),
       dilations: ints(dilations),

@@ -57,14 +57,24 @@ export const quantizedOperatorLowerings: LoweringTable = {
   'com.microsoft.QLinearSigmoid': unary((b, x) => b.sigmoid(x)),
   'com.microsoft.QLinearLeakyRelu': unary((b, x, c) => leakyRelu(b, x, c.float('alpha', 0.01))),
   'com.microsoft.QLinearSoftmax': unary((b, x, c) => b.softmax(x, c.int('axis', -1))),
-  'com.microsoft.QLinearGlobalAveragePool': unary((b, x) => b.reduceMean(x, x.shape!.slice(2).map((_, i) => i + 2))), // prettier-ignore
-  'com.microsoft.QLinearAveragePool': unary(
-    (b, x, c) =>
-    b.emit('AveragePool', [x], pick(c.attributes, 'auto_pad', 'ceil_mode', 'count_include_pad', 'kernel_shape', 'pads', 'strides')), // prettier-ignore
+  'com.microsoft.QLinearGlobalAveragePool': unary((b, x) =>
+    b.reduceMean(
+      x,
+      x.shape!.slice(2).map((_, i) => i + 2),
+    ),
+  ),
+  'com.microsoft.QLinearAveragePool': unary((b, x, c) =>
+    b.emit(
+      'AveragePool',
+      [x],
+      pick(c.attributes, 'auto_pad', 'ceil_mode', 'count_include_pad', 'kernel_shape', 'pads', 'strides'),
+    ),
   ),
   /** Scale and zero point of the result, then three inputs for each part. */
   'com.microsoft.QLinearConcat': (c) => {
-    const parts = Array.from({ length: (c.node.inputs.length - 2) / 3 }, (_, i) => realOf(c, c.input(2 + 3 * i), quantizationAt(c, 3 + 3 * i))) // prettier-ignore
+    const parts = Array.from({ length: (c.node.inputs.length - 2) / 3 }, (_, i) =>
+      realOf(c, c.input(2 + 3 * i), quantizationAt(c, 3 + 3 * i)),
+    )
     return quantized(c, c.b.concat(parts, c.int('axis', 0)), 0)
   },
 }

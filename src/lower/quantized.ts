@@ -53,12 +53,19 @@ export interface Quantization {
 export function fakeQuantize(c: LowerContext, x: Value, { scale, zero, axis }: Quantization, dtype: DType): Value {
   const { b } = c
   const attributes = { axis: int(axis) }
-  const q = b.emit('QuantizeLinear', [x, scale, zero], zero === undefined && dtype !== 'uint8' ? { ...attributes, output_dtype: int(dtypeToOnnx(dtype)) } : attributes) // prettier-ignore
+  const q = b.emit(
+    'QuantizeLinear',
+    [x, scale, zero],
+    zero === undefined && dtype !== 'uint8' ? { ...attributes, output_dtype: int(dtypeToOnnx(dtype)) } : attributes,
+  )
   const range = integerRange(dtype)
   if (range === undefined || range[1] >= 2 ** 16)
     throw new UnsupportedOpError(`${c.where}: activations in ${dtype} are not supported`)
   const [s, z] = [along(b, scale, axis, x.shape!.length), zero && along(b, b.cast(zero, x.dtype), axis, x.shape!.length)]
-  const [low, high] = range.map((limit) => b.mul(z === undefined ? b.scalar(limit, x.dtype) : b.sub(limit, z), s)) as [Value, Value] // prettier-ignore
+  const [low, high] = range.map((limit) => b.mul(z === undefined ? b.scalar(limit, x.dtype) : b.sub(limit, z), s)) as [
+    Value,
+    Value,
+  ]
   const inside = b.and(b.greaterOrEqual(x, low), b.lessOrEqual(x, high))
   const clipped = b.where(inside, x, withoutGradient(b, b.min(b.max(x, low), high), s))
   const exact = b.emit('DequantizeLinear', [q, scale, zero], attributes)
@@ -94,8 +101,10 @@ export function throughQuantized(c: LowerContext): readonly Value[] | undefined 
   const data = node.op === 'Concat' ? inputs.map((_, i) => i) : [0]
   if (data.some((i) => twins[i] === undefined))
     throw new UnsupportedOpError(`${c.where}: it joins activations with integers of another meaning`)
-  const [moved, meant] = [inputs, inputs.map((x, i) => twins[i] ?? x)].map((operands) => b.emitAgain(node, operands, c.inferredShapes(node.op, operands))) as [Value[], Value[]] // prettier-ignore
-  moved.forEach((value, i) => i === 0 || node.op === 'Split' ? real.set(value.name, meant[i]!) : undefined) // prettier-ignore
+  const [moved, meant] = [inputs, inputs.map((x, i) => twins[i] ?? x)].map((operands) =>
+    b.emitAgain(node, operands, c.inferredShapes(node.op, operands)),
+  ) as [Value[], Value[]]
+  moved.forEach((value, i) => (i === 0 || node.op === 'Split' ? real.set(value.name, meant[i]!) : undefined))
   return moved
 }
 
@@ -161,7 +170,10 @@ export const quantizedLowerings: LoweringTable = {
   'com.microsoft.MatMulIntegerToFloat': (c) => {
     const { b } = c
     const rank = c.rank(1)
-    const y = b.matmul(realOf(c, c.input(0), quantizationAt(c, 2, 1, 4)), realOf(c, c.input(1), quantizationAt(c, 3, rank - 1, 5))) // prettier-ignore
+    const y = b.matmul(
+      realOf(c, c.input(0), quantizationAt(c, 2, 1, 4)),
+      realOf(c, c.input(1), quantizationAt(c, 3, rank - 1, 5)),
+    )
     const bias = c.optional(6)
     return bias === undefined ? y : b.add(y, bias)
   },

@@ -125,8 +125,15 @@ function sizesOf(c: LowerContext): Sizes {
   if (policy === 'stretch') return { lengths, indices }
   const ratios = axes.map((axis) => Number(lengths[axis] ?? shape[axis]) / Number(shape[axis]))
   const ratio = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios)
-  if (!Number.isFinite(ratio)) throw new ShapeError(`${c.where}: keep_aspect_ratio_policy "${policy}" needs a fixed size, but the size is known at the run only`) // prettier-ignore
-  return { lengths: shape.map((from, axis) => (axes.includes(axis) ? Math.round(ratio * Number(from)) : undefined)), indices, ratio } // prettier-ignore
+  if (!Number.isFinite(ratio))
+    throw new ShapeError(
+      `${c.where}: keep_aspect_ratio_policy "${policy}" needs a fixed size, but the size is known at the run only`,
+    )
+  return {
+    lengths: shape.map((from, axis) => (axes.includes(axis) ? Math.round(ratio * Number(from)) : undefined)),
+    indices,
+    ratio,
+  }
 }
 
 /** An axis of unknown length, a whole number of times as long: each element is repeated. */
@@ -134,12 +141,18 @@ function repeat(c: LowerContext, x: Value, axis: number, times: number): Value {
   const { b } = c
   const shape = x.shape!
   const wide = b.expand(b.unsqueeze(x, [axis + 1]), [...shape.slice(0, axis + 1), times, ...shape.slice(axis + 1)])
-  return b.reshape(wide, shape.map((d, i) => (i === axis ? multiplyDims(times, d) : d))) // prettier-ignore
+  return b.reshape(
+    wide,
+    shape.map((d, i) => (i === axis ? multiplyDims(times, d) : d)),
+  )
 }
 
 /** Whether every element of the input is taken `scale` times in a row. */
 const repeats = (c: LowerContext, scale: number): boolean => {
-  const [coordinates, mode] = [c.string('coordinate_transformation_mode', 'half_pixel'), c.string('nearest_mode', 'round_prefer_floor')] // prettier-ignore
+  const [coordinates, mode] = [
+    c.string('coordinate_transformation_mode', 'half_pixel'),
+    c.string('nearest_mode', 'round_prefer_floor'),
+  ]
   const rounds = coordinates === 'half_pixel' && mode.startsWith('round')
   return Number.isInteger(scale) && scale > 0 && (rounds || (coordinates === 'asymmetric' && mode === 'floor'))
 }

@@ -21,7 +21,12 @@ export function joinHeads(b: GraphBuilder, x: Value): Value {
 
 /** `offset`, `offset` + 1, … as int64 [length]. */
 export function positions(b: GraphBuilder, length: Dim, offset: Dim = 0): Value {
-  const places = b.emit('Range', [b.scalar(0, 'int64'), b.squeeze(b.dim(length), [0]), b.scalar(1, 'int64')], {}, { shapes: [[length]] }) // prettier-ignore
+  const places = b.emit(
+    'Range',
+    [b.scalar(0, 'int64'), b.squeeze(b.dim(length), [0]), b.scalar(1, 'int64')],
+    {},
+    { shapes: [[length]] },
+  )
   return offset === 0 ? places : b.add(places, b.dim(offset))
 }
 

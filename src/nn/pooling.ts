@@ -39,7 +39,9 @@ export abstract class Pool2d extends Module {
     this.ceilMode = options.ceilMode ?? false
     const sizes = [kernelSize, this.stride]
     if (!sizes.every((n) => Number.isSafeInteger(n) && n > 0) || !Number.isSafeInteger(this.padding) || this.padding < 0)
-      throw new InvalidOptionError(`${new.target.name}: kernel and stride must be positive integers and padding an integer, got ${[...sizes, this.padding].join(', ')}`) // prettier-ignore
+      throw new InvalidOptionError(
+        `${new.target.name}: kernel and stride must be positive integers and padding an integer, got ${[...sizes, this.padding].join(', ')}`,
+      )
     if (2 * this.padding > kernelSize)
       throw new InvalidOptionError(`${new.target.name}: padding ${this.padding} is more than half of the kernel ${kernelSize}`)
   }

@@ -20,7 +20,10 @@ const valueOf = ({ attribute }: NodeProto): TensorProto | undefined => attribute
 
 function tensorAt(graph: GraphProto | undefined, rest: readonly BranchStep[], place: BranchPlace): TensorProto | undefined {
   const [step, ...further] = rest
-  if (step === undefined) return place.kind === 'initializer' ? graph?.initializer[place.index] : graph?.node[place.index] && valueOf(graph.node[place.index]!) // prettier-ignore
+  if (step === undefined)
+    return place.kind === 'initializer'
+      ? graph?.initializer[place.index]
+      : graph?.node[place.index] && valueOf(graph.node[place.index]!)
   const inner = graph?.node[step.node as number]?.attribute.find(({ name }) => name === step.attribute)
   return tensorAt(inner?.g, further, place)
 }
@@ -48,7 +51,9 @@ function withTensorAt(graph: GraphProto, rest: readonly BranchStep[], place: Bra
       : changed(graph, { node: replaced(graph.node, place.index, (node) => withTensor(node, t)) })
   const inside = (a: AttributeProto): AttributeProto =>
     a.name === step.attribute ? changed(a, { g: withTensorAt(a.g!, further, place, t) }) : a
-  return changed(graph, { node: replaced(graph.node, step.node as number, (node) => changed(node, { attribute: node.attribute.map(inside) })) }) // prettier-ignore
+  return changed(graph, {
+    node: replaced(graph.node, step.node as number, (node) => changed(node, { attribute: node.attribute.map(inside) })),
+  })
 }
 
 /** Puts a tensor in place of one in a branch; everything around it stays. */

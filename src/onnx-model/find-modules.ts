@@ -313,7 +313,9 @@ function nameAll(found: readonly Found[]): Map<Found, Named> {
     const [called, weight] = [fullPath(f, passedOver), weightName(f)]
     // A product right inside of a block has no layer of its own.
     const path = called !== undefined && containers.has(called) ? undefined : called
-    return [dynamoName(f), ...(isTied(path, weight) ? [path, weight] : [weight, path, biasName(f)])].filter((name) => name !== undefined && name !== '') as string[] // prettier-ignore
+    return [dynamoName(f), ...(isTied(path, weight) ? [path, weight] : [weight, path, biasName(f)])].filter(
+      (name) => name !== undefined && name !== '',
+    ) as string[]
   }
   const candidates = new Map(found.map((f) => [f, candidatesOf(f)]))
   // A table that is also the head has both names; where it is looked up it is the table.

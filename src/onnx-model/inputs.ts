@@ -80,7 +80,12 @@ function withoutPast(graph: Graph): Graph {
       throw new InvalidModelError(
         `input "${past.name}" ${formatShape(past.shape)}: the length "${unknown}" is not known, so no empty cache can be made; export the model without past`,
       )
-    b.emit('ConstantOfShape', [b.shapeVector(shape)], { value: { type: 'tensor', value: emptyOf(past) } }, { name: past.name, shapes: [shape] }) // prettier-ignore
+    b.emit(
+      'ConstantOfShape',
+      [b.shapeVector(shape)],
+      { value: { type: 'tensor', value: emptyOf(past) } },
+      { name: past.name, shapes: [shape] },
+    )
   }
   result.reserved.clear()
   result.sort()

@@ -214,7 +214,10 @@ export class OnnxModel extends DisposableResource implements Model {
   }
 
   async saveWeights(folder: string, weights: ReadonlyMap<string, HostTensor>): Promise<void> {
-    const deltas = [...weights].map(([name, { data }]) => [name, [{ module: name.replace(/\.[^.]*$/, ''), kind: 'replaced' as const, values: data as Float32Array }]] as const) // prettier-ignore
+    const deltas = [...weights].map(
+      ([name, { data }]) =>
+        [name, [{ module: name.replace(/\.[^.]*$/, ''), kind: 'replaced' as const, values: data as Float32Array }]] as const,
+    )
     await writeOnnxInto(this, folder, new Map(deltas))
   }
 }
@@ -272,7 +275,9 @@ function positionsOf({ inputs, modules, config }: OnnxModel): number {
   // RoBERTa's family numbers positions from 2 on.
   const offset = /roberta|camembert/.test(String(config?.json['model_type'])) ? 2 : 0
   if (told !== undefined) return told - offset
-  const table = [...modules.values()].find(({ kind, name }) => kind === 'Embedding' && /(position_embeddings|wpe|embed_positions)$/.test(name)) // prettier-ignore
+  const table = [...modules.values()].find(
+    ({ kind, name }) => kind === 'Embedding' && /(position_embeddings|wpe|embed_positions)$/.test(name),
+  )
   return table?.inFeatures ?? UNLIMITED
 }
 

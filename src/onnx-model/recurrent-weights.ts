@@ -82,7 +82,9 @@ export function inTorchLayout(graph: Graph, root: string): Map<string, { readonl
     const { directions } = readRecurrence(node)
     const gates = gateCount[op]
     const order = gatesInOnnx[op]
-    const wanted = ['', '_reverse'].slice(0, directions.length).flatMap((end) => ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].map((kind) => `${module}.${kind}_l${index}${end}`)) // prettier-ignore
+    const wanted = ['', '_reverse']
+      .slice(0, directions.length)
+      .flatMap((end) => ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].map((kind) => `${module}.${kind}_l${index}${end}`))
     if (wanted.some((name) => graph.values.has(name))) continue
     /** One tensor of a direction, whose rows begin at an element of the file's. */
     const weight = (kind: string, direction: number, from: string, start: number, columns: readonly number[]): Value => {
@@ -93,9 +95,16 @@ export function inTorchLayout(graph: Graph, root: string): Map<string, { readonl
       const part = { shape: [gates * hidden, ...columns], starts, size }
       const name = `${module}.${kind}_l${index}${direction === 1 ? '_reverse' : ''}`
       parts.set(name, { name: from, part })
-      const value = graph.addInitializer(name, { dtype: 'float32', shape: part.shape, data: readPart(whole.data as Float32Array, part) }) // prettier-ignore
+      const value = graph.addInitializer(name, {
+        dtype: 'float32',
+        shape: part.shape,
+        data: readPart(whole.data as Float32Array, part),
+      })
       const rows = b.splitEvenly(value, gates, hidden, 0)
-      return b.concat(order.map((gate) => rows[gate]!), 0) // prettier-ignore
+      return b.concat(
+        order.map((gate) => rows[gate]!),
+        0,
+      )
     }
     const [, w, r, bias] = node.inputs
     const made = new Map<string, Value[]>([w!, r!, ...(bias ? [bias] : [])].map((name) => [name, []]))
@@ -113,12 +122,16 @@ export function inTorchLayout(graph: Graph, root: string): Map<string, { readonl
       made.get(bias)!.push(b.concat(halves, 0))
     })
     for (const [from, values] of made) {
-      const together = b.concat(values.map((value) => b.unsqueeze(value, [0])), 0) // prettier-ignore
+      const together = b.concat(
+        values.map((value) => b.unsqueeze(value, [0])),
+        0,
+      )
       const before = graph.value(from)
       graph.initializers.delete(from)
       graph.values.delete(from)
       for (let i = 0; i < nodes.length; i++)
-        if (nodes[i]!.inputs.includes(from)) nodes[i] = { ...nodes[i]!, inputs: nodes[i]!.inputs.map((name) => (name === before.name ? together.name : name)) } // prettier-ignore
+        if (nodes[i]!.inputs.includes(from))
+          nodes[i] = { ...nodes[i]!, inputs: nodes[i]!.inputs.map((name) => (name === before.name ? together.name : name)) }
     }
   }
   graph.nodes = [...graph.nodes, ...nodes]

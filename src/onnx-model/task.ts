@@ -122,7 +122,9 @@ function taskOf(given: string, output: Value, config: ConfigReader | undefined, 
   const last = output.shape!.at(-1)!
   const numLabels = typeof last === 'number' ? last : told.numLabels
   if (numLabels === 0)
-    throw new InvalidOptionError(`the number of classes of output "${output.name}" ${formatShape(output.shape)} is not known; add a config.json with "id2label" beside ${source}`) // prettier-ignore
+    throw new InvalidOptionError(
+      `the number of classes of output "${output.name}" ${formatShape(output.shape)} is not known; add a config.json with "id2label" beside ${source}`,
+    )
   const labels = told.labels.length === numLabels ? told.labels : []
   const problemType = regression ? ('regression' as const) : told.problemType
   return { name, numLabels, labels, ...(problemType !== undefined && { problemType }) }

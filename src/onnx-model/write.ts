@@ -112,7 +112,8 @@ async function writeTo(
   const patches = planPatches(graph, model, deltas)
   const external = externalTensors(graph)
   const dataPaths = [...new Set(external.map(({ file }) => file.path))]
-  const prefix = (await files.realPath(target.folder)) === (await files.realPath(folderOf(model.path))) ? `${baseName(target.file)}_` : '' // prettier-ignore
+  const prefix =
+    (await files.realPath(target.folder)) === (await files.realPath(folderOf(model.path))) ? `${baseName(target.file)}_` : ''
   const locate = (path: string): string => relocated(path, folderOf(model.path), prefix)
   // The data of another model may lie there under the same name.
   const dataFiles = dataPaths.map((path) => `${target.folder}/${locate(path)}`)
@@ -129,7 +130,7 @@ async function writeTo(
   for (const patch of patches.filter(({ only }) => only === undefined)) {
     const { tensor } = patch.constant
     if (patch.constant.place === undefined && isFileTensor(tensor) && !overlaps(tensor, external))
-      inFiles.set(tensor.file.path, [...(inFiles.get(tensor.file.path) ?? []), patch]) // prettier-ignore
+      inFiles.set(tensor.file.path, [...(inFiles.get(tensor.file.path) ?? []), patch])
     else replaceStored(graph, patch.constant, await tensorOf(patch))
   }
   const bytes = encodeModel(graph, locate)
@@ -165,7 +166,12 @@ function relocated(path: string, folder: string, prefix: string): string {
 
 /** Whether other tensors lie in the same bytes: then a change would be theirs too. */
 const overlaps = ({ file }: FileTensor, all: readonly FileTensor[]): boolean =>
-  all.filter((other) => other.file.path === file.path && other.file.offset < file.offset + file.length && file.offset < other.file.offset + other.file.length).length > 1 // prettier-ignore
+  all.filter(
+    (other) =>
+      other.file.path === file.path &&
+      other.file.offset < file.offset + file.length &&
+      file.offset < other.file.offset + other.file.length,
+  ).length > 1
 
 /** The bytes of a data file with the changed weights in their places. */
 async function* patchedFile(

@@ -91,7 +91,9 @@ function body(
   isFree: (name: string) => boolean,
 ): Inlined {
   const decoded = proto.node.map((n) => decodeNode(n, folder, node.name))
-  const initializers = proto.initializer.map((t) => [t.name, decodeTensor(t, `"${node.name}": initializer "${t.name}"`, folder)] as const) // prettier-ignore
+  const initializers = proto.initializer.map(
+    (t) => [t.name, decodeTensor(t, `"${node.name}": initializer "${t.name}"`, folder)] as const,
+  )
   const own = new Set([...initializers.map(([name]) => name), ...decoded.flatMap((n) => n.outputs)])
   const prefix = prefixOf(node)
   const constants = [...initializers.map(([name]) => name), ...decoded.flatMap((n) => (n.op === 'Constant' ? n.outputs : []))]

@@ -138,7 +138,12 @@ export async function gradcheck(runtime: Runtime, check: GradientCase, options: 
   const forwardOps = new Set(main.graph.nodes.map((node) => operatorKey(node.op, node.domain)))
   const loss = main.results.map((y, i) => main.b.sumAll(main.b.mul(y, main.weights[i]!))).reduce(main.b.add)
   const before = main.graph.nodes.length
-  const { graph, gradients } = differentiate(main.graph, loss, wrt.map((name) => main.inputs[name]!), options.rules ? { rules: options.rules } : {}) // prettier-ignore
+  const { graph, gradients } = differentiate(
+    main.graph,
+    loss,
+    wrt.map((name) => main.inputs[name]!),
+    options.rules ? { rules: options.rules } : {},
+  )
   const backwardOps = graph.nodes.slice(before).map((node) => operatorKey(node.op, node.domain))
   graph.outputs = [...new Map([...main.results, ...gradients.values()].map((value) => [value.name, value])).values()]
   const session = await runtime.createSession(graph)
@@ -162,7 +167,10 @@ export async function gradcheck(runtime: Runtime, check: GradientCase, options: 
   const lossAt = async (x: Readonly<Record<string, readonly number[]>>): Promise<number> =>
     (await evaluate(x)).reduce((sum, y, i) => y.reduce((s, v, j) => s + v * weights[i]![j]!, sum), 0)
   const expected = (await evaluate(values)).flat()
-  const forwardError = relativeError(main.results.flatMap((y) => numbersOf(outputs[y.name])!), expected) // prettier-ignore
+  const forwardError = relativeError(
+    main.results.flatMap((y) => numbersOf(outputs[y.name])!),
+    expected,
+  )
   let error = 0
   for (const name of wrt) {
     const numeric: number[] = []

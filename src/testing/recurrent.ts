@@ -48,7 +48,8 @@ export function runRecurrence(layer: Recurrence, inputs: RecurrentInputs, sizes:
   layer.directions.forEach(({ reverse, activations: [f, g, last] }, d) => {
     const wx = (gate: number, j: number, t: number, row: number): number => {
       let sum = inputs.b?.[(d * 2 * gates + gate) * hidden + j] ?? 0
-      for (let k = 0; k < input; k++) sum += inputs.w[((d * gates + gate) * hidden + j) * input + k]! * inputs.x[(t * batch + row) * input + k]! // prettier-ignore
+      for (let k = 0; k < input; k++)
+        sum += inputs.w[((d * gates + gate) * hidden + j) * input + k]! * inputs.x[(t * batch + row) * input + k]!
       return sum
     }
     const rb = (gate: number, j: number): number => inputs.b?.[(d * 2 * gates + gates + gate) * hidden + j] ?? 0
@@ -72,9 +73,14 @@ export function runRecurrence(layer: Recurrence, inputs: RecurrentInputs, sizes:
           const update = each((j) => apply(f!, bound(z(0, j))))
           const reset = each((j) => apply(f!, bound(z(1, j))))
           const scaled = before.map((v, k) => v * reset[k]!)
-          const fresh = each(
-            (j) =>
-            apply(g!, bound(wx(2, j, t, row) + (layer.linearBeforeReset ? reset[j]! * (rh(2, j, before) + rb(2, j)) : rh(2, j, scaled) + rb(2, j)))), // prettier-ignore
+          const fresh = each((j) =>
+            apply(
+              g!,
+              bound(
+                wx(2, j, t, row) +
+                  (layer.linearBeforeReset ? reset[j]! * (rh(2, j, before) + rb(2, j)) : rh(2, j, scaled) + rb(2, j)),
+              ),
+            ),
           )
           h = each((j) => (1 - update[j]!) * fresh[j]! + update[j]! * before[j]!)
         } else {

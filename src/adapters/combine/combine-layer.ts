@@ -87,7 +87,12 @@ function byMatrices(rule: TensorRule, sources: readonly LayerSource[], options: 
   const roots = sources.map(({ weight, scale }) => Math.sqrt(Math.abs(weight * scale)))
   const signed = roots.map((root, i) => (sources[i]!.weight * sources[i]!.scale < 0 ? -root : root))
   const merged = (which: 'A' | 'B', weights: readonly number[]): Float32Array =>
-    mergeTensors(rule, sources.map((source) => source[which]), weights, { ...options, keep: (i) => options.keep(sources[i]!, which) }) // prettier-ignore
+    mergeTensors(
+      rule,
+      sources.map((source) => source[which]),
+      weights,
+      { ...options, keep: (i) => options.keep(sources[i]!, which) },
+    )
   return { module, r, A: merged('A', signed), B: merged('B', roots) }
 }
 
@@ -101,7 +106,10 @@ function decomposed(type: CombinationType, sources: readonly LayerSource[], opti
   const out = module.outFeatures
   const inputs = sources[0]!.A.length / sources[0]!.r
   const rank = Math.min(options.r, out, inputs)
-  const found = type === 'svd' ? ofSum(sources, out, inputs) : truncatedSvd(matrix(out, inputs, ofRule(type, sources, options, out, inputs)), rank) // prettier-ignore
+  const found =
+    type === 'svd'
+      ? ofSum(sources, out, inputs)
+      : truncatedSvd(matrix(out, inputs, ofRule(type, sources, options, out, inputs)), rank)
   return { module, ...clamped(branchOf(found, rank, out, inputs), options.svdClamp) }
 }
 

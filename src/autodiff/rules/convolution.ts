@@ -35,7 +35,11 @@ export function spread(b: GraphBuilder, g: Value, weight: Value, shape: Shape, w
     return b.emit(
       'ConvTranspose',
       [g, weight],
-      { ...common, pads: attributesOf(windows, group)['pads']!, ...(rests.some((r) => r !== 0) && { output_padding: ints(rests as number[]) }) }, // prettier-ignore
+      {
+        ...common,
+        pads: attributesOf(windows, group)['pads']!,
+        ...(rests.some((r) => r !== 0) && { output_padding: ints(rests as number[]) }),
+      },
       { shapes: [shape] },
     )
   // Lengths known at the run only: spread without pads, then cut or fill both ends.

@@ -53,7 +53,9 @@ export const averagePool = rule('AveragePool', (c) => {
     const end = (count - 1) * w.stride + w.dilation * (w.kernel - 1) + 1
     return { ...w, padAfter: Math.max(w.padAfter, end - length - w.padBefore) }
   })
-  const even = windows.every((w, i) => padsCount ? reach[i]!.padAfter === w.padAfter : w.padBefore === 0 && reach[i]!.padAfter === 0) // prettier-ignore
+  const even = windows.every((w, i) =>
+    padsCount ? reach[i]!.padAfter === w.padAfter : w.padBefore === 0 && reach[i]!.padAfter === 0,
+  )
   const share = b.reshape(even ? b.mul(g, 1 / kernel.reduce((p, k) => p * k, 1)) : b.div(g, divisors()), [planes, 1, ...counts])
   return [b.reshape(spread(b, share, ones, [planes, 1, ...lengths], reach, 1), shape)]
 

@@ -258,7 +258,9 @@ function gru(d: Direction): Gradients {
   const n = activate(b, b.add(fromX[2]!, layer.linearBeforeReset ? b.mul(r.value, q) : q), g!, layer.clip)
   const dz = b.mul(b.sub(d.before, n.value), z.slope)
   const dn = b.mul(b.sub(1, z.value), n.slope)
-  return layer.linearBeforeReset ? gruReset(d, { z: z.value, dz, dn, dr: b.mul(q, r.slope), r: r.value }) : gruEarlyReset(d, { z: z.value, dz, dn, dr: b.mul(d.before, r.slope), r: r.value, scaled, matrices: [rz, rr, rh] }) // prettier-ignore
+  return layer.linearBeforeReset
+    ? gruReset(d, { z: z.value, dz, dn, dr: b.mul(q, r.slope), r: r.value })
+    : gruEarlyReset(d, { z: z.value, dz, dn, dr: b.mul(d.before, r.slope), r: r.value, scaled, matrices: [rz, rr, rh] })
 }
 
 /** Slopes of a step: of the gate z and of n by h, of the gate r by what it scales; and the values of the gates. */

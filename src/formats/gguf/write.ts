@@ -122,7 +122,10 @@ export function encodeGguf(
   out.raw(new TextEncoder().encode(MAGIC))
   out.uint32(VERSION)
   out.uint64(tensors.size)
-  const keys = alignment === DEFAULT_ALIGNMENT ? [...metadata] : [...metadata, ['general.alignment', { type: 'uint32', value: alignment }] as const] // prettier-ignore
+  const keys =
+    alignment === DEFAULT_ALIGNMENT
+      ? [...metadata]
+      : [...metadata, ['general.alignment', { type: 'uint32', value: alignment }] as const]
   out.uint64(keys.length)
   for (const [key, value] of keys) {
     out.string(key)

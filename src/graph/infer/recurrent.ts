@@ -9,7 +9,12 @@ function checked(shape: Shape, expected: readonly (Dim | undefined)[], what: str
   const fits = shape.length === expected.length
   if (!fits) throw new ShapeError(`${c.where}: ${what} has rank ${shape.length}, ${expected.length} is expected`)
   expected.forEach((dim, i) => {
-    if (dim !== undefined) equalDims(shape[i]!, dim, `${c.where}: ${what} is [${shape.join(', ')}], [${expected.map((d) => d ?? '?').join(', ')}] is expected`) // prettier-ignore
+    if (dim !== undefined)
+      equalDims(
+        shape[i]!,
+        dim,
+        `${c.where}: ${what} is [${shape.join(', ')}], [${expected.map((d) => d ?? '?').join(', ')}] is expected`,
+      )
   })
 }
 
