@@ -1,4 +1,5 @@
 /** @file Removes the last build, so that a file deleted from src does not live on in dist. */
 import { rmSync } from 'node:fs'
 
-rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true })
+for (const path of ['../dist', '../node_modules/.cache/build.tsbuildinfo'])
+  rmSync(new URL(path, import.meta.url), { recursive: true, force: true })
