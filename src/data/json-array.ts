@@ -1,6 +1,6 @@
 /** @file Where the elements of a JSON array begin, found in chunks of bytes: an array of any size is read one element at a time. */
 import { InvalidDataError } from '../errors.js'
-import type { Places } from './record-file.js'
+import type { Places } from './places.js'
 
 const [TAB, NEWLINE, RETURN, SPACE] = [0x09, 0x0a, 0x0d, 0x20]
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c]

@@ -5,6 +5,7 @@
  */
 import { InvalidDataError } from '../errors.js'
 import { JsonArrayIndex } from './json-array.js'
+import { Places } from './places.js'
 import { chunksOf, type RowFile } from './row-file.js'
 
 const NEWLINE = 0x0a
@@ -179,50 +180,5 @@ class LineIndex {
       this.inRecord = true
       return
     }
-  }
-}
-
-/** Where records begin. */
-export class Places {
-  private readonly starts = new GrowingArray(Float64Array)
-  private readonly lines = new GrowingArray(Uint32Array)
-
-  add(start: number, line: number): void {
-    this.starts.push(start)
-    this.lines.push(line)
-  }
-
-  get lastLine(): number {
-    return this.lines.last
-  }
-
-  toArrays(): [Float64Array, Uint32Array] {
-    return [this.starts.toArray(), this.lines.toArray()]
-  }
-}
-
-class GrowingArray<T extends Float64Array | Uint32Array> {
-  private values: T
-  private length = 0
-
-  constructor(private readonly make: new (length: number) => T) {
-    this.values = new make(1024)
-  }
-
-  get last(): number {
-    return this.values[this.length - 1] ?? 0
-  }
-
-  push(value: number): void {
-    if (this.length === this.values.length) {
-      const larger = new this.make(this.length * 2)
-      larger.set(this.values)
-      this.values = larger
-    }
-    this.values[this.length++] = value
-  }
-
-  toArray(): T {
-    return this.values.slice(0, this.length) as T
   }
 }
