@@ -7,6 +7,7 @@ import { evalCommand } from './commands/eval.js'
 import { exportCommand } from './commands/export.js'
 import { extractCommand } from './commands/extract.js'
 import { generateCommand } from './commands/generate.js'
+import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
 import { trainCommand } from './commands/train.js'
@@ -19,6 +20,7 @@ import { didYouMean, UsageError } from './usage-error.js'
 
 export const commands: readonly Command[] = [
   trainCommand,
+  initCommand,
   evalCommand,
   generateCommand,
   mergeCommand,

@@ -45,7 +45,7 @@ export interface Command<T extends Flags = Flags> {
   readonly summary: string
   /** A paragraph or two for the help. */
   readonly description: string
-  /** Name of the one positional argument, if the command takes one. */
+  /** Name of the one positional argument, if the command takes one; in brackets if it can do without. */
   readonly positional?: string
   readonly flags: T
   /** Whether `--config file.yaml` may give flags. */
@@ -60,6 +60,7 @@ export interface Command<T extends Flags = Flags> {
 /** What a command works with beside its flags. */
 export interface CommandContext {
   readonly output: Output
+  /** Empty where it is not given. */
   readonly positional: string
   /** Names of the flags that were given, on the command line or in the config file. */
   readonly given: ReadonlySet<string>

@@ -48,7 +48,7 @@ const usage = (command: Command): string => {
 }
 
 /** Breaks a text into lines of at most `width` characters, between words and after the bars between choices. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
   for (const piece of text.replace(/\s+/g, ' ').split(/(?<=[ |])/)) {

@@ -65,7 +65,8 @@ export function parseFlags(command: Command, args: readonly string[]): Parsed {
     throw new UsageError(
       `lowrank ${command.name}: unexpected argument "${positionals[expected]}"${expected === 0 ? '; values follow a flag' : ''}.`,
     )
-  if (positionals.length < expected) throw new UsageError(`lowrank ${command.name} needs ${command.positional}.`)
+  if (positionals.length < expected && command.positional?.startsWith('[') !== true)
+    throw new UsageError(`lowrank ${command.name} needs ${command.positional}.`)
   return { help: false, positional: positionals[0] ?? '', values, given }
 }
 
