@@ -1,6 +1,7 @@
 /** @file The effects as a page has them. */
 import type { Environment } from './environment.js'
 import { InvalidOptionError } from './errors.js'
+import { findDatasetUrls } from './hub/dataset-urls.js'
 import type { Files } from './io/files.js'
 import { memoryFiles } from './io/memory-files.js'
 import { urlFiles } from './io/url-files.js'
@@ -35,5 +36,11 @@ export function browserEnvironment(options: BrowserOptions = {}): Environment {
   if (device !== 'wasm' && device !== 'webgpu')
     throw new InvalidOptionError(`device "${device as string}" does not exist in a browser; expected wasm or webgpu`)
   const files = urlFiles(store)
-  return { files, runtime: webRuntime({ ...rest, device, files }), now: () => performance.now(), peakMemoryBytes: () => 0 }
+  return {
+    files,
+    findDataset: (id) => findDatasetUrls(id),
+    runtime: webRuntime({ ...rest, device, files }),
+    now: () => performance.now(),
+    peakMemoryBytes: () => 0,
+  }
 }

@@ -7,6 +7,7 @@ import type { Model } from './model/model.js'
 import type { CollectedLabels } from './data/collect-labels.js'
 import type { RowData } from './data/row-data.js'
 import type { Tokenizer } from './data/tokenizer.js'
+import { findDataset } from './hub/node-dataset.js'
 import { hubOptionKeys, resolveModel, type HubOptions } from './hub/node-resolve.js'
 import { libraryOf, type LabelOptions, type Within } from './library.js'
 import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from './node-environment.js'
@@ -15,7 +16,7 @@ import { environmentOptionKeys, nodeEnvironment, type EnvironmentOptions } from 
 export type LoadOptions = Within<EnvironmentOptions> & HubOptions & ModelOptions
 
 const library = libraryOf<EnvironmentOptions, HubOptions>({
-  environment: nodeEnvironment,
+  environment: (where, hub) => ({ ...nodeEnvironment(where), findDataset: (id) => findDataset(id, hub) }),
   whereKeys: environmentOptionKeys,
   fetchKeys: hubOptionKeys,
   // What the environment's files have is taken from there; any other name is the hub's.

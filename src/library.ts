@@ -24,8 +24,8 @@ export type Named = 'model' | 'adapter' | 'tokenizer' | 'any'
 
 /** Where a library runs: what makes its environments, and what its users' names mean. */
 export interface Host<Where extends object, Fetch extends object> {
-  /** An environment of these options. */
-  readonly environment: (options: Where) => Environment
+  /** An environment of these options, which fetches the data sets that rows are asked for from as it is told. */
+  readonly environment: (options: Where, fetching: Fetch) => Environment
   /** Names of the options of an environment. */
   readonly whereKeys: OptionKeys<Where>
   /**
@@ -88,7 +88,8 @@ export function libraryOf<Where extends object, Fetch extends object>(host: Host
     checkKeys(given, Object.assign({}, whereKeys, ...keys) as Readonly<Record<string, true>>, where)
     const options = snapshot<Partial<Options>>(given ?? {})
     const { environment, ...rest } = pickKeys(options, whereKeys) as { readonly environment?: Environment }
-    if (environment === undefined) return { options, environment: host.environment(rest as Where) }
+    if (environment === undefined)
+      return { options, environment: host.environment(rest as Where, only<Fetch>(options, host.fetchKeys)) }
     const [beside] = Object.keys(rest)
     if (beside === undefined) return { options, environment }
     throw new InvalidOptionError(

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import type { Environment } from './environment.js'
+import { findDataset } from './hub/node-dataset.js'
 import { nodeFiles } from './io/node-files.js'
 import { nodeRuntime } from './runtime/ort-node.js'
 import type { BaseScheme } from './quantize/index.js'
@@ -54,6 +55,7 @@ export function nodeEnvironment(options: EnvironmentOptions = {}): Environment {
   return {
     files: nodeFiles(),
     cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
+    findDataset: (id) => findDataset(id),
     runtime: nodeRuntime(options),
     now: () => performance.now(),
     peakMemoryBytes,

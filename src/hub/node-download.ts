@@ -17,6 +17,8 @@ export interface RemoteFile {
   readonly etag: string
   /** Whether `etag` is a SHA-256. */
   readonly large: boolean
+  /** Nothing tells the hash of the content: only its size is checked. */
+  readonly unchecked?: boolean
 }
 
 export interface DownloadOptions {
@@ -64,7 +66,7 @@ export async function downloadBlob(file: RemoteFile, blob: string, options: Down
       const before = await part.size()
       try {
         const hash = await receive(file, part, before > file.size ? 0 : before, options)
-        if (hash === file.etag) break
+        if (file.unchecked === true || hash === file.etag) break
         await part.handle.truncate(0)
         if (restarted)
           throw new HubError(`"${file.path}" arrived damaged twice: expected hash ${file.etag}, got ${hash}; try again later`)

@@ -223,7 +223,8 @@ class Hub {
   }
 }
 
-const said = (data: unknown): string => {
+/** The server's own words in an answer that refuses. */
+export const said = (data: unknown): string => {
   const { error, message } = (data ?? {}) as { error?: unknown; message?: unknown }
   const text = typeof error === 'string' ? error : typeof message === 'string' ? message : ''
   return text.length < 200 && !text.includes('<') ? text : ''

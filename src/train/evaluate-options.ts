@@ -30,7 +30,7 @@ export const evaluateOptionTable = {
     is: rowData,
     required: true,
     flag: { name: 'data', value: 'FILE…' },
-    help: 'Rows: JSONL, JSON, CSV, TSV or Parquet, each also as .gz, or a folder with a test or valid file.',
+    help: 'Rows: JSONL, JSON, CSV, TSV or Parquet, each also as .gz; a folder with a test or valid file; or hf:owner/name[:config][@split] from the hub.',
   },
   ...columnsOption,
   batchSize: { is: whole(1), default: 8, flag: 'batch-size', help: 'Rows in one batch.' },

@@ -37,7 +37,7 @@ export const fileOptions = {
     is: rowData,
     required: true,
     flag: { name: 'data', value: 'FILE…' },
-    help: 'Rows to train on: JSONL, JSON, CSV, TSV or Parquet, each also as .gz, or a folder with train and valid files.',
+    help: 'Rows to train on: JSONL, JSON, CSV, TSV or Parquet, each also as .gz; a folder with train and valid files; or hf:owner/name[:config][@split] from the hub.',
     ...{ group: 'source', changes: 'entry', card: false },
   },
   out: {

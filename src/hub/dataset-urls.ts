@@ -1,0 +1,26 @@
+/** @file Data sets of the hub as a page reads them: the addresses of their Parquet files, of which parts are fetched. */
+import { parseDatasetId } from '../data/dataset-id.js'
+import { HubError, messageOf } from '../errors.js'
+import { chooseFiles, explainDatasetRefusal, listingUrl, readListing, urlAt } from './dataset-files.js'
+
+const ENDPOINT = 'https://huggingface.co'
+
+/**
+ * Addresses of the Parquet files of `hf:owner/name[:config][@split]`, of a data set that everybody may read.
+ * @throws InvalidOptionError if it is written wrongly, or config or split are not there; HubError if the hub refuses
+ */
+export async function findDatasetUrls(
+  text: string,
+  { endpoint = ENDPOINT, fetcher = fetch }: { readonly endpoint?: string; readonly fetcher?: typeof fetch } = {},
+): Promise<readonly string[]> {
+  const id = parseDatasetId(text)
+  let response: Response
+  try {
+    response = await fetcher(listingUrl(endpoint, id))
+  } catch (cause) {
+    throw new HubError(`${endpoint} could not be reached: ${messageOf(cause)}; give files of rows`, { cause })
+  }
+  if (!response.ok) throw explainDatasetRefusal({ status: response.status, said: '' }, id, endpoint, false)
+  const listing = readListing(await response.json().catch(() => undefined), endpoint, id)
+  return chooseFiles(listing, id).urls.map((url) => urlAt(endpoint, url))
+}
