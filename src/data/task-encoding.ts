@@ -171,6 +171,19 @@ const emptyReason = ({ truncated }: FieldsExample): string =>
     ? 'what it labels was cut off; raise maxLength (--max-length) or shorten the text'
     : 'all its labels are masked (-100, or outside the row)'
 
+/**
+ * Tokens as the inputs of a graph, with its further inputs from the row.
+ * @throws InvalidDataError for an input that the row lacks
+ */
+export function textFields(row: Row, tokens: TextTokens, options: TaskEncodingOptions): Record<string, RowTensor> {
+  const others = options.inputs.filter(({ name }) => !textInputs.has(name))
+  const positions = positionAxis(options.inputs)
+  return {
+    ...tokenFields(tokens, paddingToken(options)),
+    ...Object.fromEntries(others.map((input) => [input.name, inputTensor(row, input, positions)])),
+  }
+}
+
 /** The name of the axis that counts positions. */
 export function positionAxis(inputs: readonly Value[]): string | undefined {
   const axis = inputs.find(({ name }) => name === 'input_ids')?.shape?.[1]

@@ -93,7 +93,7 @@ function encodedRow(row: Row, options: TextOptions): TextTokens {
   return { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, ...(words && { words }), truncated }
 }
 
-function wordsField(row: Row, field: string): readonly string[] {
+export function wordsField(row: Row, field: string): readonly string[] {
   const value = takeField(row, field)
   if (!Array.isArray(value) || value.length === 0 || !value.every((word) => typeof word === 'string'))
     throw new InvalidDataError(`${at(row)}: "${field}" must be a list of words, found ${kindOf(value)}.`)
@@ -120,7 +120,7 @@ const cutTokens = (tokens: TextTokens, length: number): TextTokens => ({
   truncated: true,
 })
 
-function checkIds(row: Row, { inputIds }: TextTokens, { vocabularySize, tokenizer }: TextOptions): void {
+export function checkIds(row: Row, { inputIds }: Pick<TextTokens, 'inputIds'>, { vocabularySize, tokenizer }: TextOptions): void {
   const index = vocabularySize === 0 ? -1 : inputIds.findIndex((id) => id < 0 || id >= vocabularySize)
   if (index < 0) return
   const source = tokenizer === undefined ? 'row' : 'row or its tokenizer'

@@ -6,6 +6,7 @@ import { ChatTemplate } from './chat-template.js'
 import type { Message, TemplateVariables } from './messages.js'
 import { cleanUpSpaces } from '../tokenizer/clean-up.js'
 import type { Pipeline } from '../tokenizer/pipeline.js'
+import type { PlacedToken } from '../tokenizer/pipeline.js'
 import { buildPipeline, type BuiltPipeline } from './build-pipeline.js'
 import type { TokenizerClass } from './tokenizer-class.js'
 import { readSurroundings, surround, type EncodedText, type Surroundings } from './text-pairs.js'
@@ -46,6 +47,12 @@ export interface TurnEnd {
   readonly stops: boolean
 }
 
+/** A text as a model with a head reads it, and which characters its tokens stand for. */
+export interface PlacedText extends EncodedText {
+  /** For each token its place in the text; undefined for special tokens. */
+  readonly places: readonly (PlacedToken | undefined)[]
+}
+
 /** What of a dialogue is learned, and what its chat template is given beside it. */
 export interface DialogueOptions {
   /** For each message whether it is learned; those of the assistant unless said. Of a completion: for each of its messages. */
@@ -70,6 +77,8 @@ export class Tokenizer {
   readonly modelEosTokenIds: readonly number[]
   /** Fills the ends of batches; masked, so any token will do where the tokenizer names none. */
   readonly padTokenId: number
+  /** Stands for a whole text in classifiers, where the tokenizer names one. */
+  readonly clsTokenId: number | undefined
   /** Stands for what the vocabulary lacks, where the tokenizer names one. */
   readonly unkTokenId: number | undefined
   private readonly template: ChatTemplate | undefined
@@ -96,6 +105,8 @@ export class Tokenizer {
     this.eosTokenIds = special.ends
     this.modelEosTokenIds = special.modelEnds
     this.unkTokenId = special.unk
+    const { cls_token: cls } = special.names
+    this.clsTokenId = cls === undefined ? undefined : pipeline.idOf(cls)
     this.padTokenId = special.pad ?? special.eos ?? 0
     const { prefix, suffix } = this.surroundings(tokenizerClass === undefined ? contents.config : {})
     this.prefix = prefix
@@ -167,6 +178,46 @@ export class Tokenizer {
     return {
       ...encoded,
       words: [...around.before.map(() => -1), ...owners.slice(0, kept), ...around.after.map(() => -1)],
+    }
+  }
+
+  /**
+   * A text as a model with a head reads it, each token with its characters. The same tokens as `encodeTexts` gives, but that a
+   * text which is too long is cut at `maxLength` tokens whatever word they belong to.
+   * @throws InvalidDataError if the tokens of the text cannot be related to its characters
+   */
+  encodePlaced(text: string, maxLength?: number): PlacedText {
+    const placed = this.pipeline.placeTokens(text)
+    const around = this.singleSurroundings()
+    const encoded = surround([placed.map(({ id }) => id)], around, maxLength)
+    const kept = encoded.ids.length - around.before.length - around.after.length
+    return { ...encoded, places: spread(around.before.length, placed.slice(0, kept), around.after.length) }
+  }
+
+  /**
+   * A question with all of its context, in stretches that overlap where the context is too long: `only_second` truncation with a
+   * `stride`, as transformers' question answering reads it.
+   * @param stride tokens of the context that neighbours have in common
+   * @returns the places of the context's tokens alone
+   * @throws InvalidDataError if the question leaves no room for more of the context than the stride
+   */
+  encodeStretches(question: string, context: string, maxLength: number, stride: number): PlacedText[] {
+    const asked = this.pipeline.encode(question)
+    const placed = this.pipeline.placeTokens(context)
+    const around = this.aroundPairs()
+    const ahead = around.before.length + asked.length + around.between.length
+    const room = maxLength - ahead - around.after.length
+    if (room <= stride && placed.length > room)
+      throw new InvalidDataError(
+        `the question has ${asked.length} tokens, which leaves room for ${Math.max(0, room)} of the context's ${placed.length} in ${maxLength}; shorten the question, or raise maxLength (--max-length).`,
+      )
+    const stretches: PlacedText[] = []
+    for (let start = 0; ; start += room - stride) {
+      const part = placed.slice(start, start + room)
+      const encoded = surround([asked, part.map(({ id }) => id)], around, undefined)
+      const typeIds = this.hasTypes ? encoded.typeIds : encoded.typeIds.map(() => 0)
+      stretches.push({ ...encoded, typeIds, places: spread(ahead, part, around.after.length) })
+      if (start + room >= placed.length) return stretches
     }
   }
 
@@ -296,6 +347,12 @@ export class Tokenizer {
     }
   }
 }
+
+const spread = (before: number, places: readonly PlacedToken[], after: number): PlacedText['places'] => [
+  ...new Array<undefined>(before).fill(undefined),
+  ...places,
+  ...new Array<undefined>(after).fill(undefined),
+]
 
 /** Stands for a text where the special tokens around it are asked for: no id is negative. */
 const PLACE = -2

@@ -54,7 +54,7 @@ export function asByteCharacters(text: string): string {
 }
 
 /** `<0x0A>` for a byte. */
-const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`
+export const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`
 
 /** Vocabulary ids of a text's bytes, or undefined if one is missing. */
 export function byteIds(text: string, idOf: (token: string) => number | undefined): number[] | undefined {

@@ -4,12 +4,16 @@ import { byType, type Component } from './json.js'
 import { normalForm, type NormalForm } from './normal-forms.js'
 import type { Cutter } from './pattern/pattern.js'
 import { CharacterMap } from './precompiled.js'
+import { clusterEnds } from './graphemes.js'
+import { eachPoint, pointwise, rewriteTraced, sliceTraced, type Rewrite, type Traced } from './traced.js'
 import { CodePoints, lowerOf, setNamed, whiteSpace } from './unicode/code-points.js'
 
 export interface Normalizer {
   normalize(text: string): string
   /** Whether the first character of a text's normal form stands for the first of the text. */
   keepsStart(text: string): boolean
+  /** The same of a text that remembers where it comes from, as far as that can be told: the text may then be another. */
+  trace(text: Traced): Traced
 }
 
 /** @throws InvalidDataError naming a type that is not known, or a field that is wrong */
@@ -30,22 +34,76 @@ const makers: Readonly<Record<string, (component: Component) => Normalizer>> = {
   Nmt: () => sequence([filter(nmtControls), keeping(nmtSpaces)]),
   Precompiled: (c) => {
     const map = CharacterMap.read(c)
-    return keeping((text) => map.normalize(text))
+    return keeping(
+      (text) => map.normalize(text),
+      (text) => byStretches(text, clustersOf(text.text), (part) => map.normalize(part)),
+    )
   },
   Replace: (c) => replace(c.pattern('pattern'), c.text('content')),
   Prepend: (c) => {
     const before = c.text('prepend')
-    return keeping((text) => (text === '' ? text : before + text))
+    return keeping(
+      (text) => (text === '' ? text : before + text),
+      (text) => rewriteTraced(text, text.text === '' ? [] : [{ start: 0, end: 0, text: before }, ...asItIs(text.text)]),
+    )
   },
   ByteLevel: () => keeping(asByteCharacters),
 }
 
-const keeping = (normalize: (text: string) => string): Normalizer => ({ normalize, keepsStart: () => true })
+/** @param trace as `normalize`; each character by itself unless said */
+const keeping = (
+  normalize: (text: string) => string,
+  trace: (text: Traced) => Traced = (text) => pointwise(text, normalize),
+): Normalizer => ({ normalize, keepsStart: () => true, trace })
 
-const form = (name: NormalForm): Normalizer => keeping((text) => normalForm(text, name))
+/**
+ * Each stretch of a text, one behind the other, as a function makes it; character by character where that comes to the same.
+ * Else all that is made of a stretch stands for all of it.
+ */
+function byStretches(from: Traced, stretches: readonly string[], map: (text: string) => string): Traced {
+  let start = 0
+  const rewrites = stretches.flatMap((stretch) => {
+    const points = [...stretch]
+    const parts = points.map(map).join('') === map(stretch) ? points : [stretch]
+    return parts.map((part): Rewrite => ({ start, end: (start += part.length), text: map(part) }))
+  })
+  return rewriteTraced(from, rewrites)
+}
+
+/** What is seen as one character. */
+function clustersOf(text: string): string[] {
+  let start = 0
+  return Array.from(clusterEnds(text), (end) => text.slice(start, (start = end)))
+}
+
+function asItIs(text: string, offset = 0): Rewrite[] {
+  const rewrites: Rewrite[] = []
+  eachPoint(text, (start, end) => rewrites.push({ start: offset + start, end: offset + end, text: text.slice(start, end) }))
+  return rewrites
+}
+
+/** Stretches of a text whose normal forms, one behind the other, are that of the text: marks go with what they stand on. */
+function normalStretches(text: string, normalize: (text: string) => string): string[] {
+  const stretches: string[] = []
+  for (const point of text) {
+    const last = stretches.at(-1)
+    const joins = last !== undefined && (MARK.test(point) || normalize(last + point) !== normalize(last) + normalize(point))
+    if (joins) stretches[stretches.length - 1] = last + point
+    else stretches.push(point)
+  }
+  return stretches
+}
+
+const MARK = /\p{M}/u
+
+function form(name: NormalForm): Normalizer {
+  const normalize = (text: string): string => normalForm(text, name)
+  return keeping(normalize, (text) => byStretches(text, normalStretches(text.text, normalize), normalize))
+}
 
 const sequence = (parts: readonly Normalizer[]): Normalizer => ({
   normalize: (text) => parts.reduce((done, part) => part.normalize(done), text),
+  trace: (text) => parts.reduce((done, part) => part.trace(done), text),
   keepsStart: (text) => {
     let current = text
     for (const part of parts) {
@@ -78,6 +136,7 @@ const without = (set: CodePoints, text: string): string => mapCharacters(text, (
 const filter = (set: CodePoints): Normalizer => ({
   normalize: (text) => without(set, text),
   keepsStart: (text) => !set.has(text.codePointAt(0) ?? 0),
+  trace: (text) => pointwise(text, (character) => without(set, character)),
 })
 
 /** Lower case, character by character: JavaScript's own looks at the neighbours of a Greek sigma. */
@@ -121,21 +180,31 @@ function bert(c: Component): Normalizer {
 function strip(c: Component): Normalizer {
   const left = c.flag('strip_left')
   const right = c.flag('strip_right')
+  const kept = (text: string): [number, number] => {
+    let [start, end] = [0, text.length]
+    // White space lies in the basic plane: one unit each.
+    if (left) while (start < end && whiteSpace.has(text.charCodeAt(start))) start++
+    if (right) while (end > start && whiteSpace.has(text.charCodeAt(end - 1))) end--
+    return [start, end]
+  }
   return {
-    normalize: (text) => {
-      let [start, end] = [0, text.length]
-      // White space lies in the basic plane: one unit each.
-      if (left) while (start < end && whiteSpace.has(text.charCodeAt(start))) start++
-      if (right) while (end > start && whiteSpace.has(text.charCodeAt(end - 1))) end--
-      return text.slice(start, end)
-    },
+    normalize: (text) => text.slice(...kept(text)),
     keepsStart: (text) => !left || !whiteSpace.has(text.charCodeAt(0)),
+    trace: (text) => sliceTraced(text, ...kept(text.text)),
   }
 }
 
 function replace(cutter: Cutter, content: string): Normalizer {
   return {
     normalize: (text) => (text === '' ? text : replaceIn(text, cutter, content)),
+    trace: (text) =>
+      rewriteTraced(
+        text,
+        (text.text === '' ? [] : cutter.cut(text.text)).flatMap(({ start, end, matches }) =>
+          // The replacement stands for the last character of what it replaces.
+          matches ? [{ start: Math.max(start, end - 1), end, text: content }] : asItIs(text.text.slice(start, end), start),
+        ),
+      ),
     keepsStart: (text) => {
       const first = cutter.cut(text)[0]
       if (first === undefined || !first.matches) return true

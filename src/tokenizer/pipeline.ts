@@ -5,12 +5,15 @@
 import { AddedTokens, readAddedTokens, type AddedToken } from './added-tokens.js'
 import { wellFormed } from './bytes.js'
 import { createDecoder, type Decoder } from './decoders.js'
+import { InvalidDataError } from '../errors.js'
 import { Component } from './json.js'
 import { createModel } from './models/model.js'
 import type { TokenModel } from './models/vocabulary.js'
 import { createNormalizer, type Normalizer } from './normalizers.js'
 import { concatenate, createPostProcessor, type Encoding, type PostProcessor } from './post-processors.js'
 import { createPreTokenizer, type PreTokenizer } from './pre-tokenizers.js'
+import { tokenPlaces } from './models/token-places.js'
+import { sliceTraced, traced, type Traced } from './traced.js'
 
 export interface PipelineOptions {
   /** Special tokens within a text are text, not tokens. */
@@ -23,6 +26,16 @@ export interface Border {
   readonly tokens: number
   /** Whether a token ends there. */
   readonly exact: boolean
+}
+
+/** A token, and the characters of the text that it stands for. */
+export interface PlacedToken {
+  readonly id: number
+  /** In UTF-16 units. */
+  readonly start: number
+  readonly end: number
+  /** Number of its piece: what pre-tokenizers leave together, a word most often. */
+  readonly piece: number
 }
 
 export class Pipeline {
@@ -135,6 +148,26 @@ export class Pipeline {
     return { ids, borders: places.map(border) }
   }
 
+  /**
+   * The tokens of a text with their places in it, as the offsets of Python's library tell them; a character whose bytes lie in
+   * several tokens belongs to each.
+   * @throws InvalidDataError if its normal form or its tokens cannot be related to its characters
+   */
+  placeTokens(text: string): PlacedToken[] {
+    const whole = wellFormed(text)
+    const tokens: PlacedToken[] = []
+    let piece = 0
+    for (const { start, end, id } of this.added.cut(whole, false)) {
+      if (id !== undefined) tokens.push({ id, start, end, piece: piece++ })
+      else
+        for (const part of this.tracePieces(whole.slice(start, end), start)) {
+          tokens.push(...this.placePiece(part, piece))
+          piece++
+        }
+    }
+    return tokens
+  }
+
   /** One or two texts with the special tokens of the post-processor. */
   process(texts: readonly (readonly number[])[], addSpecialTokens = true): Encoding {
     const encodings = texts.map((ids, i) => ({ ids, types: ids.map(() => i) }))
@@ -155,13 +188,45 @@ export class Pipeline {
     return this.normalizer?.normalize(text) ?? text
   }
 
+  /** The pieces of a section of text; an added token is one. */
+  private tracePieces(text: string, offset: number): (Traced & { readonly id?: number })[] {
+    const normalized = this.normalizer?.trace(traced(text, offset)) ?? traced(text, offset)
+    if (normalized.text !== this.normalize(text)) this.refusePlaces(text)
+    const fromStart = this.fromStart(text, offset === 0)
+    return this.added.cut(normalized.text, true).flatMap(({ start, end, id }): (Traced & { readonly id?: number })[] => {
+      const section = sliceTraced(normalized, start, end)
+      if (id !== undefined) return [{ ...section, id }]
+      const whole = { texts: [section], fromStart: fromStart && start === 0 }
+      return [...(this.preTokenizer?.trace(whole).texts ?? whole.texts)]
+    })
+  }
+
+  private placePiece({ text, starts, ends, id }: Traced & { readonly id?: number }, piece: number): PlacedToken[] {
+    if (id !== undefined) return [{ id, start: starts[0]!, end: ends.at(-1)!, piece }]
+    const ids: number[] = []
+    this.model.encode(text, ids)
+    const places = tokenPlaces(text, ids, this.model)
+    if (places?.length !== ids.length) this.refusePlaces(text)
+    return places.map(([start, end], i) => ({ id: ids[i]!, start: starts[start]!, end: ends[end - 1]!, piece }))
+  }
+
+  private refusePlaces(text: string): never {
+    throw new InvalidDataError(
+      `${this.place}: the tokens of ${JSON.stringify(text.slice(0, 60))} cannot be related to its characters, which places in the text need.`,
+    )
+  }
+
+  private fromStart(text: string, isStart: boolean): boolean {
+    return isStart && this.preTokenizer?.asksForStart === true && (this.normalizer?.keepsStart(text) ?? true)
+  }
+
   /**
    * Text without added tokens that are looked for before normalising.
    * @returns whether the limit is reached; added tokens count, but do not end the text
    */
   private encodeSection(text: string, isStart: boolean, ids: number[], limit: number): boolean {
     const normalized = this.normalize(text)
-    const fromStart = isStart && this.preTokenizer?.asksForStart === true && (this.normalizer?.keepsStart(text) ?? true)
+    const fromStart = this.fromStart(text, isStart)
     for (const section of this.added.cut(normalized, true)) {
       if (section.id !== undefined) ids.push(section.id)
       else {

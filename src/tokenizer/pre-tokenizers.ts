@@ -2,6 +2,7 @@
 import { asByteCharacters } from './bytes.js'
 import { byType, type Component } from './json.js'
 import { behaviors, EachOf, FixedText, Inverted, Pattern, piecesOf, type Behavior, type Cutter } from './pattern/pattern.js'
+import { pointwise, rewriteTraced, sliceTraced, type Traced } from './traced.js'
 import { groupsOfScripts, rustWord, setNamed, whiteSpace } from './unicode/code-points.js'
 
 /** A text in pieces, none of them empty. */
@@ -11,8 +12,16 @@ export interface Pieces {
   readonly fromStart: boolean
 }
 
+/** As {@link Pieces}, of texts that remember where they come from. */
+export interface TracedPieces {
+  readonly texts: readonly Traced[]
+  readonly fromStart: boolean
+}
+
 export interface PreTokenizer {
   split(pieces: Pieces): Pieces
+  /** The same of texts that remember where they come from. */
+  trace(pieces: TracedPieces): TracedPieces
   /** Whether it asks where the whole text begins. */
   readonly asksForStart?: boolean
 }
@@ -51,42 +60,66 @@ function behaviorOf(c: Component, otherwise?: Behavior): Behavior {
 
 const sequence = (parts: readonly PreTokenizer[]): PreTokenizer => ({
   split: (pieces) => parts.reduce((done, part) => part.split(done), pieces),
+  trace: (pieces) => parts.reduce((done, part) => part.trace(done), pieces),
   asksForStart: parts.some((part) => part.asksForStart === true),
 })
 
 /** Cuts each piece by itself. */
 function each(cut: (text: string) => readonly { readonly start: number; readonly end: number }[]): PreTokenizer {
-  return {
-    split: ({ texts, fromStart }) => {
-      const out: string[] = []
+  const splitting =
+    <T>(textOf: (piece: T) => string, slice: (piece: T, start: number, end: number) => T) =>
+    ({ texts, fromStart }: { readonly texts: readonly T[]; readonly fromStart: boolean }) => {
+      const out: T[] = []
       let begins = false
       texts.forEach((text, i) => {
-        for (const { start, end } of cut(text)) {
+        for (const { start, end } of cut(textOf(text))) {
           if (start === end) continue
           if (i === 0 && start === 0) begins = fromStart
-          out.push(text.slice(start, end))
+          out.push(slice(text, start, end))
         }
       })
       return { texts: out, fromStart: begins }
-    },
+    }
+  return {
+    split: splitting(
+      (text: string) => text,
+      (text, start, end) => text.slice(start, end),
+    ),
+    trace: splitting((piece: Traced) => piece.text, sliceTraced),
   }
 }
 
 const cutting = (cutter: Cutter, behavior: Behavior): PreTokenizer => each((text) => piecesOf(cutter.cut(text), behavior))
 
-/** Pieces, each made anew. */
-const mapped = (map: (text: string, isStart: boolean) => string): PreTokenizer => ({
-  split: ({ texts, fromStart }) => ({ texts: texts.map((text, i) => map(text, i === 0 && fromStart)), fromStart }),
+/** Pieces, each made anew: something before it, and each of its characters as it is made by itself. */
+const mapped = (
+  before: (text: string, isStart: boolean) => string,
+  map: (text: string) => string = (text) => text,
+): PreTokenizer => ({
+  split: ({ texts, fromStart }) => ({
+    texts: texts.map((text, i) => before(text, i === 0 && fromStart) + map(text)),
+    fromStart,
+  }),
+  trace: ({ texts, fromStart }) => ({
+    texts: texts.map((piece, i) => {
+      const { text, starts, ends } = pointwise(piece, map)
+      const added = rewriteTraced(piece, [{ start: 0, end: 0, text: before(piece.text, i === 0 && fromStart) }])
+      return { text: added.text + text, starts: [...added.starts, ...starts], ends: [...added.ends, ...ends] }
+    }),
+    fromStart,
+  }),
 })
+
+const nothing = (): string => ''
 
 /** GPT-2's words. */
 const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
 function byteLevel(c: Component): PreTokenizer {
   const steps: PreTokenizer[] = []
-  if (c.flag('add_prefix_space')) steps.push(mapped((text) => (text.startsWith(' ') ? text : ` ${text}`)))
+  if (c.flag('add_prefix_space')) steps.push(mapped((text) => (text.startsWith(' ') ? '' : ' ')))
   if (c.flag('use_regex', true)) steps.push(cutting(new Pattern(gpt2), 'Isolated'))
-  return sequence([...steps, mapped(asByteCharacters)])
+  return sequence([...steps, mapped(nothing, asByteCharacters)])
 }
 
 function metaspace(c: Component): PreTokenizer {
@@ -98,11 +131,13 @@ function metaspace(c: Component): PreTokenizer {
     if (c.has('prepend_scheme') && scheme !== 'never') c.refuse('"add_prefix_space" is false, but "prepend_scheme" is not never.')
     scheme = 'never'
   }
-  const marked = mapped((text, isStart) => {
-    const replaced = text.replaceAll(' ', () => mark)
-    const wanted = scheme === 'always' || (scheme === 'first' && isStart)
-    return wanted && !replaced.startsWith(mark) ? mark + replaced : replaced
-  })
+  const marked = mapped(
+    (text, isStart) => {
+      const wanted = scheme === 'always' || (scheme === 'first' && isStart)
+      return wanted && !text.startsWith(' ') && !text.startsWith(mark) ? mark : ''
+    },
+    (text) => text.replaceAll(' ', () => mark),
+  )
   const steps = c.flag('split', true) ? [marked, cutting(new FixedText(mark), 'MergedWithNext')] : [marked]
   return { ...sequence(steps), asksForStart: scheme === 'first' }
 }

@@ -76,6 +76,9 @@ export function bpe(component: Component): TokenModel {
     size: vocabulary.size,
     idOf: (token) => vocabulary.idOf(token),
     tokenOf: (id) => vocabulary.tokenOf(id),
+    prefix,
+    suffix,
+    unknown: () => (unknown === undefined ? undefined : vocabulary.idOf(unknown)),
     encode: (piece, into) => {
       if (cut === undefined || piece.length <= KEPT_LENGTH) remembered(piece, into)
       else for (const part of cut(piece)) remembered(part, into)

@@ -87,6 +87,7 @@ export function unigram(component: Component): TokenModel {
     size: tokens.length,
     idOf,
     tokenOf: (id) => tokens[id],
+    unknown: () => unknown,
     encode: remembering(encode),
   }
 }

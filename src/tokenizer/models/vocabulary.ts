@@ -6,6 +6,11 @@ export interface TokenModel {
   readonly size: number
   idOf(token: string): number | undefined
   tokenOf(id: number): string | undefined
+  /** What stands before the text of a token that does not begin its piece, and behind that of one that ends it. */
+  readonly prefix?: string
+  readonly suffix?: string
+  /** The token for what the vocabulary lacks, where there is one. */
+  unknown?(): number | undefined
   /** Adds the ids of a piece to a list. @throws InvalidDataError if the piece needs an unknown token that there is none of */
   encode(piece: string, into: number[]): void
 }

@@ -33,6 +33,7 @@ export function wordPiece(component: Component): TokenModel {
     size: vocabulary.size,
     idOf: (token) => vocabulary.idOf(token),
     tokenOf: (id) => vocabulary.tokenOf(id),
+    prefix,
     encode: remembering((piece) => {
       const tooLong = piece.length > most && [...piece].length > most
       return (tooLong ? undefined : tokens(piece)) ?? [vocabulary.idOf(unknown) ?? noUnknown(component, unknown, piece)]
