@@ -92,13 +92,18 @@ export { embed } from './predict/embed.js'
 export type { PredictInput } from './predict/inputs.js'
 export type { EmbedOptions, PredictOptions } from './predict/options.js'
 export type {
+  AnswerPrediction,
+  AnswerSpan,
   EmbeddingPrediction,
+  EntitySpan,
   LabelPrediction,
   LabelScore,
   LabelsPrediction,
   Prediction,
   SimilarityPrediction,
+  TagsPrediction,
   ValuePrediction,
+  WordTag,
 } from './predict/prediction.js'
 export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/custom.js'
 export type { ObjectiveOptions } from './train/objectives/options.js'

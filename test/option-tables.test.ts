@@ -5,6 +5,7 @@ import ts from 'typescript'
 import { beamOptionTable } from '../src/generate/beam-options.js'
 import { batchPromptTable, generateOptionTable } from '../src/generate/generate-options.js'
 import { samplingOptionTable } from '../src/generate/sampling-options.js'
+import { embedOptionTable, predictOptionTable } from '../src/predict/options.js'
 import { evaluateOptionTable } from '../src/train/evaluate-options.js'
 import { objectiveOptionTable } from '../src/train/objectives/options.js'
 import { trainModuleOptionTable } from '../src/nn/train-module.js'
@@ -15,6 +16,8 @@ import type { AnyTable } from '../src/util/option-table.js'
 const tables: Readonly<Record<string, readonly [file: string, table: AnyTable]>> = {
   TrainOptions: ['src/train/options.ts', trainOptionTable],
   EvaluateOptions: ['src/train/evaluate-options.ts', evaluateOptionTable],
+  EmbedOptions: ['src/predict/options.ts', embedOptionTable],
+  PredictOptions: ['src/predict/options.ts', predictOptionTable],
   ObjectiveOptions: ['src/train/objectives/options.ts', objectiveOptionTable],
   GenerateOptions: ['src/generate/generate-options.ts', generateOptionTable],
   BatchPrompt: ['src/generate/generate-options.ts', batchPromptTable],

@@ -51,6 +51,8 @@ const calls: Readonly<Record<string, () => unknown>> = {
   extractLora: () => lowrank.extractLora(model, model, wrong({ r: 1 })),
   initializeEva: () => lowrank.initializeEva(adapter, wrong({ data: 'nowhere' })),
   evaluate: () => lowrank.evaluate(model, wrong({ data: 'nowhere' })),
+  predict: () => lowrank.predict(model, [], wrong()),
+  embed: () => lowrank.embed(model, [], wrong()),
   Linear: () => new nn.Linear(1, 1, wrong()),
   MergedLinear: () => new nn.MergedLinear(2, 2, wrong({ enableLora: [true, false], r: 1 })),
   Embedding: () => new nn.Embedding(1, 1, wrong()),

@@ -7,6 +7,7 @@ import type { Model } from '../model/model.js'
 import { embeddingSettings } from '../train/objectives/embedding-settings.js'
 import { rowOptions } from '../train/open-dataset.js'
 import { resolveOptions, type Resolved } from '../util/option-table.js'
+import { snapshot } from '../util/snapshot.js'
 import { vectorReader } from './embedding.js'
 import { checkInputs, rowsOf } from './inputs.js'
 import { embedOptionTable, type EmbedOptions } from './options.js'
@@ -45,7 +46,7 @@ export function embed(
       throw new InvalidOptionError(
         `embed is for embedding models, but ${model.path} is for ${model.task.name}; open it with { task: 'feature-extraction' }`,
       )
-    const list = Array.isArray(texts) ? [...(texts as readonly string[])] : (texts as AsyncIterable<string>)
+    const list = Array.isArray(texts) ? snapshot(texts as readonly string[]) : (texts as AsyncIterable<string>)
     return vectors(model, servingOf(subject), list, options)
   }
   return Array.isArray(texts) ? collected(start) : start()

@@ -21,6 +21,8 @@ export interface EmbedOptions extends Pick<ObjectiveOptions, 'pooling' | 'prompt
 export interface PredictOptions extends EmbedOptions, Pick<ObjectiveOptions, 'problemType'> {
   /** Of classifiers: labels in `scores`, all unless said. Of answers: how many are given in `answers`, none beside the best unless said. */
   readonly topK?: number
+  /** Of answers: most tokens of one, 15 unless said. */
+  readonly maxAnswerLength?: number
 }
 
 export const embedOptionTable = {
@@ -39,5 +41,6 @@ export const predictOptionTable = {
     help: 'Of classifiers: labels in "scores", all unless said. Of answers: how many there are in "answers".',
   },
   ...embedOptionTable,
+  maxAnswerLength: { is: whole(1), flag: 'max-answer-length', help: 'Of answers: most tokens of one; 15 unless said.' },
   problemType: objectiveOptionTable.problemType,
 } as const satisfies OptionTable<PredictOptions>

@@ -10,11 +10,14 @@ import { OnnxModel } from '../onnx-model/onnx-model.js'
 import { embeddingSettings } from '../train/objectives/embedding-settings.js'
 import { rowOptions } from '../train/open-dataset.js'
 import { resolveOptions, type Resolved } from '../util/option-table.js'
+import { snapshot } from '../util/snapshot.js'
+import { answerReader } from './answers.js'
 import { classReader, problemTypeOf } from './classification.js'
 import { embeddingReader } from './embedding.js'
 import { checkInputs, rowsOf, type PredictInput } from './inputs.js'
 import { predictOptionTable, type PredictOptions } from './options.js'
 import type { Prediction } from './prediction.js'
+import { tagReader } from './tags.js'
 import type { RowReader } from './reader.js'
 import { answerRows, type Answered } from './run.js'
 
@@ -49,7 +52,7 @@ export function predict(
 ): Promise<Prediction[]> | AsyncGenerator<Prediction> {
   const start = (): AsyncGenerator<Prediction> => {
     checkInputs(inputs, 'predict')
-    const list = Array.isArray(inputs) ? [...(inputs as readonly PredictInput[])] : (inputs as AsyncIterable<PredictInput>)
+    const list = Array.isArray(inputs) ? snapshot(inputs as readonly PredictInput[]) : (inputs as AsyncIterable<PredictInput>)
     return predictionsAlone(predictRows(subject, rowsOf(list), given))
   }
   return Array.isArray(inputs) ? collected(start) : start()
@@ -91,8 +94,9 @@ function checkTask(model: Model, options: Options): void {
     for (const name of ['pooling', 'promptName'] as const)
       if (options[name] !== undefined) refuse(name, 'embedding models (feature-extraction)')
   if (task.name !== 'sequence-classification' && options.problemType !== undefined) refuse('problemType', 'sequence classifiers')
+  if (task.name !== 'question-answering' && options.maxAnswerLength !== undefined) refuse('maxAnswerLength', 'question answering')
   const type = problemTypeOf(task, options.problemType)
-  if (options.topK !== undefined && (task.name === 'feature-extraction' || type === 'regression'))
+  if (options.topK !== undefined && (['feature-extraction', 'token-classification'].includes(task.name) || type === 'regression'))
     refuse('topK (--top-k)', 'labels and answers')
 }
 
@@ -114,8 +118,12 @@ async function readerFor(model: Model, options: Options): Promise<RowReader<Pred
       return classReader(task, encoding, problemTypeOf(task, problemType), topK)
     case 'feature-extraction':
       return embeddingReader(embeddingSettings(model, options), encoding)
+    case 'token-classification':
+      return tagReader(task, encoding)
+    case 'question-answering':
+      return answerReader(encoding, options)
     default:
-      throw new InvalidOptionError(`predictions of ${task.name} are not supported`)
+      throw new InvalidOptionError(`internal: no predictions of ${task.name}`)
   }
 }
 

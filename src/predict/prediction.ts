@@ -40,5 +40,62 @@ export interface SimilarityPrediction {
   readonly similarity: number
 }
 
+/** A word and its tag. */
+export interface WordTag extends LabelScore {
+  /** The word: what lies between white space, or an entry of the row's list. */
+  readonly word: string
+  /** First character in the text, as `slice` counts them (UTF-16 units); in the words of a list joined by single spaces. */
+  readonly start: number
+  /** Behind the last character. */
+  readonly end: number
+}
+
+/** A stretch of text of one type. */
+export interface EntitySpan {
+  /** Type: the label without `B-` or `I-`. */
+  readonly entity: string
+  /** Mean probability of its tokens; of a row of words, of their first tokens. */
+  readonly score: number
+  /** What it says. */
+  readonly text: string
+  /** First character in the text, as `slice` counts them (UTF-16 units); in the words of a list joined by single spaces. */
+  readonly start: number
+  /** Behind the last character. */
+  readonly end: number
+}
+
+/** Of a token classifier. */
+export interface TagsPrediction {
+  /** Each word with the tag of its first token. */
+  readonly words: readonly WordTag[]
+  /** Neighbouring tokens of one type that no `B-` parts, but for `O`: `simple` aggregation of transformers. */
+  readonly entities: readonly EntitySpan[]
+}
+
+/** An answer in its context. */
+export interface AnswerSpan {
+  /** What it says. */
+  readonly answer: string
+  /** Probability of its beginning times that of its end, summed over stretches that come to the same words. */
+  readonly score: number
+  /** First character in the context, as `slice` counts them (UTF-16 units). */
+  readonly start: number
+  /** Behind the last character. */
+  readonly end: number
+}
+
+/** Of a model that answers questions: the likeliest answer. */
+export interface AnswerPrediction extends AnswerSpan {
+  /** With `topK` the likeliest, the best first; fewer where the context has no more. */
+  readonly answers?: readonly AnswerSpan[]
+}
+
 /** What a model says of a row: its task tells which of them; `'label' in prediction` tells them apart. */
-export type Prediction = LabelPrediction | LabelsPrediction | ValuePrediction | EmbeddingPrediction | SimilarityPrediction
+export type Prediction =
+  | LabelPrediction
+  | LabelsPrediction
+  | ValuePrediction
+  | TagsPrediction
+  | AnswerPrediction
+  | EmbeddingPrediction
+  | SimilarityPrediction

@@ -117,11 +117,32 @@ module = types.ModuleType("transformers.pipelines.question_answering")
 module.__package__ = "transformers.pipelines"
 exec(compile(source, "question_answering.py", "exec"), module.__dict__)
 
+class Whole:
+    """A tokenizer that reads all of a context: with truncation the library stops at the word that reaches the limit, and the rest is lost."""
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
+    def __getattr__(self, name):
+        return getattr(self.tokenizer, name)
+    def __call__(self, text, text_pair, max_length, stride, truncation, **_):
+        backend = self.tokenizer._tokenizer
+        backend.no_truncation()
+        # Else white space would be taken off the offsets twice.
+        processor, backend.post_processor = backend.post_processor, processors.ByteLevel(trim_offsets=False)
+        question, context = (backend.encode(each, add_special_tokens=False) for each in (text, text_pair))
+        backend.post_processor = processor
+        backend.enable_truncation(max_length, stride=stride, strategy=truncation)
+        first = backend.post_process(question, context)
+        parts = [first, *first.overflowing]
+        # The parts behind the first have lost their types: those of the first, as far as the context goes.
+        types = [[*first.type_ids[: e.sequence_ids.index(1)], *[first.type_ids[-1]] * (len(e.ids) - e.sequence_ids.index(1))] for e in parts]
+        data = {"input_ids": [e.ids for e in parts], "attention_mask": [e.attention_mask for e in parts], "token_type_ids": types}
+        return t.BatchEncoding(data, encoding=parts)
+
 questions = [("Where does Ada live?", corpus[2]), ("who wrote", corpus[0]), ("What was cold?", corpus[1]), ("smile?", corpus[5]), ("two?", corpus[4]), ("Where is the shop?", " ".join(corpus))]
 for name, family in [("answers", "bert"), ("answers-bytes", "roberta")]:
     model, tok = make(name, family, "ForQuestionAnswering")
     pipe = module.QuestionAnsweringPipeline.__new__(module.QuestionAnsweringPipeline)
-    pipe.model, pipe.tokenizer, pipe.framework = model, tok, "pt"
+    pipe.model, pipe.tokenizer, pipe.framework = model, Whole(tok), "pt"
     def ask(question, context, top_k):
         outputs = []
         for inputs in pipe.preprocess({"question": question, "context": context}):

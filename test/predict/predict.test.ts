@@ -10,11 +10,14 @@ import {
   loadAdapter,
   loadModel,
   predict,
+  type AnswerPrediction,
+  type AnswerSpan,
   type LabelPrediction,
   type LabelsPrediction,
   type LabelScore,
   type Model,
   type PredictInput,
+  type TagsPrediction,
 } from '../../src/index.js'
 
 const root = new URL('../fixtures/predict', import.meta.url).pathname
@@ -25,10 +28,26 @@ interface TextCase {
   readonly text_pair?: string
   readonly scores: readonly [string, number][]
 }
+type Found = readonly [text: string, score: number, start: number, end: number]
+interface TagCases {
+  readonly texts: readonly { readonly text: string; readonly entities: readonly Found[] }[]
+}
+interface AnswerCases {
+  readonly rows: readonly {
+    readonly question: string
+    readonly context: string
+    readonly best: readonly Found[]
+    readonly top: readonly Found[]
+  }[]
+}
 interface Cases {
   readonly classes: { readonly texts: readonly TextCase[]; readonly pairs: readonly TextCase[] }
   readonly 'several-labels': Cases['classes']
   readonly number: Cases['classes']
+  readonly tags: TagCases
+  readonly 'tags-bytes': TagCases
+  readonly answers: AnswerCases
+  readonly 'answers-bytes': AnswerCases
   readonly embeddings: Readonly<Record<string, readonly [string, readonly number[]][]>>
 }
 const cases = JSON.parse(await readFile(join(root, 'cases.json'), 'utf8')) as Cases
@@ -133,6 +152,14 @@ describe('who predicts', () => {
     expect(await predict(set, texts)).toEqual(base)
   })
 
+  it('rows as they are at the call', async () => {
+    await using model = await open('classes')
+    const rows = [{ text: 'the soup' }]
+    const promise = predict(model, rows)
+    rows[0]!.text = 'Ada'
+    expect(await promise).toEqual(await predict(model, ['the soup']))
+  })
+
   it("PEFT's adapter with its head, on rows of tokens", async () => {
     const heads = new URL('../fixtures/heads/bert-seq', import.meta.url).pathname
     const { ids, y } = JSON.parse(await readFile(join(heads, 'expected.json'), 'utf8')) as { ids: number[][]; y: number[] }
@@ -142,6 +169,82 @@ describe('who predicts', () => {
     const expected = y.map((logit, i) => [`LABEL_${i}`, Math.exp(logit) / sum] as const).sort((a, b) => b[1] - a[1])
     expectScores(found.scores, expected)
     await adapter.model.dispose()
+  })
+})
+
+describe.each(['tags', 'tags-bytes'] as const)('tags of words and their entities: %s', (name) => {
+  const { texts } = cases[name]
+
+  it.each([1, 5])('as TokenClassificationPipeline aggregates them simply, in batches of %i', async (batchSize) => {
+    await using model = await open(name)
+    const found = (await predict(model, texts.map(({ text }) => text), { batchSize, maxLength: 48 })) as TagsPrediction[] // prettier-ignore
+    found.forEach(({ entities }, i) => {
+      const { text, entities: expected } = texts[i]!
+      expect(entities.map(({ entity, start, end }) => [entity, start, end])).toEqual(expected.map(([entity, , start, end]) => [entity, start, end])) // prettier-ignore
+      entities.forEach(({ score, text: said, start, end }, k) => {
+        expect(score).toBeCloseTo(expected[k]![1], 5)
+        expect(said).toBe(text.slice(start, end))
+      })
+    })
+  })
+
+  it('each word of a text has the tag of its first token, as the same words in a list', async () => {
+    await using model = await open(name)
+    const words = ['Ada', 'lives', 'in', 'London']
+    const [text, list] = (await predict(model, [words.join(' '), { tokens: words }])) as TagsPrediction[]
+    expect(text!.words.map(({ word, start, end }) => [word, start, end])).toEqual([
+      ['Ada', 0, 3],
+      ['lives', 4, 9],
+      ['in', 10, 12],
+      ['London', 13, 19],
+    ])
+    expect(list!.words.map(({ word, start, end }) => [word, start, end])).toEqual(text!.words.map(({ word, start, end }) => [word, start, end])) // prettier-ignore
+    // A byte-level tokenizer takes the first word of a list with a space before it.
+    if (name === 'tags') list!.words.forEach((word, i) => { expect(word.label).toBe(text!.words[i]!.label); expect(word.score).toBeCloseTo(text!.words[i]!.score, 5) }) // prettier-ignore
+  })
+})
+
+describe.each(['answers', 'answers-bytes'] as const)('answers to questions: %s', (name) => {
+  const { rows } = cases[name]
+  const inputs = rows.map(({ question, context }) => ({ question, context, answers: { text: ['not read'] } }))
+
+  it.each([1, 4])('as QuestionAnsweringPipeline finds them, long contexts in stretches, in batches of %i', async (batchSize) => {
+    await using model = await open(name)
+    const options = { batchSize, maxLength: 48 }
+    const best = (await predict(model, inputs, options)) as AnswerPrediction[]
+    const top = (await predict(model, inputs, { ...options, topK: 3 })) as AnswerPrediction[]
+    rows.forEach((row, i) => {
+      const { answers, ...first } = best[i]!
+      expect(answers).toBeUndefined()
+      expectAnswers([first], row.best)
+      expectAnswers(top[i]!.answers!, row.top)
+      expect(top[i]!.answer).toBe(top[i]!.answers![0]!.answer)
+    })
+  })
+
+  function expectAnswers(found: readonly AnswerSpan[], expected: readonly Found[]): void {
+    expect(found.map(({ answer, start, end }) => [answer, start, end])).toEqual(expected.map(([answer, , start, end]) => [answer, start, end])) // prettier-ignore
+    found.forEach(({ score }, i) => {
+      expect(score).toBeCloseTo(expected[i]![1], 6)
+    })
+  }
+
+  it('no longer than is asked for', async () => {
+    await using model = await open(name)
+    const [one] = (await predict(model, inputs.slice(0, 1), { maxAnswerLength: 1 })) as AnswerPrediction[]
+    expect(one!.answer).not.toContain(' ')
+  })
+
+  it('refuses a question that leaves no room, and rows without a context', async () => {
+    await using model = await open(name)
+    const row = { question: 'where '.repeat(40), context: 'Ada lives in a small house near the river. '.repeat(3) }
+    await expect(predict(model, [row], { maxLength: 48 })).rejects.toThrow(
+      /inputs, row 1: the question has \d+ tokens, which leaves room for 0 /,
+    )
+    await expect(predict(model, ['who?'])).rejects.toThrow(
+      'inputs, row 1: found the fields "text"; expected {"question", "context"}.',
+    )
+    await expect(predict(model, [{ question: 'who?', context: ' ' }])).rejects.toThrow('"context" is empty')
   })
 })
 
@@ -211,6 +314,10 @@ describe('what is refused', () => {
     await expect(predict(model, ['a'], { topK: 0 })).rejects.toThrow('topK must be a whole number of at least 1, got 0')
     await using number = await open('number')
     await expect(predict(number, ['a'], { topK: 1 })).rejects.toThrow('topK (--top-k) is for labels and answers')
+    await using tags = await open('tags')
+    await expect(predict(tags, ['a'], { topK: 1 })).rejects.toThrow('topK (--top-k) is for labels and answers')
+    await expect(predict(tags, ['a'], { maxAnswerLength: 1 })).rejects.toThrow('maxAnswerLength is for question answering')
+    await expect(predict(tags, [{ input_ids: [1] }])).rejects.toThrow('"input_ids" does not tell where tokens stand')
   })
 
   it('what is no text and no row, by its number', async () => {
