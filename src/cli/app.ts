@@ -10,6 +10,7 @@ import { generateCommand } from './commands/generate.js'
 import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
+import { predictCommand } from './commands/predict.js'
 import { trainCommand } from './commands/train.js'
 import { inFlags } from './flag-names.js'
 import type { Command } from './flags.js'
@@ -22,6 +23,7 @@ export const commands: readonly Command[] = [
   trainCommand,
   initCommand,
   evalCommand,
+  predictCommand,
   generateCommand,
   mergeCommand,
   combineCommand,

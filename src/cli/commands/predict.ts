@@ -1,0 +1,174 @@
+/** @file `lowrank predict`. */
+import { predictOptionTable } from '../../predict/options.js'
+import type { Row } from '../../data/rows.js'
+import { InvalidOptionError } from '../../errors.js'
+import type { Adapter, AdapterSet, Columns, Model, Prediction } from '../../index.js'
+import { columnsOption } from '../../train/option-table.js'
+import { defineCommand, type Output } from '../flags.js'
+import { bar, count, counted, digits } from '../format.js'
+import { headFlags } from '../head-flags.js'
+import { onnxFlags } from '../onnx-flags.js'
+import { flagsFrom, optionsFrom } from '../option-flags.js'
+import { predictionLine, predictionWriter, type PredictedRow } from '../prediction-files.js'
+import { library, openAdapter, openModel, type SourceFlags } from '../sources.js'
+import { linesAsRows } from '../stdin.js'
+import { UsageError } from '../usage-error.js'
+import { baseFlag } from './train-flags.js'
+
+const { task, labels, 'num-labels': numLabels } = headFlags
+
+export const predictCommand = defineCommand({
+  name: 'predict',
+  summary: 'Say the class, the number, the tags, the answer or the vector of each row.',
+  description:
+    'Rows are those of training without their labels; labels that they have are not read. Their own fields are kept, and what the model says stands beside them under "prediction", so that a file can be compared. Without --data and --text each line of stdin is a text. Rows of similar length share a batch and come out in their order; files of any size are read as they are needed.',
+  flags: {
+    model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
+    ...baseFlag,
+    adapter: {
+      type: 'texts',
+      value: 'DIR…',
+      help: 'Adapter folder (PEFT) or hub id; of several the changes are added up. The bare model without it.',
+    },
+    data: { type: 'texts', value: 'FILE…', help: 'Rows: JSONL, CSV, TSV or Parquet. Labels are not needed.' },
+    ...flagsFrom(columnsOption),
+    text: { type: 'texts', value: 'T…', help: 'Texts in place of rows. One that begins with two hyphens is given as --text=T.' },
+    out: {
+      type: 'text',
+      value: 'FILE',
+      help: 'File for the rows and their predictions, .jsonl or .csv; written whole or not at all. Printed without it.',
+    },
+    overwrite: { type: 'switch', help: 'Replace --out if it is there already. Never a file of --data.' },
+    ...flagsFrom(predictOptionTable),
+    ...{ task, labels, 'num-labels': numLabels },
+    output: { type: 'text', value: 'NAME', help: 'Output of an .onnx file that is read, where it has several.' },
+    ...onnxFlags,
+  },
+  examples: [
+    'lowrank predict --model bert-base --adapter out --text "the soup was cold"',
+    'lowrank predict --model bert-base --adapter out --data new.jsonl --out predicted.csv',
+  ],
+  prints:
+    'a line for each row, its own fields and `"prediction"`: `{"label":…,"score":…,"scores":[{"label":…,"score":…},…]}` of classes, `{"labels":[…],"scores":[…]}` of several labels, `{"value":…}` of regression, ' +
+    '`{"words":[{"word":…,"label":…,"score":…,"start":…,"end":…},…],"entities":[{"entity":…,"score":…,"text":…,"start":…,"end":…},…]}` of tags, `{"answer":…,"score":…,"start":…,"end":…}` of questions, with `--top-k` also `"answers":[…]`, ' +
+    '`{"embedding":[…]}` of texts, `{"similarity":…}` of pairs for embedding models. With `--out` one line, `{"out":…,"rows":…}`.',
+  async run(values, { output }) {
+    const { data, text, columns, out, overwrite } = values
+    const twice = values.adapter?.find((name, i, all) => all.indexOf(name) !== i)
+    if (twice !== undefined) throw new UsageError(`--adapter names ${twice} twice.`)
+    if (data !== undefined && text !== undefined) throw new UsageError('--data and --text exclude each other.')
+    if (data === undefined && text === undefined && process.stdin.isTTY)
+      throw new UsageError('lowrank predict needs rows: --data FILE, --text T, or lines of text on stdin.')
+    const write = out === undefined ? undefined : predictionWriter(out, overwrite)
+    const subject = await openSubjects(values, output)
+    const { files } = modelOf(subject).environment
+    const source = data === undefined ? { rows: text === undefined ? linesAsRows(process.stdin) : rowsOfTexts(text), length: undefined } : await openFiles(modelOf(subject), data, columns) // prettier-ignore
+    if (out !== undefined)
+      for (const path of data ?? [])
+        if ((await files.realPath(path)) === (await files.realPath(out)))
+          throw new InvalidOptionError(`"${out}" is a file of --data, which is never replaced; choose another file`)
+    const { predictRows } = await import('../../predict/predict.js')
+    const answers = predictRows(subject, source.rows, {
+      ...optionsFrom(predictOptionTable, values),
+      onWarning: (message) => {
+        output.note(output.color.yellow(`warning: ${message}`))
+      },
+    })
+    const watched = progress(answers, source.length, output)
+    if (out === undefined || write === undefined) {
+      for await (const answer of watched.rows)
+        if (output.json) output.print(predictionLine(answer))
+        else output.print(`${shown(answer.prediction, output)}\t${preview(answer.row)}`)
+      return 0
+    }
+    await files.write(out, write(watched.rows))
+    if (output.json) output.printJson({ out, rows: watched.count() })
+    else output.print(`${counted(watched.count(), 'row')} → ${out}`)
+    return 0
+  },
+})
+
+const modelOf = (subject: Model | Adapter | AdapterSet): Model => ('environment' in subject ? subject : subject.model)
+
+/** The model, an adapter on it, or several at once. */
+async function openSubjects(
+  flags: SourceFlags & { readonly adapter: readonly string[] | undefined },
+  output: Output,
+): Promise<Model | Adapter | AdapterSet> {
+  const model = await openModel(flags, output)
+  const [first, ...others] = flags.adapter ?? []
+  if (first === undefined) return model
+  const adapter = await openAdapter(model, first, output)
+  if (others.length === 0) return adapter
+  const { AdapterSet } = await library()
+  const set = new AdapterSet(adapter.model)
+  await set.add(first, adapter)
+  for (const name of others) await set.add(name, await openAdapter(adapter.model, name, output))
+  set.setAdapter([first, ...others])
+  return set
+}
+
+interface Rows {
+  readonly rows: AsyncIterable<Row>
+  readonly length: number | undefined
+}
+
+async function openFiles(model: Model, data: readonly string[], columns: Columns | undefined): Promise<Rows> {
+  const [{ openModelRows }, { rowsOf }] = await Promise.all([
+    import('../../train/open-dataset.js'),
+    import('../../data/open-rows.js'),
+  ])
+  const { sources } = await openModelRows(model, data, { part: 'test', columns })
+  return { rows: rowsOf(sources), length: sources.reduce((sum, source) => sum + source.length, 0) }
+}
+
+async function* rowsOfTexts(texts: readonly string[]): AsyncGenerator<Row> {
+  let line = 0
+  for (const text of texts) yield await Promise.resolve({ value: { text }, file: '--text', line: ++line })
+}
+
+/** How far the rows are, on a terminal. */
+function progress(answers: AsyncIterable<PredictedRow>, total: number | undefined, output: Output) {
+  let done = 0
+  const rows = async function* (): AsyncGenerator<PredictedRow> {
+    let told = Date.now()
+    try {
+      for await (const answer of answers) {
+        yield answer
+        done++
+        if (Date.now() - told < 100) continue
+        told = Date.now()
+        output.status(
+          total === undefined ? counted(done, 'row') : `${bar(done / total)} ${count(done)} of ${counted(total, 'row')}`,
+        )
+      }
+    } finally {
+      output.status(undefined)
+    }
+  }
+  return { rows: rows(), count: () => done }
+}
+
+/** A prediction in a few words. */
+function shown(prediction: Prediction, { color }: Output): string {
+  if ('label' in prediction) return `${color.bold(prediction.label)}\t${digits(prediction.score, 4)}`
+  if ('labels' in prediction) return prediction.labels.length === 0 ? '–' : color.bold(prediction.labels.join(', '))
+  if ('value' in prediction) return [prediction.value].flat().map((value) => digits(value)).join(' ') // prettier-ignore
+  if ('entities' in prediction)
+    return prediction.entities.length === 0 ? '–' : prediction.entities.map(({ entity, text }) => `${entity} ${color.bold(text)}`).join(', ') // prettier-ignore
+  if ('answer' in prediction) return `${color.bold(prediction.answer)}\t${digits(prediction.score, 4)}`
+  if ('similarity' in prediction) return digits(prediction.similarity, 4)
+  const { embedding } = prediction
+  return `[${embedding.slice(0, 3).map((value) => digits(value, 3)).join(', ')}, … ${embedding.length}]` // prettier-ignore
+}
+
+const PREVIEW = 60
+
+/** The beginning of a row's texts. */
+function preview({ value }: Row): string {
+  const text = Object.values(value)
+    .filter((field) => typeof field === 'string')
+    .join(' | ')
+    .replace(/\s+/g, ' ')
+  return text.length <= PREVIEW ? text : `${text.slice(0, PREVIEW - 1)}…`
+}

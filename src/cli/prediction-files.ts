@@ -1,0 +1,122 @@
+/** @file Rows with what was predicted of them, as lines of JSON or as a table. */
+import { existsSync } from 'node:fs'
+import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import type { Prediction } from '../index.js'
+import { at, type Row } from '../data/rows.js'
+import { keptKeys, keptNumber } from '../util/exact-json.js'
+import { PythonFloat, pythonFloat } from '../util/python-json.js'
+
+/** A row and its prediction. */
+export interface PredictedRow {
+  readonly row: Row
+  readonly prediction: Prediction
+}
+
+/** The field that a prediction is written to; of a table the beginning of the names of its columns. */
+const FIELD = 'prediction'
+
+/** Bytes that are written at once. */
+const CHUNK_BYTES = 64 << 10
+
+type Writer = (rows: AsyncIterable<PredictedRow>) => AsyncGenerator<string>
+
+const writers: Readonly<Record<string, Writer>> = { jsonl: jsonLines, ndjson: jsonLines, csv: table }
+
+/**
+ * How a file of predictions is written, told by its name.
+ * @throws InvalidOptionError for another kind, or a file that is there and shall not be replaced
+ */
+export function predictionWriter(
+  out: string,
+  overwrite: boolean,
+): (rows: AsyncIterable<PredictedRow>) => AsyncGenerator<Uint8Array> {
+  const extension = /\.([^./\\]+)$/.exec(out)?.[1]?.toLowerCase() ?? ''
+  const writer = Object.hasOwn(writers, extension) ? writers[extension] : undefined
+  if (writer === undefined)
+    throw new InvalidOptionError(
+      `"${out}": predictions are written as .jsonl, .ndjson or .csv${extension === 'parquet' ? '; Parquet is read, but not written' : ''}. Give the file one of these endings`,
+    )
+  if (!overwrite && existsSync(out))
+    throw new InvalidOptionError(`"${out}" is there already. Choose another file, or replace it with overwrite (--overwrite).`)
+  return (rows) => inChunks(writer(rows))
+}
+
+async function* inChunks(lines: AsyncGenerator<string>): AsyncGenerator<Uint8Array> {
+  const utf8 = new TextEncoder()
+  let chunk = ''
+  for await (const line of lines) {
+    chunk += `${line}\n`
+    if (chunk.length < CHUNK_BYTES) continue
+    yield utf8.encode(chunk)
+    chunk = ''
+  }
+  if (chunk !== '') yield utf8.encode(chunk)
+}
+
+/** A row's own fields, and the prediction beside them. @throws InvalidDataError for a row that has such a field, or a number that JavaScript does not hold */
+export function predictionLine({ row, prediction }: PredictedRow): string {
+  if (Object.hasOwn(row.value, FIELD)) refuseField(row, FIELD)
+  const own = keptKeys(row.value).map((key) => `${JSON.stringify(key)}:${json(row.value, key, row)}`)
+  return `{${[...own, `${JSON.stringify(FIELD)}:${JSON.stringify(prediction)}`].join(',')}}`
+}
+
+async function* jsonLines(rows: AsyncIterable<PredictedRow>): AsyncGenerator<string> {
+  for await (const row of rows) yield predictionLine(row)
+}
+
+/** A table with a header: the fields of the first row, then those of its prediction, `prediction.label` and the like. */
+async function* table(rows: AsyncIterable<PredictedRow>): AsyncGenerator<string> {
+  let columns: readonly string[] | undefined
+  for await (const { row, prediction } of rows) {
+    const taken = Object.keys(row.value).find((name) => name.startsWith(`${FIELD}.`))
+    if (taken !== undefined) refuseField(row, taken)
+    const said = Object.entries(prediction).map(([name, value]) => [`${FIELD}.${name}`, cell(value)] as const)
+    const own = Object.keys(row.value).map((name) => [name, textOf(row, name)] as const)
+    const cells = new Map([...own, ...said])
+    if (columns === undefined) {
+      columns = [...cells.keys()]
+      yield columns.map(quoted).join(',')
+    }
+    const strange = [...cells.keys()].find((name) => !columns!.includes(name))
+    if (strange !== undefined)
+      throw new InvalidDataError(
+        `${at(row)}: the row has "${strange}", which the first row lacks, so that it is no column of the table; write lines of JSON: --out with the ending .jsonl.`,
+      )
+    yield columns.map((name) => quoted(cells.get(name) ?? '')).join(',')
+  }
+}
+
+function refuseField(row: Row, name: string): never {
+  throw new InvalidDataError(
+    `${at(row)}: the row has a field "${name}" already, where the prediction is written; give it another name.`,
+  )
+}
+
+/** RFC 4180. */
+const quoted = (text: string): string => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
+
+const cell = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** A field in a table: text as it is, nothing for null, lists and objects as JSON. */
+function textOf(row: Row, name: string): string {
+  const value = row.value[name]
+  return value === null || value === undefined ? '' : typeof value === 'string' ? value : json(row.value, name, row)
+}
+
+/** A part of a row as JSON, with the numbers that JavaScript's own would lose. */
+function json(container: object, key: string | number, row: Row): string {
+  const kept = keptNumber(container, key)
+  if (kept !== undefined) return kept instanceof PythonFloat ? pythonFloat(kept.value) : String(kept)
+  const value = (container as Record<string | number, unknown>)[key]
+  if (typeof value === 'bigint') return String(value)
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value))
+    throw new InvalidDataError(
+      `${at(row)}: the number ${value} under "${key}" is beyond 2^53, where not every number can be kept; write it as text.`,
+    )
+  if (Array.isArray(value)) return `[${value.map((_, i) => json(value, i, row)).join(',')}]`
+  if (typeof value === 'object' && value !== null && !(value instanceof Date))
+    return `{${keptKeys(value)
+      .map((name) => `${JSON.stringify(name)}:${json(value, name, row)}`)
+      .join(',')}}`
+  return JSON.stringify(value) ?? 'null'
+}
