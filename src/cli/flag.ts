@@ -14,6 +14,8 @@ export interface Flag {
   readonly value?: string
   readonly required?: true
   readonly default?: string | number | boolean
+  /** A switch that is neither on nor off unless it is given: the library decides. */
+  readonly open?: true
   /** Allowed texts. */
   readonly choices?: readonly string[]
   /** Smallest number allowed. */

@@ -18,11 +18,13 @@ interface ValueTypes {
   constants: Readonly<Record<string, number | boolean | readonly (number | boolean)[]>>
 }
 
-/** The values of a table's flags: those with a default or required are always there, switches are false when absent. */
+/** The values of a table's flags: those with a default or required are always there, switches that are not open are false when absent. */
 export type Values<T extends Flags> = {
-  readonly [K in keyof T]: T[K] extends { required: true } | { default: unknown } | { type: 'switch' }
-    ? ValueTypes[T[K]['type']]
-    : ValueTypes[T[K]['type']] | undefined
+  readonly [K in keyof T]: T[K] extends { open: true }
+    ? ValueTypes[T[K]['type']] | undefined
+    : T[K] extends { required: true } | { default: unknown } | { type: 'switch' }
+      ? ValueTypes[T[K]['type']]
+      : ValueTypes[T[K]['type']] | undefined
 }
 
 /** Flags that every command has. */

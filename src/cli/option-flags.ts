@@ -31,6 +31,11 @@ type FlagFrom<R> = Flag & {
       ? { readonly required: true }
       : unknown) &
   (DefaultOf<R> extends string | number ? { readonly default: DefaultOf<R> } : unknown) &
+  (R extends { readonly is: { readonly type: 'switch' } }
+    ? R extends { readonly default: unknown }
+      ? unknown
+      : { readonly open: true }
+    : unknown) &
   (R extends { readonly group: OptionGroup } ? { readonly group: R['group'] } : unknown)
 
 /** The flags of a table by their names, but for those that every command has. */
@@ -77,6 +82,7 @@ function flagFrom(option: string, table: AnyTable): Flag | undefined {
     ...(value !== undefined && { value }),
     ...((spec.required ?? row.required) === true && { required: true }),
     ...((typeof preset === 'string' || typeof preset === 'number') && { default: preset }),
+    ...(type === 'switch' && row.default === undefined && { open: true as const }),
     ...(choices !== undefined && { choices: choices as readonly string[] }),
     ...(min !== undefined && { min }),
   }

@@ -4,8 +4,10 @@
  */
 import { describe, expect, it } from 'vitest'
 import { InvalidOptionError } from '../errors.js'
+import { resolveTrainOptions, trainOptionTable } from '../train/option-table.js'
 import { commands } from './app.js'
 import type { Command } from './flags.js'
+import { optionsFrom } from './option-flags.js'
 import { parseFlags } from './parse.js'
 import { UsageError } from './usage-error.js'
 import { readValue } from './values.js'
@@ -29,6 +31,19 @@ describe('parseFlags', () => {
     const { values } = train('--alpha', '-2', '--resume=false', '--no-shuffle')
     expect(values).toMatchObject({ alpha: -2, resume: false, 'no-shuffle': true })
     expect(parseFlags(command('generate'), ['--model', 'm', '--prompt=--x']).values['prompt']).toBe('--x')
+  })
+
+  it('leaves a switch open whose option has no default, so that the library decides', () => {
+    const resolved = (...args: string[]) => {
+      const options = optionsFrom(trainOptionTable, train(...args).values)
+      return resolveTrainOptions({ ...options, data: 'd' })
+    }
+    expect(train().values['keep-best']).toBeUndefined()
+    expect(resolved('--early-stopping', '2', '--eval-data', 'v').keepBest).not.toBe(false)
+    expect(resolved('--metric-for-best', 'accuracy').greaterIsBetter).toBeUndefined()
+    expect(resolved('--greater-is-better=false').greaterIsBetter).toBe(false)
+    expect(resolved('--keep-best').keepBest).toBe(true)
+    expect(() => resolved('--early-stopping', '2', '--eval-data', 'v', '--keep-best=false')).toThrow(/keepBest: false/)
   })
 
   it('refuses a flag given twice, and takes --help before anything missing', () => {

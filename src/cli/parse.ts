@@ -42,7 +42,7 @@ export function parseFlags(command: Command, args: readonly string[]): Parsed {
   const values: Record<string, unknown> = {}
   for (const [name, flag] of Object.entries(flags)) {
     if (flag.default !== undefined) values[name] = flag.default
-    else if (flag.type === 'switch') values[name] = false
+    else if (flag.type === 'switch' && flag.open !== true) values[name] = false
   }
   const given = new Set<string>()
   const config = raw.get('config')
