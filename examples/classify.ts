@@ -1,10 +1,10 @@
 /**
- * @file A classifier on a pretrained model that has none: a fresh head, trained with the adapter, evaluated and merged.
+ * @file A classifier on a pretrained model that has none: a fresh head, trained with the adapter, evaluated, asked and merged.
  *
  *     npx tsx examples/classify.ts [MODEL] [OUT]
  */
 import { mkdir, writeFile } from 'node:fs/promises'
-import { addLora, collectLabels, evaluate, loadModel, merge, train } from 'lowrank'
+import { addLora, collectLabels, evaluate, loadModel, merge, predict, train } from 'lowrank'
 
 const [path = 'demo/base', out = 'out/classify'] = process.argv.slice(2)
 const say = (line: string): boolean => process.stdout.write(`${line}\n`)
@@ -33,5 +33,8 @@ const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: 'all-line
 for await (const event of train(adapter, { data, evalData, out, overwrite: true, steps: 30, evalEvery: 10, learningRate: 3e-3 }))
   if (event.event === 'eval') say(`after ${event.step} steps: loss ${event.loss.toFixed(3)}, accuracy ${event.accuracy}`)
 say(`accuracy: ${(await evaluate(adapter, { data: evalData })).accuracy}`)
+const texts = Object.values(sentences).map((sentence) => sentence('Ida'))
+for (const [i, said] of (await predict(adapter, texts)).entries())
+  if ('label' in said) say(`${said.label} (${said.score.toFixed(3)}): ${texts[i]}`)
 await merge(adapter).save(`${out}-merged`, { overwrite: true })
 say(`transformers reads ${out}-merged`)

@@ -30,9 +30,11 @@ export interface Border {
 
 /** A token, and the characters of the text that it stands for. */
 export interface PlacedToken {
+  /** The token's number. */
   readonly id: number
-  /** In UTF-16 units. */
+  /** First character, in UTF-16 units of the text. */
   readonly start: number
+  /** Behind the last character. */
   readonly end: number
   /** Number of its piece: what pre-tokenizers leave together, a word most often. */
   readonly piece: number

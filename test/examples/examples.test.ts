@@ -42,6 +42,8 @@ describe('the examples', () => {
     const text = await run('classify', 'demo/base', join(folder, 'classify'))
     expect(text).toContain('labels: complaint, praise, question')
     expect(number(text, 'accuracy:')).toBe(1)
+    for (const label of ['praise', 'complaint', 'question'])
+      expect(text).toMatch(new RegExp(`^${label} \\([01]\\.\\d+\\): Ida `, 'm'))
     const merged = JSON.parse(readFileSync(join(folder, 'classify-merged/config.json'), 'utf8')) as object
     expect(merged).toMatchObject({ id2label: { 0: 'complaint', 1: 'praise', 2: 'question' } })
   })
