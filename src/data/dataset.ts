@@ -6,7 +6,7 @@ import { Random } from '../util/rng.js'
 import type { Batch, PackedRow } from './batch.js'
 import { causalLmEncoding, type AnyExample, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import type { Example } from './examples.js'
-import { bucket, BUCKET_WINDOW, epochOrder, type Position } from './order.js'
+import { bucket, BUCKET_WINDOW, epochOrder, packRows, type Packs, type Position } from './order.js'
 import { openRowData, type OpenedRows } from './open-data.js'
 import { checkRowData, type RowData } from './row-data.js'
 import { at, hasField, placeOf, type Row, type RowSource } from './rows.js'
@@ -102,10 +102,14 @@ export const datasetOf = <E extends AnyExample>(
   options: OpenOptions = {},
 ): Dataset<E> => new Dataset(sources, encoding, options)
 
-/** Rows in the order they are packed, and the places in it where each packed row begins; the last place is the end. */
-interface Packs {
-  readonly order: Uint32Array
-  readonly starts: Uint32Array
+/** Who is told what a check of rows finds. */
+export interface CheckWatch<E extends AnyExample = AnyExample> {
+  /** Whether the run comes to the end of an epoch, whose last batch may have fewer rows. */
+  readonly lastBatch: boolean
+  /** Told of a row that is fine; without an example it has nothing to learn and is left out. */
+  onExample?(example: E | undefined, row: Row, index: number): void
+  /** Told of a bad row. @returns whether to go on */
+  onProblem(error: InvalidDataError, index: number): boolean
 }
 
 /** Rows that are checked between two words about it. */
@@ -154,6 +158,11 @@ export class Dataset<E extends AnyExample = AnyExample> {
     this.size = sources.reduce((sum, source) => sum + source.size, 0)
   }
 
+  /** What the rows lie in, each once. */
+  get files(): readonly string[] {
+    return [...new Set(this.sources.map(({ file }) => file))]
+  }
+
   /** Tells whether two data sets are the same: rows, sizes and every byte of the files, in order, which are read once for it. */
   fingerprint(): Promise<string> {
     return (this.foundFingerprint ??= this.findFingerprint())
@@ -181,6 +190,16 @@ export class Dataset<E extends AnyExample = AnyExample> {
    */
   async example(index: number): Promise<E | undefined> {
     return this.encode(await this.row(index))
+  }
+
+  /** The file and the place of the row at `index`, which need not be readable. */
+  place(index: number): Pick<Row, 'file' | 'line' | 'unit'> {
+    let rest = index
+    for (const source of this.sources) {
+      if (rest < source.length) return { file: source.file, ...source.place(rest) }
+      rest -= source.length
+    }
+    throw new RangeError(`row ${index} of ${this.length}`)
   }
 
   private encode(read: Row): E | undefined {
@@ -214,22 +233,19 @@ export class Dataset<E extends AnyExample = AnyExample> {
 
   /**
    * Reads and tokenises rows once, so that none is found bad when hours of work depend on it, and yields how many it has
-   * seen, now and then. What it finds is added to `problems`, one for each bad row; it ends when there are `most`.
+   * seen, now and then. `watch` is told of every row.
    *
    * @param options how the rows become batches: those that share one must be of one size
-   * @param lastBatch whether the run comes to the end of an epoch, whose last batch may have fewer rows
+   * @throws InvalidDataError if all rows are fine and yet make no batch, or teach nothing
    */
-  async *check(
-    rows: Uint32Array,
-    options: BatchOptions,
-    { problems, most, lastBatch }: { readonly problems: InvalidDataError[]; readonly most: number; readonly lastBatch: boolean },
-  ): AsyncGenerator<number> {
+  async *check(rows: Uint32Array, options: BatchOptions, watch: CheckWatch<E>): AsyncGenerator<number> {
     const whole = rows.length === this.length
     const lengths = options.packing === true && whole ? new Uint32Array(this.length) : undefined
     const sizes = new EqualSizes(this.encoding, options)
     const first: E[] = []
     let seen = 0
     let usable = 0
+    let bad = 0
     for (const index of rows) {
       try {
         const row = await this.row(index)
@@ -240,23 +256,23 @@ export class Dataset<E extends AnyExample = AnyExample> {
           if (first.length < options.batchSize) first.push(example)
           sizes.add(example, seen, row)
         }
+        watch.onExample?.(example, row, index)
       } catch (error) {
         if (!(error instanceof InvalidDataError)) throw error
-        // A damaged part of a file is damaged for every row in it.
-        if (!problems.some(({ message }) => message === error.message)) problems.push(error)
-        if (problems.length >= most) return
+        bad++
+        if (!watch.onProblem(error, index)) return
       }
       if (++seen % CHECKED_AT_ONCE === 0) yield seen
     }
     yield seen
-    if (problems.length > 0) return
+    if (bad > 0) return
     if (usable === 0) throw this.nothingToLearn()
     this.lengths = lengths
     if (options.packing === true || usable < rows.length) return
     // A graph may take batches of one size alone.
     const rest = this.length % options.batchSize
     if (first.length === options.batchSize) this.encoding.batch(first.map((example) => [example]), false) // prettier-ignore
-    if (rest > 0 && lastBatch) this.encoding.batch(first.slice(0, rest).map((example) => [example]), false) // prettier-ignore
+    if (rest > 0 && watch.lastBatch) this.encoding.batch(first.slice(0, rest).map((example) => [example]), false) // prettier-ignore
   }
 
   private nothingToLearn(): InvalidDataError {
@@ -349,33 +365,21 @@ export class Dataset<E extends AnyExample = AnyExample> {
   private packs(options: BatchOptions): Promise<Packs> {
     const { shuffle, seed } = orderOptions(options)
     const key = shuffle ? String(seed) : 'file order'
-    if (this.packing?.key !== key) {
-      const order = epochOrder(this.length, { shuffle: false, seed, epoch: 0 })
-      if (shuffle) Random.derive(seed, 'packing').shuffle(order)
-      this.packing = { key, packs: this.findPacks(order) }
-    }
+    if (this.packing?.key !== key) this.packing = { key, packs: this.findPacks({ shuffle, seed }) }
     return this.packing.packs
   }
 
-  /** Fills rows with examples in order; an example that does not fit opens the next row. */
-  private async findPacks(order: Uint32Array): Promise<Packs> {
-    const capacity = this.encoding.capacity ?? 0
-    const starts: number[] = []
-    let used = Infinity
-    for (const [place, index] of order.entries()) {
-      const length = this.lengths?.[index] ?? (await this.lengthOf(index))
-      if (length > 0 && used + length > capacity) {
-        starts.push(place)
-        used = 0
-      }
-      used += length
-    }
-    return { order, starts: Uint32Array.from([...starts, order.length]) }
+  private async findPacks(order: { readonly shuffle: boolean; readonly seed: number }): Promise<Packs> {
+    return packRows(this.lengths ?? (await this.findLengths()), this.encoding.capacity ?? 0, order)
   }
 
-  private async lengthOf(index: number): Promise<number> {
-    const example = await this.example(index)
-    return example === undefined ? 0 : this.encoding.lengthOf(example)
+  private async findLengths(): Promise<Uint32Array> {
+    const lengths = new Uint32Array(this.length)
+    for (let index = 0; index < this.length; index++) {
+      const example = await this.example(index)
+      if (example !== undefined) lengths[index] = this.encoding.lengthOf(example)
+    }
+    return lengths
   }
 
   private checkBatchOptions(options: IterationOptions): void {

@@ -9,6 +9,7 @@ export const memorySource = (rows: readonly DataRow[], name: string): RowSource 
   length: rows.length,
   size: 0,
   fingerprint: () => Promise.resolve(fingerprintRows(rows)),
+  place: (index) => ({ line: index + 1, unit: 'row' }),
   row(index) {
     const value = rows[index]
     if (value === undefined) throw new RangeError(`row ${index} of ${rows.length}`)

@@ -40,3 +40,34 @@ export function bucket<T>(
   random?.shuffle(batches)
   return [...batches, ...rest]
 }
+
+/** Rows in the order they are packed, and the places in it where each packed row begins; the last place is the end. */
+export interface Packs {
+  readonly order: Uint32Array
+  readonly starts: Uint32Array
+}
+
+/**
+ * Fills packed rows with rows in order, or shuffled once; a row that does not fit opens the next.
+ * @param lengths positions of each row; 0 of one that is left out
+ * @param capacity most positions of a packed row
+ */
+export function packRows(
+  lengths: Uint32Array,
+  capacity: number,
+  { shuffle, seed }: { readonly shuffle: boolean; readonly seed: number },
+): Packs {
+  const order = epochOrder(lengths.length, { shuffle: false, seed, epoch: 0 })
+  if (shuffle) Random.derive(seed, 'packing').shuffle(order)
+  const starts: number[] = []
+  let used = Infinity
+  order.forEach((index, place) => {
+    const length = lengths[index]!
+    if (length > 0 && used + length > capacity) {
+      starts.push(place)
+      used = 0
+    }
+    used += length
+  })
+  return { order, starts: Uint32Array.from([...starts, order.length]) }
+}

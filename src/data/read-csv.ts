@@ -54,6 +54,7 @@ export async function openCsv(source: RowFile, delimiter: ',' | '\t'): Promise<R
     length: records.length - 1,
     size: records.size,
     fingerprint: (cacheFolder) => source.fingerprint(cacheFolder),
+    place: (index) => ({ line: records.line(index + 1) }),
     async row(index) {
       const values = await fields(index + 1)
       const line = records.line(index + 1)

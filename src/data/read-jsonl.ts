@@ -21,6 +21,7 @@ export async function openJsonl(source: RowFile): Promise<RowSource> {
     length: records.length,
     size: records.size,
     fingerprint: (cacheFolder) => source.fingerprint(cacheFolder),
+    place: (index) => ({ line: records.line(index) }),
     async row(index) {
       const text = (await records.text(index)).trimEnd()
       const line = records.line(index)

@@ -92,6 +92,7 @@ export async function openParquet(source: RowFile): Promise<RowSource> {
     length,
     size,
     fingerprint: (cacheFolder) => source.fingerprint(cacheFolder),
+    place: (index) => ({ line: index + 1 }),
     async row(index): Promise<Row> {
       const group = starts.findLastIndex(
         (start, g) => start <= index && g < groups.length && index < start + (groups[g]?.rows ?? 0),

@@ -36,6 +36,8 @@ export interface RowSource {
    * @param cacheFolder where the hashes of large files are remembered
    */
   fingerprint(cacheFolder?: string): Promise<string>
+  /** Where the row at `index` stands, readable or not. */
+  place(index: number): Pick<Row, 'line' | 'unit'>
   /**
    * The row at `index`, read from disk; reading in order costs one file access for many rows.
    * @throws InvalidDataError naming file, line and field

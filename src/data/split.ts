@@ -97,6 +97,7 @@ function chosen(sources: readonly RowSource[], isAside: Uint8Array, wanted: 0 | 
         ...source,
         length,
         size: Math.round((source.size * length) / source.length),
+        place: (index: number) => source.place(indices[index] ?? source.length),
         row: (index: number) => source.row(indices[index] ?? source.length),
       },
     ]

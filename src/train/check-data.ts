@@ -42,8 +42,12 @@ export async function* checkData(
     const all = count >= perEpoch
     const rows = dataset.rowsOfBatches(all || dataset.size <= SMALL_BYTES ? Infinity : count, batches)
     let told = false
-    const options = { problems, most: MOST_PROBLEMS, lastBatch: all }
-    for await (const seen of dataset.check(rows, batches, options)) {
+    const onProblem = (error: InvalidDataError): boolean => {
+      // A damaged part of a file is damaged for every row in it.
+      if (!problems.some(({ message }) => message === error.message)) problems.push(error)
+      return problems.length < MOST_PROBLEMS
+    }
+    for await (const seen of dataset.check(rows, batches, { lastBatch: all, onProblem })) {
       if (stopped()) return
       const time = now()
       if (time - reported >= REPORT_MS || (told && seen === rows.length)) {

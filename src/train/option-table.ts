@@ -405,21 +405,31 @@ export type ResolvedTrainOptions = Resolved<TrainOptions, typeof trainOptionTabl
 export const optionsWhere = (is: (columns: RunColumns) => boolean): (keyof TrainOptions)[] =>
   Object.entries(trainOptionTable).flatMap(([name, row]) => ('changes' in row && is(row) ? [name as keyof TrainOptions] : []))
 
-/** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
-export function resolveTrainOptions(options: TrainOptions, where = 'train'): ResolvedTrainOptions {
-  const resolved = resolveOptions(trainOptionTable, options, where)
-  if (resolved.packing && resolved.groupByLength)
+/**
+ * What holds of the options that say which rows there are and how they are batched, whoever asks.
+ * @throws InvalidOptionError for two that exclude each other, or one that needs another
+ */
+export function checkRowOptions(options: {
+  readonly [K in 'valSplit' | 'valSplitBy' | 'evalData' | 'packing' | 'groupByLength']?: TrainOptions[K]
+}): void {
+  if (options.packing === true && options.groupByLength === true)
     throw new InvalidOptionError('packing and groupByLength exclude each other: packed rows are all of one length')
-  if (resolved.keepBest === false && resolved.earlyStopping !== undefined)
-    throw new InvalidOptionError('earlyStopping keeps the best evaluation; leave keepBest: false or earlyStopping out')
-  if (resolved.valSplit !== undefined && resolved.evalData !== undefined)
+  if (options.valSplit !== undefined && options.evalData !== undefined)
     throw new InvalidOptionError(
       'valSplit (--val-split) and evalData (--eval-data) exclude each other: the one sets rows aside to evaluate on, the other names them',
     )
-  if (resolved.valSplitBy !== undefined && resolved.valSplit === undefined)
+  if (options.valSplitBy !== undefined && options.valSplit === undefined)
     throw new InvalidOptionError(
       'valSplitBy (--val-split-by) says how rows are set aside: give their share with valSplit (--val-split)',
     )
+}
+
+/** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
+export function resolveTrainOptions(options: TrainOptions, where = 'train'): ResolvedTrainOptions {
+  const resolved = resolveOptions(trainOptionTable, options, where)
+  checkRowOptions(resolved)
+  if (resolved.keepBest === false && resolved.earlyStopping !== undefined)
+    throw new InvalidOptionError('earlyStopping keeps the best evaluation; leave keepBest: false or earlyStopping out')
   if (resolved.sampleSteps !== undefined && resolved.samplePrompts === undefined)
     throw new InvalidOptionError('sampleSteps needs samplePrompts, a file of prompts')
   if (resolved.resume && resolved.overwrite)

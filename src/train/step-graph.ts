@@ -18,7 +18,7 @@ const USUAL_LENGTH = 1024
  * Blocks of queries for rows of up to `positions` tokens, of 128 each: smaller ones spare more scores that lie in the future,
  * and spend it on operators (measured with heads of 8 and of 64, 64 to 256 queries a block); beyond 8 blocks little is left.
  */
-const queryBlocks = (positions: number): number => Math.min(8, Math.ceil(positions / 128))
+export const queryBlocks = (positions: number): number => Math.min(8, Math.ceil(positions / 128))
 
 /**
  * Bytes of the logits of a chunk. A head in float32 is arranged anew for every chunk (`packsWeights`), one in 4 bits is

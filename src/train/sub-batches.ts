@@ -42,6 +42,29 @@ export function rowsByLength({ lengths, group = 1 }: Pick<Batch, 'lengths' | 'gr
   return longestFirst.map((i) => Array.from({ length: group }, (_, k) => i * group + k))
 }
 
+/** Rows of a batch that are run together, and how many positions each of them is given. */
+interface SubBatchRows {
+  readonly rows: readonly number[]
+  readonly width: number
+}
+
+/** Which rows of a batch make a sub-batch; see {@link splitBatch}. */
+export function subBatchRows(
+  { lengths, group = 1 }: Pick<Batch, 'lengths' | 'group'>,
+  positions: number,
+  minimum = 1,
+): SubBatchRows[] {
+  const groups = rowsByLength({ lengths, group })
+  const subBatches: SubBatchRows[] = []
+  for (let start = 0; start < groups.length;) {
+    const width = Math.max(minimum, ...groups[start]!.map((row) => lengths[row]!))
+    const count = Math.max(1, Math.floor(positions / (width * group)))
+    subBatches.push({ rows: groups.slice(start, start + count).flat(), width })
+    start += count
+  }
+  return subBatches
+}
+
 /**
  * Cuts a batch into sub-batches whose rows are of similar length. The loss is a sum over rows, so the sum over them is
  * the loss of the batch, and so is that of the gradients; but no row is padded to the longest of the whole batch, and
@@ -52,18 +75,11 @@ export function rowsByLength({ lengths, group = 1 }: Pick<Batch, 'lengths' | 'gr
  * @param minimum shortest row that the graph takes; shorter sub-batches get padding
  */
 export function splitBatch({ feeds, padding, lengths, group = 1 }: BatchTensors, positions: number, minimum = 1): BatchTensors[] {
-  const groups = rowsByLength({ lengths, group })
-  const subBatches: BatchTensors[] = []
-  for (let start = 0; start < groups.length;) {
-    const width = Math.max(minimum, ...groups[start]!.map((row) => lengths[row]!))
-    const count = Math.max(1, Math.floor(positions / (width * group)))
-    const rows = groups.slice(start, start + count).flat()
+  return subBatchRows({ lengths, group }, positions, minimum).map(({ rows, width }) => {
     const cut = Object.entries(feeds).map(([name, tensor]) => {
       const fill = padding[name]
       return [name, fill === undefined ? takeRows(tensor, rows) : takePositions(tensor, rows, width, fill)] as const
     })
-    subBatches.push({ feeds: Object.fromEntries(cut), padding, lengths: rows.map((row) => lengths[row]!) })
-    start += count
-  }
-  return subBatches
+    return { feeds: Object.fromEntries(cut), padding, lengths: rows.map((row) => lengths[row]!) }
+  })
 }
