@@ -67,19 +67,18 @@ export function checkExampleOptions({ maxLength, maxPositions }: ExampleOptions)
 export function encodeRow(row: Row, options: ExampleOptions): Example {
   const whole = encodeShape(readShape(row), row, options)
   const { vocabularySize } = options
-  whole.inputIds.forEach((id, index) => {
-    if (id >= 0 && id < vocabularySize) return
+  const outside = whole.inputIds.findIndex((id) => id < 0 || id >= vocabularySize)
+  if (outside >= 0) {
     const source = options.tokenizer === undefined ? 'row' : 'row or its tokenizer'
     throw new InvalidDataError(
-      `${at(row)}: token id ${id} at position ${index} is outside the model's vocabulary of ${vocabularySize} (0 to ${vocabularySize - 1}); the ${source} belongs to another model.`,
+      `${at(row)}: token id ${whole.inputIds[outside]} at position ${outside} is outside the model's vocabulary of ${vocabularySize} (0 to ${vocabularySize - 1}); the ${source} belongs to another model.`,
     )
-  })
-  whole.labels.forEach((label, index) => {
-    if (label === IGNORED_LABEL || (label >= 0 && label < vocabularySize)) return
+  }
+  const strange = whole.labels.findIndex((label) => label !== IGNORED_LABEL && (label < 0 || label >= vocabularySize))
+  if (strange >= 0)
     throw new InvalidDataError(
-      `${at(row)}: label ${label} at position ${index} is neither ${IGNORED_LABEL} nor a token id of the model's vocabulary of ${vocabularySize}.`,
+      `${at(row)}: label ${whole.labels[strange]} at position ${strange} is neither ${IGNORED_LABEL} nor a token id of the model's vocabulary of ${vocabularySize}.`,
     )
-  })
   checkPositions(row, whole, options)
   const longest = longestRow(options)
   const truncated = whole.inputIds.length > longest

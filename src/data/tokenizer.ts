@@ -246,6 +246,24 @@ export class Tokenizer {
     return this.cleansUp ? cleanUpSpaces(text) : text
   }
 
+  /** Whether a token stands for no text but says something of it: where it begins, ends, who speaks. */
+  isSpecial(id: number): boolean {
+    return this.pipeline.isSpecial(id)
+  }
+
+  /**
+   * What one token stands for in the middle of a text, with the space before it where it brings one. A special token is told
+   * by its name, and so is one that is no whole character: `<0xE2>` or as the vocabulary has it.
+   */
+  tokenText(id: number): string {
+    const name = this.pipeline.tokenOf(id) ?? `<${id}>`
+    if (this.pipeline.isSpecial(id)) return name
+    // What begins a text may lose its space; what follows itself does not.
+    const once = this.pipeline.decode([id], false)
+    const text = this.pipeline.decode([id, id], false).slice(once.length)
+    return text === '' || text.includes('\uFFFD') ? name : text
+  }
+
   /**
    * A dialogue as the text that the model's chat template makes of it. The template writes the special tokens itself:
    * encode it with `addSpecialTokens: false`.

@@ -136,7 +136,7 @@ function metaspace(c: Component): PreTokenizer {
       const wanted = scheme === 'always' || (scheme === 'first' && isStart)
       return wanted && !text.startsWith(' ') && !text.startsWith(mark) ? mark : ''
     },
-    (text) => text.replaceAll(' ', () => mark),
+    (text) => text.split(' ').join(mark),
   )
   const steps = c.flag('split', true) ? [marked, cutting(new FixedText(mark), 'MergedWithNext')] : [marked]
   return { ...sequence(steps), asksForStart: scheme === 'first' }
