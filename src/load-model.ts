@@ -17,14 +17,8 @@ export const modelOptionKeys = { ...onnxOptionKeys, ...headOptionKeys } satisfie
 const onnxOnly = ['output', 'constants', 'dims'] as const
 const folderOnly = ['labels', 'numLabels', 'problemType', 'newHead'] as const
 
-/**
- * Opens a folder as a {@link FolderModel}, an .onnx file as an {@link OnnxModel}.
- * @param id what to call it in adapters; the path unless given
- * @throws InvalidOptionError for options of the other kind; what opening either kind throws
- */
-export async function openModel(path: string, environment: Environment, asked: ModelOptions = {}, id?: string): Promise<Model> {
-  checkKeys(asked, modelOptionKeys, 'openModel')
-  const options = snapshot(asked)
+/** @throws InvalidOptionError for options of the other kind of model than a path leads to */
+export function checkModelOptions(path: string, options: ModelOptions): void {
   const isFile = path.endsWith('.onnx')
   const misplaced = (isFile ? folderOnly : onnxOnly).filter((name) => options[name] !== undefined)
   if (misplaced.length > 0)
@@ -34,7 +28,18 @@ export async function openModel(path: string, environment: Environment, asked: M
           ? 'a graph with the head that it was exported with; load the folder that it was exported from'
           : 'none, its config.json says what it gives'),
     )
-  return isFile
+}
+
+/**
+ * Opens a folder as a {@link FolderModel}, an .onnx file as an {@link OnnxModel}.
+ * @param id what to call it in adapters; the path unless given
+ * @throws InvalidOptionError for options of the other kind; what opening either kind throws
+ */
+export async function openModel(path: string, environment: Environment, asked: ModelOptions = {}, id?: string): Promise<Model> {
+  checkKeys(asked, modelOptionKeys, 'openModel')
+  const options = snapshot(asked)
+  checkModelOptions(path, options)
+  return path.endsWith('.onnx')
     ? OnnxModel.open(path, environment, pickKeys(options, onnxOptionKeys), id)
     : FolderModel.open(path, environment, id, pickKeys(options, headOptionKeys))
 }

@@ -120,6 +120,13 @@ async function openSingle(files: Files, folder: string, file: string): Promise<C
   return { weights: tensors, shards: [{ file: safetensorsName(file), tensors: [...tensors.keys()], metadata }], index: undefined }
 }
 
+/** Whether a folder holds weights in a file that {@link openCheckpoint} looks for. */
+export async function hasCheckpoint(files: Files, folder: string): Promise<boolean> {
+  for (const file of [SINGLE_FILE, INDEX_FILE, TORCH_FILE, TORCH_INDEX_FILE])
+    if (await files.exists(`${folder}/${file}`)) return true
+  return false
+}
+
 /**
  * Reads the headers of a model folder's weights.
  * @throws InvalidModelError for a damaged file, a missing shard, or a folder without weights

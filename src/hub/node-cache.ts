@@ -97,7 +97,7 @@ export class RepositoryCache {
     const kind = asked === 'any' ? ((await this.has(commit, configFile.adapter)) ? 'adapter' : 'model') : asked
     const folder = this.snapshot(commit)
     const there = new Set<string>()
-    for (const file of weightFiles) if (await this.has(commit, file)) there.add(file)
+    for (const file of [...weightFiles, ...Object.values(configFile)]) if (await this.has(commit, file)) there.add(file)
     const required = await requiredFiles(kind, there, (index) => readFile(join(folder, index), 'utf8'))
     const missing = []
     for (const file of required) if (!(await this.has(commit, file))) missing.push(file)

@@ -2,10 +2,10 @@
 import { HubError } from '../errors.js'
 import { isNamedTemplate, TEMPLATE_FOLDER, TOKENIZER_FILE, TOKENIZER_FILES } from '../formats/tokenizer-files.js'
 
-/** What a repository may hold: a base model or a PEFT adapter; or a tokenizer, with a model or without. */
-type Holding = 'model' | 'adapter' | 'tokenizer'
+/** What a repository may hold: a base model, with its weights or what reads rows alone; a PEFT adapter; a tokenizer, with a model or without. */
+type Holding = 'model' | 'outline' | 'adapter' | 'tokenizer'
 
-/** What to take from it; `any` takes what there is. */
+/** What to take from it; `outline` takes what tells how a model reads rows, without its weights, and `any` what there is. */
 export type RepositoryKind = Holding | 'any'
 
 /** The weights of each kind, in the order in which they are taken: safetensors goes before torch files. */
@@ -22,8 +22,12 @@ const TOKENIZER = ['generation_config.json', ...TOKENIZER_FILES]
 /** Files that describe a model, its tokenizer among them. */
 const DESCRIBING = ['config.json', ...TOKENIZER]
 
+/** Files that describe a model, and how embeddings are made of it. */
+const OUTLINE = [...DESCRIBING, ...['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json']]
+
 const SMALL: Readonly<Record<Holding, readonly string[]>> = {
-  model: [...DESCRIBING, ...['modules.json', 'sentence_bert_config.json', 'config_sentence_transformers.json']],
+  model: OUTLINE,
+  outline: OUTLINE,
   tokenizer: [...DESCRIBING, 'sentence_bert_config.json'],
   // Of an adapter for a larger vocabulary the base's tokenizer lacks tokens.
   adapter: ['adapter_config.json', 'head_config.json', ...TOKENIZER],
@@ -52,6 +56,7 @@ export const weightFiles: readonly string[] = [...WEIGHTS, ...ADAPTERS]
 /** The file without which a folder is none of that kind. */
 export const configFile: Readonly<Record<Holding, string>> = {
   model: 'config.json',
+  outline: 'config.json',
   adapter: 'adapter_config.json',
   tokenizer: TOKENIZER_FILE,
 }
@@ -63,13 +68,18 @@ export interface Selection {
   readonly index?: string
 }
 
+/** A repository may hold a tokenizer and nothing else. */
+const outlineOf = (there: ReadonlySet<string>): Holding =>
+  !there.has(configFile.outline) && there.has(configFile.tokenizer) ? 'tokenizer' : 'outline'
+
 /**
  * Chooses files out of a repository's listing. Other formats of the same weights (`consolidated.safetensors`,
  * `tf_model.h5`, sub-folders, torch files beside safetensors) are left alone.
  * @throws HubError if the repository does not hold a model or an adapter that we can read
  */
 export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, repository: string): Selection {
-  const kind = asked === 'any' ? (listed.has(configFile.adapter) ? 'adapter' : 'model') : asked
+  const kind =
+    asked === 'any' ? (listed.has(configFile.adapter) ? 'adapter' : 'model') : asked === 'outline' ? outlineOf(listed) : asked
   const config = configFile[kind]
   const bin = [...listed].filter((path) => /\.(bin|pt|pth|h5|gguf|msgpack|onnx)$/.test(path))
   const instead = bin.length > 0 ? `; it has ${bin.slice(0, 3).join(', ')}: convert it to safetensors first` : ''
@@ -81,6 +91,7 @@ export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, 
   const templates = [...listed].filter((path) => isNamedTemplate(path) && !TOKENIZER_FILES.includes(path))
   const small = [...SMALL[kind].filter((path) => listed.has(path)), ...templates]
   if (kind === 'tokenizer') return { files: small }
+  if (kind === 'outline') return { files: [...small, ...moduleFiles(listed)] }
   if (kind === 'adapter') {
     const tensors = ADAPTERS.find((file) => listed.has(file))
     if (tensors === undefined) throw new HubError(`repository "${repository}" has neither ${ADAPTERS.join(' nor ')}${instead}`)
@@ -123,6 +134,7 @@ export async function requiredFiles(
   textOf: (index: string) => Promise<string>,
 ): Promise<string[]> {
   if (kind === 'tokenizer') return [configFile.tokenizer]
+  if (kind === 'outline') return [configFile[outlineOf(there)]]
   if (kind === 'adapter') return [configFile.adapter, ADAPTERS.find((file) => there.has(file)) ?? ADAPTERS[0]]
   const weights = WEIGHTS.find((file) => there.has(file)) ?? WEIGHTS[0]
   return [configFile.model, ...(isIndex(weights) ? shardsOf(await textOf(weights), weights) : [weights])]

@@ -1,7 +1,7 @@
 /** @file A model from a Hugging Face folder: config.json, safetensors, tokenizer. */
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { loadTokenizer, type Tokenizer } from '../data/tokenizer.js'
-import { openCheckpoint } from '../formats/checkpoint.js'
+import { hasCheckpoint, openCheckpoint } from '../formats/checkpoint.js'
 import { moduleFolders, readSentenceSettings, type SentenceSettings } from '../formats/sentence-folder.js'
 import { encodeSafetensors } from '../formats/safetensors.js'
 import type { Files } from '../io/files.js'
@@ -11,7 +11,7 @@ import type { Architecture, ModelGraph } from '../models/architecture.js'
 import type { BuildOptions } from '../models/build-options.js'
 import { ConfigReader, type Json } from '../models/config-reader.js'
 import { freshModules, headOptionKeys, headWeights, requestHead, type HeadOptions } from '../models/new-head.js'
-import { buildModel, findArchitecture, graphNames, tasksOf } from '../models/registry.js'
+import { buildModel, findArchitecture, graphNames, tasksOf, weightShapes } from '../models/registry.js'
 import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
 import { readTask, type Task } from '../models/task.js'
 import { checkKeys } from '../util/option-keys.js'
@@ -117,10 +117,17 @@ export class FolderModel extends DisposableResource implements Model {
    * Reads the headers of a model folder and checks every tensor against the config.
    * @param id what to call the model in adapters; the folder unless said
    * @param head what the model shall be for, where that is not what its config says
+   * @param outline whether a folder without weights will do, of a model that is never run: their shapes are told by the config
    * @throws InvalidModelError if the folder is incomplete, damaged, of an unknown architecture or for a task it has no head for;
    * InvalidOptionError for a task that the family has no head for
    */
-  static async open(path: string, environment: Environment, id = path, head: HeadOptions = {}): Promise<FolderModel> {
+  static async open(
+    path: string,
+    environment: Environment,
+    id = path,
+    head: HeadOptions = {},
+    { outline = false } = {},
+  ): Promise<FolderModel> {
     const { files } = environment
     const configPath = `${path}/config.json`
     if (!(await files.exists(configPath))) {
@@ -131,7 +138,8 @@ export class FolderModel extends DisposableResource implements Model {
     const config = new ConfigReader(json as Record<string, Json>, configPath)
     refuseQuantizedConfig(config)
     const architecture = findArchitecture(config)
-    const { weights: tensors } = await openCheckpoint(files, path)
+    const tensors =
+      outline && !(await hasCheckpoint(files, path)) ? outlineOf(config) : (await openCheckpoint(files, path)).weights
     refuseQuantizedTensors(tensors.keys(), path)
     const sentence = await readSentenceSettings(files, path)
     const origin = { config, tensors, sentence }
@@ -279,6 +287,15 @@ export class FolderModel extends DisposableResource implements Model {
     await files.write(`${folder}/config.json`, `${JSON.stringify({ ...config, dtype: 'float32' }, null, 2)}\n`)
   }
 }
+
+/** Tensors of a config's names and shapes, without a value. */
+const outlineOf = (config: ConfigReader): ReadonlyMap<string, Initializer> =>
+  new Map(
+    [...weightShapes(config)].map(([name, shape]) => [
+      name,
+      { dtype: 'float32', shape, file: { path: config.source, offset: 0, length: 0 } },
+    ]),
+  )
 
 /** Whether anything is asked for but a seed. */
 const isAsked = ({ seed: _, ...options }: HeadOptions): boolean => Object.values(options).some((value) => value !== undefined)
