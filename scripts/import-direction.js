@@ -40,6 +40,7 @@ export const rooms = [
     'train',
     'predict',
     'plan',
+    'inspect-data',
     'nn',
     'report',
     'hub',

@@ -3,6 +3,8 @@ import { browserEnvironment, browserOptionKeys, type BrowserOptions } from './br
 import type { Adapter, LoadAdapterOptions } from './adapter/adapter.js'
 import type { Conversion, ConvertOptions } from './adapter/convert.js'
 import type { Environment } from './environment.js'
+import type { DataInspection } from './inspect-data/data-inspection.js'
+import type { DataInspectionOptions } from './inspect-data/options.js'
 import type { Inspection, InspectOptions } from './inspect/inspection.js'
 import type { ModelOptions } from './load-model.js'
 import type { Model } from './model/model.js'
@@ -90,6 +92,28 @@ export function collectLabels(data: RowData, options?: Within<BrowserOptions> & 
  */
 export function inspect(path: string, options?: Within<BrowserOptions> & InspectOptions): Promise<Inspection> {
   return library.inspect(path, options)
+}
+
+/**
+ * What a run would learn from rows, and what it would cost: every row is read and becomes tokens and labels as in training,
+ * with the same checks, and the first ones are shown token by token. No weight is read.
+ *
+ * @param model URL or path of the folder of a model or of a tokenizer alone, an `.onnx` file, or a model that is open
+ * @param data rows, as for training
+ * @param options of a run those that decide what is learned, of `loadModel` those that say what the model is for
+ * @returns bad rows are listed, not thrown
+ * @throws InvalidDataError if the data cannot be opened or holds no row; InvalidOptionError for options that do not fit the model
+ * @example
+ * const { data, epoch } = await inspectData('https://example.org/SmolLM2-135M', file, { maxLength: 512, batchSize: 8 })
+ * console.log(data.learnedTokens, data.truncated.rows, epoch.padding)
+ * for (const { file, line, message } of data.bad) console.error(file, line, message)
+ */
+export function inspectData(
+  model: Model | string,
+  data: RowData,
+  options?: Within<BrowserOptions> & ModelOptions & DataInspectionOptions,
+): Promise<DataInspection> {
+  return library.inspectData(model, data, options)
 }
 
 /**

@@ -7,6 +7,10 @@ import { convert as convertWith, convertOptionKeys, type Conversion, type Conver
 import type { Environment } from './environment.js'
 import { openTokenizer } from './model/find-tokenizer.js'
 import { inspect as inspectWith } from './inspect/inspect.js'
+import type { DataInspection } from './inspect-data/data-inspection.js'
+import { inspectRowData } from './inspect-data/inspect-data.js'
+import { openOutline } from './inspect-data/open-outline.js'
+import { dataInspectionTable, type DataInspectionOptions } from './inspect-data/options.js'
 import { inspectOptionKeys, type Inspection, type InspectOptions } from './inspect/inspection.js'
 import type { Model } from './model/model.js'
 import { modelOptionKeys, openModel, type ModelOptions } from './load-model.js'
@@ -20,7 +24,7 @@ import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
 import { snapshot } from './util/snapshot.js'
 
 /** What a name shall lead to: it decides which files of a repository are fetched. */
-export type Named = 'model' | 'adapter' | 'tokenizer' | 'any'
+export type Named = 'model' | 'adapter' | 'tokenizer' | 'outline' | 'any'
 
 /** Where a library runs: what makes its environments, and what its users' names mean. */
 export interface Host<Where extends object, Fetch extends object> {
@@ -70,6 +74,12 @@ export interface Library<Where extends object, Fetch extends object> {
   collectLabels(data: RowData, options?: Within<Where> & LabelOptions): Promise<CollectedLabels>
   /** What a path holds. */
   inspect(path: string, options?: Within<Where> & Fetch & InspectOptions): Promise<Inspection>
+  /** What a run would learn from rows. */
+  inspectData(
+    model: Model | string,
+    data: RowData,
+    options?: Within<Where> & Fetch & ModelOptions & DataInspectionOptions,
+  ): Promise<DataInspection>
   /** An adapter in another file format. */
   convert(from: string, to: string, options?: Within<Where> & ConvertOptions): Promise<Conversion>
 }
@@ -77,15 +87,20 @@ export interface Library<Where extends object, Fetch extends object> {
 const labelKeys = { task: true, columns: true } as const
 
 /** Of options for several things those for one. */
-const only = <Options extends object>(options: object, keys: OptionKeys<Options>): Options => pickKeys(options, keys) as Options
+const only = <Options extends object>(options: object, keys: Readonly<Record<keyof OptionKeys<Options>, unknown>>): Options =>
+  pickKeys(options, keys) as Options
 
 /** The functions of an entry, over what its platform is like. */
 export function libraryOf<Where extends object, Fetch extends object>(host: Host<Where, Fetch>): Library<Where, Fetch> {
   const whereKeys: Readonly<Record<string, true>> = { ...host.whereKeys, environment: true }
 
   /** Options as they are at the call, of known names alone, and the environment that they ask for. */
-  const open = <Options extends object>(where: string, given: Options | undefined, ...keys: Readonly<Record<string, true>>[]) => {
-    checkKeys(given, Object.assign({}, whereKeys, ...keys) as Readonly<Record<string, true>>, where)
+  const open = <Options extends object>(
+    where: string,
+    given: Options | undefined,
+    ...keys: Readonly<Record<string, unknown>>[]
+  ) => {
+    checkKeys(given, Object.assign({}, whereKeys, ...keys) as Readonly<Record<string, unknown>>, where)
     const options = snapshot<Partial<Options>>(given ?? {})
     const { environment, ...rest } = pickKeys(options, whereKeys) as { readonly environment?: Environment }
     if (environment === undefined)
@@ -126,6 +141,18 @@ export function libraryOf<Where extends object, Fetch extends object>(host: Host
         environment,
         only<InspectOptions>(options, inspectOptionKeys),
       )
+    },
+    async inspectData(model, data, given) {
+      const rows = snapshot(data)
+      // A model that is open knows where it is and what it is for.
+      if (typeof model !== 'string') {
+        checkKeys(given, dataInspectionTable, 'inspectData of an open model')
+        return inspectRowData(model, rows, given ?? {})
+      }
+      const { options, environment } = open('inspectData', given, host.fetchKeys, modelOptionKeys, dataInspectionTable)
+      const found = await find(model, 'outline', options, environment)
+      const outline = await openOutline(found.path, environment, only<ModelOptions>(options, modelOptionKeys), found.id)
+      return inspectRowData(outline, rows, only<DataInspectionOptions>(options, dataInspectionTable))
     },
     async convert(from, to, given) {
       const { options, environment } = open('convert', given, convertOptionKeys)

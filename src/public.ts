@@ -26,6 +26,21 @@ export type { Columns } from './data/columns.js'
 export type { DataRow, RowData, RowIterable } from './data/row-data.js'
 export type { LabelOptions } from './library.js'
 export type { CollectedLabels } from './data/collect-labels.js'
+export type {
+  BadRow,
+  DataInspection,
+  EpochCost,
+  LabelCount,
+  LengthBin,
+  LengthSummary,
+  Overlap,
+  RowPair,
+  RowPlace,
+  RowsInspection,
+  ShownRow,
+  ShownSequence,
+} from './inspect-data/data-inspection.js'
+export type { DataInspectionOptions } from './inspect-data/options.js'
 export type { AdapterFileInspection, InspectedPair } from './inspect/inspection.js'
 export type {
   AdapterInspection,

@@ -70,6 +70,8 @@ const calls: Readonly<Record<string, (w: Watch) => unknown>> = {
   initializeEva: (w) => lowrank.initializeEva(adapter, w({ data: [data], rho: 1 })),
   inspect: (w) => lowrank.inspect(place('model'), w({ offline: true })),
   convert: (w) => lowrank.convert(place('adapter'), place('adapter.onnx_adapter'), w({ model })),
+  inspectData: (w) => lowrank.inspectData(place('model'), w([data]), w({ batchSize: 2, evalData: [data] })),
+  'inspectData of an open model': (w) => lowrank.inspectData(model, w([data]), w({ batchSize: 2, evalData: [data] })),
   collectLabels: (w) => lowrank.collectLabels(w([labelled]), w({ task: 'sequence-classification' as const })),
   'in a browser, loadModel': (w) => browser.loadModel(place('model'), w({ environment: testEnvironment() })),
   'in a browser, inspect': (w) => browser.inspect(place('model'), w({ environment: testEnvironment() })),

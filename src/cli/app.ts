@@ -2,6 +2,7 @@
 import { LowrankError, printable, messageOf } from '../errors.js'
 import { combineCommand } from './commands/combine.js'
 import { convertCommand } from './commands/convert.js'
+import { dataCommand } from './commands/data.js'
 import { demoCommand } from './commands/demo.js'
 import { evalCommand } from './commands/eval.js'
 import { exportCommand } from './commands/export.js'
@@ -30,6 +31,7 @@ export const commands: readonly Command[] = [
   extractCommand,
   exportCommand,
   convertCommand,
+  dataCommand,
   inspectCommand,
   demoCommand,
 ]
@@ -62,8 +64,9 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     const parsed = parseFlags(command, name === 'help' ? ['--help'] : rest)
     if (parsed.help) return say(stdout, commandHelp(command))
     const output = terminal(stdout, stderr, env, parsed.values['json'] === true)
-    const { positional, given } = parsed
-    return await command.run(parsed.values as never, { output, positional, given, env, interrupted: surroundings.interrupted })
+    const { positional, positionals, given } = parsed
+    const context = { output, positional, positionals, given, env, interrupted: surroundings.interrupted }
+    return await command.run(parsed.values as never, context)
   } catch (error) {
     return report(error, args, surroundings)
   }

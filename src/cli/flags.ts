@@ -47,7 +47,7 @@ export interface Command<T extends Flags = Flags> {
   readonly summary: string
   /** A paragraph or two for the help. */
   readonly description: string
-  /** Name of the one positional argument, if the command takes one; in brackets if it can do without. */
+  /** Name of the positional argument, if the command takes one: in brackets if it can do without, with `…` behind it if there may be several. */
   readonly positional?: string
   readonly flags: T
   /** Whether `--config file.yaml` may give flags. */
@@ -64,6 +64,8 @@ export interface CommandContext {
   readonly output: Output
   /** Empty where it is not given. */
   readonly positional: string
+  /** All of them, where the command takes several. */
+  readonly positionals: readonly string[]
   /** Names of the flags that were given, on the command line or in the config file. */
   readonly given: ReadonlySet<string>
   readonly env: Readonly<Record<string, string | undefined>>

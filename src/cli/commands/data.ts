@@ -1,0 +1,77 @@
+/** @file `lowrank data`. */
+import { dataInspectionTable } from '../../inspect-data/options.js'
+import type { DataInspectionOptions, HeadOptions, TaskOption } from '../../index.js'
+import { defineCommand, defined } from '../flags.js'
+import { count } from '../format.js'
+import { headFlags } from '../head-flags.js'
+import { onnxFlags } from '../onnx-flags.js'
+import { flagsFrom, optionsFrom } from '../option-flags.js'
+import { showDataInspection } from '../data-view.js'
+import { hubOptions, isAuto, library } from '../sources.js'
+
+export const dataCommand = defineCommand({
+  name: 'data',
+  summary: 'Show what a run would learn from rows, token by token, and what is wrong with them.',
+  description:
+    'Reads every row as train does, with the same tokenizer, chat template, labels and checks, and shows the first ones: what is learned in green between brackets, special tokens by their names, white space as signs. ' +
+    'Then lengths, what --max-length cuts, duplicates, the same input with different answers, empty answers, the balance of labels, what a pass costs, and rows of --eval-data that are trained on too. ' +
+    'Every bad row is listed with its file and line; the exit code is 1 if there is one. No weight is read: config.json and the tokenizer are enough, or a tokenizer alone.',
+  positional: 'FILE…',
+  flags: {
+    model: {
+      group: 'source',
+      type: 'text',
+      value: 'M',
+      required: true,
+      help: 'Model folder, folder of a tokenizer, .onnx file or hub id.',
+    },
+    ...flagsFrom(dataInspectionTable),
+    ...headFlags,
+    labels: {
+      group: 'task',
+      type: 'names',
+      value: 'A,B,C | auto',
+      help: 'Names of the labels of a fresh head, by number, at least two; auto reads them from the data, as is done unless they are said.',
+    },
+    output: {
+      group: 'task',
+      type: 'text',
+      value: 'NAME',
+      help: 'Output of an .onnx file that the loss reads, where it has several.',
+    },
+    ...onnxFlags,
+  },
+  examples: [
+    'lowrank data train.jsonl --model SmolLM2-135M',
+    'lowrank data train.jsonl --model SmolLM2-135M --max-length 512 --batch-size 16 --eval-data valid.jsonl --json',
+  ],
+  prints:
+    'one object with `objective`, `maxLength`, `batchSize`, `gradAccum`; `data`: `files`, `rows`, `usable`, `bad` (every bad row: `file`, `line`, `message`), `problems`, `skipped`, `tokens`, `learnedTokens`, `lengths` (`shortest`, `mean`, `percentiles`, `longest`, `histogram` of `from`, `to`, `rows`), `truncated` (`rows`, `tokens`, `learnedTokens`), `duplicates`, `sameInput`, `emptyAnswers` (`rows` and the `first` 20 places each), `labels` (`label`, `count`), `warnings`, ' +
+    '`shown` (rows as `sequences` of `ids`, `labels`, `tokens`, `special`, `learned` stretches, `tags`; `label`); `epoch`, `secondEpoch` and `batching` (`batches`, `steps`, `tokens`, `positions`, `padding`); and with rows to evaluate on `evalData`, as `data` with `alsoTrainedOn` (`rows`, `inputs`, `first`).',
+  async run(values, { output, positionals }) {
+    const { collectLabels, inspectData } = await library()
+    const { task, 'num-labels': numLabels, 'new-head': newHead, output: read, constants, dims } = values
+    const head: Partial<HeadOptions> = defined({
+      task: task as TaskOption | undefined,
+      labels: isAuto(values) ? undefined : values.labels,
+      numLabels,
+      newHead: newHead ? true : undefined,
+    })
+    const collected = isAuto(values)
+      ? await collectLabels(positionals, { ...defined({ task: head.task, columns: values.columns }) })
+      : {}
+    const options: DataInspectionOptions = optionsFrom(dataInspectionTable, values)
+    const found = await inspectData(values.model, positionals, {
+      ...options,
+      ...collected,
+      ...head,
+      ...hubOptions(output),
+      ...defined({ output: read, constants, dims }),
+      onChecking: ({ rows, of }) => output.status(`reading rows: ${count(rows)} of ${count(of)}`),
+    }).finally(() => output.status(undefined))
+    if (output.json) output.printJson(found)
+    else showDataInspection(found, output)
+    const parts = found.evalData === undefined ? [found.data] : [found.data, found.evalData]
+    return parts.every(({ bad, problems }) => bad.length === 0 && problems.length === 0) ? 0 : 1
+  },
+})

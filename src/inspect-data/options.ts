@@ -1,0 +1,54 @@
+/** @file Options of an inspection of rows: those of a run that decide what is learned from them. */
+import { whole } from '../util/option-kinds.js'
+import type { OptionTable } from '../util/option-table.js'
+import type { CheckingEvent } from '../train/events.js'
+import { objectiveOptionTable } from '../train/objectives/options.js'
+import {
+  batchingOptions,
+  columnsOption,
+  fileOptions,
+  lengthOptions,
+  maxLengthOption,
+  unlabelledOption,
+} from '../train/option-table.js'
+import type { TrainOptions } from '../train/options.js'
+
+/** What of a run's options decides what is learned from its rows. */
+type RunOptions = Pick<
+  TrainOptions,
+  | keyof typeof columnsOption
+  | keyof typeof batchingOptions
+  | keyof typeof objectiveOptionTable
+  | ('evalData' | 'valSplit' | 'valSplitBy' | 'batchSize' | 'gradAccum' | 'maxLength' | 'unlabelled')
+>
+
+/** Options of `inspectData`: of a run those that decide what is learned from its rows, under the same names. */
+export interface DataInspectionOptions extends RunOptions {
+  /** Rows that are shown token by token; 3 unless said. */
+  readonly rows?: number
+  /** Told how far the reading is, now and then. */
+  readonly onChecking?: (event: CheckingEvent) => void
+}
+
+export const shownRowsOption = {
+  rows: { group: 'command', is: whole(0), default: 3, flag: 'rows', help: 'Rows that are shown token by token.' },
+} as const
+
+const { evalData, valSplit, valSplitBy } = fileOptions
+const { batchSize, gradAccum } = lengthOptions
+
+/** By its rows, in the order of the help. */
+export const dataInspectionTable = {
+  ...shownRowsOption,
+  evalData,
+  ...columnsOption,
+  valSplit,
+  valSplitBy,
+  ...maxLengthOption,
+  batchSize,
+  gradAccum,
+  ...batchingOptions,
+  ...objectiveOptionTable,
+  ...unlabelledOption,
+  onChecking: { effect: true },
+} as const satisfies OptionTable<DataInspectionOptions>
