@@ -27,7 +27,9 @@ export const tokenLabelField = (row: Row): string => taken(row, findTokenLabelFi
 
 function taken(row: Row, field: string | undefined): string {
   if (field === undefined)
-    throw new InvalidDataError(`${at(row)}: ${foundFields(row)}, but no label; expected "label" beside the text.`)
+    throw new InvalidDataError(
+      `${at(row)}: ${foundFields(row)}, but no label; expected "label" beside the text. A column of another name is told by columns (--columns label=…).`,
+    )
   takeField(row, field)
   return field
 }

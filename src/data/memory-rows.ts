@@ -1,7 +1,7 @@
 /** @file Rows that lie in memory, as a source like any file. */
 import { ContentHash, fingerprintArray } from '../util/fingerprint.js'
 import type { DataRow } from './row-data.js'
-import type { RowSource } from './rows.js'
+import type { Row, RowSource } from './rows.js'
 
 /** @param name what messages call them */
 export const memorySource = (rows: readonly DataRow[], name: string): RowSource => ({
@@ -13,7 +13,7 @@ export const memorySource = (rows: readonly DataRow[], name: string): RowSource 
   row(index) {
     const value = rows[index]
     if (value === undefined) throw new RangeError(`row ${index} of ${rows.length}`)
-    return Promise.resolve({ value: plain(value) as DataRow, file: name, line: index + 1, unit: 'row' as const })
+    return Promise.resolve({ value: plain(value) as Row['value'], file: name, line: index + 1, unit: 'row' as const })
   },
 })
 

@@ -4,8 +4,8 @@ import { chunksOf } from '../io/blobs.js'
 import { isObject } from '../util/json.js'
 import { kind, type Kind } from '../util/option-kinds.js'
 
-/** One row as an object, in any of the shapes that files may have. */
-export type DataRow = Readonly<Record<string, unknown>>
+/** One row as an object (of any interface: its fields are looked up by name), in any of the shapes that files may have. */
+export type DataRow = object
 
 /** Rows one after another. */
 export type RowIterable = Iterable<DataRow> | AsyncIterable<DataRow> | ReadableStream<DataRow>

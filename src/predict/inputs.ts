@@ -1,6 +1,5 @@
 /** @file What is predicted of: texts and rows, from lists and from streams. */
 import { plain } from '../data/memory-rows.js'
-import type { DataRow } from '../data/row-data.js'
 import { kindOf, type Row } from '../data/rows.js'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { isObject } from '../util/json.js'
@@ -16,7 +15,7 @@ export async function* rowsOf(inputs: Iterable<PredictInput> | AsyncIterable<Pre
     const value: unknown = typeof input === 'string' ? { text: input } : input
     if (!isObject(value))
       throw new InvalidDataError(`inputs, row ${line}: expected a text or a row of fields, found ${kindOf(value)}.`)
-    yield { value: plain(value) as DataRow, file: 'inputs', line, unit: 'row' }
+    yield { value: plain(value) as Row['value'], file: 'inputs', line, unit: 'row' }
   }
 }
 
