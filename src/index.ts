@@ -141,5 +141,7 @@ export function convert(from: string, to: string, options?: Within<EnvironmentOp
 
 export * from './public.js'
 export type { DownloadProgress, HubOptions } from './hub/node-resolve.js'
+export { report } from './report/node-report.js'
+export type { ReportOptions } from './report/report.js'
 export { nodeMpi } from './distributed/node-mpi.js'
 export { nodeEnvironment, type EnvironmentOptions } from './node-environment.js'

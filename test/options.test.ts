@@ -52,6 +52,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   combineAdapters: () => lowrank.combineAdapters(model, [], wrong()),
   extractLora: () => lowrank.extractLora(model, model, wrong({ r: 1 })),
   initializeEva: () => lowrank.initializeEva(adapter, wrong({ data: 'nowhere' })),
+  report: () => lowrank.report('nowhere', wrong()),
   evaluate: () => lowrank.evaluate(model, wrong({ data: 'nowhere' })),
   predict: () => lowrank.predict(model, [], wrong()),
   embed: () => lowrank.embed(model, [], wrong()),

@@ -12,6 +12,7 @@ import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
 import { predictCommand } from './commands/predict.js'
+import { reportCommand } from './commands/report.js'
 import { trainCommand } from './commands/train.js'
 import { inFlags } from './flag-names.js'
 import type { Command } from './flags.js'
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   initCommand,
   evalCommand,
   predictCommand,
+  reportCommand,
   generateCommand,
   mergeCommand,
   combineCommand,
@@ -65,7 +67,7 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     if (parsed.help) return say(stdout, commandHelp(command))
     const output = terminal(stdout, stderr, env, parsed.values['json'] === true)
     const { positional, positionals, given } = parsed
-    const context = { output, positional, positionals, given, env, interrupted: surroundings.interrupted }
+    const context = { output, positional, positionals, args, given, env, interrupted: surroundings.interrupted }
     return await command.run(parsed.values as never, context)
   } catch (error) {
     return report(error, args, surroundings)

@@ -66,6 +66,8 @@ export interface CommandContext {
   readonly positional: string
   /** All of them, where the command takes several. */
   readonly positionals: readonly string[]
+  /** What follows `lowrank`. */
+  readonly args: readonly string[]
   /** Names of the flags that were given, on the command line or in the config file. */
   readonly given: ReadonlySet<string>
   readonly env: Readonly<Record<string, string | undefined>>

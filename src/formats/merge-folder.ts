@@ -35,7 +35,7 @@ const readMarker = async (files: Files, out: string): Promise<string[] | undefin
 
 /** What an adapter or a training run left in the folder of its base: none of it is true of another model. */
 const OF_A_RUN =
-  /^(adapter_(config|model)\b.*|head_config\.json|training_state\.json|trainer_state\.json|log\.jsonl|report\.html|.*\.(tmp|lock|incomplete))$/
+  /^(adapter_(config|model)\b.*|head_config\.json|training_state\.json|trainer_state\.json|log\.jsonl|run\.json|report\.html|.*\.(tmp|lock|incomplete))$/
 
 /** Files that are written beside a model in the place of the source's, by their paths in the folder. */
 export type Beside = ReadonlyMap<string, Uint8Array>

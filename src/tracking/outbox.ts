@@ -109,7 +109,8 @@ export class Outbox<T> {
 
 /** What `fetch` says is in the cause of what it throws. */
 function reasonOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined
+  let cause: Error | undefined
+  for (let at = error; at instanceof Error && at.cause instanceof Error; at = at.cause) cause = at.cause
   // Of several addresses tried, the message is empty.
   const code = (cause as { readonly code?: string } | undefined)?.code
   const why = cause === undefined ? '' : ` (${cause.message || code || cause.name})`

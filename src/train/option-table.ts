@@ -377,6 +377,12 @@ export const trackingOptions = {
     help: 'What trackers call the run; the last part of `out` unless said.',
     ...{ group: 'tracking', changes: 'nothing', card: false },
   },
+  command: {
+    is: text,
+    flag: null,
+    help: 'The command line that asked for the run, for its report.',
+    ...{ group: 'tracking', changes: 'nothing', card: false },
+  },
 } as const satisfies Rows
 
 /** All of them, in the order of the model card. */

@@ -129,6 +129,8 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly loggingDir?: string
   /** What trackers call the run; the last part of `out` if it is not given. */
   readonly runName?: string
+  /** The command line that asked for the run, which its report shows. */
+  readonly command?: string
   /** Told of each event just before the loop over the run gets it: a place for a tracker of one's own. What it throws ends the run. */
   readonly onEvent?: (event: TrainEvent) => void
   /** Ends the run after the current step, with a checkpoint if there is `out`; `done` says so and what was saved. */

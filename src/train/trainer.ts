@@ -43,6 +43,7 @@ import { Sampler } from './samples.js'
 import { RowNotes } from './row-notes.js'
 import { TurnEnds } from './turn-ends.js'
 import { batchOptions, dataToCheck, extentOf, openData, type Extent } from './run-data.js'
+import { writeRunFile } from './run-file.js'
 import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
 import { DisposableResource } from '../util/disposable.js'
@@ -271,6 +272,7 @@ class Run {
         ...{ ...given, dataset, evalDataset, notes, ends, extent, sessions, start, tracking, sampler },
         log: await together(communicator, async () => {
           await output?.prepare()
+          if (output !== undefined) await writeRunFile(files, output.path, trainee, options)
           return RunLog.open(files, output?.path, start.state.step, () => output?.keep() ?? Promise.resolve())
         }),
         resumedFrom: loaded?.path,

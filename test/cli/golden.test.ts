@@ -79,6 +79,7 @@ describe.each(cases)('the command line on golden case %s', (name) => {
       'adapter_model.safetensors',
       'log.jsonl',
       'report.html',
+      'run.json',
     ])
     const trained = await readAll(join(out, 'adapter_model.safetensors'))
     const theirs = await readAll(join(golden, name, 'adapter-trained', 'adapter_model.safetensors'))

@@ -54,7 +54,7 @@ describe.each([
     }
     await expect(attempt()).rejects.toThrow(new TrainingError(`step 3: ${message}. ${advice}`))
     expect(adapter.parameters.data).toEqual(clean.parameters.data)
-    expect(readdirSync(out).sort()).toEqual(['checkpoint-1', 'checkpoint-2', 'log.jsonl'])
+    expect(readdirSync(out).sort()).toEqual(['checkpoint-1', 'checkpoint-2', 'log.jsonl', 'run.json'])
     const saved = await loadAdapter(adapter.model, join(out, 'checkpoint-2'))
     expect(saved.parameters.data).toEqual(clean.parameters.data)
   })
@@ -91,7 +91,7 @@ describe('the last step, or every one, not finite and skipped', () => {
     expect(readFileSync(join(out, 'README.md'), 'utf8')).toContain('| Training loss, step 3 | NaN |')
     const events = parseEvents(readFileSync(join(out, 'log.jsonl'), 'utf8'))
     expect(events.filter((e) => e.event === 'step').at(-1)!.loss).toBeNaN()
-    expect(renderReport(events, { title: 't', model: 'm', hyperparameters: {} }, { script: '', style: '' })).toContain('→ –')
+    expect(renderReport([{ name: 'r', model: 'm', settings: {}, events }], { script: '', style: '' }, 't')).toContain('→ –')
     const again = await runTraining(adapter, { ...common, steps: 3, onNan: 'skip', out, checkpointEvery: 1, resume: true })
     expect(again.done).toMatchObject({ reason: 'finished', steps: 3 })
   })

@@ -72,7 +72,7 @@ describe('whatever error ends a run', () => {
     expect(kinds(events)).toEqual(['start', 'step', 'step', 'step', 'checkpoint', 'error'])
     expect(events.at(-1)).toEqual({ event: 'error', step: 3, message: 'out of memory', checkpoint })
     expect(logOf(out)).toEqual(events)
-    expect(readdirSync(out).sort()).toEqual(['checkpoint-3', 'log.jsonl'])
+    expect(readdirSync(out).sort()).toEqual(['checkpoint-3', 'log.jsonl', 'run.json'])
     const adapter = fresh(testEnvironment(), 50)
     const { steps } = await runTraining(adapter, { ...common, out, resume: true })
     expect(steps.map(({ step }) => step)).toEqual([4, 5, 6, 7, 8])
@@ -145,7 +145,7 @@ describe('whatever error ends a run', () => {
     expect(kinds(events).slice(-2)).toEqual(['warning', 'error'])
     expect(events.at(-2)).toMatchObject({ message: expect.stringContaining('the checkpoint could not be written: no space left') as string }) // prettier-ignore
     expect(events.at(-1)).toMatchObject({ step: 4, checkpoint: `${out}/checkpoint-2` })
-    expect(readdirSync(out).sort()).toEqual(['checkpoint-2', 'log.jsonl'])
+    expect(readdirSync(out).sort()).toEqual(['checkpoint-2', 'log.jsonl', 'run.json'])
   })
 
   it('of the log: what was learned is on disk all the same', async () => {
@@ -187,7 +187,7 @@ describe('whatever error ends a run', () => {
     const out = newOut()
     const { error } = await failing(fresh(poisoned()), { ...common, out })
     expect(error).toBeInstanceOf(TrainingError)
-    expect(readdirSync(out).sort()).toEqual(['checkpoint-2', 'log.jsonl'])
+    expect(readdirSync(out).sort()).toEqual(['checkpoint-2', 'log.jsonl', 'run.json'])
     const { steps } = await runTraining(fresh(), { ...common, out, resume: true, onNan: 'skip' })
     expect(steps[0]!.step).toBe(3)
   })
@@ -208,7 +208,7 @@ describe('whatever error ends a run', () => {
     expect(errors).toEqual(['process 1 of 2 failed: out of memory', 'out of memory'])
     expect(kinds(told[0]!)).toEqual(['start', 'step', 'step', 'checkpoint', 'error'])
     expect(kinds(told[1]!)).toEqual(['start', 'step', 'step', 'error'])
-    expect(readdirSync(out).sort()).toEqual(['checkpoint-2', 'log.jsonl'])
+    expect(readdirSync(out).sort()).toEqual(['checkpoint-2', 'log.jsonl', 'run.json'])
   })
 
   it('of the disk of process 0 ends all of them', async () => {
@@ -244,7 +244,7 @@ describe('a loop that is left', () => {
     }
     if (how === 'break') await run()
     else await expect(run()).rejects.toThrow("the caller's own")
-    expect(readdirSync(out).sort()).toEqual(['checkpoint-3', 'log.jsonl'])
+    expect(readdirSync(out).sort()).toEqual(['checkpoint-3', 'log.jsonl', 'run.json'])
     const log = logOf(out)
     expect(kinds(log)).toEqual(['start', 'step', 'step', 'step', 'checkpoint', 'done'])
     expect(log.at(-1)).toMatchObject({ reason: 'aborted', steps: 3, checkpoint: `${out}/checkpoint-3` })
@@ -256,7 +256,7 @@ describe('a loop that is left', () => {
   it('before the first step leaves nothing to continue, and no lock', async () => {
     const out = newOut()
     for await (const _ of train(fresh(), { ...common, out })) break
-    expect(readdirSync(out)).toEqual(['log.jsonl'])
+    expect(readdirSync(out)).toEqual(['log.jsonl', 'run.json'])
     await runTraining(fresh(), { ...common, out, steps: 1 })
   })
 })
@@ -449,7 +449,7 @@ describe('the output folder', () => {
     await runTraining(fresh(), { ...common, out, checkpointEvery: 1, saveTotalLimit: 5 })
     writeFileSync(join(out, 'mine.txt'), 'kept')
     await failing(fresh(failsAt(2)), { ...common, out, overwrite: true })
-    expect(readdirSync(out).sort()).toEqual(['README.md', 'checkpoint-1', 'log.jsonl', 'mine.txt'])
+    expect(readdirSync(out).sort()).toEqual(['README.md', 'checkpoint-1', 'log.jsonl', 'mine.txt', 'run.json'])
     expect(logOf(out).filter(({ event }) => event === 'step')).toHaveLength(1)
   })
 

@@ -113,7 +113,7 @@ describe('checkpoints', () => {
       expect(events.flatMap((e) => (e.event === 'checkpoint' ? [e.step] : []))).toEqual([2, 4, 6, 8, 9])
       const kept = ['checkpoint-9', 'checkpoint-8', 'checkpoint-6'].slice(0, saveTotalLimit).reverse()
       expect(readdirSync(out).sort()).toEqual(
-        [...kept, 'README.md', 'adapter_config.json', 'adapter_model.safetensors', 'log.jsonl'].sort(),
+        [...kept, 'README.md', 'adapter_config.json', 'adapter_model.safetensors', 'log.jsonl', 'run.json'].sort(),
       )
       expect(readdirSync(join(out, 'checkpoint-9')).sort()).toEqual([
         ...['adapter_config.json', 'adapter_model.safetensors', 'training_state.json', 'training_state.safetensors'],
@@ -142,7 +142,7 @@ describe('checkpoints', () => {
       if (event.event === 'step' && event.step === 2) controller.abort()
     }
     expect(seen).toEqual(['start', 'step', 'step', 'checkpoint', 'done'])
-    expect(readdirSync(out).sort()).toEqual(['checkpoint-2', 'log.jsonl'])
+    expect(readdirSync(out).sort()).toEqual(['checkpoint-2', 'log.jsonl', 'run.json'])
     const rest = await runTraining(fresh(), { ...common, out, resume: true })
     expect(losses(rest)).toEqual(losses(expected).slice(2))
   })
@@ -246,7 +246,7 @@ describe('a full disk', () => {
           if (event.event === 'checkpoint' && event.step === 2) files.arm(write)
       }
       await expect(attempt()).rejects.toThrow(FileError)
-      expect(readdirSync(out).sort()).toEqual(['checkpoint-1', 'checkpoint-2', 'log.jsonl'])
+      expect(readdirSync(out).sort()).toEqual(['checkpoint-1', 'checkpoint-2', 'log.jsonl', 'run.json'])
       files.arm(Infinity)
       const rest = await runTraining(createAdapter(full, lora), {
         data,

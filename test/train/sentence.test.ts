@@ -125,6 +125,7 @@ describe('what is copied beside a merged model', () => {
       'training_state.json',
       'log.jsonl',
       'report.html',
+      'run.json',
       'adapter_model.bin',
     ])
       await writeFile(join(path, name), '{}')

@@ -3,10 +3,7 @@ import { leaderFirst, type Communicator } from '../../distributed/communicator.j
 import { InvalidOptionError, messageOf } from '../../errors.js'
 import type { Adapter, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
 import { loraFieldTable } from '../../adapters/lora-fields.js'
-import { parseEvents } from '../../train/log.js'
 import { trainOptionTable } from '../../train/option-table.js'
-import { renderReport } from '../../report/html.js'
-import { reportAssets } from '../../report/node-assets.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
 import { exitCodeOf } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type CommandContext, type Values } from '../flags.js'
@@ -62,21 +59,9 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
   return adapter
 }
 
-/** Writes report.html from the log, which also knows what happened before a resume. */
-async function writeReport(out: string, model: Model, hyperparameters: Readonly<Record<string, unknown>>): Promise<void> {
-  const { files } = model.environment
-  const events = parseEvents(await files.readText(`${out}/log.jsonl`))
-  const html = renderReport(events, { title: `lowrank train: ${out}`, model: model.id, hyperparameters }, await reportAssets())
-  await files.write(`${out}/report.html`, html)
-}
-
-/** Every flag's value, in the order of the table, without those that are neither given nor defaulted. */
-const hyperparameters = (flags: Flags, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
-  Object.fromEntries(
-    ['seed', 'device', 'threads', ...Object.keys(flags)]
-      .map((name) => [name, values[name]])
-      .filter(([, value]) => value !== undefined && value !== false),
-  )
+/** An argument as a shell reads it. */
+const quoted = (argument: string): string =>
+  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
 
 export const trainCommand = defineCommand({
   name: 'train',
@@ -108,7 +93,7 @@ export const trainCommand = defineCommand({
 
 async function runTraining(values: TrainValues, context: CommandContext, communicator: Communicator): Promise<number> {
   const { output, interrupted } = context
-  const { planTraining, train } = await library()
+  const { planTraining, report: writeReport, train } = await library()
   const threads = values.threads ?? threadsOfProcess(communicator, context)
   const adapter = await leaderFirst(communicator, async () =>
     openTrained(
@@ -117,10 +102,9 @@ async function runTraining(values: TrainValues, context: CommandContext, communi
       context,
     ),
   )
-  const { model } = adapter
   const view = new TrainingView(output, () => performance.now())
-  const settings = hyperparameters(trainFlags, values)
-  const options: TrainOptions = { ...optionsFrom(trainOptionTable, values), signal: interrupted, communicator }
+  const command = ['lowrank', ...context.args].map(quoted).join(' ')
+  const options: TrainOptions = { ...optionsFrom(trainOptionTable, values), command, signal: interrupted, communicator }
   if (values['dry-run']) {
     if (communicator.rank !== 0) return 0
     const { resume: _, overwrite: __, ...planned } = options
@@ -129,8 +113,11 @@ async function runTraining(values: TrainValues, context: CommandContext, communi
     return 0
   }
   const events = train(adapter, options)
+  // From the log, which also knows what happened before a resume.
   const report = async (): Promise<void> => {
-    if (communicator.rank === 0) await writeReport(values.out, model, settings)
+    if (communicator.rank !== 0) return
+    const { out } = values
+    await writeReport(out, { out: `${out}/report.html`, title: `lowrank train: ${out}` })
   }
   let planned = 0
   let ended: DoneEvent | undefined

@@ -3,9 +3,7 @@ import { rm } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { InvalidOptionError } from '../../errors.js'
-import { addLora, loadModel, merge, nodeEnvironment, train, type Adapter, type Model, type TrainEvent } from '../../index.js'
-import { renderReport } from '../../report/html.js'
-import { reportAssets } from '../../report/node-assets.js'
+import { addLora, loadModel, merge, nodeEnvironment, report, train, type Adapter, type Model } from '../../index.js'
 import type { Device } from '../../runtime/runtime.js'
 import type { Output } from '../flags.js'
 import { digits, percent, table } from '../format.js'
@@ -114,24 +112,19 @@ class Demo {
 
   /** Trains and writes the run's report beside the adapter. */
   private async adapt(adapter: Adapter): Promise<void> {
-    const { files, now } = this.environment
+    const { now } = this.environment
     const view = new TrainingView(this.output, now)
-    const events: TrainEvent[] = []
     for await (const event of train(adapter, {
       ...settings,
       seed: this.seed,
       data: this.file('train.jsonl'),
       out: this.file('adapter'),
     })) {
-      events.push(event)
       // The view names the report last: it has to be there by then.
       if (event.event === 'done') {
-        const about = {
-          title: 'lowrank demo: train announcements',
-          model: base,
-          hyperparameters: { ...settings, seed: this.seed },
-        }
-        await files.write(this.file('adapter/report.html'), renderReport(events, about, await reportAssets()))
+        const title = 'lowrank demo: train announcements'
+        const out = this.file('adapter/report.html')
+        await report(this.file('adapter'), { out, title })
       }
       if (this.output.json) this.output.printJson(event)
       else view.show(event)

@@ -1,0 +1,34 @@
+/** @file `lowrank report`. */
+import { InvalidOptionError } from '../../errors.js'
+import { nodeFiles } from '../../io/node-files.js'
+import { defineCommand } from '../flags.js'
+import { library } from '../sources.js'
+
+export const reportCommand = defineCommand({
+  name: 'report',
+  summary: 'Show training runs, beside each other, as one HTML file.',
+  description:
+    'Of one run its curves, texts, evaluations, settings and command, as in its report.html; of several the curves in the same charts, and the settings that differ first. A run that is under way or was killed is shown as far as it went. The page needs no network.',
+  positional: 'RUN…',
+  flags: {
+    out: { type: 'text', value: 'FILE', default: 'report.html', help: 'File to write.' },
+    title: { type: 'text', value: 'TEXT', help: 'Heading of the page; the names of the runs unless said.' },
+    overwrite: { type: 'switch', help: 'Replace a file that is there and is no report.' },
+  },
+  examples: ['lowrank report out/first out/second --out compared.html'],
+  prints: '`{"out":…,"runs":[…]}`.',
+  async run({ out, title, overwrite }, { output, positionals }) {
+    const { report } = await library()
+    const files = nodeFiles()
+    if (!overwrite && (await files.exists(out)) && !((await files.isDirectory(out)) || isReport(await files.readText(out))))
+      throw new InvalidOptionError(
+        `"${out}" is there already and is no report of lowrank; choose another name, or give --overwrite`,
+      )
+    await report(positionals, { out, ...(title !== undefined && { title }) })
+    if (output.json) output.printJson({ out, runs: positionals })
+    else output.print(`report in ${out}`)
+    return 0
+  },
+})
+
+const isReport = (text: string): boolean => text.includes('<script type="application/json" id="run">')
