@@ -6,6 +6,7 @@ import type { Row } from '../data/rows.js'
 import { InvalidOptionError } from '../errors.js'
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
+import type { TaskName } from '../models/task.js'
 import { OnnxModel } from '../onnx-model/onnx-model.js'
 import { embeddingSettings } from '../train/objectives/embedding-settings.js'
 import { rowOptions } from '../train/open-dataset.js'
@@ -75,6 +76,9 @@ async function* run(model: Model, serving: Serving, rows: AsyncIterable<Row>, op
   yield* answerRows(model, serving, await readerFor(model, options), rows, options)
 }
 
+/** Tasks whose predictions are stretches or vectors of texts. */
+const readsText: ReadonlySet<TaskName> = new Set(['token-classification', 'question-answering', 'feature-extraction'])
+
 /** @throws InvalidOptionError for what the model's task has no use for */
 function checkTask(model: Model, options: Options): void {
   const { task } = model
@@ -89,6 +93,10 @@ function checkTask(model: Model, options: Options): void {
   if (task.name === 'custom')
     throw new InvalidOptionError(
       model instanceof OnnxModel ? model.noTask : `nothing says what ${model.path} is for; open it with a task (--task)`,
+    )
+  if (readsText.has(task.name) && !model.inputs.some(({ name }) => name === 'input_ids'))
+    throw new InvalidOptionError(
+      `predictions of ${task.name} are about texts, but ${model.path} reads ${model.inputs.map(({ name }) => `"${name}"`).join(', ')}; its outputs as they are come from forward`,
     )
   if (task.name !== 'feature-extraction')
     for (const name of ['pooling', 'promptName'] as const)

@@ -3,10 +3,15 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { FolderModel } from '../../src/model/folder-model.js'
+import { ConfigReader } from '../../src/models/config-reader.js'
+import { randomWeights } from '../../src/models/random.js'
+import { testEnvironment } from '../support/training.js'
 import {
   AdapterSet,
   addLora,
   embed,
+  forward,
   loadAdapter,
   loadModel,
   predict,
@@ -160,6 +165,19 @@ describe('who predicts', () => {
     expect(await promise).toEqual(await predict(model, ['the soup']))
   })
 
+  it('a base in 8 bits, nearly the same', async () => {
+    const task = 'feature-extraction'
+    await using model = await loadModel('demo/base', { task })
+    await using packed = await loadModel('demo/base', { task, base: 'int8' })
+    const texts = ['NT 666 | Oakmere', 'the cat sat']
+    const [exact, near] = [await embed(model, texts), await embed(packed, texts)]
+    expect(near).not.toEqual(exact)
+    exact.forEach((vector, i) => {
+      const dot = vector.reduce((sum, value, k) => sum + value * near[i]![k]!, 0)
+      expect(dot / (Math.hypot(...vector) * Math.hypot(...near[i]!))).toBeGreaterThan(0.99)
+    })
+  })
+
   it("PEFT's adapter with its head, on rows of tokens", async () => {
     const heads = new URL('../fixtures/heads/bert-seq', import.meta.url).pathname
     const { ids, y } = JSON.parse(await readFile(join(heads, 'expected.json'), 'utf8')) as { ids: number[][]; y: number[] }
@@ -245,6 +263,44 @@ describe.each(['answers', 'answers-bytes'] as const)('answers to questions: %s',
       'inputs, row 1: found the fields "text"; expected {"question", "context"}.',
     )
     await expect(predict(model, [{ question: 'who?', context: ' ' }])).rejects.toThrow('"context" is empty')
+  })
+})
+
+describe('pictures', () => {
+  const config = new ConfigReader(
+    {
+      ...{ model_type: 'vit', architectures: ['ViTForImageClassification'], hidden_size: 8, intermediate_size: 12 },
+      ...{ num_hidden_layers: 1, num_attention_heads: 2, image_size: 4, patch_size: 2, num_channels: 3, initializer_range: 0.5 },
+      id2label: { '0': 'cat', '1': 'dog', '2': 'cow' },
+    },
+    'tiny',
+  )
+  const picture = (seed: number): number[][][] =>
+    [0, 1, 2].map((c) => [0, 1, 2, 3].map((y) => [0, 1, 2, 3].map((x) => Math.sin(seed + 16 * c + 4 * y + x))))
+
+  it('classes of pixel values, lists or typed arrays', async () => {
+    await using model = FolderModel.fromWeights(testEnvironment(), config, randomWeights(config, 4))
+    const pictures = [picture(1), picture(2), picture(3)]
+    const data = Float32Array.from(pictures.flat(3))
+    const { logits } = await forward(model, { pixel_values: { dtype: 'float32', shape: [3, 3, 4, 4], data } })
+    const rows = [...pictures, pictures[0]!.map((channel) => channel.map((line) => Float32Array.from(line)))].map((pixel_values) => ({ pixel_values })) // prettier-ignore
+    const found = (await predict(model, rows, { batchSize: 2 })) as LabelPrediction[]
+    found.forEach(({ scores }, i) => {
+      const row = Array.from(logits!.data as Float32Array).slice(3 * (i % 3), 3 * (i % 3) + 3)
+      const sum = row.reduce((all, logit) => all + Math.exp(logit), 0)
+      const expected = row.map((logit, k) => [['cat', 'dog', 'cow'][k]!, Math.exp(logit) / sum] as const)
+      expectScores(
+        scores,
+        [...expected].sort((a, b) => b[1] - a[1]),
+      )
+    })
+  })
+
+  it('a file of a picture is refused, with what to do', async () => {
+    await using model = FolderModel.fromWeights(testEnvironment(), config, randomWeights(config, 4))
+    await expect(predict(model, [{ image: 'cat.png' }])).rejects.toThrow(
+      /inputs, row 1: "image" names a picture, .* give "pixel_values"/,
+    )
   })
 })
 
