@@ -84,6 +84,17 @@ describe('the rows of labels', () => {
     expect(error).toBeLessThan(0.02)
   })
 
+  it('int4: are those of the codes where the weight has 16 bits, which are float32 before they would be widened', async () => {
+    const graph = quantized(graphOf(weight, 'bfloat16'), 'int4')
+    expect([lookUps(graph, 'GatherBlockQuantized', 'W/uint4'), lookUps(graph, 'Gather', 'W')]).toEqual([1, 0])
+    const pick = graph.nodes.find(({ op }) => op === 'GatherBlockQuantized')!
+    expect(graph.value(pick.outputs[0]!).dtype).toBe('float32')
+    const [half, full] = [await run(graph, 12), await run(quantized(graphOf(weight), 'int4'), 12)]
+    expect(Math.abs(half.loss / full.loss - 1)).toBeLessThan(0.01)
+    const error = Math.hypot(...half.gradient.map((value, i) => value - full.gradient[i]!)) / Math.hypot(...full.gradient)
+    expect(error).toBeLessThan(0.02)
+  })
+
   it('int8: are looked up in the weight, in 16 bits before they are widened', () => {
     const graph = quantized(graphOf(weight, 'bfloat16'), 'int8')
     // One for the labels; the embedding reads the widened table, as it does in the model.

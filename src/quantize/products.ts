@@ -99,6 +99,14 @@ export function frozenMatrices(graph: Graph, loss: string, smallest = 0): Frozen
   })
 }
 
+/** The node that makes float32 of what a node picks from a table in 16 bits, for codes give float32; of others the node itself. */
+function widened(graph: Graph, node: Node): Node {
+  const readers = graph.nodes.filter(({ inputs }) => inputs.includes(node.outputs[0]!))
+  const [first] = readers
+  const widens = readers.length === 1 && first!.op === 'Cast' && graph.value(first!.outputs[0]!).dtype === 'float32'
+  return widens ? first! : node
+}
+
 /**
  * Look-ups of the backward pass along the outputs of a matrix. Embeddings are none, though they read the same table: those
  * that are computed again for the backward pass are look-ups at the ids of a forward one.
@@ -114,6 +122,6 @@ function picksOf(
   const embedded = new Set(lookUps.filter(({ outputs }) => forward.has(outputs[0]!)).map(({ inputs }) => inputs[1]))
   return lookUps.flatMap((node) => {
     if (embedded.has(node.inputs[1]) || numberAttribute(node, 'axis', 0) !== (outputsFirst ? 0 : 1)) return []
-    return [{ node, outputs: graph.value(node.inputs[1]!), transposed: !outputsFirst }]
+    return [{ node: widened(graph, node), outputs: graph.value(node.inputs[1]!), transposed: !outputsFirst }]
   })
 }
