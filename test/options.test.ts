@@ -96,7 +96,16 @@ const calls: Readonly<Record<string, () => unknown>> = {
 
 /** Public names of functions and classes that take no options. */
 const without = new Set([
-  ...['Adapter', 'FolderModel', 'OnnxModel', 'fullTrainee', 'loraStateDict', 'markOnlyLoraAsTrainable', 'nodeMpi'],
+  ...[
+    'Adapter',
+    'FolderModel',
+    'OnnxModel',
+    'fullTrainee',
+    'loraStateDict',
+    'markOnlyLoraAsTrainable',
+    'nodeMpi',
+    'presetOptions',
+  ],
   ...['handleFiles', 'memoryFiles', 'Random', 'randomWeights', 'weightShapes'],
 ])
 

@@ -62,6 +62,7 @@ export default {
       {
         text: 'Judge',
         items: [
+          docs('Presets', 'presets'),
           docs('Performance', 'performance'),
           page('Measurements', '/bench/results/latest'),
           page('Quality of quantised bases', '/bench/results/quality'),

@@ -94,7 +94,7 @@ export function configTemplate(given: Readonly<Record<string, unknown>>): string
   ])
   const head =
     'Options of lowrank train, with the names of its flags. A line that begins with # and a name is an option that is not ' +
-    'given; remove the # to give it. What the command line says goes before this file.'
+    'given; remove the # to give it. What the command line says goes before this file, and this file before a preset: take out a line that the preset shall decide.'
   return [...comment(head), ...sections, ''].join('\n')
 }
 

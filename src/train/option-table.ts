@@ -10,6 +10,8 @@ import { resolveOptions, type OptionTable, type Resolved } from '../util/option-
 import { objectiveOptionTable } from './objectives/options.js'
 import { metricsForBest } from './best.js'
 import type { TrainOptions } from './options.js'
+import { presetNames } from './preset-names.js'
+import { withPreset } from './presets.js'
 import type { RunColumns } from './run-columns.js'
 
 /** One tracker, or several. */
@@ -64,6 +66,16 @@ export const fileOptions = {
     flag: { name: 'val-split-by', value: 'COLUMN' },
     help: 'With `valSplit`: rows with the same value in this column stay together, on one side.',
     ...{ group: 'source', changes: 'entry', card: true },
+  },
+} as const satisfies Rows
+
+/** Options that go together. */
+export const presetOption = {
+  preset: {
+    is: choice(presetNames),
+    flag: 'preset',
+    help: 'Settings that go together, for a first look (quick), the best result (quality), long rows (long-context) or a small machine (small-memory); what is given goes before them. The run says what it sets and why.',
+    ...{ group: 'learning', changes: 'nothing', card: true },
   },
 } as const satisfies Rows
 
@@ -388,6 +400,7 @@ export const trackingOptions = {
 /** All of them, in the order of the model card. */
 export const trainOptionTable = {
   ...fileOptions,
+  ...presetOption,
   ...rateOptions,
   ...lengthOptions,
   ...maxLengthOption,
@@ -432,7 +445,7 @@ export function checkRowOptions(options: {
 
 /** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
 export function resolveTrainOptions(options: TrainOptions, where = 'train'): ResolvedTrainOptions {
-  const resolved = resolveOptions(trainOptionTable, options, where)
+  const resolved = resolveOptions(trainOptionTable, withPreset(options), where)
   checkRowOptions(resolved)
   if (resolved.keepBest === false && resolved.earlyStopping !== undefined)
     throw new InvalidOptionError('earlyStopping keeps the best evaluation; leave keepBest: false or earlyStopping out')

@@ -6,6 +6,7 @@ import type { ScheduleName } from '../optim/schedule.js'
 import type { TrackerName } from '../tracking/index.js'
 import type { MetricForBest } from './best.js'
 import type { TrainEvent } from './events.js'
+import type { PresetName } from './preset-names.js'
 import type { ObjectiveOptions } from './objectives/options.js'
 
 /** Options of a training run; `lowrank train --help` names the same. */
@@ -36,6 +37,11 @@ export interface TrainOptions extends ObjectiveOptions {
    * the first step, or a model. The folder of the base model itself is refused all the same.
    */
   readonly overwrite?: boolean
+  /**
+   * Options that go together, where they are not given: see `presets`. Of the adapter and the model a preset has options
+   * too, which are for `addLora` and `loadModel`: `presetOptions(name)` has all.
+   */
+  readonly preset?: PresetName
   /** Passes over the data, 1 unless said; parts of a pass are fine. */
   readonly epochs?: number
   /** Number of updates, however many passes that takes; goes before `epochs`. */

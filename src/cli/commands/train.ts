@@ -9,6 +9,7 @@ import { exitCodeOf } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type CommandContext, type Values } from '../flags.js'
 import type { Flags } from '../flag.js'
 import { optionsFrom } from '../option-flags.js'
+import { withPresetFlags } from '../preset-flags.js'
 import { isAuto, library, openAdapter, openModel, withLabelsOf } from '../sources.js'
 import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
@@ -91,7 +92,8 @@ export const trainCommand = defineCommand({
   run: (values, context) => inJob(values.distributed, context, (communicator, own) => runTraining(values, own, communicator)),
 })
 
-async function runTraining(values: TrainValues, context: CommandContext, communicator: Communicator): Promise<number> {
+async function runTraining(asked: TrainValues, context: CommandContext, communicator: Communicator): Promise<number> {
+  const values = withPresetFlags(asked, trainFlags, context)
   const { output, interrupted } = context
   const { planTraining, report: writeReport, train } = await library()
   const threads = values.threads ?? threadsOfProcess(communicator, context)

@@ -1,0 +1,160 @@
+/**
+ * @file What each preset does beside the defaults of the command line: evaluation loss, time, memory, trained parameters.
+ *
+ *     npx tsx bench/presets.ts [--seeds 3] [--rows 1600] [--steps N] [--only defaults,quality] [--threads 2] [--out DIR]
+ *
+ * Every preset sees the same rows and makes as many passes as it says (`--steps` cuts each run short). On E2E where its data
+ * lies beside the checkout, with the demo's model and stories260k; else on the demo's own rows with the demo's model. Each run
+ * is a process of its own, so that its memory is its own. Writes `presets.md` and `presets.json` into `bench/results`.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { generateRows, HELD_OUT, toJsonl } from '../demo/rows.js'
+import { addLora, InvalidOptionError, loadModel, presetOptions, presets, train, type PresetName } from '../src/index.js'
+import { e2eCase, hasE2e } from './cases.js'
+import { nodeArguments } from './child.js'
+import { folder } from './models.js'
+import { peakBytes } from './peak-memory.js'
+import { gigabytes } from './report.js'
+import { spread } from './statistics.js'
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '3' },
+    rows: { type: 'string', default: '1600' },
+    steps: { type: 'string' },
+    only: { type: 'string', default: ['defaults', ...Object.keys(presets)].join(',') },
+    threads: { type: 'string', default: '2' },
+    out: { type: 'string', default: join(dirname(fileURLToPath(import.meta.url)), 'results') },
+    /** A {@link Run} as JSON: what a child does. */
+    run: { type: 'string' },
+  },
+})
+
+interface Run {
+  readonly model: string
+  readonly data: string
+  readonly evalData: string
+  /** A preset, or `defaults`. */
+  readonly settings: string
+  readonly seed: number
+  readonly steps?: number
+  readonly threads: number
+}
+
+interface Outcome {
+  /** Of the adapter that is kept. */
+  readonly loss: number
+  readonly steps: number
+  readonly seconds: number
+  readonly peakBytes: number
+  readonly trainableParameters: number
+}
+
+/** Tokens of a row, for all runs alike. */
+const MAX_LENGTH = 256
+
+async function one({ model, data, evalData, settings, seed, steps, threads }: Run): Promise<Outcome> {
+  // What the command line does without a preset.
+  const none = { load: {}, lora: { alpha: 16 }, train: {} }
+  const { load, lora, train: options } = settings === 'defaults' ? none : presetOptions(settings as PresetName)
+  const adapter = await addLora(await loadModel(model, { ...load, threads }), { ...lora, seed })
+  const length = steps === undefined ? {} : { steps }
+  const events = train(adapter, { ...options, ...length, data, evalData, maxLength: MAX_LENGTH, seed })
+  for await (const event of events) {
+    if (event.event !== 'done') continue
+    const { bestEvalLoss, evalLoss, steps: made, seconds, trainableParameters } = event
+    return { loss: bestEvalLoss ?? evalLoss!, steps: made, seconds, peakBytes: peakBytes(), trainableParameters }
+  }
+  throw new Error('the run ended without an end')
+}
+
+/** The same in a process of its own. */
+function measured(run: Run): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...nodeArguments('presets.ts'), '--run', JSON.stringify(run)], {
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(`${run.settings}, seed ${run.seed} failed:\n${stderr}`)
+  return JSON.parse(stdout.trim().split('\n').at(-1)!) as Outcome
+}
+
+interface Experiment {
+  readonly title: string
+  readonly model: string
+  readonly data: string
+  readonly evalData: string
+}
+
+const demo = fileURLToPath(new URL('../demo/base', import.meta.url))
+
+async function experiments(rows: number): Promise<Experiment[]> {
+  const home = join(folder, 'presets')
+  await mkdir(home, { recursive: true })
+  const [data, evalData] = [join(home, 'train.jsonl'), join(home, 'valid.jsonl')]
+  if (!hasE2e()) {
+    const held = generateRows('trains', HELD_OUT.trains.rows, HELD_OUT.trains.seed)
+    const known = new Set(held.map(({ prompt }) => prompt))
+    await writeFile(data, toJsonl(generateRows('trains', rows, 5).filter(({ prompt }) => !known.has(prompt))))
+    await writeFile(evalData, toJsonl(held))
+    return [{ title: "The demo's model on its own rows", model: demo, data, evalData }]
+  }
+  const e2e = await e2eCase()
+  const lines = (await readFile(e2e.data, 'utf8')).split('\n')
+  await writeFile(data, `${lines.slice(0, rows).join('\n')}\n`)
+  const files = { data, evalData: e2e.evalData! }
+  return [
+    { title: "E2E, the demo's model", model: demo, ...files },
+    { title: 'E2E, stories260k', model: e2e.model, ...files },
+  ]
+}
+
+function table(title: string, found: ReadonlyMap<string, readonly Outcome[]>): string[] {
+  const first = found.get('defaults')
+  const base = first === undefined ? undefined : spread(first.map(({ loss }) => loss)).median
+  const rows = [...found].map(([name, outcomes]) => {
+    const of = (key: keyof Outcome): number[] => outcomes.map((outcome) => outcome[key])
+    const loss = spread(of('loss'))
+    const change = base === undefined ? '' : `${(100 * (loss.median / base - 1)).toFixed(1)} %`
+    const { steps, trainableParameters } = outcomes[0]!
+    return `| ${name} | ${loss.median.toFixed(4)} (${loss.min.toFixed(4)} to ${loss.max.toFixed(4)}) | ${change} | ${steps} | ${spread(of('seconds')).median.toFixed(1)} | ${gigabytes(spread(of('peakBytes')).median)} | ${trainableParameters} |`
+  })
+  const head = ['settings', 'evaluation loss', 'against the defaults', 'steps', 'seconds', 'peak memory', 'trained parameters']
+  return [`## ${title}`, '', `| ${head.join(' | ')} |`, `|${head.map(() => ' --- |').join('')}`, ...rows, '']
+}
+
+async function main(): Promise<void> {
+  const [seeds, rows, threads] = [values.seeds, values.rows, values.threads].map(Number) as [number, number, number]
+  const wanted = values.only.split(',')
+  for (const name of wanted)
+    if (name !== 'defaults' && !Object.hasOwn(presets, name)) throw new InvalidOptionError(`there is no preset "${name}"`)
+  const steps = values.steps === undefined ? {} : { steps: Number(values.steps) }
+  await mkdir(values.out, { recursive: true })
+  const text = [
+    ...['# Presets beside the defaults', ''],
+    `${rows} rows of at most ${MAX_LENGTH} tokens, ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}: the median, and from the least to the greatest. Every run made as many passes as its settings say${values.steps === undefined ? '' : `, but at most ${values.steps} steps`}.`,
+    '',
+  ]
+  const numbers: unknown[] = []
+  for (const { title, ...files } of await experiments(rows)) {
+    const found = new Map<string, Outcome[]>(wanted.map((name) => [name, []]))
+    // By turns, so that a machine that changes its pace does so for all.
+    for (let seed = 0; seed < seeds; seed++)
+      for (const settings of wanted) {
+        const outcome = measured({ ...files, ...steps, settings, seed, threads })
+        process.stderr.write(`${title}, ${settings}, seed ${seed}: loss ${outcome.loss.toFixed(4)}\n`)
+        found.get(settings)!.push(outcome)
+      }
+    text.push(...table(title, found))
+    numbers.push({ title, settings: Object.fromEntries(found) })
+    // After each model, so that a run that is stopped leaves what it has.
+    await writeFile(join(values.out, 'presets.md'), text.join('\n'))
+    await writeFile(join(values.out, 'presets.json'), `${JSON.stringify(numbers, null, 1)}\n`)
+  }
+  process.stdout.write(text.join('\n'))
+}
+
+if (values.run === undefined) await main()
+else process.stdout.write(`${JSON.stringify(await one(JSON.parse(values.run) as Run))}\n`)
