@@ -33,7 +33,7 @@ export const pageScript = `
   const { runs } = JSON.parse(document.getElementById('run').textContent)
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
   const sync = uPlot.sync('run')
-  const format = (value) => (value == null ? '–' : Math.abs(value) >= 1e6 ? value.toExponential(2) : Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(4))))
+  const format = (value) => (value == null ? '–' : Math.abs(value) >= 1e6 ? value.toExponential(1).replace('e+', 'e') : Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(4))))
   // Of a logarithmic axis, the lines between those that are named have no value.
   const ticks = (_, values) => values.map((value) => (value == null ? '' : format(value)))
   const axis = (size) => ({ stroke: () => css('--quiet'), grid: { stroke: () => css('--line'), width: 1 }, ticks: { stroke: () => css('--line'), width: 1 }, ...size })
