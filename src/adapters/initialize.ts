@@ -1,5 +1,5 @@
 /** @file First values of an adapter's tensors (reference: PEFT's `reset_lora_parameters`). */
-import { InvalidOptionError } from '../errors.js'
+import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
 import { isConvolution, outputsFirst } from '../graph/target-module.js'
 import { Random } from '../util/rng.js'
 import { LoraPart, weightName, type LoraTarget } from './lora.js'
@@ -85,6 +85,11 @@ export function initializeParts(
     else if (part instanceof TrainableTokens)
       copyRows(part, base(weightName(part.embedding.weight)), values(part.tensors[0].name))
     else if (part instanceof LoraPart) initializeBranch(part, init, seed, base, values)
+    // All zeros would be an adapter that never learns.
+    else
+      throw new InvalidAdapterError(
+        `first values of a part of kind "${part.kind}" on ${part.module}: add them to initializeParts`,
+      )
   }
 }
 
