@@ -66,8 +66,8 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     const parsed = parseFlags(command, name === 'help' ? ['--help'] : rest)
     if (parsed.help) return say(stdout, commandHelp(command))
     const output = terminal(stdout, stderr, env, parsed.values['json'] === true)
-    const { positional, positionals, given } = parsed
-    const context = { output, positional, positionals, args, given, env, interrupted: surroundings.interrupted }
+    const { positionals, given } = parsed
+    const context = { output, args, positionals, given, env, interrupted: surroundings.interrupted }
     return await command.run(parsed.values as never, context)
   } catch (error) {
     return report(error, args, surroundings)

@@ -47,8 +47,11 @@ export interface Command<T extends Flags = Flags> {
   readonly summary: string
   /** A paragraph or two for the help. */
   readonly description: string
-  /** Name of the positional argument, if the command takes one: in brackets if it can do without, with `…` behind it if there may be several. */
-  readonly positional?: string
+  /**
+   * Names of the arguments that are told by their place; none unless said. In brackets those that the command can do without,
+   * with `…` behind the last where there may be several of it.
+   */
+  readonly positionals?: readonly string[]
   readonly flags: T
   /** Whether `--config file.yaml` may give flags. */
   readonly configFile?: true
@@ -62,12 +65,10 @@ export interface Command<T extends Flags = Flags> {
 /** What a command works with beside its flags. */
 export interface CommandContext {
   readonly output: Output
-  /** Empty where it is not given. */
-  readonly positional: string
-  /** All of them, where the command takes several. */
-  readonly positionals: readonly string[]
-  /** What follows `lowrank`. */
+  /** What was typed after `lowrank`. */
   readonly args: readonly string[]
+  /** Those that were given, in their order. */
+  readonly positionals: readonly string[]
   /** Names of the flags that were given, on the command line or in the config file. */
   readonly given: ReadonlySet<string>
   readonly env: Readonly<Record<string, string | undefined>>

@@ -38,13 +38,7 @@ const usage = (command: Command): string => {
   const required = Object.entries(command.flags)
     .filter(([, flag]) => flag.required === true)
     .map(([name, flag]) => `--${name} ${placeholder(flag)}`)
-  return [
-    'lowrank',
-    command.name,
-    ...(command.positional === undefined ? [] : [command.positional]),
-    ...required,
-    '[flags]',
-  ].join(' ')
+  return ['lowrank', command.name, ...(command.positionals ?? []), ...required, '[flags]'].join(' ')
 }
 
 /** Breaks a text into lines of at most `width` characters, between words and after the bars between choices. */

@@ -24,7 +24,6 @@ export const flagsOf = (command: Command): Flags => ({
 
 export interface Parsed {
   readonly help: boolean
-  readonly positional: string
   readonly positionals: readonly string[]
   readonly values: Readonly<Record<string, unknown>>
   readonly given: ReadonlySet<string>
@@ -39,7 +38,7 @@ const isMultiple = ({ type }: Flag): boolean => type === 'texts'
 export function parseFlags(command: Command, args: readonly string[]): Parsed {
   const flags = flagsOf(command)
   const { raw, positionals, help } = readArguments(command, flags, args)
-  if (help) return { help, positional: '', positionals: [], values: {}, given: new Set() }
+  if (help) return { help, positionals: [], values: {}, given: new Set() }
   const values: Record<string, unknown> = {}
   for (const [name, flag] of Object.entries(flags)) {
     if (flag.default !== undefined) values[name] = flag.default
@@ -61,15 +60,15 @@ export function parseFlags(command: Command, args: readonly string[]): Parsed {
   for (const [name, flag] of Object.entries(flags))
     if (flag.required === true && values[name] === undefined)
       throw new UsageError(`lowrank ${command.name} needs --${name}${flag.value === undefined ? '' : ` ${flag.value}`}.`)
-  const expected = command.positional === undefined ? 0 : 1
-  const most = command.positional?.endsWith('…') === true ? Infinity : expected
+  const expected = command.positionals ?? []
+  const most = expected.at(-1)?.endsWith('…') === true ? Infinity : expected.length
   if (positionals.length > most)
     throw new UsageError(
-      `lowrank ${command.name}: unexpected argument "${positionals[most]}"${expected === 0 ? '; values follow a flag' : ''}.`,
+      `lowrank ${command.name}: unexpected argument "${positionals[most]}"${expected.length === 0 ? '; values follow a flag' : ''}.`,
     )
-  if (positionals.length < expected && command.positional?.startsWith('[') !== true)
-    throw new UsageError(`lowrank ${command.name} needs ${command.positional}.`)
-  return { help: false, positional: positionals[0] ?? '', positionals, values, given }
+  const missing = expected.slice(positionals.length).filter((name) => !name.startsWith('['))
+  if (missing.length > 0) throw new UsageError(`lowrank ${command.name} needs ${missing.join(' and ')}.`)
+  return { help: false, positionals, values, given }
 }
 
 interface RawArguments {

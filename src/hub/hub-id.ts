@@ -1,5 +1,6 @@
 /** @file What a hub id is, and what the environment says about the hub: both without touching disk or network. */
 import { InvalidOptionError } from '../errors.js'
+import { isHubName } from '../util/hub-name.js'
 
 /** A repository on the hub at one revision. */
 export interface HubId {
@@ -21,7 +22,6 @@ export interface HubSettings {
 
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*\/[A-Za-z0-9][A-Za-z0-9._-]*$/
 const REVISION = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/
 
 /**
@@ -32,8 +32,7 @@ const REVISION = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/
 export function parseHubId(text: string): HubId | undefined {
   const at = text.indexOf('@')
   const name = at < 0 ? text : text.slice(0, at)
-  // The hub itself forbids double hyphens and dots, which would also be ambiguous in the cache's folder names.
-  if (!NAME.test(name) || name.includes('--') || name.includes('..')) return undefined
+  if (!isHubName(name)) return undefined
   const revision = at < 0 ? 'main' : text.slice(at + 1)
   checkRevision(revision, text)
   return { name, revision }

@@ -18,6 +18,7 @@ const evaluation = (number: number, loss: number): TrainEvent => ({ event: 'eval
 
 const card: ModelCard = {
   baseModel: 'HuggingFaceTB/SmolLM2-135M',
+  baseOnHub: true,
   task: 'causal-lm',
   config: { ...loraDefaults, r: 4, loraAlpha: 8, targetModules: ['q_proj', 'v_proj'], rankPattern: { 'a|b': 2 } },
   dataFiles: ['train.jsonl'],
@@ -41,16 +42,66 @@ describe('the model card', () => {
   it("has the hub's fields", () => {
     expect(frontMatter(modelCard(card))).toEqual({
       base_model: 'HuggingFaceTB/SmolLM2-135M',
+      base_model_relation: 'adapter',
       library_name: 'peft',
       pipeline_tag: 'text-generation',
       license: 'apache-2.0',
       tags: ['lora', 'peft', 'lowrank', 'base_model:adapter:HuggingFaceTB/SmolLM2-135M'],
+      'model-index': [
+        {
+          name: 'SmolLM2-135M-lora',
+          results: [
+            {
+              task: { type: 'text-generation' },
+              dataset: { name: 'train.jsonl', type: 'unknown' },
+              metrics: [
+                { type: 'loss', name: 'Loss', value: 3.5 },
+                { type: 'perplexity', name: 'Perplexity', value: 2.5 },
+              ],
+            },
+          ],
+        },
+      ],
     })
     const { license: _, ...unlicensed } = card
-    const odd = frontMatter(modelCard({ ...unlicensed, baseModel: './a: "b" #c', task: 'custom' }))
-    expect(odd).toMatchObject({ base_model: './a: "b" #c' })
-    expect(Object.keys(odd)).toEqual(['base_model', 'library_name', 'tags'])
+    const odd = frontMatter(modelCard({ ...unlicensed, task: 'custom' }))
+    expect(Object.keys(odd)).toEqual(['base_model', 'base_model_relation', 'library_name', 'tags'])
     expect(frontMatter(modelCard({ ...card, baseModel: 'no' }))['base_model']).toBe('no')
+  })
+
+  it('names no base that only this machine has, which the hub refuses, and says what to write instead', () => {
+    const text = modelCard({ ...card, baseModel: './a: "b" #c', baseOnHub: false })
+    const fields = frontMatter(text)
+    expect(Object.keys(fields)).toEqual(['library_name', 'pipeline_tag', 'license', 'tags', 'model-index'])
+    expect(fields['tags']).toEqual(['lora', 'peft', 'lowrank'])
+    expect(text).toContain('as `base_model: owner/name` into the front matter')
+    expect(modelCard(card)).not.toContain('owner/name')
+  })
+
+  it('gives the hub the evaluation of what lies beside it, and numbers that every YAML reads as such', () => {
+    const ofIndex = (more: Partial<ModelCard>): unknown[] => {
+      const fields = frontMatter(modelCard({ ...card, ...more })) as { 'model-index'?: { results: unknown[] }[] }
+      return fields['model-index']?.[0]?.results ?? []
+    }
+    const events = [evaluation(1, 1e-7), evaluation(2, 3.5)]
+    const best = { events, bestStep: 1, evalFiles: ['valid: "a".jsonl', 'b.jsonl'] }
+    expect(ofIndex(best)).toMatchObject([{ dataset: { name: 'valid: "a".jsonl, b.jsonl' }, metrics: [{ value: 1e-7 }, {}] }])
+    expect(modelCard({ ...card, ...best })).toContain('value: 1.0e-7\n')
+    expect(modelCard({ ...card, ...best })).toContain('| Adapter of step | 1, the best evaluation |')
+    expect(ofIndex({ ...best, evalFiles: [] })).toMatchObject([{ dataset: { name: 'rows in memory' } }])
+    expect(ofIndex({ events: [] })).toEqual([])
+    const nothing: TrainEvent = { event: 'eval', step: 1, loss: Number.NaN, best: false }
+    expect(ofIndex({ events: [nothing] })).toEqual([])
+    const tokens: TrainEvent = { event: 'eval', step: 1, loss: 0.5, examples: 9, precision: 0.25, macroF1: 0.75, best: true }
+    expect(ofIndex({ events: [tokens], task: 'token-classification' })).toMatchObject([
+      { task: { type: 'token-classification' }, metrics: [{ value: 0.5 }, { type: 'f1', name: 'F1, macro', value: 0.75 }, { type: 'precision' }] }, // prettier-ignore
+    ])
+  })
+
+  it('shows the command, whatever is in it', () => {
+    const command = "lowrank train --data 'a\n```\nb'"
+    expect(modelCard({ ...card, command })).toContain(`\n\`\`\`\`sh\n${command}\n\`\`\`\`\n`)
+    expect(modelCard(card)).not.toContain('command')
   })
 
   it('says how it was made and what came out', () => {

@@ -5,12 +5,16 @@ import type { Files } from '../io/files.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { TaskName } from '../models/task.js'
 import type { DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent } from './events.js'
+import { modelIndex } from './model-index.js'
 import { printable } from '../errors.js'
 
 export const CARD_FILE = 'README.md'
 
 /** Tells our cards from those that a person or PEFT wrote, which are left alone. */
 const MARK = '<!-- Written by lowrank from the training log; remove this line to keep your own changes. -->'
+
+/** Whether a README was written from a training log, and not changed since by somebody who wants it kept. */
+export const isRunCard = (text: string): boolean => text.includes(MARK)
 
 /** What Python must be told of a head that the base has not, or not like this. */
 export interface CardHead {
@@ -23,6 +27,8 @@ export interface CardHead {
 export interface ModelCard {
   /** Hub id or path of the base model. */
   readonly baseModel: string
+  /** Whether that is a repository of the hub, and no folder or file of the machine that trained. */
+  readonly baseOnHub: boolean
   readonly task: TaskName
   readonly config: LoraConfig
   /** Of a base that was given a head for labels. */
@@ -34,6 +40,10 @@ export interface ModelCard {
   /** Rows, sizes and hashes of the data, see `Dataset.fingerprint`. */
   readonly dataFingerprint: string
   readonly evalRows?: number
+  /** Names of the files that evaluations were on, without folders. */
+  readonly evalFiles?: readonly string[]
+  /** What was typed to begin the run, ready for a shell. */
+  readonly command?: string
   /** Name and value of every setting; undefined ones are left out. */
   readonly hyperparameters: Readonly<Record<string, unknown>>
   /** The run's log. */
@@ -63,11 +73,21 @@ const yaml = (text: string): string =>
 
 const number = (value: number): string => String(Number(value.toPrecision(6)))
 
+/** As many backticks as end no code that holds such a text. */
+const fenceOf = (text: string, least: number): string =>
+  '`'.repeat(Math.max(least, 1 + Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length))))
+
 /** Code in a table cell; a bar would end the cell, and as many backticks as begin it the code. */
 const code = (value: unknown): string => {
   const text = (typeof value === 'string' ? value : JSON.stringify(value)).replace(/\s+/g, ' ').replaceAll('|', '\\|')
-  const fence = '`'.repeat(1 + Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length)))
+  const fence = fenceOf(text, 1)
   return fence.length > 1 ? `${fence} ${text} ${fence}` : `\`${text}\``
+}
+
+/** A block of code. */
+const block = (language: string, text: string): string => {
+  const fence = fenceOf(text, 3)
+  return `${fence}${language}\n${text}\n${fence}`
 }
 
 const table = (head: readonly [string, string], rows: readonly (readonly [string, string])[]): string =>
@@ -75,6 +95,12 @@ const table = (head: readonly [string, string], rows: readonly (readonly [string
 
 const ofKind = <E extends TrainEvent>(events: readonly TrainEvent[], kind: E['event']): E[] =>
   events.filter((event): event is E => event.event === kind)
+
+/** The evaluation of what lies beside the card. */
+function keptEvaluation({ events, bestStep }: Pick<ModelCard, 'events' | 'bestStep'>): EvalEvent | undefined {
+  const evals = ofKind<EvalEvent>(events, 'eval')
+  return evals.find(({ step }) => step === bestStep) ?? evals.at(-1)
+}
 
 const isEmpty = (value: unknown): boolean =>
   value === null || value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)
@@ -86,7 +112,8 @@ function adapterRows(config: LoraConfig, constants: InputConstants | undefined):
   return fields.filter(([, value]) => !isEmpty(value)).map(([name, value]) => [name, code(value)])
 }
 
-function resultRows(events: readonly TrainEvent[], bestStep: number | undefined): [string, string][] {
+function resultRows(card: Pick<ModelCard, 'events' | 'bestStep'>): [string, string][] {
+  const { events, bestStep } = card
   const steps = ofKind<StepEvent>(events, 'step')
   const evals = ofKind<EvalEvent>(events, 'eval')
   const rows: [string, string][] = []
@@ -97,14 +124,12 @@ function resultRows(events: readonly TrainEvent[], bestStep: number | undefined)
       [`Training loss, step ${first.step}`, number(first.loss)],
       [`Training loss, step ${last.step}`, number(last.loss)],
     )
-  const [early, late] = [evals[0], evals.at(-1)]
-  if (early !== undefined && late !== undefined) {
+  const [early, late, kept] = [evals[0], evals.at(-1), keptEvaluation(card)]
+  if (early !== undefined && late !== undefined && kept !== undefined) {
     if (early !== late) rows.push([`Evaluation loss, step ${early.step}`, number(early.loss)])
-    const kept = evals.find(({ step }) => step === bestStep) ?? late
     if (kept !== late && kept !== early) rows.push([`Evaluation loss, step ${kept.step}`, number(kept.loss)])
     rows.push([`Evaluation loss, step ${late.step}`, number(late.loss)])
     if (bestStep !== undefined) rows.push(['Adapter of step', `${bestStep}, the best evaluation`])
-    // Of what lies beside the card.
     const { event: _, step: __, loss: ___, best: ____, ...metrics } = kept
     for (const [name, value] of Object.entries(metrics))
       if (typeof value === 'number' && Number.isFinite(value)) rows.push([`Evaluation ${name}`, number(value)])
@@ -112,17 +137,30 @@ function resultRows(events: readonly TrainEvent[], bestStep: number | undefined)
   return rows
 }
 
+/** The last part of an id or a path. */
+const baseName = (path: string): string => path.split(/[/\\]/).findLast((part) => part !== '') ?? path
+
+/** What somebody who wants to share the adapter must know of a base that only this machine has. */
+const LOCAL_BASE =
+  'The base model was a folder or file of the machine that trained. Before this adapter is shared, write the id of the base on the Hugging Face Hub, `owner/name`, into `base_model_name_or_path` of `adapter_config.json`, and as `base_model: owner/name` into the front matter of this file.'
+
 /** Front matter that the hub reads; see https://huggingface.co/docs/hub/model-cards. */
-function frontMatter({ baseModel, task, license }: ModelCard): string {
+function frontMatter(card: ModelCard): string {
+  const { baseModel, baseOnHub, task, license, dataFiles, evalFiles } = card
   const { tag } = tasks[task]
+  const evaluation = keptEvaluation(card)
   return [
     '---',
-    `base_model: ${yaml(baseModel)}`,
+    // The hub refuses a commit whose card has anything but an id here.
+    ...(baseOnHub ? [`base_model: ${yaml(baseModel)}`, 'base_model_relation: adapter'] : []),
     'library_name: peft',
     ...(tag === undefined ? [] : [`pipeline_tag: ${tag}`]),
     ...(license === undefined ? [] : [`license: ${yaml(license)}`]),
     'tags:',
-    ...['lora', 'peft', 'lowrank', `base_model:adapter:${baseModel}`].map((name) => `- ${yaml(name)}`),
+    ...['lora', 'peft', 'lowrank', ...(baseOnHub ? [`base_model:adapter:${baseModel}`] : [])].map((name) => `- ${yaml(name)}`),
+    ...(tag === undefined || evaluation === undefined
+      ? []
+      : modelIndex({ name: `${baseName(baseModel)}-lora`, task: tag, dataFiles: evalFiles ?? dataFiles, evaluation }, yaml)),
     '---',
   ].join('\n')
 }
@@ -134,7 +172,7 @@ export function modelCard(card: ModelCard): string {
   const done = ofKind<DoneEvent>(events, 'done').at(-1)
   const sizes = done ?? start
   const settings = Object.entries(hyperparameters).filter(([, value]) => !isEmpty(value))
-  const results = resultRows(events, card.bestStep)
+  const results = resultRows(card)
   const base = JSON.stringify(baseModel)
   const given = card.constants === undefined ? '' : `, { constants: ${JSON.stringify(card.constants)} }`
   const { auto } = tasks[card.task]
@@ -147,6 +185,7 @@ export function modelCard(card: ModelCard): string {
     sizes === undefined
       ? 'A LoRA adapter in the format of PEFT.'
       : `A LoRA adapter in the format of PEFT: ${sizes.trainableParameters.toLocaleString('en-US')} trained parameters beside ${(sizes.totalParameters - sizes.trainableParameters).toLocaleString('en-US')} of the base model.`,
+    ...(card.baseOnHub ? [] : [`> **Note.** ${LOCAL_BASE}`]),
     '## Use',
     `With lowrank:\n\n\`\`\`ts\nimport { loadModel, loadAdapter } from 'lowrank'\n\nconst model = await loadModel(${base}${given})\nconst adapter = await loadAdapter(model, 'path/to/this/folder')\n\`\`\``,
     `In Python:\n\n\`\`\`python\nfrom peft import PeftModel\nfrom transformers import ${auto}\n\nmodel = PeftModel.from_pretrained(${auto}.from_pretrained(${told}), "path/to/this/folder")\n\`\`\``,
@@ -157,6 +196,7 @@ export function modelCard(card: ModelCard): string {
       ['Setting', 'Value'],
       settings.map(([name, value]) => [name, code(value)]),
     ),
+    ...(card.command === undefined ? [] : [`By this command:\n\n${block('sh', card.command)}`]),
     ...(results.length === 0 ? [] : ['## Results', table(['', ''], results)]),
     '## Data',
     table(

@@ -392,7 +392,7 @@ export const trackingOptions = {
   command: {
     is: text,
     flag: null,
-    help: 'The command line that asked for the run, for its report.',
+    help: 'The command line that asked for the run, for its report and model card.',
     ...{ group: 'tracking', changes: 'nothing', card: false },
   },
 } as const satisfies Rows

@@ -135,7 +135,7 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly loggingDir?: string
   /** What trackers call the run; the last part of `out` if it is not given. */
   readonly runName?: string
-  /** The command line that asked for the run, which its report shows. */
+  /** The command line that asked for the run, which its report and its model card show. Nothing is hidden in it. */
   readonly command?: string
   /** Told of each event just before the loop over the run gets it: a place for a tracker of one's own. What it throws ends the run. */
   readonly onEvent?: (event: TrainEvent) => void

@@ -2,7 +2,8 @@
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
 import type { Dataset } from '../data/dataset.js'
-import { filesOf } from '../data/row-data.js'
+import { filesOf, type RowData } from '../data/row-data.js'
+import { isHubName } from '../util/hub-name.js'
 import { VERSION } from '../util/version.js'
 import type { RunLog } from './log.js'
 import { writeModelCard, type ModelCard } from './model-card.js'
@@ -25,20 +26,27 @@ function headOf(model: Model): Pick<ModelCard, 'head'> {
   return { head: { numLabels: model.task.numLabels, mismatches: model.head.mismatches } }
 }
 
+/** Names of the files of rows, without folders; none of rows in memory. */
+const namesOf = (data: RowData): string[] =>
+  (filesOf(data) ?? [])
+    .map((file) => (typeof file === 'string' ? file : 'name' in file ? String(file.name) : 'a blob'))
+    .map((path) => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1))
+
 /** Writes the card of an adapter into the run's folder, unless `modelCard` is false. Runs on all weights have none. */
 export async function writeRunCard({ trainee, options, dataset, evalDataset, log, bestStep }: RunData): Promise<void> {
   const { config, model } = trainee
-  const { out, data, modelCard, license } = options
+  const { out, data, evalData, modelCard, license, command } = options
   if (config === undefined || out === undefined || !modelCard) return
-  // Rows in memory have no file.
-  const paths = (filesOf(data) ?? []).map((file) =>
-    typeof file === 'string' ? file : 'name' in file ? String(file.name) : 'a blob',
-  )
-  await writeModelCard(model.environment.files, out, {
-    baseModel: config.baseModelNameOrPath ?? model.id,
+  const { files } = model.environment
+  const baseModel = config.baseModelNameOrPath ?? model.id
+  await writeModelCard(files, out, {
+    baseModel,
+    // A folder may have the name of a repository, and goes before it wherever models are opened.
+    baseOnHub: isHubName(baseModel) && !(await files.exists(baseModel)),
     task: model.task.name,
     config,
-    dataFiles: paths.map((path) => path.slice(path.lastIndexOf('/') + 1)),
+    dataFiles: namesOf(data),
+    ...(evalData !== undefined && { evalFiles: namesOf(evalData) }),
     dataFingerprint: await dataset.fingerprint(),
     ...headOf(model),
     ...(evalDataset !== undefined && { evalRows: evalDataset.length }),
@@ -53,6 +61,7 @@ export async function writeRunCard({ trainee, options, dataset, evalDataset, log
     events: await log.events(),
     version: VERSION,
     ...(license !== undefined && { license }),
+    ...(command !== undefined && { command }),
     ...(bestStep !== undefined && { bestStep }),
   })
 }

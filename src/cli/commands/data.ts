@@ -16,7 +16,7 @@ export const dataCommand = defineCommand({
     'Reads every row as train does, with the same tokenizer, chat template, labels and checks, and shows the first ones: what is learned in green between brackets, special tokens by their names, white space as signs. ' +
     'Then lengths, what --max-length cuts, duplicates, the same input with different answers, empty answers, the balance of labels, what a pass costs, and rows of --eval-data that are trained on too. ' +
     'Every bad row is listed with its file and line; the exit code is 1 if there is one. No weight is read: config.json and the tokenizer are enough, or a tokenizer alone.',
-  positional: 'FILE…',
+  positionals: ['FILE…'],
   flags: {
     model: {
       group: 'source',

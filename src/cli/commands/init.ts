@@ -13,7 +13,7 @@ export const initCommand = defineCommand({
   description:
     `Writes FILE, or ${FILE}: every option of lowrank train in groups, with its help above it. Those that are usually changed have their defaults as values, the others are comments. ` +
     'lowrank train --config takes the file as it is. Flags given here are its values; a file that is there is never replaced without --overwrite.',
-  positional: '[FILE]',
+  positionals: ['[FILE]'],
   flags: {
     ...templateFlags,
     overwrite: { type: 'switch', help: 'Replace a file that is there.' },
@@ -24,8 +24,7 @@ export const initCommand = defineCommand({
     'lowrank train --config lowrank.yaml',
   ],
   prints: '`{"out":…}`, the file.',
-  async run(values, { output, positional, given }) {
-    const path = positional === '' ? FILE : positional
+  async run(values, { output, positionals: [path = FILE], given }) {
     const files = nodeFiles()
     if (!values.overwrite && (await files.exists(path)))
       throw new FileError(`"${path}" is there already; give another name, or --overwrite to replace it.`)

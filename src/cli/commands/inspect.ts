@@ -101,14 +101,14 @@ export const inspectCommand = defineCommand({
   summary: 'Show what a model, an adapter or a file holds.',
   description:
     'For a model folder, a .safetensors, an .onnx, a .gguf or a torch file: the modules that can be adapted, with shapes and parameter counts. For an adapter (a PEFT or mlx-lm folder, a loralib checkpoint, an .onnx_adapter, a .gguf of llama.cpp, a file of kohya or diffusers): rank, alpha, targets and size.',
-  positional: 'PATH',
+  positionals: ['PATH'],
   flags: onnxFlags,
   examples: ['lowrank inspect SmolLM2-135M', 'lowrank inspect out --json'],
   prints:
     'one object with `kind` (`model`, `adapter`, `adapter-file` for formats other than PEFT, `safetensors`, `torch`, `gguf` or `onnx`), `parameters`, `modules` and what the kind has beside them.',
-  async run({ constants, dims }, { output, positional }) {
+  async run({ constants, dims }, { output, positionals: [path = ''] }) {
     const { inspect } = await library()
-    const found = await inspect(positional, { ...hubOptions(output), ...defined({ constants, dims }) })
+    const found = await inspect(path, { ...hubOptions(output), ...defined({ constants, dims }) })
     if (output.json) output.printJson(found)
     else {
       output.print(output.color.bold(`${found.kind} ${found.path}`))

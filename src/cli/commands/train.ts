@@ -4,6 +4,7 @@ import { InvalidOptionError, messageOf } from '../../errors.js'
 import type { Adapter, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
 import { loraFieldTable } from '../../adapters/lora-fields.js'
 import { trainOptionTable } from '../../train/option-table.js'
+import { commandLine } from '../command-line.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
 import { exitCodeOf } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type CommandContext, type Values } from '../flags.js'
@@ -60,10 +61,6 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
   return adapter
 }
 
-/** An argument as a shell reads it. */
-const quoted = (argument: string): string =>
-  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
-
 export const trainCommand = defineCommand({
   name: 'train',
   summary: 'Train a LoRA adapter on rows of text, labels or images.',
@@ -94,7 +91,7 @@ export const trainCommand = defineCommand({
 
 async function runTraining(asked: TrainValues, context: CommandContext, communicator: Communicator): Promise<number> {
   const values = withPresetFlags(asked, trainFlags, context)
-  const { output, interrupted } = context
+  const { output, interrupted, args } = context
   const { planTraining, report: writeReport, train } = await library()
   const threads = values.threads ?? threadsOfProcess(communicator, context)
   const adapter = await leaderFirst(communicator, async () =>
@@ -105,7 +102,7 @@ async function runTraining(asked: TrainValues, context: CommandContext, communic
     ),
   )
   const view = new TrainingView(output, () => performance.now())
-  const command = ['lowrank', ...context.args].map(quoted).join(' ')
+  const command = commandLine(args)
   const options: TrainOptions = { ...optionsFrom(trainOptionTable, values), command, signal: interrupted, communicator }
   if (values['dry-run']) {
     if (communicator.rank !== 0) return 0
