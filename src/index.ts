@@ -140,6 +140,8 @@ export function convert(from: string, to: string, options?: Within<EnvironmentOp
 }
 
 export * from './public.js'
+export { push, type Pushed, type PushOptions, type PushProgress } from './hub/node-push.js'
+export type { PublishedFile } from './hub/publishable.js'
 export type { DownloadProgress, HubOptions } from './hub/node-resolve.js'
 export { report } from './report/node-report.js'
 export type { ReportOptions } from './report/report.js'

@@ -33,6 +33,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   inspectData: () => lowrank.inspectData('nowhere', 'nowhere', wrong()),
   'inspectData of an open model': () => lowrank.inspectData(model, 'nowhere', wrong()),
   convert: () => lowrank.convert('nowhere', 'out', wrong()),
+  push: () => lowrank.push('nowhere', 'a/b', wrong()),
   nodeEnvironment: () => lowrank.nodeEnvironment(wrong()),
   openModel: () => openModel('nowhere', environment, wrong()),
   'Adapter.save': () => adapter.save('nowhere', wrong()),

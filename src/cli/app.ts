@@ -12,6 +12,7 @@ import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
 import { predictCommand } from './commands/predict.js'
+import { pushCommand } from './commands/push.js'
 import { reportCommand } from './commands/report.js'
 import { trainCommand } from './commands/train.js'
 import { inFlags } from './flag-names.js'
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   convertCommand,
   dataCommand,
   inspectCommand,
+  pushCommand,
   demoCommand,
 ]
 

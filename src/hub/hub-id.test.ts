@@ -1,6 +1,6 @@
 /** @file Hub ids told from paths, and the hub's settings with the defaults and variables of Python's huggingface_hub. */
 import { describe, expect, it } from 'vitest'
-import { hubSettings, parseHubId } from './hub-id.js'
+import { hubSettings, parseHubId, tokenFileOf } from './hub-id.js'
 
 describe('parseHubId', () => {
   it('reads owner, name and revision', () => {
@@ -11,6 +11,14 @@ describe('parseHubId', () => {
   it('leaves paths alone', () => {
     for (const path of ['gpt2', './a/b', 'a/b/c', '/a/b', '~/m', 'a\\b', 'a/', '', 'a..b/c'])
       expect(parseHubId(path)).toBeUndefined()
+  })
+})
+
+describe('tokenFileOf', () => {
+  it('is where Python keeps the token of a login', () => {
+    expect(tokenFileOf({}, '/home/me')).toBe('/home/me/.cache/huggingface/token')
+    expect(tokenFileOf({ HF_HOME: '~/h', HF_HUB_CACHE: '/c' }, '/home/me')).toBe('/home/me/h/token')
+    expect(tokenFileOf({ HF_HOME: '/h', HF_TOKEN_PATH: '/t' }, '/home/me')).toBe('/t')
   })
 })
 

@@ -46,18 +46,34 @@ export function checkRevision(revision: string, id: string): void {
 
 const isTrue = (value: string | undefined): boolean => value !== undefined && /^(1|true|yes|on)$/i.test(value)
 
+const setIn =
+  (env: EnvironmentVariables) =>
+  (name: string): string | undefined =>
+    env[name] === '' ? undefined : env[name]
+
+/** The folder that all of Hugging Face's programs share. @param home the user's home folder */
+function cacheHomeOf(env: EnvironmentVariables, home: string): string {
+  const set = setIn(env)
+  return set('HF_HOME') ?? `${set('XDG_CACHE_HOME') ?? `${home}/.cache`}/huggingface`
+}
+
+const atHome = (path: string, home: string): string => path.replace(/^~(?=\/|$)/, home)
+
+/** The file in which `hf auth login` keeps the access token: HF_TOKEN_PATH, else `token` beside the caches. */
+export const tokenFileOf = (env: EnvironmentVariables, home: string): string =>
+  atHome(setIn(env)('HF_TOKEN_PATH') ?? `${cacheHomeOf(env, home)}/token`, home)
+
 /**
  * The settings by the variables that Python's huggingface_hub reads: HF_ENDPOINT, HF_TOKEN (or HUGGING_FACE_HUB_TOKEN),
  * HF_HUB_CACHE (or HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME), HF_HUB_OFFLINE.
  * @param home the user's home folder, for the default cache
  */
 export function hubSettings(env: EnvironmentVariables, home: string): HubSettings {
-  const set = (name: string): string | undefined => (env[name] === '' ? undefined : env[name])
-  const cacheHome = set('HF_HOME') ?? `${set('XDG_CACHE_HOME') ?? `${home}/.cache`}/huggingface`
+  const set = setIn(env)
   return {
     endpoint: (set('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),
     token: (set('HF_TOKEN') ?? set('HUGGING_FACE_HUB_TOKEN'))?.trim(),
-    cacheDir: (set('HF_HUB_CACHE') ?? set('HUGGINGFACE_HUB_CACHE') ?? `${cacheHome}/hub`).replace(/^~(?=\/|$)/, home),
+    cacheDir: atHome(set('HF_HUB_CACHE') ?? set('HUGGINGFACE_HUB_CACHE') ?? `${cacheHomeOf(env, home)}/hub`, home),
     offline: isTrue(set('HF_HUB_OFFLINE')),
   }
 }

@@ -3,16 +3,17 @@
  * attempt stopped, and fetched again only where the hub has others.
  */
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { parseDatasetId, type DatasetId } from '../data/dataset-id.js'
 import { HubError, messageOf } from '../errors.js'
 import { chooseFiles, explainDatasetRefusal, listingUrl, readListing, urlAt, type DatasetPart } from './dataset-files.js'
-import { hubSettings, type HubSettings } from './hub-id.js'
+import { said } from './hub-error.js'
+import type { HubSettings } from './hub-id.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
 import { bounded, fetchWithin, unstalled } from './node-limits.js'
-import { said, type ResolveOptions } from './node-resolve.js'
+import type { ResolveOptions } from './node-resolve.js'
+import { nodeHubSettings } from './node-settings.js'
 
 /** Answers that lead elsewhere before a file counts as lost. */
 const MOST_REDIRECTS = 5
@@ -32,13 +33,7 @@ class Unreachable extends Error {}
  */
 export async function findDataset(text: string, options: ResolveOptions = {}): Promise<readonly string[]> {
   const id = parseDatasetId(text)
-  const given = hubSettings(options.env ?? process.env, homedir())
-  const settings: HubSettings = {
-    endpoint: (options.endpoint ?? given.endpoint).replace(/\/+$/, ''),
-    token: options.token ?? given.token,
-    cacheDir: options.cacheDir ?? given.cacheDir,
-    offline: options.offline ?? given.offline,
-  }
+  const settings = nodeHubSettings(options)
   const folder = join(settings.cacheDir, ['datasets', ...id.name.split('/')].join('--'), 'parquet')
   if (settings.offline) return fromCache(id, folder, settings, 'HF_HUB_OFFLINE is set, so nothing was downloaded')
   try {

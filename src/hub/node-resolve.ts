@@ -2,19 +2,20 @@
 import { listFiles, modelInfo, HubApiError } from '@huggingface/hub'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { HubError, FileError, LowrankError } from '../errors.js'
-import { explainRefusal } from './hub-error.js'
-import { checkRevision, hubSettings, parseHubId, type EnvironmentVariables, type HubId, type HubSettings } from './hub-id.js'
+import { authorized } from './authorized.js'
+import { explainRefusal, said } from './hub-error.js'
+import { checkRevision, parseHubId, type EnvironmentVariables, type HubId, type HubSettings } from './hub-id.js'
 import { RepositoryCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
 import { bounded, fetchWithin, MAX_ANSWERS, MAX_FILES, unstalled } from './node-limits.js'
+import { nodeHubSettings, type NodeHubSettings } from './node-settings.js'
 import type { OptionKeys } from '../util/option-keys.js'
 import { isFolderToList, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
 
-/** How hub ids are fetched. What is not given comes from Python's variables of the environment: `HF_TOKEN`, `HF_HOME`, `HF_ENDPOINT`, … */
+/** How hub ids are fetched. What is not given comes from Python's variables of the environment: `HF_TOKEN` (else the token of `hf auth login`), `HF_HOME`, `HF_ENDPOINT`, … */
 export interface HubOptions {
   /** Branch, tag or commit; goes before `@revision` in the id. */
   readonly revision?: string
@@ -84,13 +85,7 @@ export async function resolveModel(idOrPath: string, options: ResolveOptions = {
     )
   if (options.revision !== undefined) checkRevision(options.revision, idOrPath)
   const id = options.revision === undefined ? parsed : { ...parsed, revision: options.revision }
-  const given = hubSettings(options.env ?? process.env, homedir())
-  const settings: HubSettings = {
-    endpoint: (options.endpoint ?? given.endpoint).replace(/\/+$/, ''),
-    token: options.token ?? given.token,
-    cacheDir: options.cacheDir ?? given.cacheDir,
-    offline: options.offline ?? given.offline,
-  }
+  const settings = nodeHubSettings(options)
   const kind = options.kind ?? 'model'
   const cache = new RepositoryCache(settings.cacheDir, id.name)
   if (settings.offline) return fromCache(id, kind, cache, settings, 'HF_HUB_OFFLINE is set, so nothing was downloaded')
@@ -118,20 +113,14 @@ class Hub {
 
   constructor(
     readonly id: HubId,
-    readonly settings: HubSettings,
+    readonly settings: NodeHubSettings,
     options: ResolveOptions,
   ) {
-    const base = options.fetch ?? fetch
-    const origin = new URL(settings.endpoint).origin
-    // The token is added here and not by the library, which accepts only huggingface.co's own kind; it goes to the
-    // endpoint alone (fetch drops it when a redirect leads elsewhere).
+    const base = authorized(options.fetch ?? fetch, settings)
     const stall = (this.stall = options.stall)
     this.fetch = async (input, init) => {
-      const url = input instanceof Request ? input.url : String(input)
-      const headers = new Headers(init?.headers)
-      if (settings.token !== undefined && new URL(url).origin === origin) headers.set('Authorization', `Bearer ${settings.token}`)
       try {
-        return await fetchWithin(base, input, { ...init, headers }, stall)
+        return await fetchWithin(base, input, init, stall)
       } catch (cause) {
         throw new Unreachable(reasonOf(cause), { cause })
       }
@@ -140,7 +129,8 @@ class Hub {
 
   refused(status: number, said: string): Error {
     if (status === 429 || status >= 500) return new Unreachable(`status ${status}${said === '' ? '' : `: ${said}`}`)
-    return explainRefusal({ status, said }, this.id, this.settings.endpoint, this.settings.token !== undefined)
+    const { endpoint, token, tokenFrom } = this.settings
+    return explainRefusal({ status, said }, this.id, endpoint, token === undefined ? undefined : tokenFrom)
   }
 
   private async asking<T>(request: () => Promise<T>): Promise<T> {
@@ -221,13 +211,6 @@ class Hub {
       offset: response.status === 206 ? Number(start ?? offset) : 0,
     }
   }
-}
-
-/** The server's own words in an answer that refuses. */
-export const said = (data: unknown): string => {
-  const { error, message } = (data ?? {}) as { error?: unknown; message?: unknown }
-  const text = typeof error === 'string' ? error : typeof message === 'string' ? message : ''
-  return text.length < 200 && !text.includes('<') ? text : ''
 }
 
 async function fetchAll(

@@ -48,7 +48,17 @@ function moduleFiles(listed: ReadonlySet<string>): string[] {
   })
 }
 
-const isIndex = (file: string): boolean => (INDEXES as readonly string[]).includes(file)
+/** Whether a file names others, in which the weights are. */
+export const isIndex = (file: string): boolean => (INDEXES as readonly string[]).includes(file)
+
+/** The files that hold the weights, or name those that do, in the order in which they are taken. */
+export const tensorFiles: Readonly<Record<'model' | 'adapter', readonly string[]>> = { model: WEIGHTS, adapter: ADAPTERS }
+
+/** Those files of a listing that describe what it holds: configuration, tokenizer, chat templates, further modules. */
+export function describingFiles(kind: Holding, listed: ReadonlySet<string>): string[] {
+  const templates = [...listed].filter((path) => isNamedTemplate(path) && !TOKENIZER_FILES.includes(path))
+  return [...SMALL[kind].filter((path) => listed.has(path)), ...templates, ...(kind === 'model' ? moduleFiles(listed) : [])]
+}
 
 /** Every file by which the weights are told. */
 export const weightFiles: readonly string[] = [...WEIGHTS, ...ADAPTERS]
@@ -88,8 +98,7 @@ export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, 
     const hint = listed.has(configFile[other]) ? `; it holds ${other === 'adapter' ? 'an adapter' : 'a model'}` : ''
     throw new HubError(`repository "${repository}" has no ${config}, so it holds no ${kind} that lowrank can read${hint}`)
   }
-  const templates = [...listed].filter((path) => isNamedTemplate(path) && !TOKENIZER_FILES.includes(path))
-  const small = [...SMALL[kind].filter((path) => listed.has(path)), ...templates]
+  const small = describingFiles(kind, listed)
   if (kind === 'tokenizer') return { files: small }
   if (kind === 'outline') return { files: [...small, ...moduleFiles(listed)] }
   if (kind === 'adapter') {
@@ -99,7 +108,7 @@ export function selectFiles(asked: RepositoryKind, listed: ReadonlySet<string>, 
   }
   const weights = WEIGHTS.find((file) => listed.has(file))
   if (weights === undefined) throw new HubError(`repository "${repository}" has none of ${WEIGHTS.join(', ')}${instead}`)
-  return { files: [...small, ...moduleFiles(listed), weights], ...(isIndex(weights) && { index: weights }) }
+  return { files: [...small, weights], ...(isIndex(weights) && { index: weights }) }
 }
 
 /**

@@ -17,7 +17,7 @@ export interface Fake {
   gated: boolean
   ignoreRange: boolean
   /** Answers a path in a way of its own, before anything else; true where it did. */
-  answer: ((path: string, response: ServerResponse) => boolean) | undefined
+  answer: ((path: string, response: ServerResponse, request: IncomingMessage) => boolean) | undefined
   /** Answers this status to everything. */
   down: number | undefined
   close(): Promise<void>
@@ -79,7 +79,7 @@ export async function fakeHub(name: string, files: Record<string, Buffer>): Prom
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost')
     state.requests.push(`${request.method} ${url.pathname} ${request.headers.range ?? ''}`.trim())
-    if (state.answer?.(url.pathname, response) === true) return
+    if (state.answer?.(url.pathname, response, request) === true) return
     if (state.down !== undefined) return json(response, state.down, { error: 'Service unavailable' })
     const authorization = request.headers.authorization
     if (state.token !== undefined && authorization !== `Bearer ${state.token}`)

@@ -30,7 +30,7 @@ let cacheDir: string
 const options = (more: ResolveOptions = {}): ResolveOptions => ({
   endpoint: hub.endpoint,
   cacheDir,
-  env: {},
+  env: { HF_HOME: cacheDir },
   wait: async () => undefined,
   ...more,
 })
