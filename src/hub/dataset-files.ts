@@ -82,19 +82,20 @@ export function explainDatasetRefusal(
   { status, said }: Refusal,
   { name }: DatasetId,
   endpoint: string,
-  hasToken: boolean,
+  /** Where the token is from; undefined if there is none. */
+  tokenFrom: string | undefined,
 ): HubError {
   const server = said === '' ? `status ${status}` : `status ${status}: ${said}`
   const what = `${endpoint} refused the data set "${name}" (${server})`
   if (status === 401)
     return new HubError(
-      hasToken
-        ? `${what}: the access token in HF_TOKEN is wrong or has expired; make a new one at ${endpoint}/settings/tokens`
+      tokenFrom !== undefined
+        ? `${what}: the access token in ${tokenFrom} is wrong or has expired; make a new one at ${endpoint}/settings/tokens`
         : `${what}: there is no such data set, or it is private or gated; check the name, or set HF_TOKEN to an access token (${endpoint}/settings/tokens)`,
     )
   if (status === 403)
     return new HubError(
-      `${what}: ${hasToken ? 'the access token in HF_TOKEN may not read it' : 'no access token was sent'}; accept the terms at ${endpoint}/datasets/${name} if it is gated, and set HF_TOKEN to a token that may read it`,
+      `${what}: ${tokenFrom === undefined ? 'no access token was sent' : `the access token in ${tokenFrom} may not read it`}; accept the terms at ${endpoint}/datasets/${name} if it is gated, and set HF_TOKEN to a token that may read it`,
     )
   if (status === 404)
     return new HubError(`${endpoint} has no data set "${name}", or no Parquet files of it (${server}); check the spelling`)

@@ -20,7 +20,7 @@ export async function findDatasetUrls(
   } catch (cause) {
     throw new HubError(`${endpoint} could not be reached: ${messageOf(cause)}; give files of rows`, { cause })
   }
-  if (!response.ok) throw explainDatasetRefusal({ status: response.status, said: '' }, id, endpoint, false)
+  if (!response.ok) throw explainDatasetRefusal({ status: response.status, said: '' }, id, endpoint, undefined)
   const listing = readListing(await response.json().catch(() => undefined), endpoint, id)
   return chooseFiles(listing, id).urls.map((url) => urlAt(endpoint, url))
 }

@@ -13,7 +13,7 @@ import type { HubSettings } from './hub-id.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
 import { bounded, fetchWithin, unstalled } from './node-limits.js'
 import type { ResolveOptions } from './node-resolve.js'
-import { nodeHubSettings } from './node-settings.js'
+import { nodeHubSettings, type NodeHubSettings } from './node-settings.js'
 
 /** Answers that lead elsewhere before a file counts as lost. */
 const MOST_REDIRECTS = 5
@@ -59,7 +59,7 @@ class DatasetHub {
 
   constructor(
     readonly id: DatasetId,
-    readonly settings: HubSettings,
+    readonly settings: NodeHubSettings,
     options: ResolveOptions,
   ) {
     this.base = options.fetch ?? fetch
@@ -99,13 +99,13 @@ class DatasetHub {
   }
 
   private async refusal(response: Response): Promise<Error> {
-    const { endpoint, token } = this.settings
+    const { endpoint, token, tokenFrom } = this.settings
     const body: unknown = await bounded(response, endpoint, this.stall)
       .then((read) => read.json())
       .catch(() => undefined)
     const { status } = response
     if (status === 429 || status >= 500) return new Unreachable(`status ${status}${said(body) === '' ? '' : `: ${said(body)}`}`)
-    return explainDatasetRefusal({ status, said: said(body) }, this.id, endpoint, token !== undefined)
+    return explainDatasetRefusal({ status, said: said(body) }, this.id, endpoint, token === undefined ? undefined : tokenFrom)
   }
 
   async listing(): Promise<unknown> {

@@ -94,7 +94,7 @@ afterEach(async () => {
 const options = (more: ResolveOptions = {}): ResolveOptions => ({
   endpoint,
   cacheDir,
-  env: {},
+  env: { HF_HOME: cacheDir },
   wait: async () => undefined,
   ...more,
 })
