@@ -7,6 +7,8 @@ import { headFlags } from '../head-flags.js'
 import { onnxFlags } from '../onnx-flags.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { showDataInspection } from '../data-view.js'
+import { nodeFiles } from '../../io/node-files.js'
+import { renderDataPage } from '../../report/data-page.js'
 import { hubOptions, isAuto, library } from '../sources.js'
 
 export const dataCommand = defineCommand({
@@ -40,9 +42,16 @@ export const dataCommand = defineCommand({
       help: 'Output of an .onnx file that the loss reads, where it has several.',
     },
     ...onnxFlags,
+    html: {
+      group: 'command',
+      type: 'text',
+      value: 'FILE',
+      help: 'Write the same into one HTML page too, which needs no network.',
+    },
   },
   examples: [
     'lowrank data train.jsonl --model SmolLM2-135M',
+    'lowrank data train.jsonl --model SmolLM2-135M --rows 20 --html data.html',
     'lowrank data train.jsonl --model SmolLM2-135M --max-length 512 --batch-size 16 --eval-data valid.jsonl --json',
   ],
   prints:
@@ -69,6 +78,7 @@ export const dataCommand = defineCommand({
       ...defined({ output: read, constants, dims }),
       onChecking: ({ rows, of }) => output.status(`reading rows: ${count(rows)} of ${count(of)}`),
     }).finally(() => output.status(undefined))
+    if (values.html !== undefined) await nodeFiles().write(values.html, renderDataPage(found))
     if (output.json) output.printJson(found)
     else showDataInspection(found, output)
     const parts = found.evalData === undefined ? [found.data] : [found.data, found.evalData]
