@@ -93,7 +93,7 @@ export function commandHelp(command: Command): string {
     ...flags.flatMap(helpRow),
   ])
   return [
-    command.summary,
+    ...wrap(command.summary, WIDTH),
     '',
     `Usage: ${usage(command)}`,
     '',

@@ -106,7 +106,7 @@ describe('lowrank train --preset', () => {
     expect(card).toMatch(/schedule.*cosine/)
     const report = readFileSync(join(out, 'report.html'), 'utf8')
     expect(report).toMatch(/preset<\/th><td>quality</)
-    expect(report).toMatch(/use-rslora<\/th><td>/)
+    expect(report).toMatch(/useRslora<\/th><td>true</)
   })
 
   it('is continued by its numbers, whether a preset or flags give them', async () => {
