@@ -2,7 +2,7 @@
 import { whole } from '../util/option-kinds.js'
 import type { OptionTable } from '../util/option-table.js'
 import type { CheckingEvent } from '../train/events.js'
-import { objectiveOptionTable } from '../train/objectives/options.js'
+import { objectiveOptionTable, type ObjectiveOptions } from '../train/objectives/options.js'
 import {
   batchingOptions,
   columnsOption,
@@ -13,17 +13,12 @@ import {
 } from '../train/option-table.js'
 import type { TrainOptions } from '../train/options.js'
 
-/** What of a run's options decides what is learned from its rows. */
-type RunOptions = Pick<
-  TrainOptions,
-  | keyof typeof columnsOption
-  | keyof typeof batchingOptions
-  | keyof typeof objectiveOptionTable
-  | ('evalData' | 'valSplit' | 'valSplitBy' | 'batchSize' | 'gradAccum' | 'maxLength' | 'unlabelled')
->
-
 /** Options of `inspectData`: of a run those that decide what is learned from its rows, under the same names. */
-export interface DataInspectionOptions extends RunOptions {
+export interface DataInspectionOptions
+  extends
+    ObjectiveOptions,
+    Pick<TrainOptions, 'evalData' | 'columns' | 'valSplit' | 'valSplitBy' | 'maxLength' | 'batchSize' | 'gradAccum'>,
+    Pick<TrainOptions, 'shuffle' | 'seed' | 'groupByLength' | 'packing' | 'unlabelled'> {
   /** Rows that are shown token by token; 3 unless said. */
   readonly rows?: number
   /** Told how far the reading is, now and then. */
