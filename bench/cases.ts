@@ -24,7 +24,7 @@ export interface Case {
   readonly batchSize: number
   readonly maxLength: number
   readonly learningRate: number
-  /** Of language models unless said. */
+  /** Of language models by default. */
   readonly task?: 'sequence-classification'
   readonly steps: number
   /** Steps before the first that counts. */

@@ -13,7 +13,7 @@ export type Request =
       readonly case: Case
       readonly threads: number
       readonly engine: Engine
-      /** Where lowrank runs, `cpu` unless said; PEFT on any other device than the CPU is on CUDA. */
+      /** Where lowrank runs, `cpu` by default; PEFT on any other device than the CPU is on CUDA. */
       readonly device?: Device
     }
   | { readonly ask: 'steps'; readonly count: number }

@@ -11,7 +11,7 @@ import { checkKeys, type OptionKeys } from './util/option-keys.js'
 
 /** Where a page runs models and where its files lie. */
 export interface BrowserOptions extends RuntimeOptions {
-  /** `webgpu` or `wasm`; `wasm` unless said. */
+  /** `webgpu` or `wasm`; `wasm` by default. */
   readonly device?: 'wasm' | 'webgpu'
   /**
    * Folder (URL with `/` at its end) of the runtime's `.mjs` and `.wasm` files, where a bundler does not place them beside

@@ -9,7 +9,7 @@ export interface Environment {
   readonly files: Files
   /** What runs graphs. */
   readonly runtime: Runtime
-  /** How the frozen weights of models are held while they run; `fp32` unless said. */
+  /** How the frozen weights of models are held while they run; `fp32` by default. */
   readonly base?: BaseScheme
   /** Folder for what is made from models and can be made again; beside the model without it. */
   readonly cacheFolder?: string
@@ -22,6 +22,6 @@ export interface Environment {
   readonly now: () => number
   /** Largest resident memory of the process so far, 0 where the platform does not tell. */
   readonly peakMemoryBytes: () => number
-  /** Variables by their names, which say where trackers are (`MLFLOW_TRACKING_URI`); none unless said. */
+  /** Variables by their names, which say where trackers are (`MLFLOW_TRACKING_URI`); none by default. */
   readonly variables?: Readonly<Record<string, string | undefined>>
 }

@@ -13,12 +13,12 @@ import { checkKeys, type OptionKeys } from './util/option-keys.js'
 /** Where a model runs, and how its frozen weights are held. */
 export interface EnvironmentOptions extends RuntimeOptions {
   /**
-   * `fp32` unless said. `int8` and `int4` quantise the frozen weights on first use, keep them in the cache folder, and take
+   * `fp32` by default. `int8` and `int4` quantise the frozen weights on first use, keep them in the cache folder, and take
    * a quarter and an eighth of the memory; adapters, norms and the loss stay in float32.
    */
   readonly base?: BaseScheme
   /**
-   * Folder for packed weights and the hashes of large files, all of which can be made again. `$LOWRANK_CACHE` unless said,
+   * Folder for packed weights and the hashes of large files, all of which can be made again. `$LOWRANK_CACHE` by default,
    * else `lowrank` in the user's cache folder (`$XDG_CACHE_HOME`, `~/.cache`, on Windows `%LOCALAPPDATA%`).
    */
   readonly cacheFolder?: string

@@ -81,17 +81,19 @@ export { combinationTypes, type CombinationType } from './adapters/combine/combi
 export type { MajoritySignMethod } from './adapters/combine/merge-tensors.js'
 export { extractLora, type ExtractedLayer, type Extraction, type ExtractOptions } from './adapter/extract.js'
 export type { TrainOptions } from './train/options.js'
-export type { PresetName } from './train/preset-names.js'
+export { presetNames, type PresetName } from './train/preset-names.js'
 export {
   presetOptions,
   presets,
   type Preset,
+  type PresetCondition,
   type PresetLoadOptions,
   type PresetOptions,
   type PresetSetting,
+  type PresetSettings,
 } from './train/presets.js'
 export type { MetricForBest } from './train/best.js'
-export type { TrackerName } from './tracking/index.js'
+export { trackerNames, type TrackerName } from './tracking/index.js'
 export type { ScheduleName } from './optim/schedule.js'
 export type {
   CheckingEvent,

@@ -55,7 +55,7 @@ describe.each(Object.entries(tables))('%s', (name, [file, table]) => {
       const { default: preset, defaultsTo } = table[option]!
       const value = defaultsTo ?? (preset === true ? 'yes' : preset)
       if (value === false || (typeof value !== 'string' && typeof value !== 'number')) continue
-      const told = [...doc.matchAll(/(?:^|\s)`?([\w.-]+)`? (?:unless (?:said|it is false)|where it is not given)/g)].map(
+      const told = [...doc.matchAll(/(?:^|\s)`?([\w.-]+)`? (?:by default|unless it is false|where it is not given)/g)].map(
         ([, word]) => word!,
       )
       expect(

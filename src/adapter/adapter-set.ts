@@ -32,7 +32,7 @@ import { checkTargetNames } from '../adapters/unmatched.js'
 export interface AdapterSetOptions {
   /**
    * Layers that adapters added later may adapt, as in `LoraOptions`: they are in the graph from the start, so that adding
-   * one needs no new session. The layers of the adapters themselves unless said.
+   * one needs no new session. The layers of the adapters themselves by default.
    */
   readonly targetModules?: readonly string[] | string
 }

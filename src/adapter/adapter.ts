@@ -58,7 +58,7 @@ const loraOptionKeys = {
 
 /** How an adapter is written. */
 export interface SaveOptions {
-  /** Whether the base's weights of an adapted embedding or head are stored beside it, as PEFT does; true unless said. */
+  /** Whether the base's weights of an adapted embedding or head are stored beside it, as PEFT does; true by default. */
   readonly saveEmbeddingLayers?: boolean
 }
 

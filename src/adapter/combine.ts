@@ -22,7 +22,7 @@ export interface WeightedAdapter {
 /** How adapters are combined. */
 export interface CombineOptions {
   /**
-   * - `cat` (unless said): A over A and B beside B; exactly the weighted sum, of the sum of the ranks.
+   * - `cat` (by default): A over A and B beside B; exactly the weighted sum, of the sum of the ranks.
    * - `svd`: the best approximation of the weighted sum with rank `r`.
    * - `linear`, `ties`, `dare_linear`, `dare_ties`, `magnitude_prune`: on A and on B by themselves; of equal ranks only.
    * - the same with `_svd`: on B·A, and the best approximation of that with rank `r`.
@@ -30,13 +30,13 @@ export interface CombineOptions {
   readonly type?: CombinationType
   /** Share of the numbers that `ties`, `dare_*` and `magnitude_prune` keep, above 0 and at most 1 (all). */
   readonly density?: number
-  /** How `ties` elects signs: by the `total` (unless said) or the `frequency`. */
+  /** How `ties` elects signs: by the `total` (by default) or the `frequency`. */
   readonly majoritySignMethod?: MajoritySignMethod
-  /** Rank of `svd` and `*_svd`; the largest that any layer of the adapters has unless said, as in PEFT. */
+  /** Rank of `svd` and `*_svd`; the largest that any layer of the adapters has by default, as in PEFT. */
   readonly r?: number
   /** For `svd` and `*_svd`: quantile of all numbers at which they are cut off. */
   readonly svdClamp?: number
-  /** Of what `dare_*` drops; 0 unless said. */
+  /** Of what `dare_*` drops; 0 by default. */
   readonly seed?: number
 }
 

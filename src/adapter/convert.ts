@@ -13,7 +13,7 @@ import { snapshot } from '../util/snapshot.js'
 
 /** What the files themselves may not tell, and what is written. */
 export interface ConvertOptions extends Omit<AdapterReadOptions, 'modules' | 'anyPlace'>, Pick<AdapterWriteOptions, 'layout'> {
-  /** Format to write, by its name; by the ending of the path unless said. */
+  /** Format to write, by its name; by the ending of the path by default. */
   readonly format?: string
   /** Layers of the base model, which tell kinds and names that a file lacks. */
   readonly modules?: ReadonlyMap<string, TargetModule>

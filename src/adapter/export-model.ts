@@ -16,7 +16,7 @@ import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** How an ONNX folder is written. */
 export interface ExportOptions extends OnnxFileSizes {
-  /** Element type that matrices are stored in; the graph computes in float32 either way. `fp32` unless said. */
+  /** Element type that matrices are stored in; the graph computes in float32 either way. `fp32` by default. */
   readonly dtype?: ExportDType
   /** Most positions that the model shall serve, if fewer than it has: long tables of angles take space. */
   readonly maxPositions?: number

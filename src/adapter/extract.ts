@@ -23,7 +23,7 @@ export interface ExtractOptions {
   readonly r?: number
   /** In place of a rank: the share, in (0, 1], of each layer's change (the sum of its squares) that its branch must hold. */
   readonly energy?: number
-  /** Layers to look at; `all-linear` unless said. */
+  /** Layers to look at; `all-linear` by default. */
   readonly targetModules?: LoraConfig['targetModules']
 }
 

@@ -11,7 +11,7 @@ import { snapshot } from '../util/snapshot.js'
 
 /** Options of {@link forward} and {@link logits}. */
 export interface ForwardOptions {
-  /** Name of each row's adapter in the set, null for the base model; what is active in the set unless said. */
+  /** Name of each row's adapter in the set, null for the base model; what is active in the set by default. */
   readonly adapters?: readonly (string | null)[]
 }
 

@@ -63,7 +63,7 @@ export const branchFields = {
     is: targets('be a list of names, a regular expression, "all-linear" or null'),
     default: null,
     flag: { name: 'target-modules', value: 'A,B | all-linear | REGEX' },
-    help: "Layers to adapt: names or name endings, all-linear, or a regular expression for the whole name. The architecture's usual ones unless said.",
+    help: "Layers to adapt: names or name endings, all-linear, or a regular expression for the whole name. The architecture's usual ones by default.",
     group: 'adapter',
     card: true,
   },

@@ -17,7 +17,7 @@ export interface PartTensor {
   readonly name: string
   readonly shape: readonly number[]
   readonly role: TensorRole
-  /** Shape of the graph's input, with a name for the rank; `shape` unless said. */
+  /** Shape of the graph's input, with a name for the rank; `shape` by default. */
   readonly inputShape?: Shape
   /** What the tensor is multiplied by before it is fed to a graph attached with `scaling: 'tensors'`. */
   readonly scale?: number

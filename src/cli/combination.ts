@@ -11,21 +11,21 @@ export const combinationFlags = {
   weights: {
     type: 'text',
     value: 'X,X',
-    help: 'Weight of each adapter, in their order; 1 unless said. Ones that begin with a minus are given as --weights=-1,2.',
+    help: 'Weight of each adapter, in their order; 1 by default. Ones that begin with a minus are given as --weights=-1,2.',
   },
   combination: {
     type: 'text',
     choices: combinationTypes,
-    help: 'How adapters become one, by the names of PEFT; cat, the exact weighted sum, unless said.',
+    help: 'How adapters become one, by the names of PEFT; cat, the exact weighted sum, by default.',
   },
   density: { type: 'number', value: 'X', min: 0, help: 'Share of the numbers that ties, dare_… and magnitude_prune keep.' },
   'combined-rank': {
     type: 'integer',
     value: 'N',
     min: 1,
-    help: 'Rank of svd and …_svd; the largest of the adapters unless said.',
+    help: 'Rank of svd and …_svd; the largest of the adapters by default.',
   },
-  'majority-sign': { type: 'text', choices: ['total', 'frequency'], help: 'How ties elects signs; total unless said.' },
+  'majority-sign': { type: 'text', choices: ['total', 'frequency'], help: 'How ties elects signs; total by default.' },
 } as const satisfies Flags
 
 /** Values of {@link combinationFlags}. */

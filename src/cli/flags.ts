@@ -36,7 +36,7 @@ export const commonFlags = {
     choices: devices,
     default: 'cpu',
   },
-  threads: { group: 'hardware', type: 'integer', value: 'N', min: 1, help: 'Threads of the runtime; all cores unless said.' },
+  threads: { group: 'hardware', type: 'integer', value: 'N', min: 1, help: 'Threads of the runtime; all cores by default.' },
   seed: commonFlag(trainOptionTable, 'seed'),
   json: { group: 'command', type: 'switch', help: 'Print JSON lines on stdout, and nothing else there.' },
 } as const satisfies Readonly<Record<string, GroupedFlag>>
@@ -48,7 +48,7 @@ export interface Command<T extends Flags = Flags> {
   /** A paragraph or two for the help. */
   readonly description: string
   /**
-   * Names of the arguments that are told by their place; none unless said. In brackets those that the command can do without,
+   * Names of the arguments that are told by their place; none by default. In brackets those that the command can do without,
    * with `…` behind the last where there may be several of it.
    */
   readonly positionals?: readonly string[]

@@ -21,7 +21,7 @@ export interface Batch<Name extends string = string> {
   readonly examples: number
   /** How many examples lost their end. */
   readonly truncated: number
-  /** Neighbouring rows that must stay together when the batch is cut into parts; 1 unless said. */
+  /** Neighbouring rows that must stay together when the batch is cut into parts; 1 by default. */
   readonly group?: number
 }
 

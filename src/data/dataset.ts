@@ -50,7 +50,7 @@ export interface DatasetOptions extends CausalLmEncodingOptions, EmptyRowOptions
 export interface BatchOptions {
   /** Rows in a batch; the last of an epoch may have fewer. */
   readonly batchSize: number
-  /** Another order each epoch, from `seed`; in file order unless said. */
+  /** Another order each epoch, from `seed`; in file order by default. */
   readonly shuffle?: boolean
   readonly seed?: number
   /** Rows of similar length share a batch, within windows of 50 batches. */
@@ -62,9 +62,9 @@ export interface BatchOptions {
 }
 
 export interface IterationOptions extends BatchOptions {
-  /** Where to begin; at the beginning unless said. */
+  /** Where to begin; at the beginning by default. */
   readonly start?: Position
-  /** Epochs to run, the first of them `start.epoch`; one unless said. `Infinity` never ends. */
+  /** Epochs to run, the first of them `start.epoch`; one by default. `Infinity` never ends. */
   readonly epochs?: number
 }
 

@@ -31,7 +31,7 @@ export interface RowEncoding<E extends AnyExample = AnyExample> {
 
 /** Options of a language model's rows. */
 export interface CausalLmEncodingOptions extends ExampleOptions {
-  /** Token that fills the ends of rows; the tokenizer's unless said. Padding is masked, so any id will do. */
+  /** Token that fills the ends of rows; the tokenizer's by default. Padding is masked, so any id will do. */
   readonly padTokenId?: number
 }
 

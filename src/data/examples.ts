@@ -18,7 +18,7 @@ import type { MaskedTokens, Tokenizer, TurnEnd } from './tokenizer.js'
 export interface ExampleOptions {
   /** Needed for all rows that are not tokenised yet. */
   readonly tokenizer?: Tokenizer
-  /** Longest example in tokens; longer ones lose their end. The model's positions unless said. */
+  /** Longest example in tokens; longer ones lose their end. The model's positions by default. */
   readonly maxLength?: number
   /** Number of token ids that the model knows. */
   readonly vocabularySize: number

@@ -18,9 +18,9 @@ export interface DataPlace extends RowPlace {
 }
 
 export interface OpenDataOptions {
-  /** What messages call rows that have no file; `data` unless said. */
+  /** What messages call rows that have no file; `data` by default. */
   readonly name?: string
-  /** What is taken of a folder; `train` unless said. */
+  /** What is taken of a folder; `train` by default. */
   readonly part?: Part
 }
 

@@ -2,7 +2,7 @@
  * @file Rows of preferences: a prompt, the completion that was chosen and the one that was rejected.
  *
  * Prompt and completions are tokenised apart, as in examples.ts; the completions end with the end-of-text token. A pair
- * longer than `maxLength` (the model's positions unless said) loses the beginning of its prompt, as much for both completions; a completion that leaves no
+ * longer than `maxLength` (the model's positions by default) loses the beginning of its prompt, as much for both completions; a completion that leaves no
  * room for one token of the prompt loses its end.
  */
 import { InvalidDataError } from '../errors.js'

@@ -8,7 +8,7 @@ export interface Row {
   readonly file: string
   /** Line in the file, counted from 1; for Parquet the row's number, counted from 1. */
   readonly line: number
-  /** What is counted, for messages; a line unless said. */
+  /** What is counted, for messages; a line by default. */
   readonly unit?: 'row'
   /** Fields that were chosen from columns of other names. */
   readonly chosen?: ReadonlySet<string>

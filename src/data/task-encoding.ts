@@ -9,7 +9,7 @@ import { at, type Row } from './rows.js'
 import { encodeText, readTexts, readTokens, type TextOptions, type TextTokens } from './text-fields.js'
 
 export interface TaskEncodingOptions extends TextOptions {
-  /** Fills the ends of rows; the tokenizer's unless said. */
+  /** Fills the ends of rows; the tokenizer's by default. */
   readonly padTokenId?: number
   /** What the graph takes, labels not among them. */
   readonly inputs: readonly Value[]

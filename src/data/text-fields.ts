@@ -9,7 +9,7 @@ import type { Tokenizer } from './tokenizer.js'
 
 export interface TextOptions {
   readonly tokenizer?: Tokenizer
-  /** Longest row in tokens; longer ones are cut. The model's positions unless said. */
+  /** Longest row in tokens; longer ones are cut. The model's positions by default. */
   readonly maxLength?: number
   readonly vocabularySize: number
   readonly maxPositions: number

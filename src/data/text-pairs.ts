@@ -37,7 +37,7 @@ export function longestFirst(first: number, second: number, room: number): [numb
 
 /**
  * Ids and types of texts in their surroundings, cut to `maxLength` in all.
- * @param sizes how long each text is taken to be where both are cut; their own lengths unless said
+ * @param sizes how long each text is taken to be where both are cut; their own lengths by default
  */
 export function surround(
   texts: readonly (readonly number[])[],

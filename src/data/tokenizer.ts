@@ -55,7 +55,7 @@ export interface PlacedText extends EncodedText {
 
 /** What of a dialogue is learned, and what its chat template is given beside it. */
 export interface DialogueOptions {
-  /** For each message whether it is learned; those of the assistant unless said. Of a completion: for each of its messages. */
+  /** For each message whether it is learned; those of the assistant by default. Of a completion: for each of its messages. */
   readonly learned?: readonly boolean[]
   /** What the chat template is given beside the messages. */
   readonly variables?: TemplateVariables
@@ -393,7 +393,7 @@ function componentTypes(component: unknown, list: string): unknown[] {
 /**
  * The tokenizer beside a model, or undefined if the folder holds no tokenizer.json.
  * @param options.lowercase text in lower case before all else, as sentence-transformers asks for by `do_lower_case`
- * @param options.clock what `strftime_now` in chat templates tells; the system's unless said
+ * @param options.clock what `strftime_now` in chat templates tells; the system's by default
  * @throws InvalidDataError if one of its files is damaged
  */
 export async function loadTokenizer(

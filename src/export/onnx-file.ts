@@ -16,9 +16,9 @@ export interface TensorSource {
 
 /** How the bytes of a model are divided into files. */
 export interface OnnxFileSizes {
-  /** Weights of more bytes than this together go to files of their own; 4 MiB unless said. */
+  /** Weights of more bytes than this together go to files of their own; 4 MiB by default. */
   readonly inlineUpTo?: number
-  /** Most bytes of such a file, unless one tensor alone is larger; just under 2 GB unless said, which browsers can hold. */
+  /** Most bytes of such a file, unless one tensor alone is larger; just under 2 GB by default, which browsers can hold. */
   readonly dataFileSize?: number
 }
 

@@ -64,7 +64,7 @@ function layOut<T extends Described>(
 
 /**
  * A safetensors file in memory.
- * @param metadata strings for `__metadata__`; `{ format: 'pt' }` unless said
+ * @param metadata strings for `__metadata__`; `{ format: 'pt' }` by default
  * @throws InvalidModelError for an element type that the format lacks, or a name given twice
  * @example
  * await files.write('tensors.safetensors', encodeSafetensors(new Map([['x', float32([1], Float32Array.of(1))]])))

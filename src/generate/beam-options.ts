@@ -6,7 +6,7 @@ import type { Sampling } from './sampling-options.js'
 
 /** Options of a beam search. */
 export interface BeamOptions {
-  /** Beams of a beam search, 1 unless said, which is none. */
+  /** Beams of a beam search, 1 by default, which is none. */
   readonly beams?: number
   /**
    * A finished text counts with log p / length^lengthPenalty, its end token included: above 0 favours longer texts; 1 unless
@@ -14,11 +14,11 @@ export interface BeamOptions {
    */
   readonly lengthPenalty?: number
   /**
-   * When to stop: true as soon as there are as many finished texts as beams; false, unless said, when none of the beams is
+   * When to stop: true as soon as there are as many finished texts as beams; false, by default, when none of the beams is
    * likely to beat them; `never` only when none can.
    */
   readonly earlyStopping?: boolean | 'never'
-  /** Texts to give, best first; 1 unless said, and at most `beams`. */
+  /** Texts to give, best first; 1 by default, and at most `beams`. */
   readonly numReturn?: number
 }
 

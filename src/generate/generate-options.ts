@@ -15,13 +15,13 @@ export interface GenerateOptions extends SamplingOptions, BeamOptions {
   readonly variables?: TemplateVariables
   /** Token ids to continue, for models without a tokenizer. */
   readonly inputIds?: readonly number[]
-  /** Most tokens to generate, 128 unless said; the model's positions limit it too. */
+  /** Most tokens to generate, 128 by default; the model's positions limit it too. */
   readonly maxNewTokens?: number
   /** The text ends before the first of these; special tokens such as `<|im_end|>` are recognised too. */
   readonly stop?: string | readonly string[]
   /** Tokens that end the text, beside the model's own. */
   readonly eosTokenIds?: readonly number[]
-  /** Seed of sampling, 0 unless said. */
+  /** Seed of sampling, 0 by default. */
   readonly seed?: number
   /** Ends the text at the next token. */
   readonly signal?: AbortSignal
@@ -34,7 +34,7 @@ export type PromptOption = 'prompt' | 'messages' | 'variables' | 'inputIds'
 export interface BatchPrompt extends Pick<GenerateOptions, PromptOption> {
   /** Name of an adapter of the set, or null for the base model. Once one row says it, those that do not are the base's. */
   readonly adapter?: string | null
-  /** Seed of this row's sampling; the options' unless said. */
+  /** Seed of this row's sampling; the options' by default. */
   readonly seed?: number
 }
 

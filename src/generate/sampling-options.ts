@@ -4,13 +4,13 @@ import type { OptionTable, Resolved } from '../util/option-table.js'
 
 /** How the next token is chosen. */
 export interface SamplingOptions {
-  /** 0 takes the likeliest token; above 0 samples, flatter the higher it is. 0 unless said. */
+  /** 0 takes the likeliest token; above 0 samples, flatter the higher it is. 0 by default. */
   readonly temperature?: number
   /** Sample among the k likeliest tokens. */
   readonly topK?: number
   /** Sample among the likeliest tokens that have this probability together (Holtzman et al., 2020). */
   readonly topP?: number
-  /** Above 1 makes tokens less likely that the prompt or the text so far holds (Keskar et al., 2019); 1 unless said. */
+  /** Above 1 makes tokens less likely that the prompt or the text so far holds (Keskar et al., 2019); 1 by default. */
   readonly repetitionPenalty?: number
 }
 

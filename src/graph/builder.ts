@@ -29,7 +29,7 @@ export type Operand = Value | number
 export interface EmitOptions {
   /** Domain of the operator; `''`, which is ai.onnx, where none is given. */
   readonly domain?: string
-  /** Number of outputs, 1 unless said. */
+  /** Number of outputs, 1 by default. */
   readonly outputs?: number
   /** Name of the (first) output; made unique. */
   readonly name?: string

@@ -63,7 +63,7 @@ export interface TargetModule {
   readonly convolution?: Convolution
   /** Axis along which an embedding is gathered is 0; the input of a Gemm with transA is [in, rows]. */
   readonly transposedInput?: boolean
-  /** Factor of the product, the `alpha` of an imported Gemm; 1 unless said. */
+  /** Factor of the product, the `alpha` of an imported Gemm; 1 by default. */
   readonly factor?: number
   /**
    * The exporter multiplied a BatchNorm into the weight and says so: an adapter trained here fits the layer with its norm,

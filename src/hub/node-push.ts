@@ -27,7 +27,7 @@ import { configFile } from './repository-files.js'
 export interface PushOptions {
   /** Make the repository private. One that is there and public is refused: nothing private is published by mistake. */
   readonly private?: boolean
-  /** Branch, which is made if it is not there; goes before `@revision` in the id, `main` unless said. */
+  /** Branch, which is made if it is not there; goes before `@revision` in the id, `main` by default. */
   readonly revision?: string
   /** Open a pull request instead of a commit on the branch; the repository must be there. */
   readonly pullRequest?: boolean
@@ -39,9 +39,9 @@ export interface PushOptions {
   readonly exclude?: readonly string[]
   /** Say what would be pushed; nothing is sent, and no token is needed. */
   readonly dryRun?: boolean
-  /** Access token that may write. `HF_TOKEN`, else the token of `hf auth login`, unless said. */
+  /** Access token that may write. `HF_TOKEN`, else the token of `hf auth login`, by default. */
   readonly token?: string
-  /** Address of the hub; `HF_ENDPOINT`, else https://huggingface.co, unless said. */
+  /** Address of the hub; `HF_ENDPOINT`, else https://huggingface.co, by default. */
   readonly endpoint?: string
   /** Told of every piece that has left. */
   readonly onProgress?: (progress: PushProgress) => void

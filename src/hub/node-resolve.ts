@@ -42,9 +42,9 @@ export interface ResolveOptions extends HubOptions {
   readonly kind?: RepositoryKind
   readonly env?: EnvironmentVariables
   readonly fetch?: typeof fetch
-  /** Milliseconds without a byte after which a connection counts as broken; a minute unless said. */
+  /** Milliseconds without a byte after which a connection counts as broken; a minute by default. */
   readonly stall?: number
-  /** Waits before attempt 1, 2, … after a failure; half a second, doubled each time, unless said. */
+  /** Waits before attempt 1, 2, … after a failure; half a second, doubled each time, by default. */
   readonly wait?: (attempt: number) => Promise<void>
 }
 

@@ -19,7 +19,7 @@ export interface DataInspectionOptions
     ObjectiveOptions,
     Pick<TrainOptions, 'evalData' | 'columns' | 'valSplit' | 'valSplitBy' | 'maxLength' | 'batchSize' | 'gradAccum'>,
     Pick<TrainOptions, 'shuffle' | 'seed' | 'groupByLength' | 'packing' | 'unlabelled'> {
-  /** Rows that are shown token by token; 3 unless said. */
+  /** Rows that are shown token by token; 3 by default. */
   readonly rows?: number
   /** Told how far the reading is, now and then. */
   readonly onChecking?: (event: CheckingEvent) => void

@@ -34,7 +34,7 @@ interface Case {
   readonly range?: readonly [number, number]
   /** Whether the first axis has a number instead of a name. */
   readonly fixed?: boolean
-  /** Outputs that are compared; all unless said. */
+  /** Outputs that are compared; all by default. */
   readonly compare?: readonly number[]
 }
 

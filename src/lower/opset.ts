@@ -28,7 +28,7 @@ const moved =
     return opset < since && values !== undefined ? withInputs(node, [attribute], { [index]: b.int64s(values) }) : undefined
   }
 
-/** Before opset 13 these operators flattened their input to a matrix at the axis (1 unless said). */
+/** Before opset 13 these operators flattened their input to a matrix at the axis (1 by default). */
 const flattening: Upgrade = (node, opset) =>
   opset >= 13
     ? undefined

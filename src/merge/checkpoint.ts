@@ -26,7 +26,7 @@ export interface MergeRequest {
   readonly head?: MergeHead | undefined
   /** The same for tensors that the graph does not read; those that the checkpoint lacks are told, not refused. */
   readonly carried?: Deltas
-  /** Ranges of the source's layers that the model with these deltas consists of; all of them, in order, unless said. */
+  /** Ranges of the source's layers that the model with these deltas consists of; all of them, in order, by default. */
   readonly layerReplication?: LayerRanges | undefined
   /** Further files of the folder; they take the place of the source's. */
   readonly more?: Beside

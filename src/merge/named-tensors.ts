@@ -16,9 +16,9 @@ export interface NamedTensors {
   readonly source: string
   /** All that are written, by the names that they have there. */
   readonly tensors: ReadonlyMap<string, Initializer>
-  /** What a weight of the model's graph is called there; the same unless said. */
+  /** What a weight of the model's graph is called there; the same by default. */
   readonly nameOf?: (weight: string) => string | undefined
-  /** Element type that a tensor is written in; its own unless said. */
+  /** Element type that a tensor is written in; its own by default. */
   readonly storedAs?: (tensor: Initializer) => Initializer['dtype']
 }
 

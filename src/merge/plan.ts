@@ -41,7 +41,7 @@ export interface PlannedChange<W extends BaseWeight> {
   readonly base: W
   /** Applied in order; those of all layers among them. */
   readonly deltas: readonly WeightDelta[]
-  /** The layer that gets the changed weight, where others keep the base's; all that read it unless said. */
+  /** The layer that gets the changed weight, where others keep the base's; all that read it by default. */
   readonly only?: string
 }
 

@@ -115,7 +115,7 @@ export class FolderModel extends DisposableResource implements Model {
 
   /**
    * Reads the headers of a model folder and checks every tensor against the config.
-   * @param id what to call the model in adapters; the folder unless said
+   * @param id what to call the model in adapters; the folder by default
    * @param head what the model shall be for, where that is not what its config says
    * @param outline whether a folder without weights will do, of a model that is never run: their shapes are told by the config
    * @throws InvalidModelError if the folder is incomplete, damaged, of an unknown architecture or for a task it has no head for;

@@ -27,7 +27,7 @@ export interface Architecture {
   readonly otherPrefixes?: readonly string[]
   /** Prefix of the base model in the class of a task; none in the bare class of `feature-extraction`, else `baseModelPrefix`. */
   prefixFor?(task: Task): string
-  /** Tasks that the family has heads for, the usual one first; `causal-lm` alone unless said. */
+  /** Tasks that the family has heads for, the usual one first; `causal-lm` alone by default. */
   readonly tasks?: readonly TaskName[]
   /** Names that modules had in other versions of transformers, one table for each. Checkpoints may have those of the first. */
   readonly formerNames?: readonly Renamings[]

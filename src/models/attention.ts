@@ -30,7 +30,7 @@ export interface AttentionShape {
   readonly headDim: number
   /** Per layer: the number of latest positions that a query sees, itself included; undefined is all of them. */
   readonly windows: readonly (number | undefined)[]
-  /** Scores are squashed into (-softCap, softCap) by softCap·tanh(score / softCap) (Gemma 2); as they are unless said. */
+  /** Scores are squashed into (-softCap, softCap) by softCap·tanh(score / softCap) (Gemma 2); as they are by default. */
   readonly softCap?: number | undefined
 }
 

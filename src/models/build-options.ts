@@ -23,7 +23,7 @@ export interface BuildOptions {
    */
   readonly packed?: boolean
   /**
-   * Blocks of queries that attention is computed in, 1 unless said; only in `full` mode. More spare work on long
+   * Blocks of queries that attention is computed in, 1 by default; only in `full` mode. More spare work on long
    * sequences and cost operators on short ones; results differ in rounding alone. Rows must have at least as many
    * positions as there are blocks: the runtime's batched product of nothing is not zero.
    */

@@ -50,11 +50,11 @@ export interface DecoderConfig {
   readonly logitSoftCap?: number | undefined
 }
 
-/** What an architecture adds to the keys that all of them share; nothing special unless said. */
+/** What an architecture adds to the keys that all of them share; nothing special by default. */
 export type DecoderVariant = Partial<
   Omit<DecoderConfig, 'vocabularySize' | 'hidden' | 'intermediate' | 'layers' | 'heads' | 'kvHeads' | 'headDim' | 'tied'>
 > & {
-  /** Head size where `head_dim` is absent; `hidden_size / num_attention_heads` unless said. */
+  /** Head size where `head_dim` is absent; `hidden_size / num_attention_heads` by default. */
   readonly defaultHeadDim?: number
 }
 

@@ -20,17 +20,17 @@ import {
 
 /** What a model shall be for, where that is not what its config.json says. */
 export interface HeadOptions {
-  /** The task; of a folder the one that its config.json names, unless said. */
+  /** The task; of a folder the one that its config.json names, by default. */
   readonly task?: TaskOption
   /** Names of a classifier's labels, by number: `id2label`. */
   readonly labels?: readonly string[]
-  /** How many labels, where they have no names; 2 unless said. */
+  /** How many labels, where they have no names; 2 by default. */
   readonly numLabels?: number
-  /** What the labels of a sequence classifier are; `regression` with one label, else told by the rows, unless said. */
+  /** What the labels of a sequence classifier are; `regression` with one label, else told by the rows, by default. */
   readonly problemType?: ProblemType
   /** Begin with a fresh head, although the model has one for the task. */
   readonly newHead?: boolean
-  /** Seed of a fresh head's first values; 0 unless said. */
+  /** Seed of a fresh head's first values; 0 by default. */
   readonly seed?: number
 }
 

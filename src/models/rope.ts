@@ -29,7 +29,7 @@ export interface Rope {
 export interface RopeOptions {
   /** The keys of the rotary embedding, where not `rope_scaling` or `rope_parameters` of the config. */
   readonly parameters?: ConfigReader
-  /** Part of a head that is rotated where no key says; 1 unless said. */
+  /** Part of a head that is rotated where no key says; 1 by default. */
   readonly defaultPart?: number
   /** Names that an architecture gives to a rope type of the list below. */
   readonly aliases?: Readonly<Record<string, string>>

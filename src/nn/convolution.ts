@@ -23,7 +23,7 @@ export interface ConvOptions extends LoraLayerOptions {
   readonly bias?: boolean
   /** Only zeros, as loralib's layers are used. */
   readonly paddingMode?: 'zeros'
-  /** Which matrices the branch has: `loralib` unless said. */
+  /** Which matrices the branch has: `loralib` by default. */
   readonly formulation?: 'loralib' | 'peft'
 }
 

@@ -12,7 +12,7 @@ export type EmbeddingInit = 'loralib' | 'paper'
 
 /** Options of an embedding. */
 export interface EmbeddingOptions extends Omit<LoraLayerOptions, 'loraDropout'> {
-  /** `loralib` unless said: A 0, B from N(0, 1). `paper`: A from N(0, 1), B 0. Either way the branch starts silent. */
+  /** `loralib` by default: A 0, B from N(0, 1). `paper`: A from N(0, 1), B 0. Either way the branch starts silent. */
   readonly initLoraWeights?: EmbeddingInit
 }
 

@@ -10,7 +10,7 @@ import type { OptionKeys } from '../util/option-keys.js'
 
 /** Options of a linear layer. */
 export interface LinearOptions extends LoraLayerOptions {
-  /** Whether there is a bias; true unless said. */
+  /** Whether there is a bias; true by default. */
   readonly bias?: boolean
   /** Whether the weight is stored [in, out], as GPT-2's Conv1D stores it. */
   readonly fanInFanOut?: boolean

@@ -8,7 +8,7 @@ import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 export interface LoraLayerOptions {
   /** Rank; 0 leaves the layer as it is. */
   readonly r?: number
-  /** The branch is scaled by `loraAlpha / r`; 1 unless said. */
+  /** The branch is scaled by `loraAlpha / r`; 1 by default. */
   readonly loraAlpha?: number
   /** Probability of a zero in the input of the branch while training. */
   readonly loraDropout?: number

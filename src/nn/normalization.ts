@@ -76,7 +76,7 @@ export class RMSNorm extends Module {
 export interface BatchNormOptions {
   /** Added to the variance before its root; 1e-5 where it is not given. */
   readonly epsilon?: number
-  /** Weight of a new batch in the running statistics; 0.1 unless said. */
+  /** Weight of a new batch in the running statistics; 0.1 by default. */
   readonly momentum?: number
 }
 

@@ -7,7 +7,7 @@ import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 
 /** How windows are laid over an image. */
 export interface PoolOptions {
-  /** The kernel's size unless said. */
+  /** The kernel's size by default. */
   readonly stride?: number
   /** Elements before and after each axis; at most half the kernel, 0 where none are given. */
   readonly padding?: number

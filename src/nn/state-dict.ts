@@ -32,7 +32,7 @@ export function stateDict(model: Module): StateDict {
 
 /** How strictly names are compared. */
 export interface LoadStateOptions {
-  /** Whether names must match exactly; true unless said. With false, what does not match is left out and told. */
+  /** Whether names must match exactly; true by default. With false, what does not match is left out and told. */
   readonly strict?: boolean
 }
 

@@ -27,25 +27,25 @@ export interface TrainModuleOptions {
   readonly data: ModuleBatch | ((epoch: number) => Iterable<ModuleBatch> | AsyncIterable<ModuleBatch>)
   /** What is minimised: a name, or a function that builds it. */
   readonly loss: LossChoice
-  /** Passes over the data; 1 unless said. */
+  /** Passes over the data; 1 by default. */
   readonly epochs?: number
   /** Stops after so many steps, whatever the epochs. Needed for a schedule other than `constant` with batches of one's own. */
   readonly steps?: number
-  /** Rows of a batch; 32 unless said. */
+  /** Rows of a batch; 32 by default. */
   readonly batchSize?: number
-  /** Whether each pass has an order of its own, yes unless said. */
+  /** Whether each pass has an order of its own, yes by default. */
   readonly shuffle?: boolean
   /** Step size of the optimizer; 1e-3 where it is not given. */
   readonly learningRate?: number
   /** How the learning rate changes over the steps; `constant` where it is not given. */
   readonly schedule?: ScheduleName
-  /** Steps in which it rises to its full size; 0 unless said. */
+  /** Steps in which it rises to its full size; 0 by default. */
   readonly warmupSteps?: number
-  /** `{ name: 'adamw' }` unless said. */
+  /** `{ name: 'adamw' }` by default. */
   readonly optimizer?: OptimizerChoice
-  /** Clips the global norm of the gradient; unless said, nothing is clipped. */
+  /** Clips the global norm of the gradient; by default, nothing is clipped. */
   readonly maxGradNorm?: number
-  /** Of the order and of the dropout masks; 0 unless said. */
+  /** Of the order and of the dropout masks; 0 by default. */
   readonly seed?: number
   /** Called after a step with its number; what it gives back is reported as an `eval` event. */
   readonly evaluate?: (step: number) => Promise<Readonly<Record<string, number>> | undefined>

@@ -32,14 +32,14 @@ import type { OptionKeys } from '../util/option-keys.js'
 
 /** What a file may leave open. */
 export interface OnnxOptions {
-  /** What the model is for; from config.json, else from the names of outputs and inputs, unless said. */
+  /** What the model is for; from config.json, else from the names of outputs and inputs, by default. */
   readonly task?: TaskOption
   /** Output that the loss reads, where there are several. */
   readonly output?: string
   /**
    * Inputs of the graph that shall be constants, such as `{ sr: 16000 }`: one number for all elements, or their list in
    * row-major order. They decide the `If`s that depend on them. Of decoders for generation `use_cache_branch` is false and
-   * `num_logits_to_keep` 0 unless said.
+   * `num_logits_to_keep` 0 by default.
    */
   readonly constants?: InputConstants
   /**

@@ -4,7 +4,7 @@ import { InvalidOptionError } from '../errors.js'
 export interface LoraPlusOptions {
   /** Learning rate of B by that of A, at least 1. */
   readonly loraPlusLrRatio: number
-  /** Learning rate of an adapted embedding's matrices; 1e-6 unless said, as in PEFT. */
+  /** Learning rate of an adapted embedding's matrices; 1e-6 by default, as in PEFT. */
   readonly loraPlusLrEmbedding?: number
 }
 

@@ -16,11 +16,11 @@ import type { AnswerPrediction, AnswerSpan } from './prediction.js'
 import { taskGraph, type RowReader } from './reader.js'
 import { trimmed, type Stretch } from './stretch.js'
 
-/** Tokens of a stretch, question and all, unless said. */
+/** Tokens of a stretch, question and all, by default. */
 const MAX_LENGTH = 384
 /** Tokens that neighbouring stretches have in common, at most half of one. */
 const STRIDE = 128
-/** Tokens of an answer, unless said. */
+/** Tokens of an answer, by default. */
 const MAX_ANSWER_LENGTH = 15
 
 type Options = Pick<PredictOptions, 'topK' | 'maxAnswerLength'>

@@ -7,9 +7,9 @@ import type { OptionTable } from '../util/option-table.js'
 
 /** Options of `embed`. */
 export interface EmbedOptions extends Pick<ObjectiveOptions, 'pooling' | 'promptName'> {
-  /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
+  /** Rows in one batch, 8 by default; it changes speed and memory, not the result. */
   readonly batchSize?: number
-  /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
+  /** Longest row in tokens; longer ones are cut. The model's positions by default, with a warning. */
   readonly maxLength?: number
   /** Ends the run before the next batch: what is waited for is rejected with the signal's reason. */
   readonly signal?: AbortSignal
@@ -19,9 +19,9 @@ export interface EmbedOptions extends Pick<ObjectiveOptions, 'pooling' | 'prompt
 
 /** Options of `predict`. */
 export interface PredictOptions extends EmbedOptions, Pick<ObjectiveOptions, 'problemType'> {
-  /** Of classifiers: labels in `scores`, all unless said. Of answers: how many are given in `answers`, none beside the best unless said. */
+  /** Of classifiers: labels in `scores`, all by default. Of answers: how many are given in `answers`, none beside the best by default. */
   readonly topK?: number
-  /** Of answers: most tokens of one, 15 unless said. */
+  /** Of answers: most tokens of one, 15 by default. */
   readonly maxAnswerLength?: number
 }
 
@@ -38,9 +38,9 @@ export const predictOptionTable = {
   topK: {
     is: whole(1),
     flag: 'top-k',
-    help: 'Of classifiers: labels in "scores", all unless said. Of answers: how many there are in "answers".',
+    help: 'Of classifiers: labels in "scores", all by default. Of answers: how many there are in "answers".',
   },
   ...embedOptionTable,
-  maxAnswerLength: { is: whole(1), flag: 'max-answer-length', help: 'Of answers: most tokens of one; 15 unless said.' },
+  maxAnswerLength: { is: whole(1), flag: 'max-answer-length', help: 'Of answers: most tokens of one; 15 by default.' },
   problemType: objectiveOptionTable.problemType,
 } as const satisfies OptionTable<PredictOptions>

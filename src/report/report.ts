@@ -12,7 +12,7 @@ import type { ReportedRun } from './run.js'
 export interface ReportOptions {
   /** File that is written, in place of one that is there; nothing is written without it. */
   readonly out?: string
-  /** Heading of the page; the names of the runs unless said. */
+  /** Heading of the page; the names of the runs by default. */
   readonly title?: string
 }
 

@@ -10,9 +10,9 @@ export const devices: readonly Device[] = ['cpu', 'webgpu', 'wasm', 'cuda']
 
 /** Where graphs run. */
 export interface RuntimeOptions {
-  /** Where the graph runs; `cpu` unless said. */
+  /** Where the graph runs; `cpu` by default. */
   readonly device?: Device
-  /** Threads inside one operator; the runtime's own choice (all cores; in WebAssembly half of them, at most 4) unless said. */
+  /** Threads inside one operator; the runtime's own choice (all cores; in WebAssembly half of them, at most 4) by default. */
   readonly threads?: number
   /** Told what a device leaves to the CPU, for example. */
   readonly onWarning?: (message: string) => void

@@ -50,7 +50,7 @@ const makers: Readonly<Record<string, (component: Component) => Normalizer>> = {
   ByteLevel: () => keeping(asByteCharacters),
 }
 
-/** @param trace as `normalize`; each character by itself unless said */
+/** @param trace as `normalize`; each character by itself by default */
 const keeping = (
   normalize: (text: string) => string,
   trace: (text: Traced) => Traced = (text) => pointwise(text, normalize),

@@ -15,11 +15,11 @@ export interface EvaluateOptions extends ObjectiveOptions {
   readonly data: RowData
   /** Columns to read fields from: `{ prompt: 'question' }` reads the prompt from the column `question`. */
   readonly columns?: Columns
-  /** Rows in one batch, 8 unless said; it changes speed and memory, not the result. */
+  /** Rows in one batch, 8 by default; it changes speed and memory, not the result. */
   readonly batchSize?: number
-  /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
+  /** Longest row in tokens; longer ones are cut. The model's positions by default, with a warning. */
   readonly maxLength?: number
-  /** A row without a token to learn: `refuse` it with an error, or `skip` it; `refuse` unless said. */
+  /** A row without a token to learn: `refuse` it with an error, or `skip` it; `refuse` by default. */
   readonly unlabelled?: 'refuse' | 'skip'
   /** Told what is worth knowing of the rows: left out, cut at the model's positions, with fields that nothing reads. */
   readonly onWarning?: (message: string) => void

@@ -65,7 +65,7 @@ export interface EvalEvent extends Evaluation {
   readonly event: 'eval'
   /** Steps done. */
   readonly step: number
-  /** Whether this is the best evaluation so far, by `metricForBest`: of the lowest loss, unless said. */
+  /** Whether this is the best evaluation so far, by `metricForBest`: of the lowest loss, by default. */
   readonly best: boolean
 }
 

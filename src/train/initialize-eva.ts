@@ -35,19 +35,19 @@ export interface EvaOptions {
   readonly valSplit?: number
   /** As for training. */
   readonly valSplitBy?: string
-  /** Rows in one batch, 8 unless said. */
+  /** Rows in one batch, 8 by default. */
   readonly batchSize?: number
   /** Longest row in tokens; longer ones are cut. */
   readonly maxLength?: number
-  /** How many batches are read, all unless said. */
+  /** How many batches are read, all by default. */
   readonly batches?: number
-  /** How far a rank may grow, at least 1: up to r·rho. 1 leaves the ranks alone; 2 unless said. */
+  /** How far a rank may grow, at least 1: up to r·rho. 1 leaves the ranks alone; 2 by default. */
   readonly rho?: number
   /** Divides each component by the root of its singular value. */
   readonly whiten?: boolean
-  /** Scales alpha with the rank, so that every branch keeps its scale; true unless said. */
+  /** Scales alpha with the rank, so that every branch keeps its scale; true by default. */
   readonly adjustScalingFactors?: boolean
-  /** Of a language model: counts only tokens with a label; true unless said. */
+  /** Of a language model: counts only tokens with a label; true by default. */
   readonly useLabelMask?: boolean
   /** Of the order in which the decomposition draws, and of `valSplit`; 0 where it is not given. */
   readonly seed?: number

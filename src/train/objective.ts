@@ -9,7 +9,7 @@ export interface ObjectiveGraph {
   readonly graph: Graph
   /** Summed over what is counted, a scalar. */
   readonly loss: Value
-  /** What the loss is summed over, a scalar; the batch's labelled units unless said. */
+  /** What the loss is summed over, a scalar; the batch's labelled units by default. */
   readonly count?: Value
   /** What the scores read, in evaluation. */
   readonly outputs: readonly Value[]

@@ -51,7 +51,7 @@ export const fileOptions = {
   evalData: {
     is: rowData,
     flag: { name: 'eval-data', value: 'FILE…' },
-    help: 'Rows to evaluate on during training; the valid file of a folder of data unless said.',
+    help: 'Rows to evaluate on during training; the valid file of a folder of data by default.',
     ...{ group: 'source', changes: 'entry', card: false },
   },
   ...columnsOption,
@@ -113,7 +113,7 @@ export const lengthOptions = {
     is: number('be above 0', (value) => value > 0 && Number.isFinite(value)),
     default: 1,
     flag: { name: 'epochs', value: 'N', default: null },
-    help: 'Passes over the data; 1 unless said.',
+    help: 'Passes over the data; 1 by default.',
     ...{ group: 'learning', changes: 'entry', card: true },
   },
   steps: {
@@ -142,7 +142,7 @@ export const maxLengthOption = {
   maxLength: {
     is: whole(1),
     flag: 'max-length',
-    help: "Longest row in tokens; longer ones are cut. The model's positions unless said.",
+    help: "Longest row in tokens; longer ones are cut. The model's positions by default.",
     ...{ group: 'source', changes: 'numbers', card: true },
   },
 } as const satisfies Rows
@@ -195,7 +195,7 @@ export const loraPlusOptions = {
   loraPlusLrEmbedding: {
     is: atLeast(0),
     flag: null,
-    help: 'Learning rate of adapted embeddings with LoRA+; 1e-6 unless said.',
+    help: 'Learning rate of adapted embeddings with LoRA+; 1e-6 by default.',
     ...{ group: 'learning', changes: 'entry', card: true },
   },
 } as const satisfies Rows
@@ -254,14 +254,14 @@ export const courseOptions = {
   evalEvery: {
     is: whole(1),
     flag: 'eval-every',
-    help: 'Steps between evaluations; at the end of each epoch unless said.',
+    help: 'Steps between evaluations; at the end of each epoch by default.',
     ...{ group: 'evaluation', changes: 'course', card: false },
   },
   evalBatchSize: {
     is: whole(1),
     defaultsTo: 'batchSize',
     flag: 'eval-batch-size',
-    help: 'Rows in one batch of evaluation; `batchSize` unless said.',
+    help: 'Rows in one batch of evaluation; `batchSize` by default.',
     ...{ group: 'evaluation', changes: 'course', card: false },
   },
   earlyStopping: {
@@ -286,7 +286,7 @@ export const courseOptions = {
   greaterIsBetter: {
     is: toggle,
     flag: 'greater-is-better',
-    help: 'More of `metricForBest` is better; unless said, less of loss and perplexity and more of everything else.',
+    help: 'More of `metricForBest` is better; by default, less of loss and perplexity and more of everything else.',
     ...{ group: 'evaluation', changes: 'course', card: true },
   },
   evalAtStart: {
@@ -357,7 +357,7 @@ export const sampleOptions = {
   sampleSteps: {
     is: whole(1),
     flag: 'sample-steps',
-    help: 'Steps between texts; at the end of each epoch unless said, and always after the last step.',
+    help: 'Steps between texts; at the end of each epoch by default, and always after the last step.',
     ...{ group: 'evaluation', changes: 'course', card: false },
   },
   sampleTokens: {
@@ -380,13 +380,13 @@ export const trackingOptions = {
   loggingDir: {
     is: text,
     flag: { name: 'logging-dir', value: 'DIR' },
-    help: 'Folder of the event files for TensorBoard; runs in `out` unless said.',
+    help: 'Folder of the event files for TensorBoard; runs in `out` by default.',
     ...{ group: 'tracking', changes: 'nothing', card: false },
   },
   runName: {
     is: text,
     flag: { name: 'run-name', value: 'NAME' },
-    help: 'What trackers call the run; the last part of `out` unless said.',
+    help: 'What trackers call the run; the last part of `out` by default.',
     ...{ group: 'tracking', changes: 'nothing', card: false },
   },
   command: {

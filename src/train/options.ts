@@ -16,7 +16,7 @@ export interface TrainOptions extends ObjectiveOptions {
    * hub (`hf:owner/name[:config][@split]`), blobs, or rows in memory. Rows in memory are those of the call.
    */
   readonly data: RowData
-  /** Rows to evaluate on, after each epoch or every `evalEvery` steps; of a folder its `valid` unless said. */
+  /** Rows to evaluate on, after each epoch or every `evalEvery` steps; of a folder its `valid` by default. */
   readonly evalData?: RowData
   /** Columns to read fields from: `{ prompt: 'question' }` reads the prompt from the column `question`; of `evalData` too. */
   readonly columns?: Columns
@@ -42,27 +42,27 @@ export interface TrainOptions extends ObjectiveOptions {
    * too, which are for `addLora` and `loadModel`: `presetOptions(name)` has all.
    */
   readonly preset?: PresetName
-  /** Passes over the data, 1 unless said; parts of a pass are fine. */
+  /** Passes over the data, 1 by default; parts of a pass are fine. */
   readonly epochs?: number
   /** Number of updates, however many passes that takes; goes before `epochs`. */
   readonly steps?: number
-  /** Rows in one micro-batch, 8 unless said; of several processes, in that of each. */
+  /** Rows in one micro-batch, 8 by default; of several processes, in that of each. */
   readonly batchSize?: number
-  /** Micro-batches in one update, 1 unless said; weighted by their labelled tokens. */
+  /** Micro-batches in one update, 1 by default; weighted by their labelled tokens. */
   readonly gradAccum?: number
   /** Of AdamW; 2e-4 where it is not given. */
   readonly learningRate?: number
   /** How the learning rate changes over the steps; `constant` where it is not given. */
   readonly schedule?: ScheduleName
-  /** LoRA+ (Hayou et al., 2024): learning rate of B by that of A, at least 1; the same for both unless said. */
+  /** LoRA+ (Hayou et al., 2024): learning rate of B by that of A, at least 1; the same for both by default. */
   readonly loraPlusLrRatio?: number
-  /** Learning rate of adapted embeddings with LoRA+; 1e-6 unless said. */
+  /** Learning rate of adapted embeddings with LoRA+; 1e-6 by default. */
   readonly loraPlusLrEmbedding?: number
-  /** Steps of warm-up if 1 or more, a share of all steps if below 1; 0 unless said. */
+  /** Steps of warm-up if 1 or more, a share of all steps if below 1; 0 by default. */
   readonly warmup?: number
   /** Decoupled weight decay (Loshchilov and Hutter, 2019); 0 where it is not given. */
   readonly weightDecay?: number
-  /** Largest global norm of the gradient, 1 unless said; 0 clips nothing. */
+  /** Largest global norm of the gradient, 1 by default; 0 clips nothing. */
   readonly maxGradNorm?: number
   /** Decay of the first moment; 0.9 where it is not given. */
   readonly beta1?: number
@@ -70,7 +70,7 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly beta2?: number
   /** Added to the root of the second moment; 1e-8 where it is not given. */
   readonly epsilon?: number
-  /** Longest row in tokens; longer ones are cut. The model's positions unless said, with a warning. */
+  /** Longest row in tokens; longer ones are cut. The model's positions by default, with a warning. */
   readonly maxLength?: number
   /** Whether each pass has an order of its own; yes unless it is false. */
   readonly shuffle?: boolean
@@ -80,14 +80,14 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly groupByLength?: boolean
   /** Several examples share a row of up to `maxLength` tokens, without seeing each other. */
   readonly packing?: boolean
-  /** A row without a token to learn: `refuse` it with an error, or `skip` it with a warning; `refuse` unless said. */
+  /** A row without a token to learn: `refuse` it with an error, or `skip` it with a warning; `refuse` by default. */
   readonly unlabelled?: 'refuse' | 'skip'
   /**
    * Compute the activations inside each block again in the backward pass rather than keep them: less memory for about a
    * third more time; the results are the same.
    */
   readonly recompute?: boolean
-  /** Steps between evaluations; at the end of each epoch unless said, and always after the last step. */
+  /** Steps between evaluations; at the end of each epoch by default, and always after the last step. */
   readonly evalEvery?: number
   /** Rows in one batch of an evaluation; `batchSize` where it is not given. */
   readonly evalBatchSize?: number
@@ -98,21 +98,21 @@ export interface TrainOptions extends ObjectiveOptions {
    * evaluation that is the best so far is followed by a checkpoint, so that a killed run has lost no best.
    */
   readonly keepBest?: boolean
-  /** What the best evaluation is told by: `loss` unless said, or a metric that the task's evaluations have. */
+  /** What the best evaluation is told by: `loss` by default, or a metric that the task's evaluations have. */
   readonly metricForBest?: MetricForBest
   /** Whether more of `metricForBest` is better: not of loss and perplexity, but of every other, if it is not given. */
   readonly greaterIsBetter?: boolean
   /** Evaluate before the first step too: where the run begins. */
   readonly evalAtStart?: boolean
-  /** Steps between checkpoints, with one more at the end; 0 writes none. 0 unless said. */
+  /** Steps between checkpoints, with one more at the end; 0 writes none. 0 by default. */
   readonly checkpointEvery?: number
-  /** How many checkpoints to keep, 2 unless said. */
+  /** How many checkpoints to keep, 2 by default. */
   readonly saveTotalLimit?: number
   /** Continue from the newest checkpoint of `out`; from the beginning if it holds none. */
   readonly resume?: boolean
-  /** What to do when loss or gradient is not finite: `stop` with an error, or `skip` the update; `stop` unless said. */
+  /** What to do when loss or gradient is not finite: `stop` with an error, or `skip` the update; `stop` by default. */
   readonly onNan?: 'stop' | 'skip'
-  /** Whether an adapter's `out` gets a model card (README.md); yes unless said. */
+  /** Whether an adapter's `out` gets a model card (README.md); yes by default. */
   readonly modelCard?: boolean
   /** What the model card says of the licence: an identifier of the hub's list, `apache-2.0`. */
   readonly license?: string
@@ -121,9 +121,9 @@ export interface TrainOptions extends ObjectiveOptions {
    * `prompt` or `messages` (without the answer at its end). The texts are events, and change nothing of the training.
    */
   readonly samplePrompts?: string
-  /** Steps between such texts; at the end of each epoch unless said, always after the last step, and with `evalAtStart` at first. */
+  /** Steps between such texts; at the end of each epoch by default, always after the last step, and with `evalAtStart` at first. */
   readonly sampleSteps?: number
-  /** Most tokens of such a text, 64 unless said. */
+  /** Most tokens of such a text, 64 by default. */
   readonly sampleTokens?: number
   /**
    * Trackers that are told of the run: `tensorboard` (event files in `loggingDir`), `mlflow` (the server of
@@ -143,7 +143,7 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly signal?: AbortSignal
   /**
    * The processes that train together (`nodeMpi`), all with the same options: each works on its share of a batch of
-   * `size · batchSize` rows, and process 0 alone writes. Just this process unless said.
+   * `size · batchSize` rows, and process 0 alone writes. Just this process by default.
    */
   readonly communicator?: Communicator
 }

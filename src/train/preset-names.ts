@@ -3,4 +3,5 @@
 /** Settings that go together: for a first look, for the best result, for long rows, for a small machine. */
 export const presetNames = ['quick', 'quality', 'long-context', 'small-memory'] as const
 
+/** The name of a preset. */
 export type PresetName = (typeof presetNames)[number]

@@ -12,38 +12,44 @@ import { presetNames, type PresetName } from './preset-names.js'
 
 /** Options of `loadModel` that presets set. */
 export interface PresetLoadOptions {
+  /** How the frozen weights are held. */
   readonly base?: BaseScheme
 }
 
 /** A value of an option, and why. */
 export interface PresetSetting<V = unknown> {
+  /** What the option is set to. */
   readonly value: V
+  /** The reason, in words. */
   readonly why: string
   /** Only of some runs. */
-  readonly when?: Condition
+  readonly when?: PresetCondition
 }
 
-/** Which runs get a setting, told by what else is given. */
-interface Condition {
+/** Which runs get a setting, by what else is given. */
+export interface PresetCondition {
   /** For documents: `only where the run evaluates`. */
   readonly says: string
+  /** Whether a run with these options gets it. */
   readonly holds: (given: Partial<TrainOptions>) => boolean
 }
 
-type Settings<O> = { readonly [K in keyof O]?: PresetSetting<Exclude<O[K], undefined>> }
+/** Settings of some of the options of a function. */
+export type PresetSettings<O> = { readonly [K in keyof O]?: PresetSetting<Exclude<O[K], undefined>> }
 
 /** What a preset is for, and its settings by the function that takes them. */
 export interface Preset {
+  /** What it is for, in a sentence. */
   readonly about: string
   /** Of `loadModel`. */
-  readonly load: Settings<PresetLoadOptions>
+  readonly load: PresetSettings<PresetLoadOptions>
   /** Of `addLora`. */
-  readonly lora: Settings<LoraConfig>
+  readonly lora: PresetSettings<LoraConfig>
   /** Of `train`. */
-  readonly train: Settings<Omit<TrainOptions, 'data' | 'preset'>>
+  readonly train: PresetSettings<Omit<TrainOptions, 'data' | 'preset'>>
 }
 
-const unlessSteps: Condition = { says: 'unless steps are given', holds: ({ steps }) => steps === undefined }
+const unlessSteps: PresetCondition = { says: 'unless steps are given', holds: ({ steps }) => steps === undefined }
 
 const allLinear = {
   value: 'all-linear',
@@ -171,7 +177,9 @@ const optionsOf = (settings: readonly NamedSetting[], of: NamedSetting['of']): R
 
 /** Options to spread, by the function that takes them. */
 export interface PresetOptions {
+  /** Of `loadModel`. */
   readonly load: PresetLoadOptions
+  /** Of `addLora`. */
   readonly lora: Partial<LoraConfig>
   /** With `preset`, by which the model card names it. */
   readonly train: Partial<TrainOptions>
@@ -181,6 +189,10 @@ export interface PresetOptions {
  * The options of a preset, for `loadModel`, `addLora` and `train`; what one changes goes behind the spread. Options that
  * are for runs with an evaluation are added by `train`, which knows whether there is one.
  * @throws InvalidOptionError for a name that no preset has
+ * @example
+ * const quality = presetOptions('quality')
+ * const adapter = await addLora(await loadModel('demo/base', quality.load), quality.lora)
+ * for await (const event of train(adapter, { ...quality.train, data: 'train.jsonl', out: 'out' })) console.log(event)
  */
 export function presetOptions(name: PresetName): PresetOptions {
   if (!Object.hasOwn(presets, name))

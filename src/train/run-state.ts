@@ -2,7 +2,7 @@
 import { ruleText } from './best.js'
 import type { Position } from '../data/order.js'
 
-/** What the best evaluation is told by unless said, and was before it could be said. */
+/** What the best evaluation is told by by default, and was before it could be said. */
 export const LOWEST_LOSS = ruleText({ metric: 'loss', greater: false })
 
 export interface RunState {

@@ -74,7 +74,7 @@ describe('samples', () => {
     expect(written).toContain('```\nuser: Hello\n```\n\n```\n')
   })
 
-  it('come at the end of each epoch unless said, after the last step, and at first with evalAtStart', async () => {
+  it('come at the end of each epoch by default, after the last step, and at first with evalAtStart', async () => {
     const adapter = fresh()
     const begin = (await generate(adapter, { prompt: '  The end', maxNewTokens: 4 })).text
     const { events } = await runTraining(adapter, { ...options, steps: 7, samplePrompts: lines, sampleTokens: 4, evalAtStart: true, evalData: data }) // prettier-ignore

@@ -29,7 +29,7 @@ export const convertCommand = defineCommand({
     format: {
       type: 'text',
       choices: ['peft', 'peft-bin', 'loralib', 'onnx-adapter', 'mlx', 'gguf'],
-      help: 'What to write; by the ending of --to unless said (no ending: peft).',
+      help: 'What to write; by the ending of --to by default (no ending: peft).',
     },
     alpha: {
       type: 'number',

@@ -31,7 +31,7 @@ export const mergeCommand = defineCommand({
     format: {
       type: 'text',
       choices: ['safetensors', 'onnx'],
-      help: 'What to write; onnx as lowrank export does. A folder is written as safetensors unless said, an .onnx file always as one.',
+      help: 'What to write; onnx as lowrank export does. A folder is written as safetensors by default, an .onnx file always as one.',
     },
   },
   examples: [

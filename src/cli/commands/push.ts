@@ -27,7 +27,7 @@ export const pushCommand = defineCommand({
   positionals: ['DIR', 'OWNER/NAME'],
   flags: {
     private: { type: 'switch', help: 'Make the repository private; one that is there and public is refused.' },
-    revision: { type: 'text', value: 'BRANCH', help: 'Branch, made if it is not there; main unless said.' },
+    revision: { type: 'text', value: 'BRANCH', help: 'Branch, made if it is not there; main by default.' },
     pr: { type: 'switch', option: 'pullRequest', help: 'Open a pull request; the repository must be there.' },
     message: { type: 'text', value: 'TEXT', help: 'Title of the commit.' },
     include: {

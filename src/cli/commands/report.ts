@@ -12,7 +12,7 @@ export const reportCommand = defineCommand({
   positionals: ['RUN…'],
   flags: {
     out: { type: 'text', value: 'FILE', default: 'report.html', help: 'File to write.' },
-    title: { type: 'text', value: 'TEXT', help: 'Heading of the page; the names of the runs unless said.' },
+    title: { type: 'text', value: 'TEXT', help: 'Heading of the page; the names of the runs by default.' },
     overwrite: { type: 'switch', help: 'Replace a file that is there and is no report.' },
   },
   examples: ['lowrank report out/first out/second --out compared.html'],

@@ -11,8 +11,8 @@ import type { Objective, ObjectiveGraph, Scores } from '../objective.js'
 
 /**
  * An input of the graph by name: one of the model's own, or a new one that the rows bring as a field of that name.
- * @param dtype `float32` unless said
- * @param shape first the rows, then numbers or names: `['batch', 3]`. `['batch']` unless said
+ * @param dtype `float32` by default
+ * @param shape first the rows, then numbers or names: `['batch', 3]`. `['batch']` by default
  */
 export type LossInputs = (name: string, dtype?: DType, shape?: Shape) => Value
 

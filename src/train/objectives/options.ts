@@ -12,29 +12,29 @@ import type { SimilarityLossName } from '../../losses/similarity.js'
 export interface ObjectiveOptions {
   /**
    * What a language model learns: `sft` (the next token), or from rows {"prompt", "chosen", "rejected"} a preference:
-   * `dpo` against the model without the adapter, `orpo` without a reference. `sft` unless said.
+   * `dpo` against the model without the adapter, `orpo` without a reference. `sft` by default.
    */
   readonly objective?: 'sft' | 'dpo' | 'orpo'
-  /** Of `dpo` how far the policy may leave the reference, of `orpo` the weight of the odds ratio (λ); 0.1 unless said. */
+  /** Of `dpo` how far the policy may leave the reference, of `orpo` the weight of the odds ratio (λ); 0.1 by default. */
   readonly beta?: number
-  /** Of `dpo` with `sigmoid`: share of pairs that may be labelled wrongly, in [0, 0.5); 0 unless said. */
+  /** Of `dpo` with `sigmoid`: share of pairs that may be labelled wrongly, in [0, 0.5); 0 by default. */
   readonly labelSmoothing?: number
-  /** Of `dpo`, see {@link preferenceLossTypes}; `sigmoid` unless said. */
+  /** Of `dpo`, see {@link preferenceLossTypes}; `sigmoid` by default. */
   readonly lossType?: PreferenceLossType
   /**
-   * - `cosine`, `contrastive`: of embedding models. `cosine` where rows have a score, else `contrastive`, unless said.
+   * - `cosine`, `contrastive`: of embedding models. `cosine` where rows have a score, else `contrastive`, by default.
    * - `output:NAME`: an output of the model itself, a scalar mean or one number a row.
    * - a function that builds it.
    */
   readonly loss?: SimilarityLossName | `output:${string}` | LossFunction
   /**
    * How an embedding model's states become one vector; several are put side by side. What the model's `1_Pooling` says,
-   * `mean` without one, unless said.
+   * `mean` without one, by default.
    */
   readonly pooling?: Pooling | readonly Pooling[]
   /**
    * Name of the prompt of `config_sentence_transformers.json` that is put before each text, or one for each text of a pair;
-   * '' is none. Its `default_prompt_name` unless said.
+   * '' is none. Its `default_prompt_name` by default.
    */
   readonly promptName?: string | readonly [string, string]
   /** What the labels of a sequence classifier are; the model's `problem_type`, else told by the first row. */
@@ -71,25 +71,25 @@ export const preferenceOptions = {
   objective: {
     is: choice(['sft', 'dpo', 'orpo'], 'be "sft", "dpo" or "orpo"'),
     flag: 'objective',
-    help: 'What a language model learns: the next token (sft, unless said), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference.',
+    help: 'What a language model learns: the next token (sft, by default), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   beta: {
     is: number('be a finite number above 0', (value) => value > 0 && Number.isFinite(value), 0),
     flag: 'beta',
-    help: 'Of dpo how far the adapter may leave the base model, of orpo the weight of the odds ratio; 0.1 unless said.',
+    help: 'Of dpo how far the adapter may leave the base model, of orpo the weight of the odds ratio; 0.1 by default.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   labelSmoothing: {
     is: number('be at least 0 and below 0.5', (value) => value >= 0 && value < 0.5, 0),
     flag: 'label-smoothing',
-    help: 'Of dpo: share of pairs that may be labelled wrongly, below 0.5; 0 unless said.',
+    help: 'Of dpo: share of pairs that may be labelled wrongly, below 0.5; 0 by default.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   lossType: {
     is: choice(preferenceLossTypes),
     flag: 'loss-type',
-    help: 'Of dpo: its loss; sigmoid unless said.',
+    help: 'Of dpo: its loss; sigmoid by default.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
 } as const satisfies Rows
@@ -99,13 +99,13 @@ export const objectiveOptionTable = {
   loss: {
     is: loss,
     flag: { name: 'loss', value: 'cosine | contrastive | output:NAME' },
-    help: 'Of embedding models: cosine to a score, or contrastive within the batch (told by the rows unless said); output:NAME is a loss that the model computes itself.',
+    help: 'Of embedding models: cosine to a score, or contrastive within the batch (told by the rows by default); output:NAME is a loss that the model computes itself.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   pooling: {
     is: pooling,
     flag: { name: 'pooling', value: 'mean | cls | max | lasttoken | …' },
-    help: "How an embedding model's states become one vector (mean, cls, max, mean_sqrt_len_tokens, weightedmean, lasttoken, or several of them side by side); what its 1_Pooling says, else mean, unless said.",
+    help: "How an embedding model's states become one vector (mean, cls, max, mean_sqrt_len_tokens, weightedmean, lasttoken, or several of them side by side); what its 1_Pooling says, else mean, by default.",
     ...{ group: 'task', changes: 'entry', card: true },
   },
   promptName: {
@@ -115,7 +115,7 @@ export const objectiveOptionTable = {
       value: 'NAME | NAME,NAME',
       read: (names: readonly string[]) => (names.length === 1 ? names[0] : names),
     },
-    help: "Which of an embedding model's prompts (config_sentence_transformers.json) is put before the texts, or one for each text of a pair; its default unless said.",
+    help: "Which of an embedding model's prompts (config_sentence_transformers.json) is put before the texts, or one for each text of a pair; its default by default.",
     ...{ group: 'task', changes: 'entry', card: true },
   },
   problemType: {
