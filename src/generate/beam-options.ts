@@ -9,8 +9,8 @@ export interface BeamOptions {
   /** Beams of a beam search, 1 by default, which is none. */
   readonly beams?: number
   /**
-   * A finished text counts with log p / length^lengthPenalty, its end token included: above 0 favours longer texts; 1 unless
-   * said.
+   * A finished text counts with log p / length^lengthPenalty, its end token included: above 0 favours longer texts; 1 by
+   * default.
    */
   readonly lengthPenalty?: number
   /**
