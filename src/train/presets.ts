@@ -105,7 +105,7 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
         value: 3,
         why: 'ends after three evaluations that are no better; the best is kept',
         when: {
-          says: 'only with rows to evaluate on',
+          says: 'only with evalData or valSplit',
           holds: ({ evalData, valSplit, keepBest }) => (evalData ?? valSplit) !== undefined && keepBest !== false,
         },
       },
@@ -186,8 +186,8 @@ export interface PresetOptions {
 }
 
 /**
- * The options of a preset, for `loadModel`, `addLora` and `train`; what one changes goes behind the spread. Options that
- * are for runs with an evaluation are added by `train`, which knows whether there is one.
+ * The options of a preset, for `loadModel`, `addLora` and `train`; what one changes goes behind the spread. Those that depend
+ * on other options are added by `train`.
  * @throws InvalidOptionError for a name that no preset has
  * @example
  * const quality = presetOptions('quality')
@@ -197,7 +197,8 @@ export interface PresetOptions {
 export function presetOptions(name: PresetName): PresetOptions {
   if (!Object.hasOwn(presets, name))
     throw new InvalidOptionError(`presetOptions: there is no preset ${JSON.stringify(name)}; known are ${presetNames.join(', ')}`)
-  const settings = presetSettings(name)
+  // With `preset` in the spread, train adds the others to what is then given.
+  const settings = presetSettings(name).filter(({ when }) => when === undefined)
   return {
     load: optionsOf(settings, 'load'),
     lora: optionsOf(settings, 'lora'),

@@ -402,7 +402,7 @@ class Run {
       await batches.return(undefined)
     }
     const interrupted = this.reason === 'aborted'
-    if (this.dataEnded) yield* this.samples()
+    if (this.dataEnded || this.stoppedEarly) yield* this.samples()
     if (sessions.evaluation !== undefined && this.state.lastEvalStep !== this.state.step && !interrupted) yield* this.evaluate()
     if (interrupted || options.checkpointEvery > 0) yield* this.checkpoint()
   }

@@ -76,6 +76,10 @@ describe('settings that not every run gets', () => {
   })
 
   it('none contradicts an option that is given', () => {
+    const packed = { ...presetOptions('quick').train, packing: true, data: 'd' }
+    expect(resolveTrainOptions(packed)).toMatchObject({ packing: true, groupByLength: false })
+    const grouped = { ...presetOptions('long-context').train, groupByLength: true, data: 'd' }
+    expect(resolveTrainOptions(grouped)).toMatchObject({ packing: false, groupByLength: true })
     expect(of('long-context', { groupByLength: true })).not.toContain('packing')
     expect(of('quick', { packing: true })).not.toContain('groupByLength')
     expect(of('quality', { steps: 5 })).not.toContain('epochs')
