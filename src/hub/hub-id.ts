@@ -72,7 +72,7 @@ export function hubSettings(env: EnvironmentVariables, home: string): HubSetting
   const set = setIn(env)
   return {
     endpoint: (set('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),
-    token: (set('HF_TOKEN') ?? set('HUGGING_FACE_HUB_TOKEN'))?.trim(),
+    token: (set('HF_TOKEN') ?? set('HUGGING_FACE_HUB_TOKEN'))?.trim() || undefined,
     cacheDir: atHome(set('HF_HUB_CACHE') ?? set('HUGGINGFACE_HUB_CACHE') ?? `${cacheHomeOf(env, home)}/hub`, home),
     offline: isTrue(set('HF_HUB_OFFLINE')),
   }

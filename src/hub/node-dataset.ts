@@ -3,7 +3,7 @@
  * attempt stopped, and fetched again only where the hub has others.
  */
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { parseDatasetId, type DatasetId } from '../data/dataset-id.js'
 import { HubError, messageOf } from '../errors.js'
@@ -171,7 +171,10 @@ async function fetchFiles(id: DatasetId, folder: string, hub: DatasetHub, option
   }
   // Last, so that a copy counts as one only when all of it is here.
   await writeJson(join(folder, 'listing.json'), { listing } satisfies Kept)
-  await writeJson(join(partFolder(folder, part), 'files.json'), paths)
+  await writeJson(
+    join(partFolder(folder, part), 'files.json'),
+    paths.map((path) => basename(path)),
+  )
   return paths
 }
 
@@ -182,10 +185,13 @@ async function fromCache(id: DatasetId, folder: string, settings: HubSettings, w
   const kept = (await readJson(join(folder, 'listing.json'))) as Kept | undefined
   if (kept === undefined) throw lacks('has no copy')
   const part = chooseFiles(readListing(kept.listing, settings.endpoint, id), id)
-  const paths = await readJson(join(partFolder(folder, part), 'files.json'))
-  if (!Array.isArray(paths)) throw lacks(`has no copy of config "${part.config}", split "${part.split}"`)
-  for (const path of paths as string[]) if (!(await isWhole(path))) throw lacks(`lacks ${path}`)
-  return paths as string[]
+  const names = await readJson(join(partFolder(folder, part), 'files.json'))
+  if (!Array.isArray(names) || !names.every((name) => typeof name === 'string'))
+    throw lacks(`has no copy of config "${part.config}", split "${part.split}"`)
+  // By name alone: a cache may be moved, and named from another folder.
+  const paths = names.map((name) => join(partFolder(folder, part), basename(name)))
+  for (const path of paths) if (!(await isWhole(path))) throw lacks(`lacks ${path}`)
+  return paths
 }
 
 async function isWhole(path: string, size?: number): Promise<boolean> {

@@ -30,7 +30,7 @@ function keptToken(path: string): string | undefined {
 export function nodeHubSettings(given: GivenSettings): NodeHubSettings {
   const env = given.env ?? process.env
   const settings = hubSettings(env, homedir())
-  const token = given.token ?? settings.token
+  const token = (given.token?.trim() || undefined) ?? settings.token
   const file = tokenFileOf(env, homedir())
   const kept = token === undefined ? keptToken(file) : undefined
   return {

@@ -31,8 +31,8 @@ export interface Choice {
 /** What people write for people, and what image and audio models are fed by. */
 const BESIDE = /^(README\.md|(LICENSE|NOTICE|USE_POLICY)[\w.-]*|(pre)?processor_config\.json)$/
 
-/** A model for ONNX Runtime, its data beside it, as transformers.js looks for them. */
-const ONNX_FILE = /^onnx\/[\w.-]+\.onnx(_data(_\d+)?)?$/
+/** A model for ONNX Runtime with its data beside it: where transformers.js looks for it, or where a merge into a file wrote it. */
+const ONNX_FILE = /^(onnx\/)?[\w.-]+\.onnx([._]data(_\d+)?)?$/
 
 /** Folders in folders; deeper ones are not looked into. */
 const DEPTH = 6
@@ -125,7 +125,7 @@ export async function publishable(
   checkPatterns(exclude, all, 'exclude', folder)
   const asked = all.filter((path) => include.some((pattern) => matches(path, pattern)))
   const left = (path: string): boolean => exclude.some((pattern) => matches(path, pattern))
-  const needed = [configFile[kind], ...parts.filter((path) => /\.(safetensors|bin|onnx|onnx_data\w*|index\.json)$/.test(path))]
+  const needed = [configFile[kind], ...parts.filter((path) => /\.(safetensors|bin|onnx([._]data\w*)?|index\.json)$/.test(path))]
   const lost = needed.filter(left)
   if (lost.length > 0)
     throw new InvalidOptionError(`exclude leaves out ${someOf(lost)}, without which nobody can load the ${kind}`)

@@ -105,13 +105,22 @@ export class MlflowTracker implements Tracker {
     const metrics = items.flatMap((item) => item.metrics ?? [])
     const tags = items.flatMap((item) => item.tags ?? [])
     // What has been taken may be sent again after a failure: the same numbers of the same steps.
-    for (const { params } of items) if (params !== undefined) await this.ask('runs/log-batch', signal, { run_id, params })
+    for (const { params } of items) if (params !== undefined) await this.parameters(run_id, params, signal)
     for (let i = 0; i < metrics.length; i += METRICS)
       await this.ask('runs/log-batch', signal, { run_id, metrics: metrics.slice(i, i + METRICS) })
     if (tags.length > 0)
       await this.ask('runs/log-batch', signal, { run_id, tags: [...new Map(tags.map((t) => [t.key, t])).values()] })
     const end = items.find((item) => item.end !== undefined)?.end
     if (end !== undefined) await this.ask('runs/update', signal, { run_id, status: end.status, end_time: Math.round(end.time) })
+  }
+
+  /** Settings of the run. A server refuses one that differs in a run that goes on, or is long: no reason to give up the numbers. */
+  private async parameters(run_id: string, params: readonly Pair[], signal: AbortSignal): Promise<void> {
+    try {
+      await this.ask('runs/log-batch', signal, { run_id, params })
+    } catch (error) {
+      if (!(error instanceof HttpRefused && error.status === 400)) throw error
+    }
   }
 
   /** The run that MLFLOW_RUN_ID names goes on; else there is a new one. */
