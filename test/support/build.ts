@@ -9,13 +9,16 @@ import { join } from 'node:path'
 /** Written by the compiler when it has built: what it built of. */
 const BUILD_INFO = 'node_modules/.cache/build.tsbuildinfo'
 
+/** Written when the compiler had nothing to complain of: it writes the other, and all files, even if it had. */
+const BUILD_DONE = 'node_modules/.cache/build.done'
+
 /** Time of the newest file of a folder, in milliseconds. */
 const newest = (folder: string): number =>
   Math.max(...(readdirSync(folder, { recursive: true }) as string[]).map((name) => statSync(join(folder, name)).mtimeMs))
 
 /** Whether there is a build that is newer than every source. */
 function isBuilt(): boolean {
-  const built = statSync(BUILD_INFO, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  const built = statSync(BUILD_DONE, { throwIfNoEntry: false })?.mtimeMs ?? 0
   return (
     existsSync('dist/cli/main.js') &&
     built > Math.max(newest('src'), ...['tsconfig.json', 'tsconfig.build.json'].map((file) => statSync(file).mtimeMs))
