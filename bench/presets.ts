@@ -18,7 +18,7 @@ import { e2eCase, hasE2e } from './cases.js'
 import { nodeArguments } from './child.js'
 import { folder } from './models.js'
 import { peakBytes } from './peak-memory.js'
-import { gigabytes } from './report.js'
+import { gigabytes, markdownTable } from './report.js'
 import { spread } from './statistics.js'
 
 const { values } = parseArgs({
@@ -119,10 +119,18 @@ function table(title: string, found: ReadonlyMap<string, readonly Outcome[]>): s
     const loss = spread(of('loss'))
     const change = base === undefined ? '' : `${(100 * (loss.median / base - 1)).toFixed(1)} %`
     const { steps, trainableParameters } = outcomes[0]!
-    return `| ${name} | ${loss.median.toFixed(4)} (${loss.min.toFixed(4)} to ${loss.max.toFixed(4)}) | ${change} | ${steps} | ${spread(of('seconds')).median.toFixed(1)} | ${gigabytes(spread(of('peakBytes')).median)} | ${trainableParameters} |`
+    return [
+      name,
+      `${loss.median.toFixed(4)} (${loss.min.toFixed(4)} to ${loss.max.toFixed(4)})`,
+      change,
+      String(steps),
+      spread(of('seconds')).median.toFixed(1),
+      gigabytes(spread(of('peakBytes')).median),
+      String(trainableParameters),
+    ]
   })
   const head = ['settings', 'evaluation loss', 'against the defaults', 'steps', 'seconds', 'peak memory', 'trained parameters']
-  return [`## ${title}`, '', `| ${head.join(' | ')} |`, `|${head.map(() => ' --- |').join('')}`, ...rows, '']
+  return [`## ${title}`, '', ...markdownTable(head, rows)]
 }
 
 async function main(): Promise<void> {

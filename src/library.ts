@@ -15,7 +15,7 @@ import { inspectOptionKeys, type Inspection, type InspectOptions } from './inspe
 import type { Model } from './model/model.js'
 import { modelOptionKeys, openModel, type ModelOptions } from './load-model.js'
 import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
-import type { Columns } from './data/columns.js'
+import type { Columns } from './data/column-names.js'
 import type { RowData } from './data/row-data.js'
 import type { Tokenizer } from './data/tokenizer.js'
 import { InvalidOptionError } from './errors.js'

@@ -4,10 +4,10 @@ import type { HeadOptions } from '../models/new-head.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { compareCodePoints } from '../util/python-json.js'
 import { isIntegerText, labelField, listOf, tokenLabelField } from './labels.js'
-import { at, kindOf, type Row } from './rows.js'
-import { renameColumns, type Columns } from './columns.js'
+import { at, kindOf, type Row, rowsOf } from './rows.js'
+import type { Columns } from './column-names.js'
+import { renameColumns } from './columns.js'
 import { openRowData, type DataPlace } from './open-data.js'
-import { rowsOf } from './open-rows.js'
 import type { RowData } from './row-data.js'
 
 /** What the rows say of a head's labels, as options of `loadModel`. */

@@ -1,27 +1,9 @@
 /** @file Fields of rows under other names: `{ prompt: 'question' }` reads the prompt from the column `question`. */
 import { InvalidDataError } from '../errors.js'
-import { kind, type Kind } from '../util/option-kinds.js'
 import { someNames } from '../util/some-of.js'
 import { nearestNames } from '../util/nearest.js'
-import { rowsOf } from './open-rows.js'
-import { hasField, type Row, type RowSource } from './rows.js'
-
-/** The column of the data that each of lowrank's fields is read from. */
-export type Columns = Readonly<Record<string, string>>
-
-const isText = (value: unknown): boolean => typeof value === 'string' && value !== ''
-
-/** Columns as an option: `prompt=question,completion=answer`. */
-export const columns: Kind<Columns, 'columns'> = kind(
-  'columns',
-  'name for each field the column that it is read from, such as { prompt: "question" }',
-  (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.keys(value).length > 0 &&
-    Object.entries(value).every((entry) => entry.every(isText)),
-)
+import type { Columns } from './column-names.js'
+import { hasField, rowsOf, type Row, type RowSource } from './rows.js'
 
 /** Columns that are looked for in a message. */
 const MOST_NAMES = 1000

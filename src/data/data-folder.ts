@@ -14,8 +14,10 @@ const names: Readonly<Record<Part, readonly string[]>> = {
   test: ['test'],
 }
 
-/** `train`, and shards of it: `train-00000-of-00002`, `train_1`. */
-const STEM = /^([a-z]+)(?:[-_.]\d+(?:[-_]of[-_]\d+)?)?$/i
+const known: ReadonlySet<string> = new Set(Object.values(names).flat())
+
+/** `train`, and shards of it: `train-00000-of-00002`, on the hub also with a hash behind; `train_1`. */
+const STEM = /^([a-z]+)(?:[-_.]\d+(?:[-_]of[-_]\d+(?:-[0-9a-f]{16})?)?)?$/i
 
 interface Entry {
   readonly file: string
@@ -44,7 +46,8 @@ export async function filesOfPart(
   const root = folder.replace(/[/\\]+$/, '') || folder
   const listed = await files.list(root)
   // The hub's repositories keep their files one level down.
-  const within = listed.some((file) => entryOf(file) !== undefined) || !listed.includes('data') ? root : `${root}/data`
+  const hasParts = listed.some((file) => known.has(entryOf(file)?.word ?? ''))
+  const within = hasParts || !listed.includes('data') ? root : `${root}/data`
   const all = within === root ? listed : (await files.isDirectory(within)) ? await files.list(within) : []
   const entries = all.flatMap((file) => entryOf(file) ?? [])
   const wanted = part === 'test' ? (['test', 'valid'] as const) : ([part] as const)

@@ -384,8 +384,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
 
   private checkBatchOptions(options: IterationOptions): void {
     checkBatchOptions(options)
-    if (options.packing === true && this.encoding.capacity === undefined)
-      throw new InvalidOptionError('packing is for language models: rows of this task cannot share a row of tokens.')
+    checkPacking(this.encoding, options)
   }
 
   private async examples(indices: Uint32Array): Promise<E[]> {
@@ -420,6 +419,12 @@ const orderOptions = (options: BatchOptions): { shuffle: boolean; seed: number }
   shuffle: options.shuffle ?? false,
   seed: options.seed ?? 0,
 })
+
+/** @throws InvalidOptionError if rows of the task cannot share one */
+export function checkPacking({ capacity }: Pick<RowEncoding<never>, 'capacity'>, { packing }: BatchOptions): void {
+  if (packing === true && capacity === undefined)
+    throw new InvalidOptionError('packing is for language models: rows of this task cannot share a row of tokens.')
+}
 
 function checkBatchOptions({ batchSize, bucket, packing, leftPad, start }: IterationOptions): void {
   if (!Number.isInteger(batchSize) || batchSize < 1)

@@ -9,9 +9,8 @@ import { nodeFiles } from '../io/node-files.js'
 import { renameColumns } from './columns.js'
 import { parseDatasetId } from './dataset-id.js'
 import { openRowData, type DataPlace } from './open-data.js'
-import { rowsOf } from './open-rows.js'
 import type { RowData } from './row-data.js'
-import type { Row, RowSource } from './rows.js'
+import { type Row, rowsOf, type RowSource } from './rows.js'
 import { splitRows } from './split.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-open-data-'))

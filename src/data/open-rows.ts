@@ -5,7 +5,7 @@ import { openCsv } from './read-csv.js'
 import { openJsonl } from './read-jsonl.js'
 import { openParquet } from './read-parquet.js'
 import { blobFile, fileAt, type RowFile } from './row-file.js'
-import type { Row, RowSource } from './rows.js'
+import { rowsOf, type Row, type RowSource } from './rows.js'
 import { gunzip } from './unpack.js'
 
 const readers: Readonly<Record<string, (file: RowFile) => Promise<RowSource>>> = {
@@ -83,9 +83,4 @@ export async function openBlob(blob: Blob, fallback: string, place: RowPlace): P
 /** Every row of a file, in order. */
 export async function* readRows(files: Files, path: string): AsyncGenerator<Row> {
   yield* rowsOf([await openRows(files, path)])
-}
-
-/** Every row of some sources, in order. */
-export async function* rowsOf(sources: readonly RowSource[]): AsyncGenerator<Row> {
-  for (const source of sources) for (let index = 0; index < source.length; index++) yield source.row(index)
 }

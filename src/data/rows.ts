@@ -85,3 +85,8 @@ export function located<T>(row: Row, work: () => T): T {
     throw cause
   }
 }
+
+/** Every row of some sources, in order. */
+export async function* rowsOf(sources: readonly RowSource[]): AsyncGenerator<Row> {
+  for (const source of sources) for (let index = 0; index < source.length; index++) yield source.row(index)
+}

@@ -2,8 +2,7 @@
 import { InvalidDataError } from '../errors.js'
 import { Random } from '../util/rng.js'
 import { someNames } from '../util/some-of.js'
-import { rowsOf } from './open-rows.js'
-import { at, hasField, type RowSource } from './rows.js'
+import { at, hasField, rowsOf, type RowSource } from './rows.js'
 
 export interface SplitOptions {
   /** Share of the rows that is set aside, above 0 and below 1. */

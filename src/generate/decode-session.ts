@@ -2,16 +2,13 @@
 import type { Part } from '../adapters/part.js'
 import type { Model } from '../model/model.js'
 import { createModelSession } from '../base/quantized-base.js'
-import { sessionsOf, type RunKind } from '../model/session-pool.js'
+import { positionsFor, sessionsOf, type RunKind } from '../model/session-pool.js'
 import { InvalidOptionError } from '../errors.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import { only } from '../runtime/feeds.js'
 import { BatchCache } from './batch-cache.js'
 import { KvCache, type CacheShape } from './cache.js'
-
-/** Positions that a graph serves at least, so that rotary tables need no rebuilding for every longer text. */
-const FEWEST_POSITIONS = 1024
 
 /** Tokens of a prompt in one run: the scores of attention grow with their number times the whole length. */
 const PREFILL = 512
@@ -37,9 +34,7 @@ export class DecodeSession {
 
   /** For texts of up to `length` tokens. The graph for longer texts takes the place of one for shorter ones. */
   static for(model: Model, parts: readonly Part[], length: number): Promise<DecodeSession> {
-    let positions = FEWEST_POSITIONS
-    while (positions < length) positions *= 2
-    positions = Math.min(positions, model.maxPositions)
+    const positions = positionsFor(model, length)
     return sessionsOf(model).use(cachedRun, parts, positions, ({ built }) =>
       Promise.resolve(new DecodeSession(model, parts, built.cache!, positions)),
     )

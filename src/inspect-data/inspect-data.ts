@@ -1,11 +1,10 @@
 /** @file What a run would learn from rows, told without a model's weights: {@link inspectRowData}. */
 import { collectLabels } from '../data/collect-labels.js'
-import { datasetOf, type BatchOptions, type Dataset } from '../data/dataset.js'
-import type { RowEncoding } from '../data/encoding.js'
+import { checkPacking, datasetOf, type BatchOptions, type Dataset } from '../data/dataset.js'
 import type { OpenedRows } from '../data/open-data.js'
 import { longestRow } from '../data/examples.js'
 import type { RowData } from '../data/row-data.js'
-import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import { InvalidDataError } from '../errors.js'
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
 import type { Objective } from '../train/objective.js'
@@ -50,7 +49,7 @@ export async function inspectRowData(given: Model, data: RowData, asked: DataIns
   const uncut = objective.encoding({ ...limits, maxLength: Number.MAX_SAFE_INTEGER, maxPositions: 0, vocabularySize: Infinity })
   const { batchSize, gradAccum, shuffle, seed, groupByLength, packing } = options
   const batches: BatchOptions = { batchSize, shuffle, seed, bucket: groupByLength, packing }
-  checkPacking(encoding, options)
+  checkPacking(encoding, batches)
   const reading: ReadingOptions = { objective, task: model.task, tokenizer, encoding, uncut, shown: options.rows, batches }
   const read = (rows: OpenedRows, name: CheckingEvent['data'], told?: Told): Promise<Part> =>
     readPart(model, rows, name, { options, reading, told })
@@ -165,10 +164,4 @@ async function objectiveOf(model: Model, rows: OpenedRows, options: Options): Pr
         failure ??= error
       }
   throw failure!
-}
-
-/** @throws InvalidOptionError if rows of the task cannot share one */
-function checkPacking({ capacity }: RowEncoding, { packing }: Options): void {
-  if (packing && capacity === undefined)
-    throw new InvalidOptionError('packing is for language models: rows of this task cannot share a row of tokens.')
 }

@@ -55,6 +55,17 @@ const SHARED = 'shared'
 /** Whether a part is a low-rank branch and nothing else: its tensors are A and B with the scale in them. */
 const isPlainBranch = (model: Model, { kind, module }: Part): boolean => kind === 'lora' && model.modules.has(module)
 
+/** Positions that a graph serves at least, so that rotary tables need no rebuilding for every longer text. */
+const FEWEST_POSITIONS = 1024
+
+/** Positions to build for: the graph for longer rows takes the place of one for shorter ones. 0 where nothing limits them. */
+export function positionsFor({ maxPositions }: Model, length: number): number {
+  if (maxPositions === 0 || !Number.isFinite(maxPositions)) return 0
+  let positions = FEWEST_POSITIONS
+  while (positions < length) positions *= 2
+  return Math.min(positions, maxPositions)
+}
+
 const pools = new WeakMap<Model, SessionPool>()
 
 /** The pool of a model, made when it is first asked for. */

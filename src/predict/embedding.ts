@@ -6,7 +6,7 @@ import { paddingToken } from '../data/encoding.js'
 import { GraphBuilder } from '../graph/builder.js'
 import { embeddings } from '../losses/embedding.js'
 import type { Model } from '../model/model.js'
-import type { EmbeddingSettings } from '../train/objectives/embedding-settings.js'
+import { withMaxLength, type EmbeddingSettings } from '../train/objectives/embedding-settings.js'
 import { pooledMask } from '../train/objectives/similarity.js'
 import type { ModelGraph } from '../models/architecture.js'
 import type { BuildOptions } from '../models/build-options.js'
@@ -34,10 +34,7 @@ function reader<P>(
   given: TaskEncodingOptions,
   read: (vectors: readonly Float32Array[]) => P,
 ): RowReader<P> {
-  const options = {
-    ...(settings.maxLength !== undefined && { maxLength: Math.min(settings.maxLength, given.maxPositions) }),
-    ...given,
-  }
+  const options = withMaxLength(settings, given)
   checkExampleOptions(options)
   const pad = paddingToken(options)
   const { prompts, excludePrompt } = settings

@@ -6,16 +6,14 @@ import type { Row } from '../data/rows.js'
 import { ofFixedSize } from '../data/task-encoding.js'
 import { elementCount, type HostTensor } from '../graph/types.js'
 import type { Model } from '../model/model.js'
-import { sessionsOf, type RunKind } from '../model/session-pool.js'
+import { positionsFor, sessionsOf, type RunKind } from '../model/session-pool.js'
+import { only } from '../runtime/feeds.js'
 import { RowNotes } from '../train/row-notes.js'
 import type { PredictOptions } from './options.js'
 import type { EncodedRow, RowReader } from './reader.js'
 
 /** Batches whose rows are sorted by length together. */
 const WINDOW_BATCHES = 16
-
-/** Positions that a graph serves at least, so that rotary tables need no rebuilding for every longer text. */
-const FEWEST_POSITIONS = 1024
 
 type RunOptions = Pick<PredictOptions, 'maxLength' | 'signal' | 'onWarning'> & { readonly batchSize: number }
 
@@ -102,20 +100,11 @@ class Runs<P> {
     const example = { rows, once: {}, length, positions: 0, tokens: 0, truncated: false }
     const { feeds } = ofFixedSize(batchOfFields([example]), model.inputs)
     return sessionsOf(model).use(this.kind, serving.parts, positionsFor(model, length), async ({ session, inputs, zeros }) => {
-      const given: Record<string, HostTensor> = { ...zeros, ...feeds, ...serving.tensors }
-      const results = await session.run(Object.fromEntries([...inputs].map((name) => [name, given[name]!])))
+      const results = await session.run(only({ ...zeros, ...feeds, ...serving.tensors }, inputs))
       const output = Object.values(results)[0]!
       if (output.data.length % rows.length !== 0 || elementCount(output.shape) !== output.data.length)
         throw new Error(`internal: ${output.data.length} outputs for ${rows.length} rows`)
       return output
     })
   }
-}
-
-/** Positions to build for: the graph for longer rows takes the place of one for shorter ones. 0 where nothing limits them. */
-function positionsFor({ maxPositions }: Model, length: number): number {
-  if (maxPositions === 0 || !Number.isFinite(maxPositions)) return 0
-  let positions = FEWEST_POSITIONS
-  while (positions < length) positions *= 2
-  return Math.min(positions, maxPositions)
 }

@@ -98,7 +98,10 @@ const MARK = /\p{M}/u
 
 function form(name: NormalForm): Normalizer {
   const normalize = (text: string): string => normalForm(text, name)
-  return keeping(normalize, (text) => byStretches(text, normalStretches(text.text, normalize), normalize))
+  return keeping(normalize, (text) =>
+    // Most texts are normal: each character stays where it is.
+    normalize(text.text) === text.text ? text : byStretches(text, normalStretches(text.text, normalize), normalize),
+  )
 }
 
 const sequence = (parts: readonly Normalizer[]): Normalizer => ({

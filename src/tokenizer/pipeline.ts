@@ -163,7 +163,7 @@ export class Pipeline {
       if (id !== undefined) tokens.push({ id, start, end, piece: piece++ })
       else
         for (const part of this.tracePieces(whole.slice(start, end), start)) {
-          tokens.push(...this.placePiece(part, piece))
+          for (const token of this.placePiece(part, piece)) tokens.push(token)
           piece++
         }
     }

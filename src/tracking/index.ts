@@ -5,17 +5,13 @@ import { MlflowTracker } from './mlflow.js'
 import { TensorBoardTracker } from './tensorboard.js'
 import { TrackioTracker } from './trackio.js'
 import type { Tracker } from './tracker.js'
+import type { TrackerName } from './names.js'
 import type { Variables } from './variables.js'
 
+export { trackerNames, type TrackerName } from './names.js'
 export { EVENT_FILE } from './tensorboard.js'
 export type { RunSettings, Scalars, TrackedEnd, TrackedRun, Tracker } from './tracker.js'
 export type { Variables } from './variables.js'
-
-/** Names of the trackers there are. */
-export const trackerNames = ['tensorboard', 'mlflow', 'trackio'] as const
-
-/** The name of a tracker. */
-export type TrackerName = (typeof trackerNames)[number]
 
 /** What trackers need of their surroundings. */
 export interface TrackerPlaces {

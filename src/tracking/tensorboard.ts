@@ -3,6 +3,7 @@ import type { Files } from '../io/files.js'
 import { endRecord, scalarsRecord, settingsRecord, startRecord, textRecord, versionRecord } from './event-file.js'
 import { Outbox } from './outbox.js'
 import type { Scalars, TrackedEnd, TrackedRun, Tracker } from './tracker.js'
+import { joinBytes } from '../util/join-bytes.js'
 
 /** What event files are called. TensorBoard looks for the first part, and reads those of a folder in the order of their names. */
 export const EVENT_FILE = /^events\.out\.tfevents\.\d+\.lowrank\.\d+$/
@@ -18,7 +19,7 @@ export class TensorBoardTracker implements Tracker {
     private readonly folder: string,
   ) {
     const send = async (records: readonly Uint8Array[]): Promise<void> => {
-      await files.append((this.path ??= await this.newPath()), joined(records))
+      await files.append((this.path ??= await this.newPath()), joinBytes(records))
     }
     this.outbox = new Outbox({ name: 'tensorboard', send, batch: 1000 })
   }
@@ -55,14 +56,4 @@ export class TensorBoardTracker implements Tracker {
       if (!(await this.files.exists(path))) return path
     }
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }

@@ -1,5 +1,5 @@
 /** @file Options of an evaluation. */
-import type { Columns } from '../data/columns.js'
+import type { Columns } from '../data/column-names.js'
 import { rowData, type RowData } from '../data/row-data.js'
 import { whole } from '../util/option-kinds.js'
 import type { OptionTable } from '../util/option-table.js'

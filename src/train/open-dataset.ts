@@ -1,5 +1,6 @@
 /** @file The rows that a model is trained or evaluated on, opened: what they must fit, and what is learned from them. */
-import { renameColumns, type Columns } from '../data/columns.js'
+import type { Columns } from '../data/column-names.js'
+import { renameColumns } from '../data/columns.js'
 import { datasetOf, type Dataset, type DatasetOptions } from '../data/dataset.js'
 import { causalLmEncoding } from '../data/encoding.js'
 import type { Example } from '../data/examples.js'

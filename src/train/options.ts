@@ -1,9 +1,9 @@
 /** @file Options of a training run: their types, and the words for editors. Everything else of them is in option-table.ts. */
-import type { Columns } from '../data/columns.js'
+import type { Columns } from '../data/column-names.js'
 import type { RowData } from '../data/row-data.js'
 import type { Communicator } from '../distributed/communicator.js'
 import type { ScheduleName } from '../optim/schedule.js'
-import type { TrackerName } from '../tracking/index.js'
+import type { TrackerName } from '../tracking/names.js'
 import type { MetricForBest } from './best.js'
 import type { TrainEvent } from './events.js'
 import type { PresetName } from './preset-names.js'

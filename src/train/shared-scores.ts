@@ -3,6 +3,7 @@ import { broadcastBytes, broadcastText, type Communicator } from '../distributed
 import { bytesOf, fromBytes } from '../graph/constants.js'
 import type { DType, HostTensor } from '../graph/types.js'
 import type { Scores } from './objective.js'
+import { joinBytes } from '../util/join-bytes.js'
 
 type Tensors = Readonly<Record<string, HostTensor>>
 type Run = readonly [outputs: Tensors, feeds: Tensors]
@@ -26,7 +27,7 @@ export class SharedScores implements Pick<Scores, 'add'> {
   /** Scores the runs of every process. */
   async tell(scores: Scores, communicator: Communicator): Promise<void> {
     const described = JSON.stringify(this.runs.map((run) => run.map(describe)))
-    const own = joined(this.runs.flat().flatMap((tensors) => Object.values(tensors).map(bytesOf)))
+    const own = joinBytes(this.runs.flat().flatMap((tensors) => Object.values(tensors).map(bytesOf)))
     for (let rank = 0; rank < communicator.size; rank++) {
       const runs = JSON.parse(await broadcastText(communicator, described, rank)) as [Description, Description][]
       const bytes = await broadcastBytes(communicator, own, rank)
@@ -47,13 +48,3 @@ const describe = (tensors: Tensors): Description =>
   Object.fromEntries(
     Object.entries(tensors).map(([name, { dtype, shape, data }]) => [name, { dtype, shape, bytes: data.byteLength }]),
   )
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    all.set(part, offset)
-    offset += part.length
-  }
-  return all
-}

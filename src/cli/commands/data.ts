@@ -8,7 +8,6 @@ import { onnxFlags } from '../onnx-flags.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { showDataInspection } from '../data-view.js'
 import { nodeFiles } from '../../io/node-files.js'
-import { renderDataPage } from '../../report/data-page.js'
 import { hubOptions, isAuto, library } from '../sources.js'
 
 export const dataCommand = defineCommand({
@@ -78,7 +77,10 @@ export const dataCommand = defineCommand({
       ...defined({ output: read, constants, dims }),
       onChecking: ({ rows, of }) => output.status(`reading rows: ${count(rows)} of ${count(of)}`),
     }).finally(() => output.status(undefined))
-    if (values.html !== undefined) await nodeFiles().write(values.html, renderDataPage(found))
+    if (values.html !== undefined) {
+      const { renderDataPage } = await import('../../report/data-page.js')
+      await nodeFiles().write(values.html, renderDataPage(found))
+    }
     if (output.json) output.printJson(found)
     else showDataInspection(found, output)
     const parts = found.evalData === undefined ? [found.data] : [found.data, found.evalData]

@@ -1,6 +1,6 @@
 /** @file `lowrank predict`. */
 import { predictOptionTable } from '../../predict/options.js'
-import type { Row } from '../../data/rows.js'
+import { rowsOf, type Row } from '../../data/rows.js'
 import { InvalidOptionError } from '../../errors.js'
 import type { Adapter, AdapterSet, Columns, Model, Prediction } from '../../index.js'
 import { columnsOption } from '../../train/option-table.js'
@@ -114,10 +114,7 @@ interface Rows {
 }
 
 async function openFiles(model: Model, data: readonly string[], columns: Columns | undefined): Promise<Rows> {
-  const [{ openModelRows }, { rowsOf }] = await Promise.all([
-    import('../../train/open-dataset.js'),
-    import('../../data/open-rows.js'),
-  ])
+  const { openModelRows } = await import('../../train/open-dataset.js')
   const { sources } = await openModelRows(model, data, { part: 'test', columns })
   return { rows: rowsOf(sources), length: sources.reduce((sum, source) => sum + source.length, 0) }
 }

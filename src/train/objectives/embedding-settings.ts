@@ -15,6 +15,12 @@ export interface EmbeddingSettings {
   readonly maxLength?: number
 }
 
+/** Options of an encoding with the folder's longest text, where the run names none. A model without positions limits nothing. */
+export const withMaxLength = <O extends { readonly maxLength?: number; readonly maxPositions: number }>(
+  { maxLength }: EmbeddingSettings,
+  options: O,
+): O => ({ ...(maxLength !== undefined && { maxLength: Math.min(maxLength, options.maxPositions || Infinity) }), ...options })
+
 /** @throws InvalidOptionError for a prompt that is not known; InvalidModelError for a module that is not supported */
 export function embeddingSettings({ sentence, path }: Model, { pooling, promptName }: ObjectiveOptions): EmbeddingSettings {
   if (pooling === undefined && sentence?.unsupported !== undefined)

@@ -7,7 +7,7 @@ import type { Graph } from '../../graph/graph.js'
 import type { Value } from '../../graph/types.js'
 import { contrastiveLoss, cosineScoreLoss, type SimilarityLossName } from '../../losses/similarity.js'
 import type { Objective } from '../objective.js'
-import type { EmbeddingSettings } from './embedding-settings.js'
+import { withMaxLength, type EmbeddingSettings } from './embedding-settings.js'
 import { similarityScores } from './scores.js'
 
 /** Pairs of texts by the cosine of their pooled states. Their rows belong together, so a batch is one run. */
@@ -17,7 +17,7 @@ export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings
   causal: false,
   encoding: (options) =>
     pairEncoding(
-      { ...(settings.maxLength !== undefined && { maxLength: Math.min(settings.maxLength, options.maxPositions) }), ...options },
+      withMaxLength(settings, options),
       (row) => ({
         fields:
           loss === 'cosine' ? { score: { ...floatLabels([readNumber(row, findScoreField(row) ?? 'score')]), shape: [] } } : {},
