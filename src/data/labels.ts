@@ -10,6 +10,9 @@ const names = ['label', 'labels'] as const
 const tokenNames = ['ner_tags', ...names] as const
 const scoreNames = ['score', ...names] as const
 
+/** All of them: what is learned from, and not read where a model predicts. */
+export const labelFields: ReadonlySet<string> = new Set([...tokenNames, ...scoreNames])
+
 /** The name under which a row brings its label, if it does. */
 export const findLabelField = (row: Row): string | undefined => firstField(row, names)
 

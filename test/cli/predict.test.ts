@@ -77,6 +77,11 @@ it('texts, lines of stdin and columns of other names', async () => {
   const other = writeRows(join(folder, 'other.jsonl'), texts.map((review) => ({ review }))) // prettier-ignore
   const named = await runCli(['predict', '--model', model, '--data', other, '--columns', 'text=review', '--json'])
   expect(lines(named.stdout)).toEqual(lines(given.stdout))
+  // As the run that trained was told: rows to predict have no such column.
+  const trained = await runCli(['predict', '--model', model, '--data', other, '--columns', 'text=review,label=mood', '--json'])
+  expect(lines(trained.stdout)).toEqual(lines(given.stdout))
+  const absent = await runCli(['predict', '--model', model, '--data', other, '--columns', 'text=remark,label=mood'])
+  expect(absent.stderr).toContain('no row has the column "remark"')
 })
 
 it('an adapter, and several added up', async () => {

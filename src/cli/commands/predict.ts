@@ -1,5 +1,6 @@
 /** @file `lowrank predict`. */
 import { predictOptionTable } from '../../predict/options.js'
+import { labelFields } from '../../data/labels.js'
 import { rowsOf, type Row } from '../../data/rows.js'
 import { InvalidOptionError } from '../../errors.js'
 import type { Adapter, AdapterSet, Columns, Model, Prediction } from '../../index.js'
@@ -115,7 +116,10 @@ interface Rows {
 
 async function openFiles(model: Model, data: readonly string[], columns: Columns | undefined): Promise<Rows> {
   const { openModelRows } = await import('../../train/open-dataset.js')
-  const { sources } = await openModelRows(model, data, { part: 'test', columns })
+  // The columns of a training run say where its labels are, which new rows may lack.
+  const read = Object.entries(columns ?? {}).filter(([field]) => !labelFields.has(field))
+  const needed = read.length === 0 ? undefined : Object.fromEntries(read)
+  const { sources } = await openModelRows(model, data, { part: 'test', columns: needed })
   return { rows: rowsOf(sources), length: sources.reduce((sum, source) => sum + source.length, 0) }
 }
 
