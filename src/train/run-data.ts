@@ -5,7 +5,7 @@ import { InvalidOptionError } from '../errors.js'
 import type { DataToCheck } from './check-data.js'
 import { chooseObjective, openTaskDataset, openTrainAndEvalRows } from './open-dataset.js'
 import type { Objective } from './objective.js'
-import type { ResolvedTrainOptions } from './option-table.js'
+import { trainOptionTable, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
 export const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
@@ -58,8 +58,15 @@ export async function openData(
 }
 
 /** Whether there are rows to evaluate on shows when the data is open: they may lie in its folder. */
-function checkNeedsNoEvaluation({ earlyStopping, keepBest, evalAtStart }: ResolvedTrainOptions): void {
-  const asked = { earlyStopping: earlyStopping !== undefined, keepBest: keepBest === true, evalAtStart }
+function checkNeedsNoEvaluation(options: ResolvedTrainOptions): void {
+  const { earlyStopping, keepBest, evalAtStart, metricForBest, greaterIsBetter } = options
+  const asked = {
+    earlyStopping: earlyStopping !== undefined,
+    keepBest: keepBest === true,
+    evalAtStart,
+    metricForBest: metricForBest !== trainOptionTable.metricForBest.default,
+    greaterIsBetter: greaterIsBetter !== undefined,
+  }
   const needs = Object.entries(asked).find(([, isAsked]) => isAsked)?.[0]
   if (needs === undefined) return
   throw new InvalidOptionError(`${needs} needs evalData or valSplit (--eval-data, --val-split)`)

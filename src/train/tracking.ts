@@ -1,5 +1,6 @@
 /** @file What trackers are told of a run's events: numbers by the tags that transformers gives them, texts, the end. */
-import { openTracker, type RunSettings, type Scalars, type TrackedEnd, type Tracker } from '../tracking/index.js'
+import { InvalidOptionError } from '../errors.js'
+import { openTracker, trackerNames, type RunSettings, type Scalars, type TrackedEnd, type Tracker } from '../tracking/index.js'
 import type { EvalEvent, Sample, StepEvent, TrainEvent } from './events.js'
 import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
@@ -59,6 +60,14 @@ export class Tracking {
     const folder = loggingDir ?? (out === undefined ? undefined : `${out}/${RUNS_FOLDER}`)
     const names = typeof reportTo === 'string' ? [reportTo] : [...new Set(reportTo)]
     const name = runName ?? out?.replace(/\/+$/, '').split('/').at(-1) ?? 'lowrank'
+    if (loggingDir !== undefined && !names.includes('tensorboard'))
+      throw new InvalidOptionError(
+        'loggingDir is for the event files of TensorBoard: give reportTo "tensorboard", or leave it out',
+      )
+    if (runName !== undefined && names.length === 0)
+      throw new InvalidOptionError(
+        `runName is what trackers call the run: give reportTo (${trackerNames.join(', ')}), or leave it out`,
+      )
     const trackers = names.map((each) => openTracker(each, { files, folder, variables }))
     return new Tracking(trackers, name === '' ? 'lowrank' : name, trackers.length === 0 ? {} : settingsOf(trainee, options))
   }

@@ -1,5 +1,5 @@
 /** @file `lowrank predict` as a process. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, it } from 'vitest'
 import { writeRows } from '../support/training.js'
@@ -92,6 +92,26 @@ it('an adapter, and several added up', async () => {
   expect(lines(one.stdout)[0]!.prediction.scores).toHaveLength(3)
   const two = await runCli(['predict', '--model', base, '--adapter', adapter, adapter, '--data', tokens, '--json'])
   expect(two.stderr).toContain(`--adapter names ${adapter} twice.`)
+})
+
+it('never replaces rows, whatever names them', async () => {
+  const data = join(folder, 'rows')
+  mkdirSync(data)
+  const file = writeRows(join(data, 'test.jsonl'), [{ text: texts[0] }])
+  const before = readFileSync(file)
+  const predicted = await runCli(['predict', '--model', model, '--data', data, '--out', file, '--overwrite'])
+  expect(predicted.stderr).toContain('is a file of --data, which is never replaced')
+  for (const given of [file, data]) {
+    const page = await runCli(['data', given, '--model', model, '--html', file, '--overwrite'])
+    expect(page.stderr).toContain('is a file of --data, which is never replaced')
+  }
+  const other = join(folder, 'config.json')
+  writeFileSync(other, '{}')
+  const page = await runCli(['data', file, '--model', model, '--html', other])
+  expect(page.stderr).toContain('is there already. Choose another file, or replace it with --overwrite.')
+  expect([readFileSync(file), readFileSync(other, 'utf8')]).toEqual([before, '{}'])
+  const loose = await runCli(['predict', '--model', model, '--text', 'a', '--columns', 'text=x'])
+  expect(loose.stderr).toContain('--columns is for rows of --data.')
 })
 
 it('refuses what it cannot do, and loses nothing', async () => {

@@ -142,6 +142,8 @@ describe('metricForBest', () => {
   it.each([
     [{ keepBest: true }, 'keepBest needs evalData'],
     [{ evalAtStart: true }, 'evalAtStart needs evalData'],
+    [{ metricForBest: 'perplexity' }, 'metricForBest needs evalData'],
+    [{ greaterIsBetter: true }, 'greaterIsBetter needs evalData'],
     [{ evalData, earlyStopping: 1, keepBest: false }, 'earlyStopping keeps the best evaluation'],
     [{ evalData, metricForBest: 'bleu' as 'loss' }, 'metricForBest must be one of loss, perplexity'],
   ] as const)('%o is refused', async (wrong, message) => {

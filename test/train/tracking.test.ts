@@ -341,6 +341,8 @@ describe('onEvent', () => {
   it.each([
     [{ reportTo: 'wandb' as 'mlflow' }, 'reportTo must name trackers: tensorboard, mlflow, trackio, got "wandb"'],
     [{ reportTo: ['mlflow', 'comet' as 'mlflow'] }, 'reportTo must name trackers: tensorboard, mlflow, trackio'],
+    [{ loggingDir: 'runs' }, 'loggingDir is for the event files of TensorBoard'],
+    [{ runName: 'first' }, 'runName is what trackers call the run: give reportTo'],
   ] as const)('%o is refused', async (wrong, message) => {
     await expect(runTraining(fresh(), { ...options, ...wrong })).rejects.toThrow(message)
   })

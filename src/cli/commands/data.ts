@@ -1,4 +1,5 @@
 /** @file `lowrank data`. */
+import { InvalidOptionError } from '../../errors.js'
 import { dataInspectionTable } from '../../inspect-data/options.js'
 import type { DataInspectionOptions, HeadOptions, TaskOption } from '../../index.js'
 import { defineCommand, defined } from '../flags.js'
@@ -8,7 +9,9 @@ import { onnxFlags } from '../onnx-flags.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { showDataInspection } from '../data-view.js'
 import { nodeFiles } from '../../io/node-files.js'
+import { refuseInput } from '../not-an-input.js'
 import { hubOptions, isAuto, library } from '../sources.js'
+import { UsageError } from '../usage-error.js'
 
 export const dataCommand = defineCommand({
   name: 'data',
@@ -47,6 +50,7 @@ export const dataCommand = defineCommand({
       value: 'FILE',
       help: 'Write the same into one HTML page too, which needs no network.',
     },
+    overwrite: { group: 'command', type: 'switch', help: 'Replace the file --html. Never a file of rows.' },
   },
   examples: [
     'lowrank data train.jsonl --model SmolLM2-135M',
@@ -57,6 +61,13 @@ export const dataCommand = defineCommand({
     'one object with `objective`, `maxLength`, `batchSize`, `gradAccum`; `data`: `files`, `rows`, `usable`, `bad` (every bad row: `file`, `line`, `message`), `problems`, `skipped`, `tokens`, `learnedTokens`, `lengths` (`shortest`, `mean`, `percentiles`, `longest`, `histogram` of `from`, `to`, `rows`), `truncated` (`rows`, `tokens`, `learnedTokens`), `duplicates`, `sameInput`, `emptyAnswers` (`rows` and the `first` 20 places each), `labels` (`label`, `count`), `warnings`, ' +
     '`shown` (rows as `sequences` of `ids`, `labels`, `tokens`, `special`, `learned` stretches, `tags`; `label`); `epoch`, `secondEpoch` and `batching` (`batches`, `steps`, `tokens`, `positions`, `padding`); and with rows to evaluate on `evalData`, as `data` with `alsoTrainedOn` (`rows`, `inputs`, `first`).',
   async run(values, { output, positionals }) {
+    const { html } = values
+    if (html === undefined && values.overwrite) throw new UsageError('--overwrite is for the page of --html.')
+    if (html !== undefined) {
+      await refuseInput(nodeFiles(), html, [...positionals, ...(values['eval-data'] ?? [])])
+      if (!values.overwrite && (await nodeFiles().exists(html)))
+        throw new InvalidOptionError(`"${html}" is there already. Choose another file, or replace it with --overwrite.`)
+    }
     const { collectLabels, inspectData } = await library()
     const { task, 'num-labels': numLabels, 'new-head': newHead, output: read, constants, dims } = values
     const head: Partial<HeadOptions> = defined({
@@ -77,9 +88,9 @@ export const dataCommand = defineCommand({
       ...defined({ output: read, constants, dims }),
       onChecking: ({ rows, of }) => output.status(`reading rows: ${count(rows)} of ${count(of)}`),
     }).finally(() => output.status(undefined))
-    if (values.html !== undefined) {
+    if (html !== undefined) {
       const { renderDataPage } = await import('../../report/data-page.js')
-      await nodeFiles().write(values.html, renderDataPage(found))
+      await nodeFiles().write(html, renderDataPage(found))
     }
     if (output.json) output.printJson(found)
     else showDataInspection(found, output)

@@ -2,7 +2,6 @@
 import { predictOptionTable } from '../../predict/options.js'
 import { labelFields } from '../../data/labels.js'
 import { rowsOf, type Row } from '../../data/rows.js'
-import { InvalidOptionError } from '../../errors.js'
 import type { Adapter, AdapterSet, Columns, Model, Prediction } from '../../index.js'
 import { columnsOption } from '../../train/option-table.js'
 import { defineCommand, type Output } from '../flags.js'
@@ -13,6 +12,7 @@ import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { predictionLine, predictionWriter, type PredictedRow } from '../prediction-files.js'
 import { library, openAdapter, openModel, type SourceFlags } from '../sources.js'
 import { linesAsRows } from '../stdin.js'
+import { refuseInput } from '../not-an-input.js'
 import { UsageError } from '../usage-error.js'
 import { baseFlag } from './train-flags.js'
 
@@ -58,16 +58,14 @@ export const predictCommand = defineCommand({
     const twice = values.adapter?.find((name, i, all) => all.indexOf(name) !== i)
     if (twice !== undefined) throw new UsageError(`--adapter names ${twice} twice.`)
     if (data !== undefined && text !== undefined) throw new UsageError('--data and --text exclude each other.')
+    if (data === undefined && columns !== undefined) throw new UsageError('--columns is for rows of --data.')
     if (data === undefined && text === undefined && process.stdin.isTTY)
       throw new UsageError('lowrank predict needs rows: --data FILE, --text T, or lines of text on stdin.')
     const write = out === undefined ? undefined : predictionWriter(out, overwrite)
     const subject = await openSubjects(values, output)
     const { files } = modelOf(subject).environment
     const source = data === undefined ? { rows: text === undefined ? linesAsRows(process.stdin) : rowsOfTexts(text), length: undefined } : await openFiles(modelOf(subject), data, columns) // prettier-ignore
-    if (out !== undefined)
-      for (const path of data ?? [])
-        if ((await files.realPath(path)) === (await files.realPath(out)))
-          throw new InvalidOptionError(`"${out}" is a file of --data, which is never replaced; choose another file`)
+    if (out !== undefined) await refuseInput(files, out, data ?? [])
     const { predictRows } = await import('../../predict/predict.js')
     const answers = predictRows(subject, source.rows, {
       ...optionsFrom(predictOptionTable, values),
