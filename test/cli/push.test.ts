@@ -67,11 +67,11 @@ it("a run's card has the command that a shell takes, without secrets, and an eva
   const out = join(root, 'my run')
   const rows = join(root, 'rows.jsonl')
   await writeFile(rows, '{"input_ids":[1,2,3]}\n{"input_ids":[3,2,1]}\n')
-  const args = ['train', '--model', join(golden, 'llama', 'model'), '--data', rows, '--eval-data', rows, '--out', out, '--steps', '1', '--run-name', 'hf_0123456789abcdef'] // prettier-ignore
+  const args = ['train', '--model', join(golden, 'llama', 'model'), '--data', rows, '--eval-data', rows, '--out', out, '--steps', '1', '--report-to', 'tensorboard', '--run-name', 'hf_0123456789abcdef'] // prettier-ignore
   const run = await runCli(args)
   expect(run.stderr).not.toMatch(/error/)
   const card = await readFile(join(out, 'README.md'), 'utf8')
-  expect(card).toContain(`\`\`\`sh\nlowrank train --model ${join(golden, 'llama', 'model')} --data ${rows} --eval-data ${rows} --out '${out}' --steps 1 --run-name 'hf_…'\n\`\`\``) // prettier-ignore
+  expect(card).toContain(`\`\`\`sh\nlowrank train --model ${join(golden, 'llama', 'model')} --data ${rows} --eval-data ${rows} --out '${out}' --steps 1 --report-to tensorboard --run-name 'hf_…'\n\`\`\``) // prettier-ignore
   expect(card).toMatch(/^---\nlibrary_name: peft\n[^]*\nmodel-index:\n- name: model-lora\n[^]*name: rows.jsonl\n/)
   const shown = await push([out, name, '--dry-run', '--json'])
   const files = (shown.json()[0] as { files: { path: string }[] }).files.map(({ path }) => path)
