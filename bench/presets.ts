@@ -1,11 +1,13 @@
 /**
  * @file What each preset does beside the defaults of the command line: evaluation loss, time, memory, trained parameters.
  *
- *     npx tsx bench/presets.ts [--seeds 3] [--rows 1600] [--steps N] [--only defaults,quality] [--threads 2] [--out DIR]
+ *     npx tsx bench/presets.ts [--seeds 3] [--rows 1600] [--steps N] [--only defaults,quality] [--ablate quality]
+ *                              [--threads 2] [--out DIR]
  *
  * Every preset sees the same rows and makes as many passes as it says (`--steps` cuts each run short). On E2E where its data
  * lies beside the checkout, with the demo's model and stories260k; else on the demo's own rows with the demo's model. Each run
- * is a process of its own, so that its memory is its own. Writes `presets.md` and `presets.json` into `bench/results`.
+ * is a process of its own, so that its memory is its own. `--ablate` also makes, for each setting of a preset, the run that
+ * leaves this one out: what each of them is worth. Writes `presets.md` and `presets.json` into `bench/results`.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -27,6 +29,7 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '1600' },
     steps: { type: 'string' },
     only: { type: 'string', default: ['defaults', ...Object.keys(presets)].join(',') },
+    ablate: { type: 'string' },
     threads: { type: 'string', default: '2' },
     out: { type: 'string', default: join(dirname(fileURLToPath(import.meta.url)), 'results') },
     /** A {@link Run} as JSON: what a child does. */
@@ -38,7 +41,7 @@ interface Run {
   readonly model: string
   readonly data: string
   readonly evalData: string
-  /** A preset, or `defaults`. */
+  /** A preset, `defaults`, or a preset less one of its settings: `quality without r`. */
   readonly settings: string
   readonly seed: number
   readonly steps?: number
@@ -57,10 +60,29 @@ interface Outcome {
 /** Tokens of a row, for all runs alike. */
 const MAX_LENGTH = 256
 
-async function one({ model, data, evalData, settings, seed, steps, threads }: Run): Promise<Outcome> {
+/** The options of a run by the name of its settings. */
+function optionsOf(settings: string): ReturnType<typeof presetOptions> {
   // What the command line does without a preset.
-  const none = { load: {}, lora: { alpha: 16 }, train: {} }
-  const { load, lora, train: options } = settings === 'defaults' ? none : presetOptions(settings as PresetName)
+  if (settings === 'defaults') return { load: {}, lora: { loraAlpha: 16 }, train: {} }
+  const [name, without] = settings.split(WITHOUT) as [PresetName, string?]
+  const options = presetOptions(name)
+  if (without === undefined) return options
+  // Nor the preset's name, by which `train` would set it again.
+  const kept = ([key]: [string, unknown]): boolean => key !== without && key !== 'preset'
+  const less = <T extends object>(part: T): T => Object.fromEntries(Object.entries(part).filter(kept)) as T
+  return { load: less(options.load), lora: { loraAlpha: 16, ...less(options.lora) }, train: less(options.train) }
+}
+
+const WITHOUT = ' without '
+
+/** The names of all runs that leave out one setting of a preset. */
+function ablations(name: string): string[] {
+  const { load, lora, train: options } = presets[name as PresetName]
+  return [load, lora, options].flatMap((part) => Object.keys(part)).map((key) => `${name}${WITHOUT}${key}`)
+}
+
+async function one({ model, data, evalData, settings, seed, steps, threads }: Run): Promise<Outcome> {
+  const { load, lora, train: options } = optionsOf(settings)
   const adapter = await addLora(await loadModel(model, { ...load, threads }), { ...lora, seed })
   const length = steps === undefined ? {} : { steps }
   const events = train(adapter, { ...options, ...length, data, evalData, maxLength: MAX_LENGTH, seed })
@@ -135,9 +157,10 @@ function table(title: string, found: ReadonlyMap<string, readonly Outcome[]>): s
 
 async function main(): Promise<void> {
   const [seeds, rows, threads] = [values.seeds, values.rows, values.threads].map(Number) as [number, number, number]
-  const wanted = values.only.split(',')
-  for (const name of wanted)
+  const named = [...values.only.split(','), ...(values.ablate === undefined ? [] : [values.ablate])]
+  for (const name of named)
     if (name !== 'defaults' && !Object.hasOwn(presets, name)) throw new InvalidOptionError(`there is no preset "${name}"`)
+  const wanted = [...new Set([...named, ...(values.ablate === undefined ? [] : ablations(values.ablate))])]
   const steps = values.steps === undefined ? {} : { steps: Number(values.steps) }
   await mkdir(values.out, { recursive: true })
   const text = [
