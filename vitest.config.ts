@@ -12,6 +12,8 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // The user's own cache folder is none of the tests' business.
     env: { LOWRANK_CACHE: join(tmpdir(), 'lowrank-test-cache') },
+    // What is built is run as it is.
+    server: { deps: { external: [/\/dist\//] } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { fakeHub } from '../hub/fake-hub.js'
 import { goldenRows, readAll } from './golden-rows.js'
-import { finish, golden, runCli, startCli, temporaryFolder } from './run-cli.js'
+import { finish, golden, runCli, runProcess, startCli, temporaryFolder } from './run-cli.js'
 
 const folder = temporaryFolder()
 const model = join(golden, 'llama', 'model')
@@ -44,7 +44,7 @@ describe('help', () => {
 
   it('prints the version', async () => {
     const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
-    expect((await runCli(['--version'])).stdout).toBe(`${version}\n`)
+    expect((await runProcess(['--version'])).stdout).toBe(`${version}\n`)
   })
 })
 

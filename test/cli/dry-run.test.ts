@@ -2,7 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { runCli, temporaryFolder } from './run-cli.js'
+import { runProcess, temporaryFolder } from './run-cli.js'
 
 const folder = temporaryFolder()
 const model = 'demo/base'
@@ -14,7 +14,7 @@ const args = (out: string, ...more: string[]): string[] =>
 
 describe('lowrank train --dry-run', () => {
   it('prints one plan and writes nothing', async () => {
-    const { code, stderr, json } = await runCli(args('never', '--batch-size', '4', '--dry-run', '--json'))
+    const { code, stderr, json } = await runProcess(args('never', '--batch-size', '4', '--dry-run', '--json'))
     expect([code, stderr]).toEqual([0, ''])
     const [plan, ...more] = json() as Record<string, number | string>[]
     expect(more).toEqual([])
@@ -30,8 +30,8 @@ describe('lowrank train --dry-run', () => {
 
   it('predicts the peak memory of a run', async () => {
     const flags = ['--batch-size', '4', '--steps', '3', '--target-modules', 'all-linear', '--json']
-    const [plan] = (await runCli(args('never', ...flags, '--dry-run'))).json()
-    const events = (await runCli(args('run', ...flags))).json()
+    const [plan] = (await runProcess(args('never', ...flags, '--dry-run'))).json()
+    const events = (await runProcess(args('run', ...flags))).json()
     const measured = events.find(({ event }) => event === 'done')!['peakMemoryBytes'] as number
     const ratio = (plan!['peakMemoryBytes'] as number) / measured
     expect(ratio).toBeGreaterThan(0.85)
@@ -39,13 +39,13 @@ describe('lowrank train --dry-run', () => {
   })
 
   it('tells people the same in words', async () => {
-    const { code, stdout } = await runCli(args('never', '--dry-run'))
+    const { code, stdout } = await runProcess(args('never', '--dry-run'))
     expect(code).toBe(0)
     expect(stdout).toMatch(/^peak memory +\d.* MB: weights .*activations .*\ntime per step .* tokens .*\nparameters /)
   })
 
   it('refuses what training refuses', async () => {
-    const { code, stderr } = await runCli(args('never', '--dry-run', '--early-stopping', '2'))
+    const { code, stderr } = await runProcess(args('never', '--dry-run', '--early-stopping', '2'))
     expect(code).toBe(1)
     expect(stderr).toMatch(/^error: --early-stopping needs --eval-data/)
   })
