@@ -1,7 +1,7 @@
 /** @file Files of rows that are compressed as a whole with gzip: unpacked once, for rows are read in any order. */
-import { FileError, InvalidDataError, messageOf } from '../errors.js'
-import { chunksOf as streamChunks } from '../io/blobs.js'
+import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { gunzipChunks } from '../io/gunzip.js'
 import { fingerprintText } from '../util/fingerprint.js'
 import { blobFile, chunksOf, fileAt, type RowFile } from './row-file.js'
 
@@ -30,7 +30,7 @@ export async function gunzip(packed: RowFile, { files, cacheFolder }: Place): Pr
   const unpacked = (file: RowFile): RowFile => ({ ...file, fingerprint: (folder) => packed.fingerprint(folder) })
   if (copy !== undefined && (await files.exists(copy))) return unpacked(await fileAt(files, copy, name))
 
-  const chunks = inflated(packed)
+  const chunks = gunzipChunks(chunksOf(packed), name)
   const held: Uint8Array<ArrayBuffer>[] = []
   let size = 0
   for (;;) {
@@ -48,33 +48,4 @@ export async function gunzip(packed: RowFile, { files, cacheFolder }: Place): Pr
     })(),
   )
   return unpacked(await fileAt(files, copy, name))
-}
-
-/** @throws InvalidDataError if the bytes are damaged, or end before they should */
-async function* inflated(packed: RowFile): AsyncGenerator<Uint8Array> {
-  const source = chunksOf(packed)
-  /** What was wrong with reading, rather than with what was read. */
-  let unread: unknown
-  const bytes = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    async pull(controller) {
-      try {
-        const { value, done } = await source.next()
-        if (done === true) controller.close()
-        else controller.enqueue(value as Uint8Array<ArrayBuffer>)
-      } catch (error) {
-        unread = error
-        controller.error(error)
-      }
-    },
-  })
-  try {
-    yield* streamChunks(bytes.pipeThrough(new DecompressionStream('gzip')))
-  } catch (cause) {
-    if (unread !== undefined) throw unread
-    if (cause instanceof FileError) throw cause
-    throw new InvalidDataError(
-      `${packed.name}: the gzip data is damaged or cut off (${messageOf(cause)}); get the file again, or compress it again.`,
-      { cause },
-    )
-  }
 }
