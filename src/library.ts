@@ -16,12 +16,14 @@ import type { Model } from './model/model.js'
 import { modelOptionKeys, openModel, type ModelOptions } from './load-model.js'
 import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
 import type { Columns } from './data/column-names.js'
-import type { RowData } from './data/row-data.js'
+import { rowsArgument, type RowData } from './data/row-data.js'
 import type { Tokenizer } from './data/tokenizer.js'
 import { InvalidOptionError } from './errors.js'
 import type { TaskOption } from './models/task.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
 import { snapshot } from './util/snapshot.js'
+import { checkArgument, pathArgument, type ArgumentKind } from './util/arguments.js'
+import { modelArgument } from './model/model-argument.js'
 
 /** What a name shall lead to: it decides which files of a repository are fetched. */
 export type Named = 'model' | 'adapter' | 'tokenizer' | 'outline' | 'any'
@@ -86,6 +88,12 @@ export interface Library<Where extends object, Fetch extends object> {
 
 const labelKeys = { task: true, columns: true } as const
 
+/** What rows are inspected for: a model that is open, or where one lies. */
+const outlineArgument: ArgumentKind<Model | string> = {
+  must: 'be a model, or the path of one',
+  fits: (value): value is Model | string => pathArgument.fits(value) || modelArgument.fits(value),
+}
+
 /** Of options for several things those for one. */
 const only = <Options extends object>(options: object, keys: Readonly<Record<keyof OptionKeys<Options>, unknown>>): Options =>
   pickKeys(options, keys) as Options
@@ -116,25 +124,31 @@ export function libraryOf<Where extends object, Fetch extends object>(host: Host
 
   return {
     async loadModel(path, given) {
+      checkArgument(path, pathArgument, 'loadModel')
       const { options, environment } = open('loadModel', given, host.fetchKeys, modelOptionKeys)
       const found = await find(path, 'model', options, environment)
       return openModel(found.path, environment, only<ModelOptions>(options, modelOptionKeys), found.id)
     },
     async loadTokenizer(path, given) {
+      checkArgument(path, pathArgument, 'loadTokenizer')
       const { options, environment } = open('loadTokenizer', given, host.fetchKeys)
       return openTokenizer(environment.files, (await find(path, 'tokenizer', options, environment)).path)
     },
     async loadAdapter(model, path, given) {
+      checkArgument(model, modelArgument, 'loadAdapter')
+      checkArgument(path, pathArgument, 'loadAdapter', 'the second argument')
       checkKeys(given, { ...host.fetchKeys, ...loadAdapterOptionKeys }, 'loadAdapter')
       const options = snapshot(given ?? {})
       const found = await find(path, 'adapter', options, model.environment)
       return loadAdapterOf(model, found.path, only<LoadAdapterOptions>(options, loadAdapterOptionKeys))
     },
     async collectLabels(data, given) {
+      checkArgument(data, rowsArgument, 'collectLabels')
       const { options, environment } = open('collectLabels', given, labelKeys)
       return collectLabelsOf(environment, snapshot(data), options.task ?? 'sequence-classification', options.columns)
     },
     async inspect(path, given) {
+      checkArgument(path, pathArgument, 'inspect')
       const { options, environment } = open('inspect', given, host.fetchKeys, inspectOptionKeys)
       return inspectWith(
         (await find(path, 'any', options, environment)).path,
@@ -143,6 +157,8 @@ export function libraryOf<Where extends object, Fetch extends object>(host: Host
       )
     },
     async inspectData(model, data, given) {
+      checkArgument(model, outlineArgument, 'inspectData')
+      checkArgument(data, rowsArgument, 'inspectData', 'the second argument')
       const rows = snapshot(data)
       // A model that is open knows where it is and what it is for.
       if (typeof model !== 'string') {
@@ -155,6 +171,8 @@ export function libraryOf<Where extends object, Fetch extends object>(host: Host
       return inspectRowData(outline, rows, only<DataInspectionOptions>(options, dataInspectionTable))
     },
     async convert(from, to, given) {
+      checkArgument(from, pathArgument, 'convert')
+      checkArgument(to, pathArgument, 'convert', 'the second argument')
       const { options, environment } = open('convert', given, convertOptionKeys)
       return convertWith(from, to, only<ConvertOptions>(options, convertOptionKeys), environment)
     },

@@ -27,6 +27,9 @@ import type { Model } from '../model/model.js'
 import { baseValues, prepareAdapter, type PreparedAdapter } from './prepared-adapter.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { checkTargetNames } from '../adapters/unmatched.js'
+import { checkArgument } from '../util/arguments.js'
+import { modelArgument } from '../model/model-argument.js'
+import { adapterArgument } from './adapter-argument.js'
 
 /** Options of an {@link AdapterSet}. */
 export interface AdapterSetOptions {
@@ -89,6 +92,7 @@ export class AdapterSet extends DisposableResource {
     options: AdapterSetOptions = {},
   ) {
     super()
+    checkArgument(model, modelArgument, 'AdapterSet')
     checkKeys(options, adapterSetOptionKeys, 'AdapterSet')
     checkModelNotDisposed(model)
     const { targetModules } = options
@@ -121,6 +125,7 @@ export class AdapterSet extends DisposableResource {
    * @throws InvalidOptionError if the name is taken; InvalidAdapterError if it cannot be served beside the others
    */
   async add(name: string, adapter: Adapter): Promise<void> {
+    checkArgument(adapter, adapterArgument, 'AdapterSet.add', 'the second argument')
     await this.adding(name, adapter)
   }
 

@@ -38,6 +38,9 @@ import { inNamesOf } from './adapter-names.js'
 import { CarriedParts } from './carried-parts.js'
 import { checkIsPeftFolder } from '../model/wrong-place.js'
 import { checkEveryName, checkTargetNames } from '../adapters/unmatched.js'
+import { checkArgument, pathArgument } from '../util/arguments.js'
+import { modelArgument } from '../model/model-argument.js'
+import { callback } from '../util/option-kinds.js'
 
 /** Options of a new adapter: PEFT's `LoraConfig` fields in camelCase, `alpha` and `dropout` for short, and a seed. */
 export interface LoraOptions extends Partial<LoraConfig> {
@@ -178,6 +181,7 @@ export class Adapter extends DisposableResource {
 
   /** {@link save} with the numbers that a run holds: when the adapter is disposed of, the run still saves them. */
   async saveNumbers(held: ParameterVector, folder: string, options: SaveOptions = {}): Promise<void> {
+    checkArgument(folder, pathArgument, 'adapter.save')
     checkKeys(options, saveOptionKeys, 'adapter.save')
     checkFolderName(folder)
     const { saveEmbeddingLayers = true } = options
@@ -261,6 +265,7 @@ function newTargets(model: Model, config: LoraConfig, options: LoraOptions): Lor
  * rank is 0 or larger than the matrix
  */
 export function createAdapter(loaded: Model, given: LoraOptions = {}, base?: BaseWeights): Adapter {
+  checkArgument(loaded, modelArgument, 'addLora')
   checkKeys(given, loraOptionKeys, 'addLora')
   checkModelNotDisposed(loaded)
   const options = snapshot(given)
@@ -323,6 +328,7 @@ function startWithLoftq(adapter: Adapter, seed: number, weight: TensorValues, va
  * const adapter = await addLora(model, { r: 8, alpha: 16, targetModules: ['q_proj', 'v_proj'] })
  */
 export async function addLora(loaded: Model, given: LoraOptions = {}): Promise<Adapter> {
+  checkArgument(loaded, modelArgument, 'addLora')
   checkKeys(given, loraOptionKeys, 'addLora')
   checkModelNotDisposed(loaded)
   const options = snapshot(given)
@@ -339,7 +345,7 @@ export interface LoadAdapterOptions {
   readonly onWarning?: (message: string) => void
 }
 
-export const loadAdapterOptionKeys = { onWarning: true } satisfies OptionKeys<LoadAdapterOptions>
+export const loadAdapterOptionKeys = { onWarning: callback } satisfies OptionKeys<LoadAdapterOptions>
 
 /**
  * Reads a PEFT adapter folder and checks it against the model, strictly. Names that other versions of transformers gave
@@ -348,6 +354,8 @@ export const loadAdapterOptionKeys = { onWarning: true } satisfies OptionKeys<Lo
  * maths in a way that is not supported
  */
 export async function loadAdapter(loaded: Model, folder: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
+  checkArgument(loaded, modelArgument, 'loadAdapter')
+  checkArgument(folder, pathArgument, 'loadAdapter', 'the second argument')
   checkModelNotDisposed(loaded)
   await checkIsPeftFolder(loaded.environment.files, folder)
   const { config: stored, tensors: given, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)

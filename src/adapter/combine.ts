@@ -10,6 +10,9 @@ import type { Model } from '../model/model.js'
 import { plainParts, plainTensors } from './peft-state-dict.js'
 import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { checkArgument, listArgument, recordArgument } from '../util/arguments.js'
+import { modelArgument } from '../model/model-argument.js'
+import { adapterArgument } from './adapter-argument.js'
 
 /** An adapter and how much of it. */
 export interface WeightedAdapter {
@@ -56,6 +59,12 @@ const combineOptionKeys = {
  * const both = combineAdapters(model, [{ adapter: poet, weight: 0.7 }, { adapter: lawyer, weight: 0.3 }], { type: 'ties', density: 0.5 })
  */
 export function combineAdapters(model: Model, adapters: readonly WeightedAdapter[], options: CombineOptions = {}): Adapter {
+  checkArgument(model, modelArgument, 'combineAdapters')
+  checkArgument(adapters, listArgument, 'combineAdapters', 'the second argument')
+  for (const [i, each] of adapters.entries()) {
+    checkArgument(each, recordArgument, 'combineAdapters', `adapter ${i}`)
+    checkArgument(each.adapter, adapterArgument, 'combineAdapters', `the adapter of adapter ${i}`)
+  }
   checkKeys(options, combineOptionKeys, 'combineAdapters')
   checkModelNotDisposed(model)
   const { type = 'cat', majoritySignMethod = 'total', seed = 0, svdClamp } = options

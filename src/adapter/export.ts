@@ -9,6 +9,15 @@ import { checkExportOptions, exportModel, withoutMerging, type ExportOptions, ty
 import { besideFiles } from '../model/beside-files.js'
 import type { Model } from '../model/model.js'
 import { snapshot } from '../util/snapshot.js'
+import { checkArgument, pathArgument, recordArgument, type ArgumentKind } from '../util/arguments.js'
+import { adapterArgument } from './adapter-argument.js'
+import { modelArgument, openModelAdvice } from '../model/model-argument.js'
+
+const exportedArgument: ArgumentKind<Model | Adapter> = {
+  must: 'be a model or an adapter',
+  fits: (value): value is Model | Adapter => modelArgument.fits(value) || adapterArgument.fits(value),
+  advice: openModelAdvice,
+}
 
 /**
  * Writes a model, or one with an adapter merged into it, as ONNX in the layout that transformers.js reads.
@@ -19,6 +28,8 @@ import { snapshot } from '../util/snapshot.js'
  * await exportOnnx(adapter, 'my-model') // pipeline('text-generation', 'my-model') in transformers.js
  */
 export async function exportOnnx(subject: Model | Adapter, out: string, given: ExportOptions = {}): Promise<ExportResult> {
+  checkArgument(subject, exportedArgument, 'exportOnnx')
+  checkArgument(out, pathArgument, 'exportOnnx', 'the second argument')
   checkExportOptions(given, 'exportOnnx')
   const options = snapshot(given)
   if (!(subject instanceof Adapter)) return exportModel(subject, out, options)
@@ -53,6 +64,10 @@ export async function exportWithAdapterInputs(
   out: string,
   given: ExportOptions = {},
 ): Promise<ExportResult> {
+  checkArgument(adapters, recordArgument, 'exportWithAdapterInputs')
+  for (const [name, adapter] of Object.entries(adapters))
+    checkArgument(adapter, adapterArgument, 'exportWithAdapterInputs', `"${name}"`)
+  checkArgument(out, pathArgument, 'exportWithAdapterInputs', 'the second argument')
   checkExportOptions(given, 'exportWithAdapterInputs')
   const options = snapshot(given)
   const entries = Object.entries(adapters)

@@ -16,6 +16,8 @@ import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 import { checkTargetNames } from '../adapters/unmatched.js'
+import { checkArgument } from '../util/arguments.js'
+import { modelArgument } from '../model/model-argument.js'
 
 /** Options of {@link extractLora}: either `r` or `energy`. */
 export interface ExtractOptions {
@@ -59,6 +61,8 @@ export interface Extraction {
  * await adapter.save('extracted')
  */
 export async function extractLora(base: Model, tuned: Model, options: ExtractOptions): Promise<Extraction> {
+  checkArgument(base, modelArgument, 'extractLora')
+  checkArgument(tuned, modelArgument, 'extractLora', 'the second argument')
   checkKeys(options, extractOptionKeys, 'extractLora')
   for (const model of [base, tuned]) checkModelNotDisposed(model)
   const { r, energy, targetModules = 'all-linear' } = snapshot(options)

@@ -8,6 +8,8 @@ import type { Model } from '../model/model.js'
 import { sessionsOf, type RunKind } from '../model/session-pool.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
+import { checkArgument, listArgument, recordArgument } from '../util/arguments.js'
+import { subjectArgument } from './subject-arguments.js'
 
 /** Options of {@link forward} and {@link logits}. */
 export interface ForwardOptions {
@@ -42,6 +44,8 @@ export async function forward(
   inputs: Tensors,
   options: ForwardOptions = {},
 ): Promise<Record<string, HostTensor>> {
+  checkArgument(subject, subjectArgument, 'forward')
+  checkArgument(inputs, recordArgument, 'forward', 'the inputs')
   checkKeys(options, forwardOptionKeys, 'forward')
   const { adapters } = options
   const model = modelOf(subject)
@@ -92,6 +96,8 @@ export async function logits(
   given: readonly (readonly number[])[],
   options: ForwardOptions = {},
 ): Promise<HostTensor[]> {
+  checkArgument(subject, subjectArgument, 'logits')
+  checkArgument(given, listArgument, 'logits', 'the rows')
   checkKeys(options, forwardOptionKeys, 'logits')
   const rows = snapshot(given)
   const model = modelOf(subject)

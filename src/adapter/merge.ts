@@ -13,6 +13,8 @@ import { writeOnnx } from '../onnx-model/write.js'
 import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { byWeight } from '../merge/plan.js'
+import { checkArgument, pathArgument } from '../util/arguments.js'
+import { adaptersArgument } from './adapter-argument.js'
 
 /** What a merge wrote. */
 export interface MergeResult {
@@ -71,6 +73,7 @@ function mergeHead(model: FolderModel): MergeHead | undefined {
  * await merge(adapter).save('merged')
  */
 export function merge(adapters: Adapter | readonly Adapter[]): Merged {
+  checkArgument(adapters, adaptersArgument, 'merge')
   const list = Array.isArray(adapters) ? [...(adapters as readonly Adapter[])] : [adapters as Adapter]
   const first = list[0]
   if (first === undefined) throw new InvalidOptionError('merge needs at least one adapter')
@@ -83,6 +86,7 @@ export function merge(adapters: Adapter | readonly Adapter[]): Merged {
     )
   return {
     async save(out, options = {}) {
+      checkArgument(out, pathArgument, 'merge(…).save')
       checkKeys(options, mergeOptionKeys, 'merge(…).save')
       checkModelNotDisposed(first.model)
       const onFile = first.model instanceof OnnxModel

@@ -235,7 +235,7 @@ describe('Dataset', () => {
 
   it('refuses empty data and options that do not fit', async () => {
     await expect(open([])).rejects.toThrow('no row in d.jsonl: the data set is empty')
-    await expect(openDataset(memoryFiles({}), [], options)).rejects.toThrow('data must name at least one file of rows')
+    await expect(openDataset(memoryFiles({}), [], options)).rejects.toThrow('data must be rows: paths of files')
     await expect(open(rows, { maxLength: 17 })).rejects.toThrow('maxLength is 17, but the model has only 16 positions')
     await expect(open(rows, { maxLength: 1 })).rejects.toThrow('maxLength must be a whole number of at least 2')
     const dataset = await open()

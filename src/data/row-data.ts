@@ -2,7 +2,9 @@
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { chunksOf } from '../io/blobs.js'
 import { isObject } from '../util/json.js'
+import { inWords, type ArgumentKind } from '../util/arguments.js'
 import { kind, type Kind } from '../util/option-kinds.js'
+import { checkOption } from '../util/check-option.js'
 
 /** One row as an object (of any interface: its fields are looked up by name), in any of the shapes that files may have. */
 export type DataRow = object
@@ -36,12 +38,16 @@ function isRowData(value: unknown): boolean {
   return typeof value === 'function' || isIterable(value)
 }
 
+const must = 'be rows: paths of files, blobs, or a list or iterable of at least one row'
+
 /** Rows as an option; on the command line the paths of files. */
-export const rowData: Kind<RowData, 'texts'> = kind('texts', 'name at least one file of rows', isRowData)
+export const rowData: Kind<RowData, 'texts'> = kind('texts', must, isRowData)
+
+export const rowsArgument: ArgumentKind<RowData> = { must, fits: rowData.fits }
 
 /** @param name of the option, for the message @throws InvalidOptionError for anything else than rows */
 export function checkRowData(data: unknown, name: string): void {
-  if (!rowData.fits(data)) throw new InvalidOptionError(`${name} must ${rowData.must}`)
+  checkOption(name, data, rowData)
 }
 
 /** The files that rows lie in, or undefined where they are in memory. */
@@ -61,7 +67,9 @@ const readOnce = new WeakMap<object, Promise<readonly DataRow[]>>()
 export async function listRows(data: RowData, name: string): Promise<readonly DataRow[]> {
   const source: unknown = typeof data === 'function' ? await data() : data
   if (!isIterable(source))
-    throw new InvalidOptionError(`${name} is a function, which must return rows to iterate (a list, a generator, a stream)`)
+    throw new InvalidOptionError(
+      `${name} is a function, which must return rows to iterate (a list, a generator, a stream), got ${inWords(source)}`,
+    )
   const held = readOnce.get(source)
   if (held !== undefined) return held
   const iterator = iteratorOf(source)

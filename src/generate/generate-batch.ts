@@ -21,6 +21,8 @@ import {
 import { nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
 import { resolveOptions } from '../util/option-table.js'
+import { checkArgument, listArgument } from '../util/arguments.js'
+import { subjectArgument } from '../adapter/subject-arguments.js'
 
 /** A row that is being continued. */
 class Row {
@@ -72,6 +74,8 @@ export async function generateBatch(
   givenPrompts: readonly BatchPrompt[],
   givenOptions: BatchOptions = {},
 ): Promise<Generation[]> {
+  checkArgument(subject, subjectArgument, 'generateBatch')
+  checkArgument(givenPrompts, listArgument, 'generateBatch', 'the prompts')
   const options = resolveBatchOptions(givenOptions)
   const prompts = givenPrompts.map((prompt, i) => resolveOptions(batchPromptTable, prompt, `generateBatch, prompt ${i}`))
   if (prompts.length === 0) return []

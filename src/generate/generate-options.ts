@@ -1,6 +1,6 @@
 /** @file What can be asked of a generation. */
 import type { Message, TemplateVariables } from '../data/messages.js'
-import { kind, seed, text, whole, type Kind } from '../util/option-kinds.js'
+import { abortSignal, kind, seed, text, whole, type Kind } from '../util/option-kinds.js'
 import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 import { beamOptionTable, checkBeams, type BeamOptions } from './beam-options.js'
 import { samplingOptionTable, type SamplingOptions } from './sampling-options.js'
@@ -78,7 +78,7 @@ export const batchOptionTable = {
   eosTokenIds: { is: tokenIds, flag: null, help: "Tokens that end the text, beside the model's own." },
   ...beamOptionTable,
   seed: { is: seed, default: 0, flag: { name: 'seed', common: true }, help: 'Seed of sampling.' },
-  signal: { effect: true },
+  signal: { effect: abortSignal },
 } as const satisfies OptionTable<BatchOptions>
 
 /** All of them, in the order of `--help`. */

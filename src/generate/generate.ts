@@ -15,6 +15,8 @@ import { resolveGenerateOptions, type GenerateOptions, type ResolvedGenerateOpti
 import type { FinishReason, GenerateEvent, Generation } from './generation.js'
 import { nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
+import { checkArgument } from '../util/arguments.js'
+import { subjectArgument } from '../adapter/subject-arguments.js'
 
 /**
  * Continues a prompt: greedily, by sampling with a temperature above 0, or by a beam search with `beams` above 1, which
@@ -26,6 +28,7 @@ import { TextStream } from './text-stream.js'
  * const { text } = await generate(adapter, { prompt: 'Once upon a time', maxNewTokens: 64 })
  */
 export async function generate(subject: Model | Adapter | AdapterSet, options: GenerateOptions): Promise<Generation> {
+  checkArgument(subject, subjectArgument, 'generate')
   const stream = generateStream(subject, options)
   for (;;) {
     const next = await stream.next()
@@ -45,6 +48,7 @@ export function generateStream(
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, Generation> {
   try {
+    checkArgument(subject, subjectArgument, 'generateStream')
     const resolved = resolveGenerateOptions(options)
     const ends = endTokensOf(subject)
     // Whoever reads the stream is told; whoever does not need not be.

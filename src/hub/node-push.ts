@@ -22,6 +22,8 @@ import { nodeHubSettings, type NodeHubSettings } from './node-settings.js'
 import { publishable, type PublishedFile } from './publishable.js'
 import { explainPushRefusal, type PushState } from './push-error.js'
 import { configFile } from './repository-files.js'
+import { callback } from '../util/option-kinds.js'
+import { checkArgument, pathArgument } from '../util/arguments.js'
 
 /** What is pushed, and where to. */
 export interface PushOptions {
@@ -51,7 +53,7 @@ export interface PushOptions {
 
 export const pushOptionKeys = {
   ...{ private: true, revision: true, pullRequest: true, message: true, include: true, exclude: true, dryRun: true },
-  ...{ token: true, endpoint: true, onProgress: true, onWarning: true },
+  ...{ token: true, endpoint: true, onProgress: callback, onWarning: callback },
 } satisfies OptionKeys<PushOptions>
 
 /** How far a push is. What the hub has already is not sent again. */
@@ -109,6 +111,8 @@ function targetOf(repository: string, revision: string | undefined): HubId {
  * const { url } = await push('out', 'me/my-adapter', { private: true })
  */
 export async function push(folder: string, repository: string, options: PushOptions = {}): Promise<Pushed> {
+  checkArgument(folder, pathArgument, 'push')
+  checkArgument(repository, pathArgument, 'push', 'the second argument')
   checkKeys(options, pushOptionKeys, 'push')
   return pushWithin(folder, repository, snapshot(options), {})
 }

@@ -14,6 +14,7 @@ import { bounded, fetchWithin, MAX_ANSWERS, MAX_FILES, unstalled } from './node-
 import { nodeHubSettings, type NodeHubSettings } from './node-settings.js'
 import type { OptionKeys } from '../util/option-keys.js'
 import { isFolderToList, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
+import { callback } from '../util/option-kinds.js'
 
 /** How hub ids are fetched. What is not given comes from Python's variables of the environment: `HF_TOKEN` (else the token of `hf auth login`), `HF_HOME`, `HF_ENDPOINT`, … */
 export interface HubOptions {
@@ -34,7 +35,7 @@ export interface HubOptions {
 }
 
 export const hubOptionKeys = {
-  ...{ revision: true, token: true, cacheDir: true, endpoint: true, offline: true, onProgress: true, onWarning: true },
+  ...{ revision: true, token: true, cacheDir: true, endpoint: true, offline: true, onProgress: callback, onWarning: callback },
 } satisfies OptionKeys<HubOptions>
 
 export interface ResolveOptions extends HubOptions {

@@ -1,5 +1,5 @@
 /** @file Options of an inspection of rows: those of a run that decide what is learned from them. */
-import { whole } from '../util/option-kinds.js'
+import { callback, whole } from '../util/option-kinds.js'
 import type { OptionTable } from '../util/option-table.js'
 import type { CheckingEvent } from '../train/events.js'
 import { objectiveOptionTable, type ObjectiveOptions } from '../train/objectives/options.js'
@@ -45,5 +45,5 @@ export const dataInspectionTable = {
   ...batchingOptions,
   ...objectiveOptionTable,
   ...unlabelledOption,
-  onChecking: { effect: true },
+  onChecking: { effect: callback },
 } as const satisfies OptionTable<DataInspectionOptions>

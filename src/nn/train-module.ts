@@ -16,7 +16,7 @@ import { attachModuleLoss, LABELS_INPUT, type LossChoice } from './losses.js'
 import { initializeRest, type Module } from './module.js'
 import { Optimizer, type OptimizerChoice } from './optimizer.js'
 import type { ModuleBuffer, Parameter } from './parameter.js'
-import { atLeast, choice, number, seed, toggle, whole } from '../util/option-kinds.js'
+import { atLeast, callback, choice, number, seed, toggle, whole } from '../util/option-kinds.js'
 import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 
 /** Options of {@link trainModule}. */
@@ -65,7 +65,7 @@ export const trainModuleOptionTable = {
   optimizer: { effect: true, default: { name: 'adamw' } },
   maxGradNorm: { is: number('be at least 0', (value) => value >= 0, 0) },
   seed: { is: seed, default: 0 },
-  evaluate: { effect: true },
+  evaluate: { effect: callback },
 } as const satisfies OptionTable<TrainModuleOptions>
 
 type ResolvedOptions = Resolved<TrainModuleOptions, typeof trainModuleOptionTable>

@@ -8,17 +8,23 @@ import { BoundDims } from './bind-dims.js'
 import type { Graph } from '../graph/graph.js'
 import { liveMemory } from './liveness.js'
 import { planQuantization, quantizeProducts } from '../quantize/index.js'
+import { bestRule, checkMetricForBest } from '../train/best.js'
 import { checkData } from '../train/check-data.js'
+import { metricNames } from '../train/evaluate.js'
 import type { CheckingEvent } from '../train/events.js'
 import { batchOptions, dataToCheck, extentOf, openData } from '../train/run-data.js'
 import { resolveTrainOptions, type ResolvedTrainOptions } from '../train/option-table.js'
 import type { TrainOptions } from '../train/options.js'
+import { Sampler } from '../train/samples.js'
 import { lossOptions, stepGraph, type LossSessionOptions, type StepGraph } from '../train/step-graph.js'
+import { Tracking } from '../train/tracking.js'
 import { adapterTrainee, type Trainee } from '../train/trainee.js'
 import { measureRates, secondsOf, type MachineRates } from './rates.js'
 import { lengthsOf } from './shapes.js'
 import { weightMemory } from './weights.js'
 import { noOperations, workOf, type ProductKind, type Work } from './work.js'
+import { traineeArgument } from '../train/trainee-argument.js'
+import { checkArgument } from '../util/arguments.js'
 
 /** The prediction, also the JSON that `lowrank train --dry-run --json` prints. Bytes and seconds. */
 export interface TrainingPlan {
@@ -82,11 +88,14 @@ interface Planned {
   /** Whether the session keeps weights arranged for products. */
   readonly packs: boolean
   readonly subBatches: StepGraph['subBatches']
+  /** Names of the objective's further sums. */
+  readonly sums: readonly string[]
 }
 
 function planned(trainee: Trainee, options: LossSessionOptions, training: boolean): Planned {
-  const { graph, subBatches } = stepGraph(trainee, options, training)
-  return { graph: onBase(graph, trainee), packs: packsWeights(graph, trainee.model.environment.base), subBatches }
+  const { graph, built, subBatches } = stepGraph(trainee, options, training)
+  const packs = packsWeights(graph, trainee.model.environment.base)
+  return { graph: onBase(graph, trainee), packs, subBatches, sums: Object.keys(built.sums ?? {}) }
 }
 
 interface Memory {
@@ -156,10 +165,14 @@ export async function planTraining(
   rates?: MachineRates,
   onChecking?: (event: CheckingEvent) => void,
 ): Promise<TrainingPlan> {
+  checkArgument(subject, traineeArgument, 'planTraining')
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
   const resolved = resolveTrainOptions(options, 'planTraining')
   const { model, parameters } = trainee
   const { batchSize, gradAccum, maxLength, packing, recompute, evalBatchSize } = resolved
+  // What is told of a run and written on its way is checked as train does; nobody is told, and nothing written.
+  Tracking.open(trainee, resolved)
+  await Sampler.open(trainee, resolved)
   const { objective, dataset, evalDataset: held } = await openData(trainee, resolved)
   const stopped = (): boolean => resolved.signal?.aborted === true
   for await (const event of checkData(dataToCheck(resolved, dataset, held), model.environment.now, stopped)) onChecking?.(event)
@@ -169,6 +182,7 @@ export async function planTraining(
   if (held !== undefined) {
     const plain = { ...resolved, shuffle: false, packing: false, groupByLength: false }
     const evaluation = planned(trainee, lossOptions(model, evalBatchSize, maxLength, false, objective), false)
+    checkMetricForBest(metricNames(objective, evaluation.sums), bestRule(resolved))
     memory.push(memoryOf(evaluation, await firstBatches(held, plain, evalBatchSize, BATCHES), trainee))
   }
   const timed = batches.slice(0, TIMED_BATCHES)

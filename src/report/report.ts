@@ -7,6 +7,7 @@ import { readRunFile } from '../train/run-file.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { renderReport, type ReportAssets } from './html.js'
 import type { ReportedRun } from './run.js'
+import { checkArgument, type ArgumentKind } from '../util/arguments.js'
 
 /** Options of `report`. */
 export interface ReportOptions {
@@ -58,6 +59,12 @@ async function readRun(files: Files, path: string, name: string): Promise<Report
   }
 }
 
+const runsArgument: ArgumentKind<string | readonly string[]> = {
+  must: 'be the output folder of a run, or a list of them',
+  fits: (value): value is string | readonly string[] =>
+    typeof value === 'string' || (Array.isArray(value) && value.every((each) => typeof each === 'string')),
+}
+
 /** `report`, over files and the chart library. */
 export async function reportOf(
   files: Files,
@@ -65,6 +72,7 @@ export async function reportOf(
   runs: string | readonly string[],
   options: ReportOptions = {},
 ): Promise<string> {
+  checkArgument(runs, runsArgument, 'report')
   checkKeys(options, reportOptionKeys, 'report')
   const paths = typeof runs === 'string' ? [runs] : [...runs]
   if (paths.length === 0) throw new InvalidOptionError('report needs at least one folder of a run')

@@ -2,6 +2,7 @@
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import type { OptionKeys } from '../util/option-keys.js'
+import { callback } from '../util/option-kinds.js'
 
 /** Where graphs run. `cpu` and `cuda` are of Node, `wasm` is WebAssembly, `webgpu` a page's or Node's GPU. */
 export type Device = 'cpu' | 'webgpu' | 'wasm' | 'cuda'
@@ -18,7 +19,7 @@ export interface RuntimeOptions {
   readonly onWarning?: (message: string) => void
 }
 
-export const runtimeOptionKeys = { device: true, threads: true, onWarning: true } satisfies OptionKeys<RuntimeOptions>
+export const runtimeOptionKeys = { device: true, threads: true, onWarning: callback } satisfies OptionKeys<RuntimeOptions>
 
 /** How a graph is compiled. */
 export interface SessionOptions {

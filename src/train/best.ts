@@ -48,12 +48,16 @@ export const ruleText = ({ metric, greater }: BestRule): string => `${greater ? 
 export const isBetter = (value: number, best: number | null, { greater }: BestRule): boolean =>
   Number.isFinite(value) && (best === null || (greater ? value > best : value < best))
 
-/** The value of an evaluation that counts. @throws InvalidOptionError naming the metrics that there are */
-export function valueForBest(evaluation: Evaluation, { metric }: BestRule): number {
-  const value = evaluation[metric]
-  if (value !== undefined) return value
-  const there = metricsForBest.filter((name) => evaluation[name] !== undefined)
+/** The value of an evaluation that counts, of a metric that {@link checkMetricForBest} found there. */
+export const valueForBest = (evaluation: Evaluation, { metric }: BestRule): number => evaluation[metric]!
+
+/**
+ * @param there names of the metrics of evaluations
+ * @throws InvalidOptionError naming those that the best can be told by
+ */
+export function checkMetricForBest(there: readonly string[], { metric }: BestRule): void {
+  if (there.includes(metric)) return
   throw new InvalidOptionError(
-    `metricForBest is "${metric}", which evaluations of this task do not have; choose one of ${there.join(', ')}`,
+    `metricForBest is "${metric}", which evaluations of this task do not have; choose one of ${metricsForBest.filter((name) => there.includes(name)).join(', ')}`,
   )
 }

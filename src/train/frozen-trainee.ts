@@ -5,6 +5,9 @@ import { ParameterVector } from '../adapter/parameter-vector.js'
 import { attachParts } from '../adapters/attach.js'
 import type { Model } from '../model/model.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
+import { isTrainee } from './trainee-argument.js'
+import { subjectArgument } from '../adapter/subject-arguments.js'
+import type { ArgumentKind } from '../util/arguments.js'
 
 /** A model without anything to train, as the evaluation sees it. */
 const frozenTrainee = (model: Model): Trainee => ({
@@ -36,6 +39,11 @@ function servedTrainee(set: AdapterSet): Trainee {
       return { graph, hidden: built.hidden, parameters: [] }
     },
   }
+}
+
+export const evaluatedArgument: ArgumentKind<Model | Adapter | AdapterSet | Trainee> = {
+  ...subjectArgument,
+  fits: (value): value is Model | Adapter | AdapterSet | Trainee => subjectArgument.fits(value) || isTrainee(value),
 }
 
 /** What is evaluated, as it is at the call. */

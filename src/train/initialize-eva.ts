@@ -24,6 +24,8 @@ import { Random } from '../util/rng.js'
 import { chooseObjective, openTaskDataset, openTrainRows } from './open-dataset.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
+import { checkArgument } from '../util/arguments.js'
+import { adapterArgument } from '../adapter/adapter-argument.js'
 
 /** Options of {@link initializeEva}. */
 export interface EvaOptions {
@@ -88,6 +90,7 @@ interface Source {
  * const adapter = await initializeEva(await addLora(model, { r: 8 }), { data: 'train.jsonl' })
  */
 export async function initializeEva(adapter: Adapter, given: EvaOptions): Promise<Adapter> {
+  checkArgument(adapter, adapterArgument, 'initializeEva')
   checkKeys(given, evaOptionKeys, 'initializeEva')
   const options = snapshot(given)
   checkRowData(options.data, 'data')

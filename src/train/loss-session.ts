@@ -22,6 +22,11 @@ export class LossSession {
     return this.compiled.objective
   }
 
+  /** Names of the objective's further sums. */
+  get sums(): readonly string[] {
+    return this.compiled.sums.map(([name]) => name)
+  }
+
   /** @param scores told the outputs of every run */
   async run(batch: Batch, scores?: Pick<Scores, 'add'>): Promise<LossResult> {
     const total = new Total(this.compiled, batch)

@@ -35,7 +35,7 @@ export interface LossContext {
 export interface Scores {
   /** @param outputs by the names of `ObjectiveGraph.outputs`; @param feeds what the run was fed */
   add(outputs: Readonly<Record<string, HostTensor>>, feeds: Readonly<Record<string, HostTensor>>): void
-  /** By the names that `evaluate` gives them. */
+  /** By the names that `evaluate` gives them, which are the same before anything was added. */
   result(): Readonly<Record<string, number>>
 }
 

@@ -4,7 +4,20 @@ import { InvalidOptionError } from '../errors.js'
 import { scheduleNames } from '../optim/schedule.js'
 import { columns } from '../data/column-names.js'
 import { rowData } from '../data/row-data.js'
-import { atLeast, choice, kind, number, seed, text, toggle, whole, type Kind } from '../util/option-kinds.js'
+import {
+  abortSignal,
+  atLeast,
+  callback,
+  choice,
+  having,
+  kind,
+  number,
+  seed,
+  text,
+  toggle,
+  whole,
+  type Kind,
+} from '../util/option-kinds.js'
 import { trackerNames, type TrackerName } from '../tracking/names.js'
 import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 import { objectiveOptionTable } from './objectives/options.js'
@@ -33,6 +46,22 @@ export const columnsOption = {
   },
 } as const satisfies Rows
 
+/** Which rows are set aside to evaluate on. */
+export const splitOptions = {
+  valSplit: {
+    is: number('be a share of the rows above 0 and below 1', (value) => value > 0 && value < 1, 0),
+    flag: { name: 'val-split', value: 'SHARE' },
+    help: 'Share of the rows that is set aside to evaluate on, chosen by the seed; in place of rows of their own.',
+    ...{ group: 'source', changes: 'entry', card: true },
+  },
+  valSplitBy: {
+    is: text,
+    flag: { name: 'val-split-by', value: 'COLUMN' },
+    help: 'With `valSplit`: rows with the same value in this column stay together, on one side.',
+    ...{ group: 'source', changes: 'entry', card: true },
+  },
+} as const satisfies Rows
+
 /** Files that are read and written. */
 export const fileOptions = {
   data: {
@@ -55,18 +84,7 @@ export const fileOptions = {
     ...{ group: 'source', changes: 'entry', card: false },
   },
   ...columnsOption,
-  valSplit: {
-    is: number('be a share of the rows above 0 and below 1', (value) => value > 0 && value < 1, 0),
-    flag: { name: 'val-split', value: 'SHARE' },
-    help: 'Share of the rows that is set aside to evaluate on, chosen by the seed; in place of rows of their own.',
-    ...{ group: 'source', changes: 'entry', card: true },
-  },
-  valSplitBy: {
-    is: text,
-    flag: { name: 'val-split-by', value: 'COLUMN' },
-    help: 'With `valSplit`: rows with the same value in this column stay together, on one side.',
-    ...{ group: 'source', changes: 'entry', card: true },
-  },
+  ...splitOptions,
 } as const satisfies Rows
 
 /** Options that go together. */
@@ -412,9 +430,9 @@ export const trainOptionTable = {
   ...objectiveOptionTable,
   ...sampleOptions,
   ...trackingOptions,
-  onEvent: { effect: true },
-  signal: { effect: true },
-  communicator: { effect: true, default: soloCommunicator },
+  onEvent: { effect: callback },
+  signal: { effect: abortSignal },
+  communicator: { effect: having('a communicator (nodeMpi)', 'rank', 'size', 'allReduceSum'), default: soloCommunicator },
 } as const satisfies OptionTable<TrainOptions, RunColumns>
 
 /** The options of a run with their defaults. */
@@ -437,10 +455,34 @@ export function checkRowOptions(options: {
     throw new InvalidOptionError(
       'valSplit (--val-split) and evalData (--eval-data) exclude each other: the one sets rows aside to evaluate on, the other names them',
     )
-  if (options.valSplitBy !== undefined && options.valSplit === undefined)
+  checkSplit(options)
+}
+
+/** @throws InvalidOptionError for a column to split by without a share that is set aside */
+export function checkSplit({ valSplit, valSplitBy }: Pick<TrainOptions, 'valSplit' | 'valSplitBy'>): void {
+  if (valSplitBy !== undefined && valSplit === undefined)
     throw new InvalidOptionError(
       'valSplitBy (--val-split-by) says how rows are set aside: give their share with valSplit (--val-split)',
     )
+}
+
+/** @throws InvalidOptionError for an option that nothing would read without another one */
+function checkIsRead(options: ResolvedTrainOptions): void {
+  const { samplePrompts, sampleSteps, loraPlusLrRatio, loraPlusLrEmbedding, license, modelCard, out } = options
+  // Those with a default count as given where they differ from it.
+  const isGiven = (name: 'sampleTokens' | 'saveTotalLimit'): boolean => options[name] !== trainOptionTable[name].default
+  const refuse = (name: string, needs: string): never => {
+    throw new InvalidOptionError(`${name} needs ${needs}; give it, or leave ${name} out`)
+  }
+  if (samplePrompts === undefined) {
+    if (sampleSteps !== undefined) refuse('sampleSteps', 'samplePrompts, a file of prompts')
+    if (isGiven('sampleTokens')) refuse('sampleTokens', 'samplePrompts, a file of prompts')
+  }
+  if (loraPlusLrEmbedding !== undefined && loraPlusLrRatio === undefined)
+    refuse('loraPlusLrEmbedding', 'loraPlusLrRatio (--lora-plus-ratio)')
+  if (license !== undefined && (out === undefined || !modelCard))
+    refuse('license', 'a model card to stand in: out, and modelCard')
+  if (out === undefined && isGiven('saveTotalLimit')) refuse('saveTotalLimit', 'an output folder (out)')
 }
 
 /** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
@@ -449,8 +491,7 @@ export function resolveTrainOptions(options: TrainOptions, where = 'train'): Res
   checkRowOptions(resolved)
   if (resolved.keepBest === false && resolved.earlyStopping !== undefined)
     throw new InvalidOptionError('earlyStopping keeps the best evaluation; leave keepBest: false or earlyStopping out')
-  if (resolved.sampleSteps !== undefined && resolved.samplePrompts === undefined)
-    throw new InvalidOptionError('sampleSteps needs samplePrompts, a file of prompts')
+  checkIsRead(resolved)
   if (resolved.resume && resolved.overwrite)
     throw new InvalidOptionError(
       'resume (--resume) and overwrite (--overwrite) contradict each other: give the first alone to continue the run in the output folder, the second alone to begin anew and remove it',

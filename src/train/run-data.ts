@@ -59,8 +59,10 @@ export async function openData(
 
 /** Whether there are rows to evaluate on shows when the data is open: they may lie in its folder. */
 function checkNeedsNoEvaluation(options: ResolvedTrainOptions): void {
-  const { earlyStopping, keepBest, evalAtStart, metricForBest, greaterIsBetter } = options
+  const { earlyStopping, keepBest, evalAtStart, metricForBest, greaterIsBetter, evalEvery, evalBatchSize, batchSize } = options
   const asked = {
+    evalEvery: evalEvery !== undefined,
+    evalBatchSize: evalBatchSize !== batchSize,
     earlyStopping: earlyStopping !== undefined,
     keepBest: keepBest === true,
     evalAtStart,

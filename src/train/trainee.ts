@@ -13,6 +13,8 @@ import type { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
 import type { BuildOptions } from '../models/build-options.js'
 import { fingerprintArray, fingerprintText } from '../util/fingerprint.js'
+import { checkArgument } from '../util/arguments.js'
+import { modelArgument } from '../model/model-argument.js'
 
 /** A model with inputs for everything that is trained. `graph.outputs` are the model's own, the task's first. */
 export interface TraineeGraph {
@@ -90,6 +92,7 @@ function adapterFingerprint({ targets, parameters, parts, config }: Adapter): st
  * for await (const event of train(await fullTrainee(model), { data: 'train.jsonl', out: 'tuned' }));
  */
 export async function fullTrainee(model: Model): Promise<Trainee> {
+  checkArgument(model, modelArgument, 'fullTrainee')
   const names = [...model.build({ mode: 'full', positions: 1 }).graph.initializers.keys()].filter((name) =>
     model.weights.has(name),
   )

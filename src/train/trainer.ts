@@ -22,8 +22,8 @@ import {
   type Start,
   type Update,
 } from './distributed.js'
-import { bestRule, isBetter, ruleText, valueForBest, type BestRule } from './best.js'
-import { evaluateDataset, evaluateFirstBatch } from './evaluate.js'
+import { bestRule, checkMetricForBest, isBetter, ruleText, valueForBest, type BestRule } from './best.js'
+import { evaluateDataset, metricNames } from './evaluate.js'
 import type {
   CheckpointEvent,
   DoneEvent,
@@ -53,6 +53,8 @@ import { LossSession } from './loss-session.js'
 import { dropoutSeedOf, GradientSession } from './gradient-session.js'
 import { lossOptions } from './step-graph.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
+import { checkArgument } from '../util/arguments.js'
+import { traineeArgument } from './trainee-argument.js'
 
 /** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
 const MAX_SKIPPED_IN_A_ROW = 20
@@ -80,6 +82,7 @@ const trained = new WeakSet<ParameterVector>()
  *   if (event.event === 'step') console.log(event.step, event.loss)
  */
 export async function* train(subject: Adapter | Trainee, options: TrainOptions): AsyncGenerator<TrainEvent, DoneEvent> {
+  checkArgument(subject, traineeArgument, 'train')
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
   const resolved = resolveTrainOptions(options)
   const events = runOf(trainee, resolved, subject instanceof Adapter ? 'adapter' : 'model')
@@ -264,10 +267,8 @@ class Run {
         ),
         evaluation: evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false))),
       }))
-      await together(communicator, async () => {
-        if (sessions.evaluation !== undefined && options.metricForBest !== 'loss')
-          valueForBest(await evaluateFirstBatch(sessions.evaluation, evalDataset!, evalBatchSize), bestRule(options))
-      })
+      if (sessions.evaluation !== undefined)
+        checkMetricForBest(metricNames(objective, sessions.evaluation.sums), bestRule(options))
       return new Run({
         ...{ ...given, dataset, evalDataset, notes, ends, extent, sessions, start, tracking, sampler },
         log: await together(communicator, async () => {

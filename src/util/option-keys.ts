@@ -7,18 +7,26 @@
  * theirs. To add a function that takes options: call {@link checkKeys} with the table before anything else.
  */
 import { InvalidOptionError } from '../errors.js'
+import { checkOption } from './check-option.js'
 import { nearestNames } from './nearest.js'
+import type { ValueKind } from './option-kinds.js'
 import { knownAs } from './synonyms.js'
 
 type AllKeys<Options> = Options extends unknown ? keyof Options : never
 
-/** A table of every name of an options type; `satisfies` finds missing and superfluous ones. Of a union: the names of all. */
-export type OptionKeys<Options> = Readonly<Record<AllKeys<Options>, true>>
+/**
+ * A table of every name of an options type; `satisfies` finds missing and superfluous ones. Of a union: the names of all. A kind
+ * in place of true is what the value must be, of options that the function does not check itself.
+ */
+export type OptionKeys<Options> = Readonly<Record<AllKeys<Options>, true | ValueKind>>
+
+const isValueKind = (entry: unknown): entry is ValueKind => typeof entry === 'object' && entry !== null && 'fits' in entry
 
 /**
  * Refuses options of unknown names; one whose value is undefined counts as not given, and so do options left out altogether.
  * @param where the function as its caller writes it: `train`
- * @throws InvalidOptionError naming the key and those nearest to it, or for options that are no object
+ * @throws InvalidOptionError naming a key that is unknown and those nearest to it, for a value that is not what the table says, and for
+ * options that are no object
  */
 export function checkKeys(options: unknown, known: Readonly<Record<string, unknown>>, where: string): void {
   if (options === undefined) return
@@ -27,7 +35,11 @@ export function checkKeys(options: unknown, known: Readonly<Record<string, unkno
       `${where}: options must be an object of names and values, got ${options === null ? 'null' : Array.isArray(options) ? 'a list' : typeof options}`,
     )
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || Object.hasOwn(known, name)) continue
+    if (value === undefined) continue
+    if (Object.hasOwn(known, name)) {
+      if (isValueKind(known[name])) checkOption(name, value, known[name])
+      continue
+    }
     const names = Object.keys(known)
     const meant = knownAs(
       name,

@@ -4,12 +4,16 @@
 export type TextType =
   'text' | 'integer' | 'number' | 'switch' | 'texts' | 'names' | 'modules' | 'integers' | 'mapping' | 'columns' | 'constants'
 
-/** What a value may be, whatever it is. */
-export interface AnyKind<out T extends TextType = TextType> {
-  readonly type: T
+/** What a value may be, also one that no text can say. */
+export interface ValueKind {
   /** The end of a message: `be a whole number of at least 1`. */
   readonly must: string
   readonly fits: (value: unknown) => boolean
+}
+
+/** What a value may be, whatever it is. */
+export interface AnyKind<out T extends TextType = TextType> extends ValueKind {
+  readonly type: T
   /** All texts that there are. */
   readonly choices?: readonly unknown[]
   /** Smallest number of all, for text that is read as one. */
@@ -60,3 +64,14 @@ export const seed: Kind<number, 'integer'> = kind(
   (value) => Number.isSafeInteger(value) && (value as number) >= 0,
   { min: 0 },
 )
+
+/** A function that is told something. */
+export const callback: ValueKind = { must: 'be a function', fits: (value) => typeof value === 'function' }
+
+/** Something that has these members: a signal, a communicator. @param what in words: `an AbortSignal` */
+export const having = (what: string, ...members: readonly string[]): ValueKind => ({
+  must: `be ${what}`,
+  fits: (value) => typeof value === 'object' && value !== null && members.every((member) => member in value),
+})
+
+export const abortSignal = having('an AbortSignal', 'aborted', 'throwIfAborted')

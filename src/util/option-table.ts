@@ -5,9 +5,9 @@
  *
  * To add an option: a member of the interface, and the row that the compiler then asks for.
  */
-import { InvalidOptionError } from '../errors.js'
 import type { OptionGroup } from './option-groups.js'
-import type { AnyKind, Kind } from './option-kinds.js'
+import type { AnyKind, Kind, ValueKind } from './option-kinds.js'
+import { checkOption } from './check-option.js'
 import { checkKeys } from './option-keys.js'
 import { snapshot } from './snapshot.js'
 
@@ -41,7 +41,8 @@ interface Shown {
 
 /** An option that only code can give: a signal, a function that is told something. */
 interface EffectRow<V> {
-  readonly effect: true
+  /** What it must be; true where the function that takes it looks for itself. */
+  readonly effect: true | ValueKind
   readonly default?: V
 }
 
@@ -62,10 +63,16 @@ export type OptionTable<O, Columns = unknown> = {
 }
 
 /** Any row, for code that goes through tables. */
-export type OptionRow = ((SettingRow<AnyKind> & { readonly required?: true }) | { readonly effect: true }) & {
+export type OptionRow = ((SettingRow<AnyKind> & { readonly required?: true }) | EffectRow<unknown>) & {
   readonly default?: unknown
   readonly defaultsTo?: PropertyKey
   readonly group?: OptionGroup
+}
+
+/** The name of an option's flag, undefined where it has none. */
+export function flagName(row: OptionRow): string | undefined {
+  if (!('flag' in row) || row.flag === null) return undefined
+  return typeof row.flag === 'string' ? row.flag : row.flag?.name
 }
 
 export type AnyTable = Readonly<Record<string, OptionRow>>
@@ -86,18 +93,6 @@ export const optionDefaults = <O extends object, T extends OptionTable<O>>(
       row.default === undefined ? [] : [[name, row.default]],
     ),
   ) as never
-
-/** A value in a message. */
-const show = (value: unknown): string =>
-  Array.isArray(value) ? `[${value.map(show).join(', ')}]` : typeof value === 'string' ? JSON.stringify(value) : String(value)
-
-/** @throws InvalidOptionError if the value is none of the row's kind */
-function checkValue(name: string, value: unknown, { must, type, fits }: AnyKind): void {
-  if (fits(value)) return
-  const nothing = value === undefined || (Array.isArray(value) && value.length === 0)
-  const shown = type === 'number' || type === 'integer' ? String(value) : show(value)
-  throw new InvalidOptionError(`${name} must ${must}${nothing ? '' : `, got ${shown}`}`)
-}
 
 /**
  * The options of a call as they are now, checked and with their defaults. One whose value is undefined counts as not given.
@@ -120,7 +115,8 @@ export function resolveOptions<O extends object, const T extends OptionTable<O>>
   const resolved = Object.keys(rows).map((name) => [name, valueOf(name)] as const)
   for (const [name, value] of resolved) {
     const row = rows[name]!
-    if ('is' in row && (value !== undefined || row.required === true)) checkValue(name, value, row.is)
+    if ('is' in row && (value !== undefined || row.required === true)) checkOption(name, value, row.is)
+    else if ('effect' in row && row.effect !== true && value !== undefined) checkOption(name, value, row.effect)
   }
   return Object.fromEntries(resolved.filter(([, value]) => value !== undefined)) as Resolved<O, T>
 }

@@ -7,6 +7,7 @@ import { FolderModel } from '../../src/model/folder-model.js'
 import { ConfigReader } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'
 import type { EvalEvent, TrainEvent } from '../../src/train/events.js'
+import { planTraining } from '../../src/plan/index.js'
 import { parseEvents } from '../../src/train/log.js'
 import type { TrainOptions } from '../../src/train/options.js'
 import { train } from '../../src/train/trainer.js'
@@ -139,14 +140,34 @@ describe('metricForBest', () => {
     )
   })
 
+  it('is refused by a plan as by a run, and so are prompts and trackers', async () => {
+    const wrong: readonly [TrainOptions, string][] = [
+      [{ ...course, metricForBest: 'pearson' }, 'choose one of loss, accuracy, f1, macroF1, matthews'],
+      [{ ...course, samplePrompts: join(folder, 'none.txt') }, 'none.txt'],
+      [{ ...course, loggingDir: 'runs' }, 'loggingDir is for the event files of TensorBoard'],
+    ]
+    for (const [each, message] of wrong) {
+      await expect(planTraining(classifier(), each)).rejects.toThrow(message)
+      await expect(runTraining(classifier(), each)).rejects.toThrow(message)
+    }
+    expect((await planTraining(classifier(), { ...course, metricForBest: 'macroF1' })).steps).toBe(12)
+  })
+
   it.each([
     [{ keepBest: true }, 'keepBest needs evalData'],
     [{ evalAtStart: true }, 'evalAtStart needs evalData'],
     [{ metricForBest: 'perplexity' }, 'metricForBest needs evalData'],
     [{ greaterIsBetter: true }, 'greaterIsBetter needs evalData'],
+    [{ evalEvery: 2 }, 'evalEvery needs evalData or valSplit (--eval-data, --val-split)'],
+    [{ evalBatchSize: 3 }, 'evalBatchSize needs evalData'],
+    [{ sampleTokens: 3 }, 'sampleTokens needs samplePrompts'],
+    [{ loraPlusLrEmbedding: 1e-5 }, 'loraPlusLrEmbedding needs loraPlusLrRatio'],
+    [{ license: 'mit' }, 'license needs a model card'],
+    [{ saveTotalLimit: 5 }, 'saveTotalLimit needs an output folder (out)'],
     [{ evalData, earlyStopping: 1, keepBest: false }, 'earlyStopping keeps the best evaluation'],
     [{ evalData, metricForBest: 'bleu' as 'loss' }, 'metricForBest must be one of loss, perplexity'],
   ] as const)('%o is refused', async (wrong, message) => {
     await expect(runTraining(fresh(), { data, ...wrong })).rejects.toThrow(message)
+    await expect(planTraining(fresh(), { data, ...wrong })).rejects.toThrow(message)
   })
 })

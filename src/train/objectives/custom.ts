@@ -7,7 +7,8 @@ import type { GraphBuilder } from '../../graph/builder.js'
 import type { Graph } from '../../graph/graph.js'
 import { formatShape, type DType, type Shape, type Value } from '../../graph/types.js'
 import { attachLoss } from '../../losses/attach.js'
-import type { Objective, ObjectiveGraph, Scores } from '../objective.js'
+import type { Objective, ObjectiveGraph } from '../objective.js'
+import { noScores } from './scores.js'
 
 /**
  * An input of the graph by name: one of the model's own, or a new one that the rows bring as a field of that name.
@@ -37,8 +38,6 @@ export interface BuiltLoss {
  * }
  */
 export type LossFunction = (b: GraphBuilder, outputs: Readonly<Record<string, Value>>, inputs: LossInputs) => BuiltLoss
-
-const noScores = (): Scores => ({ add: () => undefined, result: () => ({}) })
 
 function applyLoss(graph: Graph, build: LossFunction): ObjectiveGraph & { readonly added: readonly Value[] } {
   const added: Value[] = []

@@ -8,6 +8,7 @@ import type { HostTensor } from '../../graph/types.js'
 import type { LossContext, Objective, Scores } from '../objective.js'
 import { lossChunks } from './causal-lm.js'
 import type { ObjectiveOptions } from './options.js'
+import { noScores } from './scores.js'
 
 /** The options that belong to preferences alone. */
 export const preferenceOptionNames = ['beta', 'labelSmoothing', 'lossType'] as const
@@ -65,7 +66,7 @@ const dpo = (beta: number, labelSmoothing: number, lossType: PreferenceLossType)
     })
     return { graph: built.graph, loss: built.loss, outputs: [], sums: sumsOf(built) }
   },
-  scores: () => ({ add: () => undefined, result: () => ({}) }),
+  scores: noScores,
 })
 
 /** Odds ratio preference optimization: no reference. */

@@ -80,7 +80,7 @@ function correlations(add: (outputs: Tensors, feeds: Tensors, take: (predicted: 
         predicted.push(value)
         labels.push(label)
       }),
-    result: () => ({ ...(labels.length > 0 && { pearson: pearson(predicted, labels), spearman: spearman(predicted, labels) }) }),
+    result: () => ({ pearson: pearson(predicted, labels), spearman: spearman(predicted, labels) }),
   }
 }
 
@@ -91,12 +91,15 @@ export const regressionScores = (): Scores =>
     data.forEach((value, i) => take(value, labels[i]!))
   })
 
-/** Correlation of cosines and scores; nothing where pairs have none. */
+/** Correlation of cosines and scores. */
 export const similarityScores = (): Scores =>
   correlations((outputs, feeds, take) => {
-    const scores = feeds['score']?.data as Float32Array | undefined
-    if (scores !== undefined) outputOf(outputs).data.forEach((value, i) => take(value, scores[i]!))
+    const scores = feeds['score']!.data as Float32Array
+    outputOf(outputs).data.forEach((value, i) => take(value, scores[i]!))
   })
+
+/** Of what has no score beside its loss. */
+export const noScores = (): Scores => ({ add: () => undefined, result: () => ({}) })
 
 /** Accuracy of tokens; F1 of entities where the labels are BIO, else the mean over classes. */
 export function tokenScores({ numLabels, labels: names }: Task): Scores {

@@ -8,7 +8,7 @@ import type { Value } from '../../graph/types.js'
 import { contrastiveLoss, cosineScoreLoss, type SimilarityLossName } from '../../losses/similarity.js'
 import type { Objective } from '../objective.js'
 import { withMaxLength, type EmbeddingSettings } from './embedding-settings.js'
-import { similarityScores } from './scores.js'
+import { noScores, similarityScores } from './scores.js'
 
 /** Pairs of texts by the cosine of their pooled states. Their rows belong together, so a batch is one run. */
 export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings): Objective => ({
@@ -33,7 +33,7 @@ export const similarity = (loss: SimilarityLossName, settings: EmbeddingSettings
     const built = loss === 'cosine' ? cosineScoreLoss(graph, output) : contrastiveLoss(graph, output)
     return { graph: built.graph, loss: built.loss, outputs: [built.cosines] }
   },
-  scores: similarityScores,
+  scores: loss === 'cosine' ? similarityScores : noScores,
 })
 
 const promptsOf = ({ prompts }: EmbeddingSettings): string =>
