@@ -1,30 +1,39 @@
 /** @file Lines of standard input. */
 import { InvalidDataError } from '../errors.js'
 import type { Row } from '../data/rows.js'
+import { joinBytes } from '../util/join-bytes.js'
 
-/** Each line that is not blank as a row {"text"}. @throws InvalidDataError for bytes that are no UTF-8 */
-export async function* linesAsRows(input: AsyncIterable<Uint8Array>): AsyncGenerator<Row> {
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  let [rest, line] = ['', 0]
-  const decode = (bytes?: Uint8Array): string => {
-    try {
-      return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true })
-    } catch (cause) {
-      throw new InvalidDataError(`stdin, after line ${line}: the bytes are not valid UTF-8; give text in UTF-8.`, { cause })
-    }
-  }
-  const rowOf = (text: string): Row | undefined => {
-    line++
-    return text.trim() === '' ? undefined : { value: { text: text.replace(/\r$/, '') }, file: 'stdin', line }
-  }
+const NEWLINE = 0x0a
+
+/** Lines without what ends them. A newline never lies inside a UTF-8 character. */
+async function* linesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let rest: Uint8Array[] = []
   for await (const bytes of input) {
-    const lines = (rest + decode(bytes)).split('\n')
-    rest = lines.pop()!
-    for (const text of lines) {
-      const row = rowOf(text)
-      if (row !== undefined) yield row
+    let start = 0
+    for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
+      yield joinBytes([...rest, bytes.subarray(start, end)])
+      rest = []
+      start = end + 1
     }
+    if (start < bytes.length) rest.push(bytes.slice(start))
   }
-  const last = rowOf(rest + decode())
-  if (last !== undefined) yield last
+  if (rest.length > 0) yield joinBytes(rest)
+}
+
+/** Each line as a row {"text"}, also an empty one: rows keep their numbers. @throws InvalidDataError for bytes that are no UTF-8 */
+export async function* linesAsRows(input: AsyncIterable<Uint8Array>): AsyncGenerator<Row> {
+  let line = 0
+  for await (const bytes of linesOf(input)) {
+    line++
+    yield { value: { text: textOf(bytes, line).replace(/\r$/, '') }, file: 'stdin', line }
+  }
+}
+
+function textOf(bytes: Uint8Array, line: number): string {
+  try {
+    // A byte order mark stands at the beginning of the first line alone.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: line > 1 }).decode(bytes)
+  } catch (cause) {
+    throw new InvalidDataError(`stdin, line ${line}: the bytes are not valid UTF-8; give text in UTF-8.`, { cause })
+  }
 }

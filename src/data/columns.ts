@@ -8,6 +8,15 @@ import { hasField, rowsOf, type Row, type RowSource } from './rows.js'
 /** Columns that are looked for in a message. */
 const MOST_NAMES = 1000
 
+/** A row with its columns under the names that are asked for, as far as it has them. */
+export function renamedRow(row: Row, renamed: Columns): Row {
+  const [fields, columns] = [new Set(Object.keys(renamed)), new Set(Object.values(renamed))]
+  const others = Object.entries(row.value).filter(([name]) => !columns.has(name) && !fields.has(name))
+  const read = Object.entries(renamed).filter(([, column]) => Object.hasOwn(row.value, column))
+  const value = Object.fromEntries([...others, ...read.map(([name, column]) => [name, row.value[column]] as const)])
+  return { ...row, value, chosen: fields }
+}
+
 /**
  * The same rows with their columns under the names that are asked for. A column that has been renamed is not there under its
  * own name, and what was there under the new one is gone.
@@ -15,21 +24,14 @@ const MOST_NAMES = 1000
  */
 export async function renameColumns(sources: readonly RowSource[], renamed: Columns): Promise<readonly RowSource[]> {
   await checkColumns(sources, renamed)
-  const own = new Set(Object.values(renamed))
-  const given = new Set(Object.keys(renamed))
-  const rename = (row: Row): Row => ({
-    ...row,
-    value: {
-      ...Object.fromEntries(Object.entries(row.value).filter(([name]) => !own.has(name) && !given.has(name))),
-      ...Object.fromEntries(Object.entries(renamed).flatMap(([name, column]) => (Object.hasOwn(row.value, column) ? [[name, row.value[column]]] : []))), // prettier-ignore
-    },
-    chosen: given,
-  })
-  return sources.map((source) => ({ ...source, row: async (index: number) => rename(await source.row(index)) }))
+  return sources.map((source) => ({ ...source, row: async (index: number) => renamedRow(await source.row(index), renamed) }))
 }
 
-/** Reads rows until every column has been met, most often one. */
-async function checkColumns(sources: readonly RowSource[], renamed: Columns): Promise<void> {
+/**
+ * Reads rows until every column has been met, most often one.
+ * @throws InvalidDataError for a column that no row has, naming those that there are
+ */
+export async function checkColumns(sources: readonly RowSource[], renamed: Columns): Promise<void> {
   const missing = new Set(Object.values(renamed))
   const names = new Set<string>()
   for await (const row of rowsOf(sources)) {

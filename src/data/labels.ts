@@ -3,6 +3,7 @@ import { InvalidDataError } from '../errors.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { ProblemType, Task } from '../models/task.js'
 import { someNames } from '../util/some-of.js'
+import type { Columns } from './column-names.js'
 import { at, firstField, foundFields, kindOf, takeField, type Row } from './rows.js'
 
 /** Names under which a row brings its label; one label a token; the score of a pair. */
@@ -11,7 +12,13 @@ const tokenNames = ['ner_tags', ...names] as const
 const scoreNames = ['score', ...names] as const
 
 /** All of them: what is learned from, and not read where a model predicts. */
-export const labelFields: ReadonlySet<string> = new Set([...tokenNames, ...scoreNames])
+const labelFields: ReadonlySet<string> = new Set([...tokenNames, ...scoreNames])
+
+/** Columns without those of labels, which a training run names and rows to predict may lack; undefined where none are left. */
+export function unlabelledColumns(columns: Columns | undefined): Columns | undefined {
+  const read = Object.entries(columns ?? {}).filter(([field]) => !labelFields.has(field))
+  return read.length === 0 ? undefined : Object.fromEntries(read)
+}
 
 /** The name under which a row brings its label, if it does. */
 export const findLabelField = (row: Row): string | undefined => firstField(row, names)

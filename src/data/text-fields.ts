@@ -56,7 +56,10 @@ export const findWordsField = (row: Row): string | undefined => firstField(row, 
  */
 export function readTexts(row: Row): readonly [string] | readonly [string, string] {
   const [first, second] = findTextFields(row) ?? []
-  if (first === undefined) throw new InvalidDataError(`${at(row)}: ${foundFields(row)}; expected ${shapes}, with its label.`)
+  if (first === undefined)
+    throw new InvalidDataError(
+      `${at(row)}: ${foundFields(row)}; expected ${shapes}. A column of another name is told by columns (--columns text=…).`,
+    )
   return second === undefined ? [textField(row, first)] : [textField(row, first), textField(row, second)]
 }
 

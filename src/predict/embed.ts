@@ -13,6 +13,8 @@ import { checkInputs, rowsOf } from './inputs.js'
 import { embedOptionTable, type EmbedOptions } from './options.js'
 import { collected } from './predict.js'
 import { answerRows } from './run.js'
+import { checkArgument } from '../util/arguments.js'
+import { subjectArgument } from '../adapter/subject-arguments.js'
 
 /**
  * The vectors of texts, as the model's folder says that they are made: pooling, prompt, layers behind the pooling. Of a list all
@@ -39,6 +41,7 @@ export function embed(
   given: EmbedOptions = {},
 ): Promise<Float32Array[]> | AsyncGenerator<Float32Array> {
   const start = (): AsyncGenerator<Float32Array> => {
+    checkArgument(subject, subjectArgument, 'embed')
     checkInputs(texts, 'embed')
     const options = resolveOptions(embedOptionTable, given, 'embed')
     const model = modelOf(subject)

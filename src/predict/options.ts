@@ -1,8 +1,9 @@
 /** @file Options of predictions and embeddings. */
+import type { Columns } from '../data/column-names.js'
 import type { ObjectiveOptions } from '../train/objectives/options.js'
 import { objectiveOptionTable } from '../train/objectives/options.js'
-import { maxLengthOption } from '../train/option-table.js'
-import { whole } from '../util/option-kinds.js'
+import { columnsOption, maxLengthOption } from '../train/option-table.js'
+import { abortSignal, callback, whole } from '../util/option-kinds.js'
 import type { OptionTable } from '../util/option-table.js'
 
 /** Options of `embed`. */
@@ -23,6 +24,8 @@ export interface PredictOptions extends EmbedOptions, Pick<ObjectiveOptions, 'pr
   readonly topK?: number
   /** Of answers: most tokens of one, 15 by default. */
   readonly maxAnswerLength?: number
+  /** Columns of rows to read fields from: `{ text: 'review' }`. Those of labels, as a training run has them, are not needed. */
+  readonly columns?: Columns
 }
 
 export const embedOptionTable = {
@@ -30,11 +33,12 @@ export const embedOptionTable = {
   ...maxLengthOption,
   pooling: objectiveOptionTable.pooling,
   promptName: objectiveOptionTable.promptName,
-  signal: { effect: true },
-  onWarning: { effect: true },
+  signal: { effect: abortSignal },
+  onWarning: { effect: callback },
 } as const satisfies OptionTable<EmbedOptions>
 
 export const predictOptionTable = {
+  ...columnsOption,
   topK: {
     is: whole(1),
     flag: 'top-k',

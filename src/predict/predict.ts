@@ -21,6 +21,8 @@ import type { Prediction } from './prediction.js'
 import { tagReader } from './tags.js'
 import type { RowReader } from './reader.js'
 import { answerRows, type Answered } from './run.js'
+import { checkArgument } from '../util/arguments.js'
+import { subjectArgument } from '../adapter/subject-arguments.js'
 
 type Options = Resolved<PredictOptions, typeof predictOptionTable>
 
@@ -52,9 +54,10 @@ export function predict(
   given: PredictOptions = {},
 ): Promise<Prediction[]> | AsyncGenerator<Prediction> {
   const start = (): AsyncGenerator<Prediction> => {
+    checkArgument(subject, subjectArgument, 'predict')
     checkInputs(inputs, 'predict')
     const list = Array.isArray(inputs) ? snapshot(inputs as readonly PredictInput[]) : (inputs as AsyncIterable<PredictInput>)
-    return predictionsAlone(predictRows(subject, rowsOf(list), given))
+    return predictionsAlone(predictRows(subject, rowsOf(list, given.columns), given))
   }
   return Array.isArray(inputs) ? collected(start) : start()
 }

@@ -1,6 +1,8 @@
 /** @file Rows through a model: a window of them at a time, rows of similar length in a batch, answers in the rows' order. */
 import type { Serving } from '../adapters/serving/serving.js'
 import { createModelSession, packsWeights } from '../base/quantized-base.js'
+import { renamedRow } from '../data/columns.js'
+import { unlabelledColumns } from '../data/labels.js'
 import { batchOfFields, lengthOfRow, type RowTensor } from '../data/row-tensors.js'
 import type { Row } from '../data/rows.js'
 import { ofFixedSize } from '../data/task-encoding.js'
@@ -15,7 +17,7 @@ import type { EncodedRow, RowReader } from './reader.js'
 /** Batches whose rows are sorted by length together. */
 const WINDOW_BATCHES = 16
 
-type RunOptions = Pick<PredictOptions, 'maxLength' | 'signal' | 'onWarning'> & { readonly batchSize: number }
+type RunOptions = Pick<PredictOptions, 'maxLength' | 'signal' | 'onWarning' | 'columns'> & { readonly batchSize: number }
 
 /** A row and what was made of it. */
 export interface Answered<P> {
@@ -32,10 +34,11 @@ export async function* answerRows<P>(
   serving: Serving,
   reader: RowReader<P>,
   rows: AsyncIterable<Row>,
-  { batchSize, maxLength, signal, onWarning }: RunOptions,
+  { batchSize, maxLength, signal, onWarning, columns }: RunOptions,
 ): AsyncGenerator<Answered<P>> {
   const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
   const run = new Runs(model, serving, reader)
+  const read = unlabelledColumns(columns)
   let window: { readonly row: Row; readonly encoded: EncodedRow<P> }[] = []
   const answers = async function* (): AsyncGenerator<Answered<P>> {
     const read = window
@@ -47,7 +50,8 @@ export async function* answerRows<P>(
   }
   for await (const row of rows) {
     signal?.throwIfAborted()
-    const encoded = reader.encode(row)
+    // What is yielded is the row as it was given.
+    const encoded = reader.encode(read === undefined ? row : renamedRow(row, read))
     notes.onRow({ ...row, truncated: encoded.truncated, unread: [] })
     window.push({ row, encoded })
     if (window.length >= batchSize * WINDOW_BATCHES) yield* answers()

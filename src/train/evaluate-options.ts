@@ -1,10 +1,10 @@
 /** @file Options of an evaluation. */
 import type { Columns } from '../data/column-names.js'
 import { rowData, type RowData } from '../data/row-data.js'
-import { whole } from '../util/option-kinds.js'
+import { callback, whole } from '../util/option-kinds.js'
 import type { OptionTable } from '../util/option-table.js'
 import { objectiveOptionTable, type ObjectiveOptions } from './objectives/options.js'
-import { columnsOption, maxLengthOption, unlabelledOption } from './option-table.js'
+import { batchingOptions, columnsOption, maxLengthOption, splitOptions, unlabelledOption } from './option-table.js'
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions extends ObjectiveOptions {
@@ -15,6 +15,15 @@ export interface EvaluateOptions extends ObjectiveOptions {
   readonly data: RowData
   /** Columns to read fields from: `{ prompt: 'question' }` reads the prompt from the column `question`. */
   readonly columns?: Columns
+  /**
+   * The rows of `data` that a run with the same `valSplit`, `valSplitBy` and `seed` set aside to evaluate on, and no others. Of a
+   * folder it is then the `train` file, as in the run.
+   */
+  readonly valSplit?: number
+  /** With `valSplit`: the column that the run kept together. */
+  readonly valSplitBy?: string
+  /** With `valSplit`: the seed of the run, 0 by default. */
+  readonly seed?: number
   /** Rows in one batch, 8 by default; it changes speed and memory, not the result. */
   readonly batchSize?: number
   /** Longest row in tokens; longer ones are cut. The model's positions by default, with a warning. */
@@ -33,9 +42,11 @@ export const evaluateOptionTable = {
     help: 'Rows: JSONL, JSON, CSV, TSV or Parquet, each also as .gz; a folder with a test or valid file; or hf:owner/name[:config][@split] from the hub.',
   },
   ...columnsOption,
+  ...splitOptions,
+  seed: batchingOptions.seed,
   batchSize: { is: whole(1), default: 8, flag: 'batch-size', help: 'Rows in one batch.' },
   ...maxLengthOption,
   ...objectiveOptionTable,
   ...unlabelledOption,
-  onWarning: { effect: true },
+  onWarning: { effect: callback },
 } as const satisfies OptionTable<EvaluateOptions>

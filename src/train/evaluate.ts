@@ -6,9 +6,10 @@ import type { Dataset } from '../data/dataset.js'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
 import { InvalidDataError } from '../errors.js'
 import { sumOfShards, together } from './distributed.js'
+import { checkSplit } from './option-table.js'
 import { evaluateOptionTable, type EvaluateOptions } from './evaluate-options.js'
 import type { Evaluation } from './evaluation.js'
-import { chooseObjective, openModelRows, openTaskDataset } from './open-dataset.js'
+import { chooseObjective, openEvaluatedRows, openTaskDataset } from './open-dataset.js'
 import { RowNotes } from './row-notes.js'
 import type { LossResult } from './compiled-step.js'
 import { LossSession } from './loss-session.js'
@@ -16,9 +17,10 @@ import type { Objective, Scores } from './objective.js'
 import { lossOptions } from './step-graph.js'
 import { batchShard } from './shard.js'
 import { SharedScores } from './shared-scores.js'
-import { traineeOf } from './frozen-trainee.js'
+import { evaluatedArgument, traineeOf } from './frozen-trainee.js'
 import type { Trainee } from './trainee.js'
 import { resolveOptions } from '../util/option-table.js'
+import { checkArgument } from '../util/arguments.js'
 
 /**
  * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of its task. Dropout is off.
@@ -27,11 +29,13 @@ import { resolveOptions } from '../util/option-table.js'
  * const { loss, perplexity } = await evaluate(adapter, { data: 'valid.jsonl' })
  */
 export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, given: EvaluateOptions): Promise<Evaluation> {
+  checkArgument(subject, evaluatedArgument, 'evaluate')
   // The adapter and the options are those of the call, whatever is switched, trained or changed while it runs.
   const options = resolveOptions(evaluateOptionTable, given, 'evaluate')
+  checkSplit(options)
   const trainee = traineeOf(subject)
   const { model } = trainee
-  const opened = await openModelRows(model, options.data, { part: 'test', columns: options.columns })
+  const opened = await openEvaluatedRows(model, options.data, options)
   const objective = await chooseObjective(model, opened, options)
   const { batchSize, maxLength, onWarning } = options
   const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
@@ -77,14 +81,12 @@ export async function evaluateDataset(
   return evaluationOf(objective, total, scores, examples)
 }
 
-/** What the rows of the first batch say: which metrics there are, before a run begins to train. */
-export async function evaluateFirstBatch(session: LossSession, dataset: Dataset, batchSize: number): Promise<Evaluation> {
-  const { objective } = session
-  const scores = objective.scores()
-  for await (const batch of dataset.batches({ batchSize, shuffle: false, seed: 0, epochs: 1 }))
-    return evaluationOf(objective, await session.run(batch, scores), scores, batch.examples)
-  throw new InvalidDataError('the evaluation data has no rows')
-}
+/**
+ * Names of the metrics that an evaluation will have, told without running one.
+ * @param sums names of the objective's further sums
+ */
+export const metricNames = (objective: Objective, sums: readonly string[]): readonly string[] =>
+  objective.name === 'causal-lm' ? ['loss', 'perplexity'] : ['loss', ...sums, ...Object.keys(objective.scores().result())]
 
 /** Means of what runs have added up to. */
 function evaluationOf(

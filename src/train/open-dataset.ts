@@ -63,6 +63,15 @@ export async function openTrainAndEvalRows(
   }
 }
 
+/**
+ * The rows that are evaluated or predicted: all of them, or those that a run has set aside.
+ * @throws InvalidOptionError if rows to evaluate on lie beside and some were to be set aside as well
+ */
+export async function openEvaluatedRows(model: Model, data: RowData, { columns, ...split }: SplitRows): Promise<OpenedRows> {
+  if (split.valSplit === undefined) return openModelRows(model, data, { part: 'test', columns })
+  return (await openTrainAndEvalRows(model, { data, columns, ...split })).evaluation!
+}
+
 /** The rows to train on alone. */
 export async function openTrainRows(model: Model, data: RowData, split: SplitRows): Promise<OpenedRows> {
   if (split.valSplit !== undefined) return (await openTrainAndEvalRows(model, { data, ...split })).train

@@ -67,19 +67,36 @@ it('a table, which a second run reads as rows', async () => {
   expect(existsSync(join(folder, 'twice.csv'))).toBe(false)
 })
 
+it('the rows that a run has set aside', async () => {
+  const { splitRows } = await import('../../src/data/split.js')
+  const { openRows } = await import('../../src/data/open-rows.js')
+  const { nodeFiles } = await import('../../src/io/node-files.js')
+  const aside = await splitRows([await openRows(nodeFiles(), data)], { share: 0.5, seed: 3 })
+  const [source] = aside.evaluation
+  const wanted = await Promise.all([0, 1].map(async (index) => (await source!.row(index)).value['id']))
+  const said = await runCli(['predict', '--model', model, '--data', data, '--val-split', '0.5', '--seed', '3', '--json'])
+  expect(said.stderr).toBe('')
+  expect(lines(said.stdout).map(({ id }) => id)).toEqual(wanted)
+})
+
 it('texts, lines of stdin and columns of other names', async () => {
   const given = await runCli(['predict', '--model', model, '--text', ...texts, '--json'])
   const child = startCli(['predict', '--model', model, '--json'])
   child.stdin.end(`${texts[0]}\n\n${texts[1]}\r\n${texts[2]}\n${texts[3]}`)
   const piped = await finish(child)
   expect(piped.stderr).toBe('')
-  expect(lines(piped.stdout)).toEqual(lines(given.stdout))
-  const other = writeRows(join(folder, 'other.jsonl'), texts.map((review) => ({ review }))) // prettier-ignore
-  const named = await runCli(['predict', '--model', model, '--data', other, '--columns', 'text=review', '--json'])
-  expect(lines(named.stdout)).toEqual(lines(given.stdout))
-  // As the run that trained was told: rows to predict have no such column.
+  // An empty line is a row too: the number of a line is that of its answer.
+  const [first, empty, ...rest] = lines(piped.stdout)
+  expect([first, ...rest]).toEqual(lines(given.stdout))
+  expect(empty!.text).toBe('')
+  // Rows come out as they went in: every column in its place, under its own name.
+  const named = texts.map((review, id) => ({ id, review, text: 'of another', note: null }))
+  const other = writeRows(join(folder, 'other.jsonl'), named)
+  // As the run that trained was told: rows to predict lack the column of its labels.
   const trained = await runCli(['predict', '--model', model, '--data', other, '--columns', 'text=review,label=mood', '--json'])
-  expect(lines(trained.stdout)).toEqual(lines(given.stdout))
+  const said = lines(trained.stdout)
+  expect(said.map(({ prediction: _, ...row }) => JSON.stringify(row))).toEqual(named.map((row) => JSON.stringify(row)))
+  expect(said.map(({ prediction }) => prediction)).toEqual(lines(given.stdout).map(({ prediction }) => prediction))
   const absent = await runCli(['predict', '--model', model, '--data', other, '--columns', 'text=remark,label=mood'])
   expect(absent.stderr).toContain('no row has the column "remark"')
 })

@@ -87,6 +87,27 @@ describe('classes of texts and pairs', () => {
     })
   })
 
+  it('fields of columns of other names, in a list and in a stream', async () => {
+    await using model = await open('classes')
+    const { texts } = cases.classes
+    const rows = texts.map(({ text }) => ({ review: text, text: 'of another' }))
+    const columns = { text: 'review', label: 'mood' }
+    const found = (await predict(model, rows, { columns })) as LabelPrediction[]
+    found.forEach(({ scores }, i) => {
+      expectScores(scores, texts[i]!.scores)
+    })
+    const later = async function* (): AsyncGenerator<PredictInput> {
+      yield await Promise.resolve(rows[0]!)
+    }
+    const stream = predict(model, later(), { columns })
+    expect((await stream.next()).value).toEqual(found[0])
+    await stream.return(undefined)
+    await expect(predict(model, ['a'], { columns })).rejects.toThrow('inputs, row 1: columns are of rows of fields, found a text')
+    await expect(predict(model, [{ remark: 'a' }], { columns })).rejects.toThrow(
+      'inputs, row 1: found the fields "remark"; expected {"text"}, {"text", "text_pair"}, {"sentence1", "sentence2"} or {"input_ids"}. A column of another name is told by columns (--columns text=…).',
+    )
+  })
+
   it('the likeliest alone', async () => {
     await using model = await open('classes')
     const rows = cases.classes.texts

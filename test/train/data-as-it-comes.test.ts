@@ -76,7 +76,16 @@ describe('rows that are set aside', () => {
   const split = { ...common, data, valSplit: 0.25, evalEvery: 2 }
 
   it('are evaluated on and not trained on, over processes too', async () => {
-    const alone = await runTraining(fresh(), split)
+    const trained = fresh()
+    const alone = await runTraining(trained, split)
+    const { tokens, loss } = alone.evals.at(-1)!
+    // Whoever evaluates afterwards finds the same rows by the same words.
+    expect(await evaluate(trained, { data, valSplit: 0.25, seed: common.seed })).toMatchObject({
+      tokens,
+      loss: expect.closeTo(loss, 5) as number,
+    })
+    expect((await evaluate(trained, { data, valSplit: 0.25, seed: common.seed + 1 })).loss).not.toBeCloseTo(loss, 5)
+    await expect(evaluate(trained, { data, valSplitBy: 'x' })).rejects.toThrow('valSplitBy (--val-split-by) says how rows')
     // A quarter of the rows.
     expect(alone.evals.at(-1)!.tokens).toBeLessThan((await evaluate(model, { data })).tokens!)
     const [first] = await inProcesses(2, (communicator) => runTraining(fresh(), { ...split, batchSize: 1, communicator }))
@@ -91,8 +100,10 @@ describe('rows that are set aside', () => {
     const out = join(folder, 'resumed')
     for await (const event of train(fresh(), { ...split, data: rows, out })) if (event.event === 'step' && event.step === 2) break
     const go = (changes: Partial<TrainOptions>) => runTraining(fresh(), { ...split, data: rows, out, resume: true, ...changes })
-    await expect(go({ valSplit: 0.5 })).rejects.toThrow('valSplit: [0.25,null] then, [0.5,null] now')
-    await expect(go({ data: rows.map((row, i) => (i === 5 ? { ...row, id: 1 } : row)) })).rejects.toThrow('the data files')
+    await expect(go({ valSplit: 0.5 })).rejects.toThrow('(valSplit (--val-split): 0.25 before, 0.5 now)')
+    await expect(go({ data: rows.map((row, i) => (i === 5 ? { ...row, id: 1 } : row)) })).rejects.toThrow(
+      '(the rows to train on (data, --data))',
+    )
     const rest = await go({})
     expect(rest.steps.map(({ loss }) => loss)).toEqual(whole.steps.slice(2).map(({ loss }) => loss))
     expect(rest.evals.at(-1)!.loss).toBe(whole.evals.at(-1)!.loss)

@@ -84,7 +84,7 @@ describe('a classifier of texts', () => {
   it('no text is an error with the shapes there are', async () => {
     const data = writeRows(join(folder, 'none.jsonl'), [{ txt: 'a', label: 1 }])
     await expect(evaluate(model, { data })).rejects.toThrow(
-      'none.jsonl, line 1: found the fields "txt", "label"; expected {"text"}, {"text", "text_pair"}, {"sentence1", "sentence2"} or {"input_ids"}, with its label.',
+      'none.jsonl, line 1: found the fields "txt", "label"; expected {"text"}, {"text", "text_pair"}, {"sentence1", "sentence2"} or {"input_ids"}. A column of another name is told by columns (--columns text=…).',
     )
   })
 })

@@ -1,6 +1,6 @@
 /** @file `lowrank eval`. */
 import { evaluateOptionTable } from '../../train/evaluate-options.js'
-import { columnsOption, maxLengthOption } from '../../train/option-table.js'
+import { columnsOption, maxLengthOption, splitOptions } from '../../train/option-table.js'
 import { defineCommand } from '../flags.js'
 import { count, digits, table } from '../format.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
@@ -19,6 +19,7 @@ export const evalCommand = defineCommand({
     ...flagsFrom(evaluateOptionTable, {
       data: evaluateOptionTable.data,
       ...columnsOption,
+      ...splitOptions,
       batchSize: evaluateOptionTable.batchSize,
       ...maxLengthOption,
     }),

@@ -1,14 +1,15 @@
 /** @file `lowrank predict`. */
 import { predictOptionTable } from '../../predict/options.js'
-import { labelFields } from '../../data/labels.js'
+import { checkColumns } from '../../data/columns.js'
+import { unlabelledColumns } from '../../data/labels.js'
 import { rowsOf, type Row } from '../../data/rows.js'
 import type { Adapter, AdapterSet, Columns, Model, Prediction } from '../../index.js'
-import { columnsOption } from '../../train/option-table.js'
+import { checkSplit, splitOptions } from '../../train/option-table.js'
 import { defineCommand, type Output } from '../flags.js'
 import { bar, count, counted, digits } from '../format.js'
 import { headFlags } from '../head-flags.js'
 import { onnxFlags } from '../onnx-flags.js'
-import { flagsFrom, optionsFrom } from '../option-flags.js'
+import { flagsFrom, optionsFrom, type OptionsFrom } from '../option-flags.js'
 import { predictionLine, predictionWriter, type PredictedRow } from '../prediction-files.js'
 import { library, openAdapter, openModel, type SourceFlags } from '../sources.js'
 import { linesAsRows } from '../stdin.js'
@@ -22,7 +23,7 @@ export const predictCommand = defineCommand({
   name: 'predict',
   summary: 'Say the class, the number, the tags, the answer or the vector of each row.',
   description:
-    'Rows are those of training without their labels; labels that they have are not read. Their own fields are kept, and what the model says stands beside them under "prediction", so that a file can be compared. Without --data and --text each line of stdin is a text. Rows of similar length share a batch and come out in their order; files of any size are read as they are needed.',
+    'Rows are those of training without their labels; labels that they have are not read. They are kept as they are, and what the model says stands beside them under "prediction", so that a file can be compared. Without --data and --text each line of stdin is a text, also one that is empty. Rows of similar length share a batch and come out in their order; files of any size are read as they are needed.',
   flags: {
     model: { type: 'text', value: 'M', required: true, help: 'Model folder, .onnx file or hub id.' },
     ...baseFlag,
@@ -31,8 +32,12 @@ export const predictCommand = defineCommand({
       value: 'DIR…',
       help: 'Adapter folder (PEFT) or hub id; of several the changes are added up. The bare model without it.',
     },
-    data: { type: 'texts', value: 'FILE…', help: 'Rows: JSONL, CSV, TSV or Parquet. Labels are not needed.' },
-    ...flagsFrom(columnsOption),
+    data: {
+      type: 'texts',
+      value: 'FILE…',
+      help: 'Rows: JSONL, JSON, CSV, TSV or Parquet, each also as .gz; a folder with a test or valid file; or hf:owner/name[:config][@split] from the hub. Labels are not needed.',
+    },
+    ...flagsFrom(splitOptions),
     text: { type: 'texts', value: 'T…', help: 'Texts in place of rows. One that begins with two hyphens is given as --text=T.' },
     out: {
       type: 'text',
@@ -58,13 +63,18 @@ export const predictCommand = defineCommand({
     const twice = values.adapter?.find((name, i, all) => all.indexOf(name) !== i)
     if (twice !== undefined) throw new UsageError(`--adapter names ${twice} twice.`)
     if (data !== undefined && text !== undefined) throw new UsageError('--data and --text exclude each other.')
-    if (data === undefined && columns !== undefined) throw new UsageError('--columns is for rows of --data.')
+    if (data === undefined)
+      for (const name of ['columns', 'val-split', 'val-split-by'] as const)
+        if (values[name] !== undefined) throw new UsageError(`--${name} is for rows of --data.`)
     if (data === undefined && text === undefined && process.stdin.isTTY)
       throw new UsageError('lowrank predict needs rows: --data FILE, --text T, or lines of text on stdin.')
     const write = out === undefined ? undefined : predictionWriter(out, overwrite)
     const subject = await openSubjects(values, output)
     const { files } = modelOf(subject).environment
-    const source = data === undefined ? { rows: text === undefined ? linesAsRows(process.stdin) : rowsOfTexts(text), length: undefined } : await openFiles(modelOf(subject), data, columns) // prettier-ignore
+    const source: Rows =
+      data !== undefined
+        ? await openFiles(modelOf(subject), data, columns, { ...optionsFrom(splitOptions, values), seed: values.seed })
+        : { rows: text === undefined ? linesAsRows(process.stdin) : rowsOfTexts(text), length: undefined }
     if (out !== undefined) await refuseInput(files, out, data ?? [])
     const { predictRows } = await import('../../predict/predict.js')
     const answers = predictRows(subject, source.rows, {
@@ -112,12 +122,18 @@ interface Rows {
   readonly length: number | undefined
 }
 
-async function openFiles(model: Model, data: readonly string[], columns: Columns | undefined): Promise<Rows> {
-  const { openModelRows } = await import('../../train/open-dataset.js')
-  // The columns of a training run say where its labels are, which new rows may lack.
-  const read = Object.entries(columns ?? {}).filter(([field]) => !labelFields.has(field))
-  const needed = read.length === 0 ? undefined : Object.fromEntries(read)
-  const { sources } = await openModelRows(model, data, { part: 'test', columns: needed })
+/** The rows of files, as they are, once they have all columns that are to be read. */
+async function openFiles(
+  model: Model,
+  data: readonly string[],
+  columns: Columns | undefined,
+  split: OptionsFrom<typeof splitOptions> & { readonly seed: number },
+): Promise<Rows> {
+  checkSplit(split)
+  const { openEvaluatedRows } = await import('../../train/open-dataset.js')
+  const { sources } = await openEvaluatedRows(model, data, split)
+  const read = unlabelledColumns(columns)
+  if (read !== undefined) await checkColumns(sources, read)
   return { rows: rowsOf(sources), length: sources.reduce((sum, source) => sum + source.length, 0) }
 }
 
