@@ -87,7 +87,7 @@ export function readShape(row: Row): RowShape {
     case 'text':
       if (has('label'))
         throw new InvalidDataError(
-          `${at(row)}: {"text", "label"} trains a classifier, but the model is a language model; leave out "label" or choose a classifier.`,
+          `${at(row)}: {"text", "label"} trains a classifier, but the model is a language model; leave out "label", or open the model with { task: 'sequence-classification' } (--task sequence-classification) to train a fresh head.`,
         )
       return { kind: 'text', text: textField(row, 'text') }
     case 'instruction':

@@ -1,5 +1,6 @@
 /** @file Rows are checked before the first step: a bad one costs a message, not hours of work. */
 import type { BatchOptions, Dataset } from '../data/dataset.js'
+import { at, placeOf, type Row } from '../data/rows.js'
 import { InvalidDataError } from '../errors.js'
 import type { CheckingEvent } from './events.js'
 
@@ -34,7 +35,7 @@ export async function* checkData(
   now: () => number,
   stopped: () => boolean,
 ): AsyncGenerator<CheckingEvent> {
-  const problems: InvalidDataError[] = []
+  const problems: Problem[] = []
   let reported = now()
   let paused = reported
   for (const { name, dataset, batches, count, perEpoch } of parts) {
@@ -42,9 +43,9 @@ export async function* checkData(
     const all = count >= perEpoch
     const rows = dataset.rowsOfBatches(all || dataset.size <= SMALL_BYTES ? Infinity : count, batches)
     let told = false
-    const onProblem = (error: InvalidDataError): boolean => {
+    const onProblem = (error: InvalidDataError, index: number): boolean => {
       // A damaged part of a file is damaged for every row in it.
-      if (!problems.some(({ message }) => message === error.message)) problems.push(error)
+      if (!problems.some((each) => each.error.message === error.message)) problems.push({ error, place: dataset.place(index) })
       return problems.length < MOST_PROBLEMS
     }
     for await (const seen of dataset.check(rows, batches, { lastBatch: all, onProblem })) {
@@ -62,9 +63,26 @@ export async function* checkData(
   }
   const [first] = problems
   if (first === undefined) return
-  if (problems.length === 1) throw first
+  if (problems.length === 1) throw first.error
   const many = problems.length < MOST_PROBLEMS ? `${problems.length} rows` : `at least ${MOST_PROBLEMS} rows`
-  throw new InvalidDataError([`${many} cannot be used:`, ...problems.map(({ message }) => `- ${message}`)].join('\n'), {
-    cause: first,
+  throw new InvalidDataError([`${many} cannot be used:`, ...told(problems).map((line) => `- ${line}`)].join('\n'), {
+    cause: first.error,
+  })
+}
+
+/** What is wrong with a row, and which row it is. */
+interface Problem {
+  readonly error: InvalidDataError
+  readonly place: Pick<Row, 'file' | 'line' | 'unit'>
+}
+
+/** Messages, each once: that of the first row, and which others it is true of. */
+function told(problems: readonly Problem[]): string[] {
+  const reasonOf = ({ error, place }: Problem): string => error.message.replace(`${at(place)}: `, '')
+  const reasons = [...new Set(problems.map(reasonOf))]
+  return reasons.map((reason) => {
+    const [first, ...others] = problems.filter((each) => reasonOf(each) === reason)
+    const names = others.map(({ place }) => (place.file === first!.place.file ? placeOf(place) : at(place)))
+    return names.length === 0 ? first!.error.message : `${first!.error.message} The same: ${names.join('; ')}.`
   })
 }

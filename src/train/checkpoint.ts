@@ -6,7 +6,7 @@ import { encodeSafetensors, loadTensor, readSafetensorsHeader, toFloat32 } from 
 import { float32 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import type { Files } from '../io/files.js'
-import { fingerprintDifference } from './fingerprint.js'
+import { fingerprintDifference } from './fingerprint-difference.js'
 import { initialState, LOWEST_LOSS, type RunState } from './run-state.js'
 import type { OptimizerState } from '../optim/flat-optimizer.js'
 import { parseJsonObject } from '../util/json.js'

@@ -15,19 +15,6 @@ import type { Trainee } from './trainee.js'
 /** The key of what only the process that begins a run knows: the tensors that are never trained. */
 export const START = 'frozen'
 
-/** Names for the entries whose values tell a reader nothing. */
-const OPAQUE: Readonly<Record<string, string>> = {
-  data: 'the data files',
-  evalData: 'whether evaluations decide when to stop, or their data',
-  weights: 'the weights of the base model',
-  config: "the base model's config.json",
-  graph: "the base model's graph",
-  tokenizer: 'the tokenizer or its chat template',
-  trained: 'what is trained (layers, ranks, scales, dropout or initialisation)',
-  [START]: 'the tensors of the adapter that stay as they begin',
-  lossFunction: 'the loss function',
-}
-
 /** Fields of config.json that say who wrote it, and nothing of the model. */
 const NOTES: readonly string[] = ['transformers_version', '_name_or_path', '_commit_hash']
 
@@ -145,21 +132,4 @@ export async function runFingerprint(
     trained: trainee.fingerprint,
     [START]: frozenFingerprint(trainee),
   })
-}
-
-/** The options that differ between two fingerprints, for a message. */
-export function fingerprintDifference(before: string, now: string, [then, here] = ['then', 'now']): string {
-  const parse = (text: string): Record<string, unknown> => {
-    try {
-      return JSON.parse(text) as Record<string, unknown>
-    } catch {
-      return {}
-    }
-  }
-  const [a, b] = [parse(before), parse(now)]
-  const show = (value: unknown): string => JSON.stringify(value) ?? 'none'
-  return [...new Set([...Object.keys(a), ...Object.keys(b)])]
-    .filter((key) => show(a[key]) !== show(b[key]))
-    .map((key) => OPAQUE[key] ?? `${key}: ${show(a[key])} ${then}, ${show(b[key])} ${here}`)
-    .join('; ')
 }

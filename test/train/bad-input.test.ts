@@ -46,7 +46,9 @@ describe('data', () => {
   })
 
   it('no file, a missing file', async () => {
-    expect(await fails({ data: [] })).toBe('InvalidOptionError: data must name at least one file of rows')
+    expect(await fails({ data: [] })).toBe(
+      'InvalidOptionError: data must be rows: paths of files, blobs, or a list or iterable of at least one row, got an empty list',
+    )
     expect(await fails({ data: join(folder, 'none.jsonl') })).toBe(
       `FileError: ${folder}/none.jsonl does not exist; check the path`,
     )
@@ -58,7 +60,7 @@ describe('data', () => {
     const reason =
       'the row has no token to learn: all its labels are masked (nothing to complete, no assistant turn to learn, or a single token); or leave the row out.'
     expect(await fails({ data, shuffle: false })).toBe(
-      `InvalidDataError: 2 rows cannot be used:\n- ${data}, line 1: ${reason}\n- ${data}, line 2: ${reason}`,
+      `InvalidDataError: 2 rows cannot be used:\n- ${data}, line 1: ${reason} The same: line 2.`,
     )
     expect(await fails({ data, unlabelled: 'skip' })).toBe(
       `InvalidDataError: no row of ${data} has a token to learn: all labels are masked. Check the shape of the rows and maxLength.`,
@@ -126,7 +128,10 @@ describe('options', () => {
     [{ schedule: 'cosin' }, 'schedule must be one of constant, linear, cosine, got "cosin"'],
     [{ onNan: 'ignore' }, 'onNan must be "stop" or "skip", got "ignore"'],
     [{ packing: 'yes' }, 'packing must be true or false, got "yes"'],
-    [{ evalData: [] }, 'evalData must name at least one file of rows'],
+    [
+      { evalData: [] },
+      'evalData must be rows: paths of files, blobs, or a list or iterable of at least one row, got an empty list',
+    ],
     [{ unlabelled: 'drop' }, 'unlabelled must be "refuse" or "skip", got "drop"'],
     [
       { resume: true, overwrite: true, out: 'x' },

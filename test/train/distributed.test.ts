@@ -188,11 +188,11 @@ describe('refusals, of all processes together', () => {
       )
     await expect(run({ learningRate: 1 })).rejects.toThrow(
       new InvalidOptionError(
-        'the processes do not run the same (learningRate: 0.0002 in process 0, 1 in process 1). Give all 2 of them the same options, model and data.',
+        'the processes do not run the same (learningRate (--lr): 0.0002 in process 0, 1 in process 1). Give all 2 of them the same options, model and data.',
       ),
     )
     await expect(run({ data: evalData })).rejects.toThrow(/do not run the same \(the data files\)/)
-    await expect(run({ onNan: 'skip' })).rejects.toThrow(/onNan: "stop" in process 0, "skip" in process 1/)
+    await expect(run({ onNan: 'skip' })).rejects.toThrow(/onNan \(--on-nan\): "stop" in process 0, "skip" in process 1/)
   })
 
   it('a row that cannot be used', async () => {

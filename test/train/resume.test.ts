@@ -159,11 +159,19 @@ describe('resume refuses', () => {
   it('other settings, naming what differs', async () => {
     const out = await checkpointed()
     const cases: [Partial<TrainOptions>, LoraOptions, string][] = [
-      [{ batchSize: 3, learningRate: 1 }, {}, 'batchSize: 2 then, 3 now; learningRate: 0.0002 then, 1 now'],
-      [{ seed: 2 }, {}, 'seed: 1 then, 2 now'],
-      [{ maxLength: 9 }, {}, 'maxLength: none then, 9 now'],
-      [{ schedule: 'linear' }, {}, 'schedule: "constant" then, "linear" now; totalSteps: none then, 2 now'],
-      [{ data: evalData }, {}, 'the data files'],
+      [
+        { batchSize: 3, learningRate: 1 },
+        {},
+        'batchSize (--batch-size): 2 before, 3 now; learningRate (--lr): 0.0002 before, 1 now',
+      ],
+      [{ seed: 2 }, {}, 'seed (--seed): 1 before, 2 now'],
+      [{ maxLength: 9 }, {}, 'maxLength (--max-length): not given before, 9 now'],
+      [{ schedule: 'linear' }, {}, 'schedule (--schedule): "constant" before, "linear" now'],
+      [{ shuffle: false }, {}, 'shuffle (--no-shuffle): true before, false now'],
+      [{ loraPlusLrRatio: 4 }, {}, 'loraPlusLrRatio (--lora-plus-ratio): not given before, 4 now'],
+      [{ valSplit: 0.2 }, {}, 'valSplit (--val-split): not given before, 0.2 now'],
+      [{ evalData, earlyStopping: 2 }, {}, 'earlyStopping (--early-stopping): not given before, given now'],
+      [{ data: evalData }, {}, 'the rows to train on (data, --data)'],
       [{}, { r: 3 }, 'what is trained (layers, ranks, scales, dropout or initialisation)'],
       [{}, { dropout: 0.5 }, 'what is trained (layers, ranks, scales, dropout or initialisation)'],
     ]
