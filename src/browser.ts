@@ -46,7 +46,9 @@ export function loadModel(path: string, options?: LoadOptions): Promise<Model> {
  *
  * @param path URL of a folder with `tokenizer.json`, or of an `.onnx` file with a tokenizer beside it, or a path in
  *   `options.files`
- * @throws InvalidDataError if there is no `tokenizer.json`, it is damaged, or asks for a component that is not supported
+ *   A byte-level BPE may be kept as `vocab.json` and `merges.txt` beside a file that names its class, or as GPT-2's
+ *   `encoder.json` and `vocab.bpe`.
+ * @throws InvalidDataError if there is none of these, one is damaged, or asks for a component that is not supported
  * @throws FileError if it cannot be fetched
  * @example
  * const tokenizer = await loadTokenizer('https://example.org/SmolLM2-135M')

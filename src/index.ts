@@ -51,7 +51,9 @@ export function loadModel(path: string, options?: LoadOptions): Promise<Model> {
  *
  * @param path folder with `tokenizer.json`, a hub id: `owner/name[@revision]`, of which no weights are fetched, or an
  *   `.onnx` file with a tokenizer beside it
- * @throws InvalidDataError if there is no `tokenizer.json`, it is damaged, or asks for a component that is not supported
+ *   A byte-level BPE may be kept as `vocab.json` and `merges.txt` beside a file that names its class, or as GPT-2's
+ *   `encoder.json` and `vocab.bpe`.
+ * @throws InvalidDataError if there is none of these, one is damaged, or asks for a component that is not supported
  * @throws HubError if it is a hub id that cannot be fetched
  * @example
  * const tokenizer = await loadTokenizer('./SmolLM2-135M')

@@ -12,6 +12,8 @@ interface Folder {
   readonly files: Readonly<Record<string, unknown>>
   readonly special: readonly (number | null)[]
   readonly answers: string
+  /** Whether there is no tokenizer.json, but its vocabulary and merges. */
+  readonly vocabulary?: true
 }
 
 const fixtures = resolve(import.meta.dirname, '../../test/fixtures/tokenizer')
@@ -32,12 +34,19 @@ const digest = (value: unknown): string => createHash('sha256').update(JSON.stri
 
 describe('AutoTokenizer', () => {
   it.each(Object.keys(folders))('%s', async (name) => {
-    const { base, changes, files, special, answers } = folders[name]!
-    const contents = { 'tokenizer.json': { ...python.tokenizers[base], ...changes }, ...files }
-    const tokenizer = await loadTokenizer(
-      memoryFiles(Object.fromEntries(Object.entries(contents).map(([file, json]) => [`m/${file}`, JSON.stringify(json)]))),
-      'm',
-    )
+    const { base, changes, files, special, answers, vocabulary } = folders[name]!
+    const { vocab, merges } = python.tokenizers[base]!.model as { vocab: object; merges?: (string | string[])[] }
+    const own: Record<string, unknown> = vocabulary
+      ? {
+          'vocab.json': vocab,
+          'merges.txt': ['#version: 0.2', ...merges!.map((merge) => [merge].flat().join(' ')), ''].join('\n'),
+        }
+      : { 'tokenizer.json': { ...python.tokenizers[base], ...changes } }
+    const contents = Object.entries({ ...own, ...files }).map(([file, content]) => [
+      `m/${file}`,
+      typeof content === 'string' ? content : JSON.stringify(content),
+    ])
+    const tokenizer = await loadTokenizer(memoryFiles(Object.fromEntries(contents)), 'm')
     if (tokenizer === undefined) throw new Error('no tokenizer')
     const { bosTokenId, eosTokenId, unkTokenId } = tokenizer
     expect([bosTokenId ?? null, eosTokenId ?? null, unkTokenId ?? null]).toEqual([special[0], special[1], special[3]])

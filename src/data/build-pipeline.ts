@@ -39,7 +39,7 @@ export function buildPipeline(contents: TokenizerFolder, folder: string, lowerca
   const built = tokenizerClass === undefined ? file : { ...tokenizerClass.rebuild(file, config, nameOf), added_tokens: [] }
   const json = lowercase ? lowercased(built) : built
   const options = { splitSpecialTokens: config['split_special_tokens'] === true }
-  const pipeline = new Pipeline(json, `${folder}/tokenizer.json`, options)
+  const pipeline = new Pipeline(json, contents.file, options)
   pipeline.addTokens(toAdd(given, tokens, named, pipeline))
   if (tokenizerClass?.plainSpecials === true) pipeline.addTokens(Object.values(tokens).map(plainSpecial))
   const mended = mendedPreTokenizer(json['pre_tokenizer'], config, modelConfig, pipeline.size)
@@ -81,7 +81,7 @@ function givenTokens(contents: TokenizerFolder, folder: string, hasDecoder: bool
   for (const [content, id] of Object.entries(contents.addedTokens))
     if (typeof id === 'number')
       found.set(id, { ...plainSpecial(content), normalized: !isNamed(content, contents), special: isNamed(content, contents) })
-  const file = Component.of(contents.tokenizer, `${folder}/tokenizer.json`)
+  const file = Component.of(contents.tokenizer, contents.file)
   if (file.has('added_tokens')) for (const c of file.parts('added_tokens')) found.set(c.count('id'), readAddedToken(c))
   return found
 }

@@ -4,7 +4,8 @@ import { at, type Row } from './rows.js'
 import type { Tokenizer } from './tokenizer.js'
 
 const HOW_TO_ADD =
-  "add the tokenizer's files to it; of an older tokenizer Python makes tokenizer.json: AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+  "add the tokenizer's files to it (tokenizer.json, or GPT-2's encoder.json and vocab.bpe); of an older tokenizer Python makes " +
+  'tokenizer.json: AutoTokenizer.from_pretrained(…).save_pretrained(…)'
 
 /**
  * @param who has none, as the beginning of the message

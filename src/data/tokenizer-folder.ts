@@ -1,14 +1,17 @@
 /** @file The files that make a tokenizer, and where each special token is named. */
 import { InvalidDataError } from '../errors.js'
-import { TOKENIZER_FILE, TOOL_TEMPLATE_FILE } from '../formats/tokenizer-files.js'
+import { hasTokenizer, TOKENIZER_FILE, TOOL_TEMPLATE_FILE } from '../formats/tokenizer-files.js'
 import type { Files } from '../io/files.js'
 import { readJsonObject } from '../util/json.js'
+import { readVocabularyFiles } from './vocabulary-files.js'
 
 type Json = Record<string, unknown>
 
 export interface TokenizerFolder {
-  /** tokenizer.json */
+  /** tokenizer.json, or the same made of the files of a vocabulary. */
   readonly tokenizer: Json
+  /** Where that was read, for messages. */
+  readonly file: string
   /** tokenizer_config.json, empty where there is none. */
   readonly config: Json
   readonly specialTokensMap: Json
@@ -40,21 +43,30 @@ export interface SpecialTokens {
   readonly names: Readonly<Record<string, string>>
 }
 
-/** Reads a tokenizer's files; undefined if there is no tokenizer.json. @throws InvalidDataError naming a damaged file */
+/**
+ * Reads a tokenizer's files; undefined if there is neither tokenizer.json nor a byte-level vocabulary with its merges.
+ * @throws InvalidDataError naming a damaged file
+ */
 export async function readTokenizerFolder(files: Files, folder: string): Promise<TokenizerFolder | undefined> {
-  if (!(await files.exists(`${folder}/${TOKENIZER_FILE}`))) return undefined
+  if (!(await hasTokenizer(files, folder))) return undefined
   const json = async (name: string): Promise<Json> => {
     const path = `${folder}/${name}`
     return (await files.exists(path)) ? readJsonObject(files, path, InvalidDataError) : {}
   }
-  const config = await json('tokenizer_config.json')
+  const path = `${folder}/${TOKENIZER_FILE}`
+  const modelConfig = await json('config.json')
+  const own = await json('tokenizer_config.json')
+  const found = (await files.exists(path))
+    ? { tokenizer: await json(TOKENIZER_FILE), config: own, file: path }
+    : await readVocabularyFiles(files, folder, own, modelConfig)
+  if (found === undefined) return undefined
+  const { config } = found
   return {
-    tokenizer: await json(TOKENIZER_FILE),
-    config,
+    ...found,
     specialTokensMap: await json('special_tokens_map.json'),
     addedTokens: await json('added_tokens.json'),
     generationConfig: await json('generation_config.json'),
-    modelConfig: await json('config.json'),
+    modelConfig,
     template: await readTemplate(files, folder, config),
     toolTemplate: await readToolTemplate(files, folder, config),
   }

@@ -3,6 +3,30 @@ import type { Files } from '../io/files.js'
 
 export const TOKENIZER_FILE = 'tokenizer.json'
 
+/** A vocabulary, a token's id by its text, and the merges that make its tokens: what a byte-level BPE was kept in before. */
+export interface VocabularyFiles {
+  readonly vocabulary: string
+  readonly merges: string
+}
+
+/** As transformers calls them. Other kinds of tokenizers have files of these names too. */
+export const TRANSFORMERS_VOCABULARY: VocabularyFiles = { vocabulary: 'vocab.json', merges: 'merges.txt' }
+
+/** As OpenAI published those of GPT-2. */
+export const GPT2_VOCABULARY: VocabularyFiles = { vocabulary: 'encoder.json', merges: 'vocab.bpe' }
+
+/**
+ * Whether a folder holds a tokenizer that may be read: tokenizer.json, or a vocabulary with its merges. One file of OpenAI's two
+ * is enough, for it is a mistake that is worth a message.
+ */
+export async function hasTokenizer(files: Files, folder: string): Promise<boolean> {
+  const isThere = (name: string): Promise<boolean> => files.exists(`${folder}/${name}`)
+  if (await isThere(TOKENIZER_FILE)) return true
+  const { vocabulary, merges } = TRANSFORMERS_VOCABULARY
+  if ((await isThere(vocabulary)) && (await isThere(merges))) return true
+  return (await isThere(GPT2_VOCABULARY.vocabulary)) || (await isThere(GPT2_VOCABULARY.merges))
+}
+
 /** Holds chat templates by their names, in files `NAME.jinja`; transformers reads and writes them beside the default one. */
 export const TEMPLATE_FOLDER = 'additional_chat_templates'
 
@@ -16,6 +40,7 @@ export const TOOL_TEMPLATE_FILE = `${TEMPLATE_FOLDER}/tool_use.jinja`
 export const TOKENIZER_FILES: readonly string[] = [
   ...[TOKENIZER_FILE, 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'],
   ...['vocab.json', 'vocab.txt', 'merges.txt', 'tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model'],
+  ...[GPT2_VOCABULARY.vocabulary, GPT2_VOCABULARY.merges],
   ...['chat_template.jinja', 'chat_template.json', TOOL_TEMPLATE_FILE],
 ]
 

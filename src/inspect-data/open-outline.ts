@@ -2,7 +2,7 @@
 import type { Tokenizer } from '../data/tokenizer.js'
 import type { Environment } from '../environment.js'
 import { InvalidModelError } from '../errors.js'
-import { TOKENIZER_FILE } from '../formats/tokenizer-files.js'
+import { hasTokenizer } from '../formats/tokenizer-files.js'
 import { checkModelOptions, openModel, type ModelOptions } from '../load-model.js'
 import { headOptionKeys } from '../models/new-head.js'
 import { FolderModel } from '../model/folder-model.js'
@@ -22,7 +22,7 @@ export async function openOutline(path: string, environment: Environment, option
   if (path.endsWith('.onnx')) return openModel(path, environment, asked, id)
   const { files } = environment
   const isModel = await files.exists(`${path}/config.json`)
-  if (isModel || !(await files.exists(`${path}/${TOKENIZER_FILE}`)))
+  if (isModel || !(await hasTokenizer(files, path)))
     return openFolder(
       path,
       environment,

@@ -74,6 +74,14 @@ FOLDERS = {
     "added_tokens.json": [gpt2, {}, {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "dog"}, None, {"added_tokens.json": {"dog": 600, "cute": 601}}],
     "cleaned": [unigram, {}, {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": True}, None, {}],
 }
+# The same without tokenizer.json: the vocabulary and the merges, of which transformers makes the rest.
+VOCABULARIES = {
+    "vocabulary, gpt-2": [gpt2, {}, {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<s>", "eos_token": "</s>"}, {"model_type": "gpt2"}, {}],
+    "vocabulary, model type alone": [gpt2, {}, {}, {"model_type": "gpt2"}, {}],
+    "vocabulary, space": [gpt2, {}, {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True, "pad_token": "<pad>"}, None, {"added_tokens.json": {"dog": 600}}],
+    "vocabulary, roberta": [gpt2, {}, {"tokenizer_class": "RobertaTokenizer"}, {"model_type": "roberta"}, {}],
+    "vocabulary, qwen2": [gpt2, {}, {"tokenizer_class": "Qwen2Tokenizer", "eos_token": "</s>"}, {"model_type": "qwen2"}, {}],
+}
 
 
 def digest(value):
@@ -81,9 +89,15 @@ def digest(value):
 
 
 out, answers = {}, {}
-for name, (base, changes, config, model, others) in FOLDERS.items():
+for name, (base, changes, config, model, others) in {**FOLDERS, **VOCABULARIES}.items():
     with tempfile.TemporaryDirectory() as folder:
-        files = {"tokenizer.json": {**tokenizers[base], **changes}, "tokenizer_config.json": config, **others, **({"config.json": model} if model else {})}
+        whole = {**tokenizers[base], **changes}
+        files = {"tokenizer.json": whole, "tokenizer_config.json": config, **others, **({"config.json": model} if model else {})}
+        if name in VOCABULARIES:
+            del files["tokenizer.json"]
+            json.dump(whole["model"]["vocab"], open(os.path.join(folder, "vocab.json"), "w"))
+            merges = [m if isinstance(m, str) else " ".join(m) for m in whole["model"]["merges"]]
+            open(os.path.join(folder, "merges.txt"), "w").write("\n".join(["#version: 0.2", *merges, ""]))
         for file, content in files.items():
             json.dump(content, open(os.path.join(folder, file), "w"))
         t = AutoTokenizer.from_pretrained(folder)
@@ -99,6 +113,8 @@ for name, (base, changes, config, model, others) in FOLDERS.items():
         answers[name] = rows
         special = [t.bos_token_id, t.eos_token_id, t.pad_token_id, t.unk_token_id]
         out[name] = {"base": base, "changes": {"post_processor": tokenizers[base]["post_processor"], **changes}, "files": {k: v for k, v in files.items() if k != "tokenizer.json"}, "special": special, "answers": " ".join(digest(r) for r in rows)}
+        if name in VOCABULARIES:
+            out[name] = {"vocabulary": True, **out[name], "changes": {}}
 json.dump({"made_with": transformers.__version__, "folders": out}, open(sys.argv[2], "w"), separators=(",", ":"))
 if len(sys.argv) > 3:
     json.dump(answers, open(sys.argv[3], "w"))
