@@ -5,6 +5,8 @@ import ts from 'typescript'
 import { beamOptionTable } from '../src/generate/beam-options.js'
 import { batchPromptTable, generateOptionTable } from '../src/generate/generate-options.js'
 import { samplingOptionTable } from '../src/generate/sampling-options.js'
+import { chrfOptionTable } from '../src/metrics/chrf.js'
+import { terOptionTable } from '../src/metrics/ter.js'
 import { embedOptionTable, predictOptionTable } from '../src/predict/options.js'
 import { evaluateOptionTable } from '../src/train/evaluate-options.js'
 import { objectiveOptionTable } from '../src/train/objectives/options.js'
@@ -23,6 +25,8 @@ const tables: Readonly<Record<string, readonly [file: string, table: AnyTable]>>
   BatchPrompt: ['src/generate/generate-options.ts', batchPromptTable],
   SamplingOptions: ['src/generate/sampling-options.ts', samplingOptionTable],
   BeamOptions: ['src/generate/beam-options.ts', beamOptionTable],
+  TerOptions: ['src/metrics/ter.ts', terOptionTable],
+  ChrfOptions: ['src/metrics/chrf.ts', chrfOptionTable],
   TrainModuleOptions: ['src/nn/train-module.ts', trainModuleOptionTable],
 }
 

@@ -6,6 +6,7 @@ import { openModel } from '../src/load-model.js'
 import { float32, Graph, GraphBuilder } from '../src/graph/index.js'
 import * as lowrank from '../src/index.js'
 import { lower } from '../src/lower/index.js'
+import * as metrics from '../src/metrics/index.js'
 import { decodeModel, encodeModel } from '../src/onnx/index.js'
 import { gradcheck } from '../src/testing/gradcheck.js'
 import { llamaConfig, testEnvironment, tinyModel } from './support/training.js'
@@ -14,6 +15,7 @@ const { nn } = lowrank
 const environment = testEnvironment()
 const model = tinyModel(llamaConfig, environment)
 const adapter = await lowrank.addLora(model, { r: 2 })
+const segments = [{ hypothesis: 'a', references: ['a'] }]
 const emptyGraph = new Graph('empty')
 
 /** Options of a name that nobody knows, of any type. */
@@ -55,6 +57,8 @@ const calls: Readonly<Record<string, () => unknown>> = {
   initializeEva: () => lowrank.initializeEva(adapter, wrong({ data: 'nowhere' })),
   report: () => lowrank.report('nowhere', wrong()),
   evaluate: () => lowrank.evaluate(model, wrong({ data: 'nowhere' })),
+  ...Object.fromEntries(['bleu', 'nist', 'rougeL', 'cider', 'multiBleu', 'nltkBleu', 'ter', 'chrf'].map((name) => [name, () => metrics[name as 'bleu'](segments, wrong())])), // prettier-ignore
+  score: () => metrics.score(segments, ['bleu'], wrong()),
   predict: () => lowrank.predict(model, [], wrong()),
   embed: () => lowrank.embed(model, [], wrong()),
   Linear: () => new nn.Linear(1, 1, wrong()),

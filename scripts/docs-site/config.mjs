@@ -47,6 +47,7 @@ export default {
           docs('Networks of one’s own', 'loralib'),
           docs('Several processes', 'distributed'),
           docs('Following a run', 'tracking'),
+          docs('Metrics', 'metrics'),
           docs('Publishing', 'publish'),
         ],
       },

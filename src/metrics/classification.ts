@@ -1,13 +1,25 @@
 /** @file Metrics of classes: counts of (label, prediction) pairs, and what is read off them. */
 
-/** How often each label was predicted as each class; rows are labels, columns predictions. */
+/**
+ * How often each label was predicted as each class; rows are labels, columns predictions.
+ * @example
+ * const matrix = new ConfusionMatrix(2)
+ * matrix.add(1, 0)
+ * matrix.accuracy() // 0
+ */
 export class ConfusionMatrix {
+  /** [classes, classes], row by row. */
   readonly counts: Float64Array
 
-  constructor(readonly classes: number) {
+  /** Of nothing yet. */
+  constructor(
+    /** How many classes there are; labels and predictions are below it. */
+    readonly classes: number,
+  ) {
     this.counts = new Float64Array(classes * classes)
   }
 
+  /** Counts one pair. */
   add(label: number, prediction: number): void {
     this.counts[label * this.classes + prediction]!++
   }
@@ -32,6 +44,7 @@ export class ConfusionMatrix {
     return this.sum((i) => this.at(i, k))
   }
 
+  /** How many pairs were counted. */
   get total(): number {
     return this.counts.reduce((a, b) => a + b, 0)
   }

@@ -1,6 +1,10 @@
 /** @file Correlations of two lists of numbers. */
 
-/** Pearson's correlation; NaN of fewer than two pairs, or where one list is constant. */
+/**
+ * Pearson's correlation; NaN of fewer than two pairs, or where one list is constant.
+ * @example
+ * pearson([1, 2, 3], [2, 4, 6]) // 1
+ */
 export function pearson(a: ArrayLike<number>, b: ArrayLike<number>): number {
   const n = a.length
   const mean = (values: ArrayLike<number>): number => {
@@ -19,7 +23,11 @@ export function pearson(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return n < 2 ? Number.NaN : covariance / Math.sqrt(varianceA * varianceB)
 }
 
-/** Ranks from 1; equal numbers share the mean of theirs. */
+/**
+ * Ranks from 1; equal numbers share the mean of theirs.
+ * @example
+ * averageRanks([10, 20, 10]) // [1.5, 3, 1.5]
+ */
 export function averageRanks(values: ArrayLike<number>): Float64Array {
   const order = Array.from({ length: values.length }, (_, i) => i).sort((i, j) => values[i]! - values[j]!)
   const ranks = new Float64Array(values.length)
@@ -32,5 +40,9 @@ export function averageRanks(values: ArrayLike<number>): Float64Array {
   return ranks
 }
 
-/** Spearman's correlation: Pearson's of the average ranks. */
+/**
+ * Spearman's correlation: Pearson's of the average ranks.
+ * @example
+ * spearman([1, 2, 3], [1, 10, 100]) // 1
+ */
 export const spearman = (a: ArrayLike<number>, b: ArrayLike<number>): number => pearson(averageRanks(a), averageRanks(b))

@@ -2,20 +2,29 @@
 
 /** A stretch of tokens of one type: [start, end). */
 export interface Entity {
+  /** What follows `B-` or `I-` in its labels. */
   readonly type: string
+  /** Its first token. */
   readonly start: number
+  /** The token behind its last. */
   readonly end: number
 }
 
 const TAG = /^([BI])-(.+)$/
 
-/** Whether label names follow the scheme: `O`, and `B-…` or `I-…` for everything else. */
+/**
+ * Whether label names follow the scheme: `O`, and `B-…` or `I-…` for everything else.
+ * @example
+ * isBio(['O', 'B-PER', 'I-PER']) // true
+ */
 export const isBio = (names: readonly string[]): boolean =>
   names.includes('O') && names.some((name) => TAG.test(name)) && names.every((name) => name === 'O' || TAG.test(name))
 
 /**
  * The entities of a sequence of labels, as seqeval and conlleval read them: `B` begins one, `I` goes on one of the same
  * type and else begins one.
+ * @example
+ * entitiesOf(['B-PER', 'I-PER', 'O']) // [{ type: 'PER', start: 0, end: 2 }]
  */
 export function entitiesOf(tags: readonly string[]): Entity[] {
   const entities: Entity[] = []
@@ -34,7 +43,14 @@ export function entitiesOf(tags: readonly string[]): Entity[] {
   return entities
 }
 
-/** Counts of entities over many sequences. */
+/**
+ * Counts of entities over many sequences: those that are labelled, those that are predicted, and those that are both, with their
+ * type and both ends.
+ * @example
+ * const counts = new EntityCounts()
+ * counts.add(['B-PER', 'O'], ['B-PER', 'B-LOC'])
+ * counts.precision // 0.5
+ */
 export class EntityCounts {
   private correct = 0
   private labelled = 0
@@ -50,10 +66,12 @@ export class EntityCounts {
     this.correct += found.filter((entity) => truth.has(entity)).length
   }
 
+  /** Share of predicted entities that are labelled; 0 of none. */
   get precision(): number {
     return this.predicted === 0 ? 0 : this.correct / this.predicted
   }
 
+  /** Share of labelled entities that are predicted; 0 of none. */
   get recall(): number {
     return this.labelled === 0 ? 0 : this.correct / this.labelled
   }

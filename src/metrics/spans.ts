@@ -2,7 +2,10 @@
 
 /**
  * The likeliest answer: first and last position with the largest sum of scores, the last not before the first.
- * @param end scores of the last position
+ * @param start scores of the first position: [positions]
+ * @param end scores of the last position: [positions]
+ * @example
+ * bestSpan([0, 5, 1], [0, 1, 4]) // [1, 2]
  */
 export function bestSpan(start: ArrayLike<number>, end: ArrayLike<number>): [number, number] {
   let best: [number, number] = [0, 0]
@@ -18,7 +21,11 @@ export function bestSpan(start: ArrayLike<number>, end: ArrayLike<number>): [num
   return best
 }
 
-/** F1 of the positions of two stretches, both ends included: SQuAD's token overlap by position. */
+/**
+ * F1 of the positions of two stretches, both ends included: SQuAD's token overlap by position.
+ * @example
+ * spanOverlap([2, 4], [3, 6]) // 4/7
+ */
 export function spanOverlap([a, b]: readonly [number, number], [c, d]: readonly [number, number]): number {
   const common = Math.max(0, Math.min(b, d) - Math.max(a, c) + 1)
   const total = Math.max(0, b - a + 1) + Math.max(0, d - c + 1)

@@ -1,0 +1,8 @@
+/** @file The mean of numbers. */
+
+/** NaN of none. */
+export function mean(values: readonly number[]): number {
+  let sum = 0
+  for (const value of values) sum += value
+  return sum / values.length
+}
