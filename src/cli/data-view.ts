@@ -1,7 +1,7 @@
 /** @file What an inspection of rows found, for people on a terminal. */
 import type { DataInspection, EpochCost, RowPair, RowPlace, RowsInspection, ShownRow, ShownSequence } from '../index.js'
 import type { Output } from './flags.js'
-import { count, counted, digits, percent, table } from './format.js'
+import { count, counted, mean, percent, table } from './format.js'
 
 /** What of a list of places or bad rows is printed. */
 const SHOWN = 20
@@ -118,8 +118,8 @@ function facts(found: RowsInspection, maxLength: number | null): [string, string
 
 const rowsOrNone = (rows: number): string => (rows === 0 ? 'no row' : counted(rows, 'row'))
 
-const lengthsOf = ({ shortest, mean, percentiles, longest }: NonNullable<RowsInspection['lengths']>): string =>
-  `${count(shortest)} to ${count(longest)} tokens, ${digits(mean, 3)} on average; half of the rows have at most ${count(percentiles[50]!)}, 95 % ${count(percentiles[95]!)}, 99 % ${count(percentiles[99]!)}`
+const lengthsOf = ({ shortest, mean: average, percentiles, longest }: NonNullable<RowsInspection['lengths']>): string =>
+  `${count(shortest)} to ${count(longest)} tokens, ${mean(average)} on average; half of the rows have at most ${count(percentiles[50]!)}, 95 % ${count(percentiles[95]!)}, 99 % ${count(percentiles[99]!)}`
 
 const epochOf = ({ steps, tokens, positions, padding }: EpochCost): string =>
   `${counted(steps, 'step')}, ${count(tokens)} tokens in ${count(positions)} positions, ${percent(padding)} padding`

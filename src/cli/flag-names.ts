@@ -2,14 +2,14 @@
  * @file Messages of the library in the words of the command line: it calls options by their names in the API, sometimes with
  * the flag behind (`maxLength (--max-length)`), and not every command has every flag.
  */
-import { commonFlags, type Command } from './flags.js'
+import { commonFlagsOf, type Command } from './flags.js'
 import type { Flags } from './flag.js'
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 /** The message with the command's own flags; flags that it does not have are not named. */
-export function inFlags(message: string, command: Pick<Command, 'flags'>): string {
-  const flags: Flags = { ...command.flags, ...commonFlags }
+export function inFlags(message: string, command: Pick<Command, 'flags' | 'without'>): string {
+  const flags: Flags = { ...command.flags, ...commonFlagsOf(command) }
   const byOption = new Map(Object.entries(flags).map(([name, { option }]) => [option, name]))
   const flagOf = (word: string): string => byOption.get(word) ?? kebab(word)
   const has = (flag: string): boolean => Object.hasOwn(flags, flag)

@@ -53,6 +53,8 @@ export interface Command<T extends Flags = Flags> {
    */
   readonly positionals?: readonly string[]
   readonly flags: T
+  /** Which of the flags that other commands have it does not take, for nothing would read them. */
+  readonly without?: readonly (keyof typeof commonFlags)[]
   /** Whether `--config file.yaml` may give flags. */
   readonly configFile?: true
   /** Lines for a shell. */
@@ -75,6 +77,10 @@ export interface CommandContext {
   /** Raised by the first Ctrl-C. */
   readonly interrupted: AbortSignal
 }
+
+/** Common flags of a command: those that it reads. */
+export const commonFlagsOf = ({ without = [] }: Pick<Command, 'without'>): Flags =>
+  Object.fromEntries(Object.entries(commonFlags).filter(([name]) => !(without as readonly string[]).includes(name)))
 
 /** Where a command prints. */
 export interface Output {

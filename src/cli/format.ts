@@ -1,16 +1,7 @@
 /** @file Numbers, bars and tables for people. */
+import { digits } from '../util/numbers-as-text.js'
 
-/** 1234567 as `1,234,567`. */
-export const count = (value: number): string => value.toLocaleString('en-US', { maximumFractionDigits: 0 })
-
-/** A number of things: `1 row`, `2,000 rows`. */
-export const counted = (value: number, thing: string): string => `${count(value)} ${thing}${value === 1 ? '' : 's'}`
-
-/** A number with so many significant digits; `–` where there is none. */
-export const digits = (value: number | undefined, significant = 5): string =>
-  value === undefined || !Number.isFinite(value) ? '–' : String(Number(value.toPrecision(significant)))
-
-export const percent = (share: number): string => `${digits(100 * share, 3)} %`
+export { count, counted, digits, mean, percent } from '../util/numbers-as-text.js'
 
 /** Bytes in units of 1000, as disks are sold. */
 export const megabytes = (bytes: number): string =>

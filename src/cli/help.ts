@@ -153,6 +153,11 @@ export function documentation(commands: readonly Command[]): string {
     '',
     '## Flags of every command',
     '',
+    `But for ${commands
+      .filter(({ without }) => without !== undefined)
+      .map(({ name, without }) => `\`${name}\` (no ${someOf(without!.map((flag) => `\`--${flag}\``))})`)
+      .join(', ')}, which would read nothing of them.`,
+    '',
     ...flagTable(Object.entries(commonFlags)),
     ...commands.flatMap((command) => [
       '',

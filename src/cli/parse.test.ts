@@ -11,6 +11,7 @@ import { optionsFrom } from './option-flags.js'
 import { parseFlags } from './parse.js'
 import { UsageError } from './usage-error.js'
 import { readValue } from './values.js'
+import { commandHelp } from './help.js'
 
 const command = (name: string): Command => commands.find((c) => c.name === name)!
 const train = (...args: string[]) => parseFlags(command('train'), ['--model', 'm', '--data', 'd', '--out', 'o', ...args])
@@ -53,7 +54,7 @@ describe('parseFlags', () => {
 })
 
 describe('readValue', () => {
-  const read = (type: 'modules' | 'mapping' | 'integers' | 'names' | 'constants', value: unknown): unknown =>
+  const read = (type: 'modules' | 'mapping' | 'integers' | 'names' | 'constants' | 'texts' | 'number', value: unknown): unknown =>
     readValue(value, { type, help: '' }, '--x')
 
   it('tells names from all-linear and from a regular expression', () => {
@@ -89,7 +90,23 @@ describe('readValue', () => {
     expect(read('integers', '0,2')).toEqual([0, 2])
     expect(read('integers', 3)).toEqual([3])
     expect(() => read('integers', '0,x')).toThrow(/--x must be a whole number of at least 0, got "x"/)
-    expect(() => read('names', 'a,,b')).toThrow(UsageError)
+    expect(() => read('names', 'a,,b')).toThrow('--x must be names separated by commas, or a list of names, got "a,,b"')
+    expect(() => read('names', ['a', 3])).toThrow('entry 2 of --x must be a name, got 3')
+    expect(() => read('names', [])).toThrow('--x must be a list of at least one name, got []')
+    expect(() => read('texts', ['a', ''])).toThrow('entry 2 of --x must be a text, got ""')
+    expect(() => read('texts', 3)).toThrow('--x must be a text or a list of texts, got 3')
+    expect(() => read('integers', { a: 1 })).toThrow(
+      '--x must be whole numbers separated by commas, or a list of them, got {"a":1}',
+    )
+    expect(() => read('number', Number.NaN)).toThrow('--x must be a number, got NaN')
+    expect(() => read('number', -Infinity)).toThrow('--x must be a number, got -Infinity')
+  })
+
+  it('takes no common flag that the command would not read', () => {
+    const report = commands.find(({ name }) => name === 'report')!
+    expect(() => parseFlags(report, ['run', '--seed', '3'])).toThrow('lowrank report: unknown flag "--seed".')
+    expect(commandHelp(report)).not.toMatch(/--(device|threads|seed)/)
+    expect(parseFlags(report, ['run', '--json']).values['json']).toBe(true)
   })
 
   it('refuses what is not supported yet, and only that', () => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { parseDocument } from 'yaml'
 import { FileError } from '../errors.js'
-import { commonFlags, type Command } from './flags.js'
+import { commonFlagsOf, type Command } from './flags.js'
 import type { Flag, Flags, GroupedFlag } from './flag.js'
 import { flagMeant, UsageError } from './usage-error.js'
 import { readValue } from './values.js'
@@ -19,7 +19,7 @@ export const flagsOf = (command: Command): Flags => ({
       help: 'YAML file with the same names as the flags; flags given here go before it.',
     } satisfies GroupedFlag,
   }),
-  ...commonFlags,
+  ...commonFlagsOf(command),
 })
 
 export interface Parsed {

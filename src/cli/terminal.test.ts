@@ -76,7 +76,7 @@ describe('TrainingView', () => {
     view.show(step(150))
     view.close()
     expect(err.text).toContain('7 rows, 200 steps, resumed after step 100; training 5 of 1,000 parameters (0.5 %)')
-    expect(err.text).toContain('━━━━━━━━━━━━━━━━━━╌╌╌╌╌╌ 150/200  loss 2.0000  1,000 tokens/s  ETA 0:50')
+    expect(err.text).toContain('━━━━━━━━━━━━━━━━━━╌╌╌╌╌╌ 150/200  loss 2  1,000 tokens/s  ETA 0:50')
     expect(err.text.endsWith(CLEAR)).toBe(true)
   })
 
@@ -86,6 +86,15 @@ describe('TrainingView', () => {
     view.show({ ...start, resumedAt: 0 })
     for (let n = 1; n <= 200; n++) view.show(step(n))
     expect(err.text.match(/^step \d+\/200/gm)).toHaveLength(21)
+    for (const [loss, shown] of [
+      [3.21e-6, '0.00000321'],
+      [2.123456, '2.1235'],
+      [Number.NaN, 'NaN'],
+    ] as const) {
+      // prettier-ignore
+      view.show({ ...step(200), loss } as TrainEvent)
+      expect(err.text.trimEnd().split('\n').at(-1)).toContain(`step 200/200  loss ${shown}  `)
+    }
   })
 
   it('tells an interrupted run from a finished one', () => {
@@ -114,7 +123,7 @@ describe('TrainingView', () => {
       '',
     ])
     expect(out.text.match(/^adapter in out.*/gm)).toEqual([
-      'adapter in out (the best: step 100, evaluation loss 1.2500), report in out/report.html',
+      'adapter in out (the best: step 100, evaluation loss 1.25), report in out/report.html',
       'adapter in out, report in out/report.html',
     ])
   })

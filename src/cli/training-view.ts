@@ -10,6 +10,9 @@ function oneLine(text: string, length: number): string {
   return length < 0 ? `…${line.slice(length)}` : `${line.slice(0, length)}…`
 }
 
+/** A loss however small, and what is none. */
+const lossText = (loss: number): string => (Number.isFinite(loss) ? digits(loss) : String(loss))
+
 /** Lines that a log without a terminal gets, about. */
 const LINES = 20
 
@@ -80,7 +83,7 @@ export class TrainingView {
     // A moving mean, so that the number can be read.
     this.speed = this.speed === 0 ? tokensPerSecond : 0.9 * this.speed + 0.1 * tokensPerSecond
     const left = ((this.now() - this.started) / 1000 / Math.max(1, step - this.first)) * (this.steps - step)
-    const numbers = `loss ${output.color.bold(loss.toFixed(4))}  ${count(this.speed)} tokens/s  ETA ${clock(left)}`
+    const numbers = `loss ${output.color.bold(lossText(loss))}  ${count(this.speed)} tokens/s  ETA ${clock(left)}`
     if (output.live) output.status(`${output.color.cyan(bar(step / this.steps))} ${step}/${this.steps}  ${numbers}`)
     else if (step === this.first + 1 || step === this.steps || step % Math.max(1, Math.ceil(this.steps / LINES)) === 0)
       output.note(`step ${step}/${this.steps}  ${numbers}  lr ${digits(learningRate, 3)}`)
@@ -93,7 +96,7 @@ export class TrainingView {
     )
     const shown = metric === undefined ? '' : `, ${metric[0]} ${digits(metric[1]!)}`
     this.output.note(
-      `step ${step}: evaluation loss ${color.bold(loss.toFixed(4))}${shown}${best ? color.green('  best so far') : ''}`,
+      `step ${step}: evaluation loss ${color.bold(lossText(loss))}${shown}${best ? color.green('  best so far') : ''}`,
     )
   }
 
@@ -111,14 +114,14 @@ export class TrainingView {
       stoppedEarly: color.yellow('stopped early'),
       aborted: color.yellow('interrupted'),
     }
-    const evaluated = evalLoss === undefined ? '' : `, evaluation loss ${evalLoss.toFixed(4)}`
+    const evaluated = evalLoss === undefined ? '' : `, evaluation loss ${lossText(evalLoss)}`
     this.output.print(
-      `${states[reason]}: ${counted(steps, 'step')} in ${clock(seconds)}, loss ${digits(loss)}${evaluated}, peak memory ${megabytes(peakMemoryBytes)}`,
+      `${states[reason]}: ${counted(steps, 'step')} in ${clock(seconds)}, loss ${lossText(loss)}${evaluated}, peak memory ${megabytes(peakMemoryBytes)}`,
     )
     if (saved === undefined) return
     const { bestStep, bestEvalLoss, metricForBest, bestMetric } = kept
     const told = [
-      ...(bestEvalLoss === undefined ? [] : [`evaluation loss ${bestEvalLoss.toFixed(4)}`]),
+      ...(bestEvalLoss === undefined ? [] : [`evaluation loss ${lossText(bestEvalLoss)}`]),
       ...(metricForBest === undefined ? [] : [`${metricForBest} ${digits(bestMetric!)}`]),
     ]
     const best = bestStep === undefined ? '' : ` (the best: ${[`step ${bestStep}`, ...told].join(', ')})`

@@ -5,8 +5,11 @@ import type { Flag } from './flag.js'
 import { UsageError } from './usage-error.js'
 
 /** A text with quotes in it, which others around it would confuse, is shown as it is. */
-const show = (value: unknown): string =>
-  typeof value !== 'string' ? JSON.stringify(value) : value.includes('"') ? value : `"${value}"`
+const show = (value: unknown): string => {
+  // YAML has numbers that JSON has not.
+  if (typeof value === 'number') return String(value)
+  return typeof value !== 'string' ? JSON.stringify(value) : value.includes('"') ? value : `"${value}"`
+}
 
 function fail(where: string, expected: string, value: unknown): never {
   throw new UsageError(`${where} must be ${expected}, got ${show(value)}.`)
@@ -24,14 +27,19 @@ function number(value: unknown, flag: Flag, where: string): number {
   return parsed
 }
 
-function names(value: unknown, where: string): string[] {
-  const list = isList(value)
-    ? value
-    : typeof value === 'string'
-      ? splitNames(value)
-      : fail(where, 'names separated by commas', value)
-  for (const name of list) if (typeof name !== 'string' || name === '') fail(where, 'names separated by commas', value)
+/** A list as a config file has it: of texts, none of them empty, at least one. */
+function texts(list: readonly unknown[], where: string, each: string): string[] {
+  if (list.length === 0) fail(where, `a list of at least one ${each}`, list)
+  const wrong = list.findIndex((entry) => typeof entry !== 'string' || entry === '')
+  if (wrong >= 0) fail(`entry ${wrong + 1} of ${where}`, `a ${each}`, list[wrong])
   return list as string[]
+}
+
+function names(value: unknown, where: string, expected = 'names separated by commas, or a list of names'): string[] {
+  if (isList(value)) return texts(value, where, 'name')
+  const list = typeof value === 'string' ? splitNames(value) : fail(where, expected, value)
+  if (list.includes('')) fail(where, expected, value)
+  return list
 }
 
 /** `a,b` is a list of names; `all-linear` and anything that is more than names is passed on as one string. */
@@ -136,15 +144,23 @@ export function readValue(value: unknown, flag: Flag, where: string): unknown {
             ? false
             : fail(where, 'true or false', value)
       case 'texts':
-        return names(isList(value) ? value : [value], where)
+        return isList(value)
+          ? texts(value, where, 'text')
+          : typeof value === 'string' && value !== ''
+            ? [value]
+            : fail(where, 'a text or a list of texts', value)
       case 'names':
         return names(value, where)
       case 'modules':
         return modules(value, where)
       case 'integers':
-        return (isList(value) ? value : typeof value === 'number' ? [value] : names(value, where)).map((item) =>
-          number(item, { ...flag, min: 0 }, where),
-        )
+        return (
+          isList(value)
+            ? value
+            : typeof value === 'number'
+              ? [value]
+              : names(value, where, 'whole numbers separated by commas, or a list of them')
+        ).map((item) => number(item, { ...flag, min: 0 }, where))
       case 'mapping':
         return mapping(value, where)
       case 'columns':

@@ -45,6 +45,6 @@ export async function checkColumns(sources: readonly RowSource[], renamed: Colum
   const near = nearestNames(column, [...names])
   const files = sources.map(({ file }) => file).join(', ')
   throw new InvalidDataError(
-    `${files}: no row has the column "${column}", which "${field}" is to be read from (columns, --columns ${field}=${column}); there are ${someNames([...names])}${near.length > 0 ? `: did you mean ${near.map((name) => JSON.stringify(name)).join(' or ')}?` : '.'}`,
+    `${files}: no row has the column "${column}", which "${field}" is to be read from, as columns (--columns ${field}=${column}) says; there are ${someNames([...names])}${near.length > 0 ? `: did you mean ${near.map((name) => JSON.stringify(name)).join(' or ')}?` : '.'}`,
   )
 }

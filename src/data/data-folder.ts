@@ -66,7 +66,7 @@ function pick(folder: string, entries: readonly Entry[], part: Part): string[] {
   const isOne = fitting.every(({ word, isShard, format }) => isShard && word === first!.word && format === first!.format)
   if (fitting.length > 1 && !isOne)
     throw new InvalidDataError(
-      `${folder}: ${someOf(fitting.map(({ file }) => file))} may each be the rows for ${part === 'train' ? 'training' : part === 'valid' ? 'evaluation' : 'testing'}; keep one of them there, or name the files themselves (data and evalData, --data and --eval-data).`,
+      `${folder}: ${someOf(fitting.map(({ file }) => file))} may each be the rows for ${part === 'train' ? 'training' : part === 'valid' ? 'evaluation' : 'testing'}; keep one of them there, or name the files themselves: data (--data) and evalData (--eval-data).`,
     )
   return fitting.map(({ file }) => `${folder}/${file}`)
 }

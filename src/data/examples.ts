@@ -108,7 +108,7 @@ function checkPositions(row: Row, { positionIds, attentionMask }: Tokens, { maxP
       )
     if (i > 0 && attentionMask[i - 1] === 1 && attentionMask[i] === 1 && position <= positionIds[i - 1]!)
       throw new InvalidDataError(
-        `${at(row)}: "position_ids"[${i}] is ${position} after ${positionIds[i - 1]}: several texts share the row and would see each other; give each a row of its own, and pack them here (packing, --packing).`,
+        `${at(row)}: "position_ids"[${i}] is ${position} after ${positionIds[i - 1]}: several texts share the row and would see each other; give each a row of its own, and pack them here with packing (--packing).`,
       )
   })
 }

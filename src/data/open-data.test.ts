@@ -218,7 +218,7 @@ describe('columns', () => {
   it('that no row has are refused, naming those there are', async () => {
     const given = await sources({ text: 'a', categori: null }, { category: 'b' })
     await expect(renameColumns(given, { label: 'categorie' })).rejects.toThrow(
-      'data: no row has the column "categorie", which "label" is to be read from (columns, --columns label=categorie); there are "text", "categori", "category": did you mean "categori" or "category"?',
+      'data: no row has the column "categorie", which "label" is to be read from, as columns (--columns label=categorie) says; there are "text", "categori", "category": did you mean "categori" or "category"?',
     )
     expect((await renameColumns(given, { label: 'category' })).length).toBe(1)
   })

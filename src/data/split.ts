@@ -34,7 +34,9 @@ export async function splitRows(
   } else {
     const { groups, sizes } = await groupsOf(sources, by, total)
     if (sizes.length < 2)
-      throw new InvalidDataError(`${names}: all rows have the same "${by}", so there are no groups to split by (valSplitBy).`)
+      throw new InvalidDataError(
+        `${names}: all rows have the same "${by}", so valSplitBy (--val-split-by) has no groups to split by.`,
+      )
     const order = random.shuffle(Uint32Array.from({ length: sizes.length }, (_, group) => group))
     const aside = new Set<number>()
     let rows = 0
@@ -67,7 +69,7 @@ async function groupsOf(
   for await (const row of rowsOf(sources)) {
     if (!hasField(row, by))
       throw new InvalidDataError(
-        `${at(row)}: there is no "${by}" to split by (valSplitBy, --val-split-by); the row has ${someNames(Object.keys(row.value)) || 'no fields'}.`,
+        `${at(row)}: there is no "${by}" to split by, as valSplitBy (--val-split-by) says; the row has ${someNames(Object.keys(row.value)) || 'no fields'}.`,
       )
     const value = row.value[by]
     const key = typeof value === 'string' ? value : JSON.stringify(value)

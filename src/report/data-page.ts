@@ -8,6 +8,7 @@ import type {
   ShownRow,
   ShownSequence,
 } from '../inspect-data/data-inspection.js'
+import { count, counted, mean, percent } from '../util/numbers-as-text.js'
 import { pageStyle } from './page.js'
 import { escape } from './text.js'
 
@@ -32,9 +33,6 @@ main > * { margin-bottom: .9rem; }
 table :is(td, th).n { text-align: right; white-space: nowrap; }
 `
 
-const count = (value: number): string => value.toLocaleString('en-US', { maximumFractionDigits: 0 })
-const counted = (value: number, thing: string): string => `${count(value)} ${thing}${value === 1 ? '' : 's'}`
-const percent = (share: number): string => `${(100 * share).toLocaleString('en-US', { maximumSignificantDigits: 3 })} %`
 const at = ({ file, line }: RowPlace): string => `${file}:${line}`
 
 /** White space as signs, quiet; a line break stays one, and before a space a line may break. */
@@ -131,7 +129,7 @@ function part(found: RowsInspection, maxLength: number | null, more: readonly (r
     ...(lengths === undefined
       ? []
       : [
-          ['Length', `${count(lengths.shortest)} to ${count(lengths.longest)}, mean ${count(lengths.mean)}`] as const,
+          ['Length', `${count(lengths.shortest)} to ${count(lengths.longest)}, mean ${mean(lengths.mean)}`] as const,
           ['50, 95, 99 % at most', [50, 95, 99].map((percentile) => count(lengths.percentiles[percentile]!)).join(', ')] as const,
         ]),
     [

@@ -1,5 +1,5 @@
 /** @file Reports of runs that lie in folders. */
-import { InvalidOptionError, messageOf } from '../errors.js'
+import { InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import type { TrainEvent } from '../train/events.js'
 import { LOG_FILE, parseEvents } from '../train/log.js'
@@ -39,12 +39,7 @@ async function readEvents(files: Files, run: string): Promise<TrainEvent[]> {
     )
   const text = await files.readText(path)
   // A line that is being written, or was cut off.
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1)
-  try {
-    return parseEvents(whole)
-  } catch (cause) {
-    throw new InvalidOptionError(`${path} is no log of a run: ${messageOf(cause)}`, { cause })
-  }
+  return parseEvents(text.slice(0, text.lastIndexOf('\n') + 1), path)
 }
 
 async function readRun(files: Files, path: string, name: string): Promise<ReportedRun> {

@@ -11,8 +11,12 @@ export const embed = (value: unknown): string => JSON.stringify(value).replaceAl
 /** A number of six digits for charts; null, a gap, where it is not finite. */
 export const round = (value: number): number | null => (Number.isFinite(value) ? Number(value.toPrecision(6)) : null)
 
-export const number = (value: number | undefined, digits = 4): string =>
-  value === undefined || !Number.isFinite(value) ? '–' : value.toLocaleString('en-US', { maximumFractionDigits: digits })
+/** A number with so many digits behind the point, of one below 1 so many that count: what is small is not 0. */
+export function number(value: number | undefined, digits = 4): string {
+  if (value === undefined || !Number.isFinite(value)) return '–'
+  const isSmall = Math.abs(value) < 1 && digits > 0
+  return value.toLocaleString('en-US', isSmall ? { maximumSignificantDigits: digits } : { maximumFractionDigits: digits })
+}
 
 export function duration(seconds: number): string {
   const whole = Math.round(seconds)

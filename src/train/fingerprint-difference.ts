@@ -8,8 +8,8 @@ type Entries = Readonly<Record<string, unknown>>
 
 /** Names for the entries whose values tell a reader nothing. */
 const OPAQUE: Entries = {
-  data: 'the rows to train on (data, --data)',
-  evalData: 'the rows to evaluate on (evalData, --eval-data), which decide when to stop',
+  data: 'the rows of data (--data)',
+  evalData: 'the rows of evalData (--eval-data), which decide when to stop',
   weights: 'the weights of the base model',
   config: "the base model's config.json",
   graph: "the base model's graph",

@@ -1,5 +1,7 @@
 /** @file The run's log: every event as a line of JSON in `log.jsonl`. */
+import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { isObject } from '../util/json.js'
 import type { TrainEvent } from './events.js'
 
 export const LOG_FILE = 'log.jsonl'
@@ -27,7 +29,7 @@ export class RunLog {
 
   /** What was recorded, of earlier parts of a resumed run too. */
   async events(): Promise<TrainEvent[]> {
-    return this.path === undefined ? [] : parseEvents(await this.files.readText(this.path))
+    return this.path === undefined ? [] : parseEvents(await this.files.readText(this.path), this.path)
   }
 
   /** @throws FileError if the disk is full, or the folder another run's by now */
@@ -38,10 +40,29 @@ export class RunLog {
   }
 }
 
-/** The events of a log. JSON has no NaN: the loss of a step that was skipped stands there as null. */
-export function parseEvents(text: string): TrainEvent[] {
-  const lines = text.split('\n').filter((line) => line !== '')
-  return lines.map((line) => JSON.parse(line, (_, value: unknown) => (value === null ? Number.NaN : value)) as TrainEvent)
+/**
+ * The events of a log. JSON has no NaN: the loss of a step that was skipped stands there as null.
+ * @param path of the log, for messages
+ * @throws InvalidDataError naming the line that is no event
+ */
+export function parseEvents(text: string, path = LOG_FILE): TrainEvent[] {
+  return text.split('\n').flatMap((line, i) => (line === '' ? [] : [parseEvent(line, `${path}, line ${i + 1}`)]))
+}
+
+function parseEvent(line: string, where: string): TrainEvent {
+  const fail = (cause?: unknown): never => {
+    throw new InvalidDataError(
+      `${where} is no event of a run: ${line.length > 60 ? `${line.slice(0, 60)}…` : line}. The log is damaged there; take the line out, or train again.`,
+      { cause },
+    )
+  }
+  let event: unknown
+  try {
+    event = JSON.parse(line, (_, value: unknown) => (value === null ? Number.NaN : value))
+  } catch (cause) {
+    return fail(cause)
+  }
+  return isObject(event) && typeof event['event'] === 'string' ? (event as unknown as TrainEvent) : fail()
 }
 
 /** Lines up to a step; a last line cut off by a kill is dropped. */

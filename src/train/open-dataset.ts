@@ -50,7 +50,7 @@ export async function openTrainAndEvalRows(
   if (valSplit !== undefined) {
     if (rows.beside.length > 0)
       throw new InvalidOptionError(
-        `valSplit (--val-split) sets rows aside to evaluate on, but there are some already: ${rows.beside.join(', ')}; leave it out, or name the file to train on (data, --data) in place of its folder`,
+        `valSplit (--val-split) sets rows aside to evaluate on, but there are some already: ${rows.beside.join(', ')}; leave it out, or name the file to train on as data (--data) in place of its folder`,
       )
     const by = valSplitBy === undefined ? undefined : (columns?.[valSplitBy] ?? valSplitBy)
     const parts = await splitRows(rows.sources, { share: valSplit, seed, by })

@@ -71,7 +71,7 @@ function checkNeedsNoEvaluation(options: ResolvedTrainOptions): void {
   }
   const needs = Object.entries(asked).find(([, isAsked]) => isAsked)?.[0]
   if (needs === undefined) return
-  throw new InvalidOptionError(`${needs} needs evalData or valSplit (--eval-data, --val-split)`)
+  throw new InvalidOptionError(`${needs} needs evalData (--eval-data) or valSplit (--val-split): rows to evaluate on`)
 }
 
 /** What is read of the rows before the first step. */

@@ -79,8 +79,13 @@ describe('lowrank report', () => {
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('is there already and is no report of lowrank')])
     expect(readFileSync(notes, 'utf8')).toBe('mine')
     expect((await runCli(['report'])).code).toBe(2)
-    writeFileSync(join(folder, 'log.jsonl'), 'no json\n')
-    await expect(report(folder)).rejects.toThrow('is no log of a run')
+    const log = join(folder, 'log.jsonl')
+    for (const damaged of ['no json', '7', '{"step":1}']) {
+      writeFileSync(log, `{"event":"start"}\n\n${damaged}\n`)
+      await expect(report(folder)).rejects.toThrow(
+        `${log}, line 3 is no event of a run: ${damaged}. The log is damaged there; take the line out, or train again.`,
+      )
+    }
     await expect(report([])).rejects.toThrow('at least one folder')
   })
 })

@@ -138,7 +138,7 @@ describe('options', () => {
       'resume (--resume) and overwrite (--overwrite) contradict each other: give the first alone to continue the run in the output folder, the second alone to begin anew and remove it',
     ],
     [{ packing: true, groupByLength: true }, 'packing and groupByLength exclude each other: packed rows are all of one length'],
-    [{ earlyStopping: 2 }, 'earlyStopping needs evalData or valSplit (--eval-data, --val-split)'],
+    [{ earlyStopping: 2 }, 'earlyStopping needs evalData (--eval-data) or valSplit (--val-split): rows to evaluate on'],
     [{ checkpointEvery: 2 }, 'checkpoints and resume need an output folder: give out'],
     [{ resume: true }, 'checkpoints and resume need an output folder: give out'],
     [{ learningrate: 1 }, 'train: unknown option "learningrate"; did you mean learningRate?'],

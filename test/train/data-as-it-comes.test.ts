@@ -102,7 +102,7 @@ describe('rows that are set aside', () => {
     const go = (changes: Partial<TrainOptions>) => runTraining(fresh(), { ...split, data: rows, out, resume: true, ...changes })
     await expect(go({ valSplit: 0.5 })).rejects.toThrow('(valSplit (--val-split): 0.25 before, 0.5 now)')
     await expect(go({ data: rows.map((row, i) => (i === 5 ? { ...row, id: 1 } : row)) })).rejects.toThrow(
-      '(the rows to train on (data, --data))',
+      '(the rows of data (--data))',
     )
     const rest = await go({})
     expect(rest.steps.map(({ loss }) => loss)).toEqual(whole.steps.slice(2).map(({ loss }) => loss))

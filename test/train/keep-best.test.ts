@@ -158,7 +158,7 @@ describe('metricForBest', () => {
     [{ evalAtStart: true }, 'evalAtStart needs evalData'],
     [{ metricForBest: 'perplexity' }, 'metricForBest needs evalData'],
     [{ greaterIsBetter: true }, 'greaterIsBetter needs evalData'],
-    [{ evalEvery: 2 }, 'evalEvery needs evalData or valSplit (--eval-data, --val-split)'],
+    [{ evalEvery: 2 }, 'evalEvery needs evalData (--eval-data) or valSplit (--val-split)'],
     [{ evalBatchSize: 3 }, 'evalBatchSize needs evalData'],
     [{ sampleTokens: 3 }, 'sampleTokens needs samplePrompts'],
     [{ loraPlusLrEmbedding: 1e-5 }, 'loraPlusLrEmbedding needs loraPlusLrRatio'],

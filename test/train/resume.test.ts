@@ -171,7 +171,7 @@ describe('resume refuses', () => {
       [{ loraPlusLrRatio: 4 }, {}, 'loraPlusLrRatio (--lora-plus-ratio): not given before, 4 now'],
       [{ valSplit: 0.2 }, {}, 'valSplit (--val-split): not given before, 0.2 now'],
       [{ evalData, earlyStopping: 2 }, {}, 'earlyStopping (--early-stopping): not given before, given now'],
-      [{ data: evalData }, {}, 'the rows to train on (data, --data)'],
+      [{ data: evalData }, {}, 'the rows of data (--data)'],
       [{}, { r: 3 }, 'what is trained (layers, ranks, scales, dropout or initialisation)'],
       [{}, { dropout: 0.5 }, 'what is trained (layers, ranks, scales, dropout or initialisation)'],
     ]

@@ -21,6 +21,7 @@ export const dataCommand = defineCommand({
     'Then lengths, what --max-length cuts, duplicates, the same input with different answers, empty answers, the balance of labels, what a pass costs, and rows of --eval-data that are trained on too. ' +
     'Every bad row is listed with its file and line; the exit code is 1 if there is one. No weight is read: config.json and the tokenizer are enough, or a tokenizer alone.',
   positionals: ['FILE…'],
+  without: ['device', 'threads'],
   flags: {
     model: {
       group: 'source',

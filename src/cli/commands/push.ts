@@ -25,6 +25,7 @@ export const pushCommand = defineCommand({
     'A repository or branch that is not there is made. A folder that a run is writing to, or that holds only checkpoints, is refused. A README.md on the hub that lowrank has not written stays. ' +
     'The access token is that of HF_TOKEN, else of hf auth login; it must be allowed to write. HF_ENDPOINT names another hub.',
   positionals: ['DIR', 'OWNER/NAME'],
+  without: ['device', 'threads', 'seed'],
   flags: {
     private: { type: 'switch', help: 'Make the repository private; one that is there and public is refused.' },
     revision: { type: 'text', value: 'BRANCH', help: 'Branch, made if it is not there; main by default.' },

@@ -10,6 +10,7 @@ export const reportCommand = defineCommand({
   description:
     'Of one run its curves, texts, evaluations, settings and command, as in its report.html; of several the curves in the same charts, and the settings that differ first. A run that is under way or was killed is shown as far as it went. The page needs no network.',
   positionals: ['RUN…'],
+  without: ['device', 'threads', 'seed'],
   flags: {
     out: { type: 'text', value: 'FILE', default: 'report.html', help: 'File to write.' },
     title: { type: 'text', value: 'TEXT', help: 'Heading of the page; the names of the runs by default.' },
