@@ -73,6 +73,12 @@ export async function openRowData(
   return opened
 }
 
+/** The files with rows for evaluation that lie beside those to train on; of what is no folder none. */
+export async function filesBeside(place: DataPlace, data: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(data.filter((path) => !isDatasetId(path)).map((path) => pathsOf(place, path, 'train')))
+  return found.flatMap(({ beside }) => beside)
+}
+
 interface Found {
   readonly paths: readonly string[]
   readonly beside: readonly string[]

@@ -25,6 +25,7 @@ import { weightMemory } from './weights.js'
 import { noOperations, workOf, type ProductKind, type Work } from './work.js'
 import { traineeArgument } from '../train/trainee-argument.js'
 import { checkArgument } from '../util/arguments.js'
+import { presetModel } from '../train/preset-model.js'
 
 /** The prediction, also the JSON that `lowrank train --dry-run --json` prints. Bytes and seconds. */
 export interface TrainingPlan {
@@ -167,7 +168,7 @@ export async function planTraining(
 ): Promise<TrainingPlan> {
   checkArgument(subject, traineeArgument, 'planTraining')
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
-  const resolved = resolveTrainOptions(options, 'planTraining')
+  const resolved = resolveTrainOptions(options, 'planTraining', presetModel(trainee.model))
   const { model, parameters } = trainee
   const { batchSize, gradAccum, maxLength, packing, recompute, evalBatchSize } = resolved
   // What is told of a run and written on its way is checked as train does; nobody is told, and nothing written.

@@ -24,7 +24,7 @@ import { objectiveOptionTable } from './objectives/options.js'
 import { metricsForBest } from './best.js'
 import type { TrainOptions } from './options.js'
 import { presetNames } from './preset-names.js'
-import { withPreset } from './presets.js'
+import { withPreset, type PresetModel } from './presets.js'
 import type { RunColumns } from './run-columns.js'
 
 /** One tracker, or several. */
@@ -485,9 +485,9 @@ function checkIsRead(options: ResolvedTrainOptions): void {
   if (out === undefined && isGiven('saveTotalLimit')) refuse('saveTotalLimit', 'an output folder (out)')
 }
 
-/** Fills in the defaults. @param where the function they were given to @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
-export function resolveTrainOptions(options: TrainOptions, where = 'train'): ResolvedTrainOptions {
-  const resolved = resolveOptions(trainOptionTable, withPreset(options), where)
+/** Fills in the defaults. @param where the function they were given to @param model that is trained, for presets @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
+export function resolveTrainOptions(options: TrainOptions, where = 'train', model?: PresetModel): ResolvedTrainOptions {
+  const resolved = resolveOptions(trainOptionTable, withPreset(options, model), where)
   checkRowOptions(resolved)
   if (resolved.keepBest === false && resolved.earlyStopping !== undefined)
     throw new InvalidOptionError('earlyStopping keeps the best evaluation; leave keepBest: false or earlyStopping out')

@@ -30,8 +30,14 @@ export interface PresetSetting<V = unknown> {
 export interface PresetCondition {
   /** For documents: `only where the run evaluates`. */
   readonly says: string
-  /** Whether a run with these options gets it. */
-  readonly holds: (given: Partial<TrainOptions>) => boolean
+  /** Whether a run with these options on such a model gets it. */
+  readonly holds: (given: Partial<TrainOptions>, model: PresetModel) => boolean
+}
+
+/** What a preset's settings depend on of the model. */
+export interface PresetModel {
+  /** Whether rows of it may hold several examples. */
+  readonly packs: boolean
 }
 
 /** Settings of some of the options of a function. */
@@ -105,7 +111,7 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
         value: 3,
         why: 'ends after three evaluations that are no better; the best is kept',
         when: {
-          says: 'only with evalData or valSplit',
+          says: 'only of runs that evaluate',
           holds: ({ evalData, valSplit, keepBest }) => (evalData ?? valSplit) !== undefined && keepBest !== false,
         },
       },
@@ -129,7 +135,10 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
       packing: {
         value: true,
         why: 'short rows share one of maxLength tokens and do not see each other: no step is mostly padding',
-        when: { says: 'unless rows are grouped by length', holds: ({ groupByLength }) => groupByLength !== true },
+        when: {
+          says: 'of language models that are folders, unless rows are grouped by length or are preferences',
+          holds: ({ groupByLength, objective = 'sft' }, { packs }) => packs && groupByLength !== true && objective === 'sft',
+        },
       },
     },
   },
@@ -163,11 +172,16 @@ export interface NamedSetting extends PresetSetting {
 /**
  * The settings of a preset that a run gets: none of options that are given, nor of those that would contradict them.
  * @param given the options beside the preset, of all three functions
+ * @param model what it depends on of the model; a language model by default
  */
-export function presetSettings(name: PresetName, given: Readonly<Record<string, unknown>> = {}): NamedSetting[] {
+export function presetSettings(
+  name: PresetName,
+  given: Readonly<Record<string, unknown>> = {},
+  model: PresetModel = { packs: true },
+): NamedSetting[] {
   return (['load', 'lora', 'train'] as const).flatMap((of) =>
     Object.entries(presets[name][of] as Readonly<Record<string, PresetSetting>>)
-      .filter(([option, { when }]) => given[option] === undefined && when?.holds(given) !== false)
+      .filter(([option, { when }]) => given[option] === undefined && when?.holds(given, model) !== false)
       .map(([option, setting]) => ({ of, option, ...setting })),
   )
 }
@@ -207,8 +221,8 @@ export function presetOptions(name: PresetName): PresetOptions {
 }
 
 /** Options of a run with those of its preset where they are not given; without a known preset as they are. */
-export function withPreset(options: TrainOptions): TrainOptions {
+export function withPreset<O extends TrainOptions>(options: O, model?: PresetModel): O {
   const preset = (options as Partial<TrainOptions> | null | undefined)?.preset
   if (preset === undefined || !Object.hasOwn(presets, preset)) return options
-  return { ...options, ...optionsOf(presetSettings(preset, { ...options }), 'train') }
+  return { ...options, ...optionsOf(presetSettings(preset, { ...options } as Readonly<Record<string, unknown>>, model), 'train') }
 }

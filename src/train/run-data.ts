@@ -6,6 +6,7 @@ import type { DataToCheck } from './check-data.js'
 import { chooseObjective, openTaskDataset, openTrainAndEvalRows } from './open-dataset.js'
 import type { Objective } from './objective.js'
 import { trainOptionTable, type ResolvedTrainOptions } from './option-table.js'
+import { withPreset } from './presets.js'
 import type { Trainee } from './trainee.js'
 
 export const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
@@ -45,7 +46,7 @@ export async function openData(
   { model }: Trainee,
   options: ResolvedTrainOptions,
   listeners: DataListeners = { data: [], evalData: [] },
-): Promise<{ objective: Objective; dataset: Dataset; evalDataset: Dataset | undefined }> {
+): Promise<OpenedData> {
   const { maxLength, unlabelled } = options
   const { train, evaluation } = await openTrainAndEvalRows(model, options)
   if (evaluation === undefined) checkNeedsNoEvaluation(options)
@@ -54,7 +55,23 @@ export async function openData(
     openTaskDataset(model, objective, rows, { maxLength, unlabelled, listeners })
   const dataset = await open(train, listeners.data)
   const evalDataset = evaluation && (await open(evaluation, listeners.evalData))
-  return { objective, dataset, evalDataset }
+  return { objective, dataset, evalDataset, options: evaluation === undefined ? options : withFoundRows(options, train.beside) }
+}
+
+/** The data of a run, open. */
+interface OpenedData {
+  readonly objective: Objective
+  readonly dataset: Dataset
+  readonly evalDataset: Dataset | undefined
+  /** Those of the run, with what a preset sets of runs that evaluate. */
+  readonly options: ResolvedTrainOptions
+}
+
+/** Rows to evaluate on may lie beside those to train on: a preset learns of them when the data is open. */
+function withFoundRows(options: ResolvedTrainOptions, beside: readonly string[]): ResolvedTrainOptions {
+  if (beside.length === 0 || options.evalData !== undefined) return options
+  const { evalData: _, ...settled } = withPreset({ ...options, evalData: beside })
+  return settled
 }
 
 /** Whether there are rows to evaluate on shows when the data is open: they may lie in its folder. */

@@ -55,6 +55,7 @@ import { lossOptions } from './step-graph.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 import { checkArgument } from '../util/arguments.js'
 import { traineeArgument } from './trainee-argument.js'
+import { presetModel } from './preset-model.js'
 
 /** Consecutive skipped updates after which `onNan: 'skip'` gives up: the run has diverged. */
 const MAX_SKIPPED_IN_A_ROW = 20
@@ -84,7 +85,7 @@ const trained = new WeakSet<ParameterVector>()
 export async function* train(subject: Adapter | Trainee, options: TrainOptions): AsyncGenerator<TrainEvent, DoneEvent> {
   checkArgument(subject, traineeArgument, 'train')
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
-  const resolved = resolveTrainOptions(options)
+  const resolved = resolveTrainOptions(options, 'train', presetModel(trainee.model))
   const events = runOf(trainee, resolved, subject instanceof Adapter ? 'adapter' : 'model')
   let ended: InvalidOptionError | undefined
   /** Whether the run has come to its end by itself: what is disposed of from then on ends nothing. */
@@ -214,20 +215,22 @@ class Run {
 
   /** Reads, checks and compiles everything that the run needs; nothing of an earlier run is touched until that is done. */
   static async *prepare(given: Assignment): AsyncGenerator<TrainEvent, Run> {
-    const { trainee, options, output } = given
+    const { trainee, output } = given
     const { model, parameters } = trainee
     const { files, now } = model.environment
-    const { out, batchSize, evalBatchSize, maxLength, packing, communicator } = options
+    const { out, batchSize, evalBatchSize, maxLength, packing, communicator } = given.options
     // Whatever a tracker lacks is said before anything is read.
     const tracking = await together(communicator, async () =>
-      Tracking.open(trainee, communicator.rank === 0 ? options : { ...options, reportTo: [] }),
+      Tracking.open(trainee, communicator.rank === 0 ? given.options : { ...given.options, reportTo: [] }),
     )
-    const sampler = await together(communicator, () => Sampler.open(trainee, options))
+    const sampler = await together(communicator, () => Sampler.open(trainee, given.options))
     const ends = new TurnEnds()
     const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
     // How the turns of evaluation rows end is not learned.
     const listeners = { data: [notes, ends], evalData: [notes] }
-    const { objective, dataset, evalDataset } = await together(communicator, () => openData(trainee, options, listeners))
+    const { objective, dataset, evalDataset, options } = await together(communicator, () =>
+      openData(trainee, given.options, listeners),
+    )
     checkDivisible(communicator, objective)
     const continues = await anyOf(communicator, output?.continues === true)
     const parts = dataToCheck(options, dataset, evalDataset)
@@ -270,7 +273,7 @@ class Run {
       if (sessions.evaluation !== undefined)
         checkMetricForBest(metricNames(objective, sessions.evaluation.sums), bestRule(options))
       return new Run({
-        ...{ ...given, dataset, evalDataset, notes, ends, extent, sessions, start, tracking, sampler },
+        ...{ trainee, options, output, dataset, evalDataset, notes, ends, extent, sessions, start, tracking, sampler },
         log: await together(communicator, async () => {
           await output?.prepare()
           if (output !== undefined) await writeRunFile(files, output.path, trainee, options)

@@ -1,15 +1,27 @@
 /** @file Presets: what they set, what goes before them, and that a run with one is the run with its numbers. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loraFieldTable } from '../../src/adapters/lora-fields.js'
 import { runCli } from '../../src/cli/app.js'
-import { addLora, InvalidOptionError, loadModel, presetOptions, presets, train, type TrainEvent } from '../../src/index.js'
+import {
+  addLora,
+  InvalidOptionError,
+  loadModel,
+  presetOptions,
+  presets,
+  train,
+  type TrainEvent,
+  type TrainOptions,
+} from '../../src/index.js'
 import { baseSchemes } from '../../src/quantize/base-schemes.js'
 import { resolveTrainOptions, trainOptionTable } from '../../src/train/option-table.js'
 import { presetNames } from '../../src/train/preset-names.js'
+import { presetModel } from '../../src/train/preset-model.js'
 import { presetSettings } from '../../src/train/presets.js'
+import { openData } from '../../src/train/run-data.js'
+import { adapterTrainee } from '../../src/train/trainee.js'
 import type { AnyTable } from '../../src/util/option-table.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'lowrank-presets-'))
@@ -73,6 +85,41 @@ describe('settings that not every run gets', () => {
     expect(of('quality', { valSplit: 0.1 })).toContain('earlyStopping')
     expect(of('quality', { evalData: 'v', keepBest: false })).not.toContain('earlyStopping')
     expect(resolveTrainOptions({ ...presetOptions('quality').train, data: 'd', evalData: 'v' }).earlyStopping).toBe(3)
+  })
+
+  it('early stopping is of rows that lie in the folder of data too, told and done', async () => {
+    const both = join(folder, 'both')
+    mkdirSync(both)
+    for (const name of ['train', 'valid']) writeFileSync(join(both, `${name}.jsonl`), readFileSync(data))
+    const cli = ['train', '--model', 'demo/base', '--data', both, '--threads', '1', '--steps', '1', '--preset', 'quality']
+    const told = await run(...cli, '--out', join(folder, 'stops'), '--max-length', '16')
+    expect(told.stderr).toContain('  --early-stopping 3  ')
+    expect((JSON.parse(readFileSync(join(folder, 'stops', 'run.json'), 'utf8')) as { settings: object }).settings).toMatchObject({
+      earlyStopping: 3,
+    })
+    const model = await loadModel('demo/base', { threads: 1 })
+    const trainee = adapterTrainee(await addLora(model, { r: 2 }))
+    const opened = async (more: Partial<TrainOptions>) =>
+      (await openData(trainee, resolveTrainOptions({ preset: 'quality', data: both, ...more }))).options.earlyStopping
+    expect(await opened({})).toBe(3)
+    expect(await opened({ keepBest: false })).toBeUndefined()
+    expect(await opened({ earlyStopping: 7 })).toBe(7)
+    expect(await opened({ preset: 'quick' })).toBeUndefined()
+    await model.dispose()
+  })
+
+  it('packing is of models and rows that can', async () => {
+    const packs = (given: object, packs: boolean): boolean =>
+      presetSettings('long-context', given as never, { packs }).some(({ option }) => option === 'packing')
+    expect([packs({}, true), packs({}, false), packs({ objective: 'dpo' }, true)]).toEqual([true, false, false])
+    await using classifier = await loadModel('test/fixtures/predict/classes', { threads: 1 })
+    expect(resolveTrainOptions({ preset: 'long-context', data: 'd' }, 'train', presetModel(classifier)).packing).toBe(false)
+    const labelled = join(folder, 'labelled.jsonl')
+    writeFileSync(labelled, '{"text":"a","label":0}\n{"text":"b","label":1}\n')
+    const flags = ['--data', labelled, '--out', join(folder, 'long'), '--steps', '1', '--threads', '1']
+    const trained = await run('train', '--model', 'test/fixtures/predict/classes', ...flags, '--preset', 'long-context')
+    expect(trained.code).toBe(0)
+    expect(trained.stderr).not.toContain('--packing')
   })
 
   it('none contradicts an option that is given', () => {

@@ -10,7 +10,7 @@ import { exitCodeOf } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type CommandContext, type Values } from '../flags.js'
 import type { Flags } from '../flag.js'
 import { optionsFrom } from '../option-flags.js'
-import { withPresetFlags } from '../preset-flags.js'
+import { withPresetFlags, withPresetLoading } from '../preset-flags.js'
 import { isAuto, library, openAdapter, openModel, withLabelsOf } from '../sources.js'
 import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
@@ -89,18 +89,25 @@ export const trainCommand = defineCommand({
   run: (values, context) => inJob(values.distributed, context, (communicator, own) => runTraining(values, own, communicator)),
 })
 
+/** What a preset depends on beside the flags. */
+async function presetFacts(model: Model, { preset, data }: TrainValues) {
+  const { presetModel } = await import('../../train/preset-model.js')
+  const { filesBeside } = await import('../../data/open-data.js')
+  const evaluates = preset !== undefined && (await filesBeside(model.environment, data)).length > 0
+  return { model: presetModel(model), evaluates }
+}
+
 async function runTraining(asked: TrainValues, context: CommandContext, communicator: Communicator): Promise<number> {
-  const values = withPresetFlags(asked, trainFlags, context)
   const { output, interrupted, args } = context
   const { planTraining, report: writeReport, train } = await library()
-  const threads = values.threads ?? threadsOfProcess(communicator, context)
-  const adapter = await leaderFirst(communicator, async () =>
-    openTrained(
-      await openModel({ ...values, threads, labels: isAuto(values) ? undefined : values.labels }, output),
-      values,
-      context,
-    ),
-  )
+  const threads = asked.threads ?? threadsOfProcess(communicator, context)
+  const { adapter, values } = await leaderFirst(communicator, async () => {
+    const loading = withPresetLoading(asked, trainFlags, context)
+    const labels = isAuto(loading) ? undefined : loading.labels
+    const model = await openModel({ ...loading, threads, labels }, output)
+    const values = withPresetFlags(loading, trainFlags, context, await presetFacts(model, asked))
+    return { values, adapter: await openTrained(model, values, context) }
+  })
   const view = new TrainingView(output, () => performance.now())
   const command = commandLine(args)
   const options: TrainOptions = { ...optionsFrom(trainOptionTable, values), command, signal: interrupted, communicator }
