@@ -1,10 +1,12 @@
 /** @file Beam search over the texts of one prompt, as transformers' `generate(num_beams=N, do_sample=False)` defines it. */
 import type { Beams } from './beam-options.js'
-import { logProbabilities, penalizeRepetition } from './sampling.js'
+import { processLogits } from './logits-processors.js'
+import { logProbabilities } from './sampling.js'
 import type { Sampling } from './sampling-options.js'
 import type { TextStream } from './text-stream.js'
 
-export interface BeamSearchOptions extends Omit<Beams, 'numReturn'>, Pick<Sampling, 'repetitionPenalty'> {
+export interface BeamSearchOptions
+  extends Omit<Beams, 'numReturn'>, Pick<Sampling, 'repetitionPenalty' | 'noRepeatNgramSize' | 'minNewTokens'> {
   readonly prompt: readonly number[]
   /** Most tokens of a text. */
   readonly limit: number
@@ -101,11 +103,11 @@ export class BeamSearch {
 
   /** The best continuations of all beams, best first; of equals the first. */
   private best(logits: readonly Float32Array[], count: number): readonly Candidate[] {
-    const { repetitionPenalty, prompt } = this.options
+    const { prompt, ends } = this.options
     const best: Candidate[] = []
     for (const [from, { ids, score }] of this.running.entries()) {
       const row = logProbabilities(logits[from]!)
-      if (repetitionPenalty !== 1) penalizeRepetition(row, [...prompt, ...ids], repetitionPenalty)
+      processLogits(row, { prompt, ids, ends }, this.options)
       for (let id = 0; id < row.length; id++) {
         const sum = Math.fround(row[id]! + score)
         if (sum === -Infinity || (best.length === count && sum <= best[count - 1]!.score)) continue

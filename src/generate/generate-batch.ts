@@ -28,7 +28,6 @@ import { subjectArgument } from '../adapter/subject-arguments.js'
 class Row {
   readonly ids: number[] = []
   finishReason: FinishReason = 'length'
-  private readonly seen: Set<number>
   private readonly random: Random
 
   constructor(
@@ -41,19 +40,17 @@ class Row {
     readonly ends: ReadonlySet<number>,
     private readonly stops: ReadonlySet<number>,
   ) {
-    this.seen = new Set(prompt)
     this.random = Random.derive(seed, 'generate')
   }
 
   /** Takes the next token; whether there may be another. */
   advance(logits: Float32Array): boolean {
-    const id = nextToken(logits, this.seen, this.options, this.random)
+    const id = nextToken(logits, this, this.options, this.random)
     if (this.ends.has(id) || this.stops.has(id)) {
       this.finishReason = this.ends.has(id) ? 'eos' : 'stop'
       return false
     }
     this.ids.push(id)
-    this.seen.add(id)
     this.text.push(id)
     return !this.text.stopped && this.ids.length < this.limit
   }

@@ -1,5 +1,6 @@
 /** @file What can be asked of a generation. */
 import type { Message, TemplateVariables } from '../data/messages.js'
+import { InvalidOptionError } from '../errors.js'
 import { abortSignal, kind, seed, text, whole, type Kind } from '../util/option-kinds.js'
 import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 import { beamOptionTable, checkBeams, type BeamOptions } from './beam-options.js'
@@ -75,7 +76,11 @@ export const batchOptionTable = {
   maxNewTokens: { is: whole(1), default: 128, flag: 'max-new-tokens', help: 'Most tokens to generate.' },
   ...samplingOptionTable,
   stop: { is: texts, flag: { name: 'stop', value: 'T…' }, help: 'Stop before this text; may be repeated.' },
-  eosTokenIds: { is: tokenIds, flag: null, help: "Tokens that end the text, beside the model's own." },
+  eosTokenIds: {
+    is: tokenIds,
+    flag: { name: 'eos-token-ids', value: 'ID…' },
+    help: "Tokens that end the text, beside the model's own.",
+  },
   ...beamOptionTable,
   seed: { is: seed, default: 0, flag: { name: 'seed', common: true }, help: 'Seed of sampling.' },
   signal: { effect: abortSignal },
@@ -99,9 +104,15 @@ export type ResolvedBatchOptions = Resolved<BatchOptions, typeof batchOptionTabl
 /** The options of one generation with their defaults. */
 export type ResolvedGenerateOptions = Resolved<GenerateOptions, typeof generateOptionTable>
 
+function checkLengths({ minNewTokens, maxNewTokens }: ResolvedBatchOptions): void {
+  if (minNewTokens > maxNewTokens)
+    throw new InvalidOptionError(`minNewTokens must be at most maxNewTokens (${maxNewTokens}), got ${minNewTokens}`)
+}
+
 /** Fills in the defaults. @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
 export function resolveGenerateOptions(given: GenerateOptions): ResolvedGenerateOptions {
   const resolved = resolveOptions(generateOptionTable, given, 'generate')
+  checkLengths(resolved)
   checkBeams(resolved, given)
   return resolved
 }
@@ -109,6 +120,7 @@ export function resolveGenerateOptions(given: GenerateOptions): ResolvedGenerate
 /** Fills in the defaults. @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
 export function resolveBatchOptions(given: BatchOptions): ResolvedBatchOptions {
   const resolved = resolveOptions(batchOptionTable, given, 'generateBatch')
+  checkLengths(resolved)
   checkBeams(resolved, given)
   return resolved
 }

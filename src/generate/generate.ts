@@ -98,7 +98,6 @@ async function* continuePrompt(
   const cache = session.newCache()
   const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
   const ids: number[] = []
-  const seen = new Set(prompt)
   let finishReason: FinishReason = 'length'
   let pending: readonly number[] = prompt
   let spent = 0
@@ -109,14 +108,13 @@ async function* continuePrompt(
     }
     // What the reader does between two tokens is no time of the model's.
     const started = now()
-    const id = nextToken(await session.run(pending, cache, tensors), seen, options, random)
+    const id = nextToken(await session.run(pending, cache, tensors), { prompt, ids, ends }, options, random)
     spent += now() - started
     if (ends.has(id) || stops.tokens.has(id)) {
       finishReason = ends.has(id) ? 'eos' : 'stop'
       break
     }
     ids.push(id)
-    seen.add(id)
     yield { id, text: text.push(id) }
     if (text.stopped) break
     pending = [id]

@@ -12,6 +12,10 @@ export interface SamplingOptions {
   readonly topP?: number
   /** Above 1 makes tokens less likely that the prompt or the text so far holds (Keskar et al., 2019); 1 by default. */
   readonly repetitionPenalty?: number
+  /** No n-gram of this many tokens comes twice, the prompt counted in; 0 by default, which allows all. */
+  readonly noRepeatNgramSize?: number
+  /** Tokens that are generated before one may end the text; a stop string ends it at any length. 0 by default. */
+  readonly minNewTokens?: number
 }
 
 export const samplingOptionTable = {
@@ -32,6 +36,18 @@ export const samplingOptionTable = {
     default: 1,
     flag: 'repetition-penalty',
     help: 'Above 1 makes tokens that were there before less likely.',
+  },
+  noRepeatNgramSize: {
+    is: whole(0),
+    default: 0,
+    flag: { name: 'no-repeat-ngram-size', default: null },
+    help: 'No N tokens in a row come twice, the prompt counted in. 0, unless given, allows all.',
+  },
+  minNewTokens: {
+    is: whole(0),
+    default: 0,
+    flag: { name: 'min-new-tokens', default: null },
+    help: 'Tokens before which no end token comes. 0 unless given.',
   },
 } as const satisfies OptionTable<SamplingOptions>
 

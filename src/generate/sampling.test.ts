@@ -4,15 +4,17 @@ import { describe, expect, it } from 'vitest'
 import { resolveOptions } from '../util/option-table.js'
 import { Random } from '../util/rng.js'
 import { samplingOptionTable, type Sampling, type SamplingOptions } from './sampling-options.js'
-import { argmax, distribution, nextToken, penalizeRepetition } from './sampling.js'
+import { banRepeatedNgrams, penalizeRepetition, type TextSoFar } from './logits-processors.js'
+import { argmax, distribution, nextToken } from './sampling.js'
 
 const sampling = (options: SamplingOptions = {}): Sampling => resolveOptions(samplingOptionTable, options, 'generate')
+const nothing: TextSoFar = { prompt: [], ids: [], ends: new Set() }
 const logs = (...p: number[]): Float32Array => Float32Array.from(p, Math.log)
 
 describe('sampling', () => {
   it('takes the first of the largest logits greedily', () => {
     expect(argmax(Float32Array.of(1, 3, 3, 2))).toBe(1)
-    expect(nextToken(Float32Array.of(1, 3, 3, 2), [], sampling(), new Random(0))).toBe(1)
+    expect(nextToken(Float32Array.of(1, 3, 3, 2), nothing, sampling(), new Random(0))).toBe(1)
   })
 
   it('divides positive and multiplies negative logits of seen tokens, each once', () => {
@@ -20,7 +22,34 @@ describe('sampling', () => {
     penalizeRepetition(logits, [0, 0, 1, 3], 2)
     expect([...logits]).toEqual([1, -4, 5, 0])
     // The penalty decides a greedy choice.
-    expect(nextToken(Float32Array.of(4, 3), [0], sampling({ repetitionPenalty: 2 }), new Random(0))).toBe(1)
+    expect(nextToken(Float32Array.of(4, 3), { ...nothing, prompt: [0] }, sampling({ repetitionPenalty: 2 }), new Random(0))).toBe(
+      1,
+    )
+  })
+
+  it('rules out what would complete an n-gram that is there', () => {
+    const left = (text: readonly number[], n: number): number[] => {
+      const logits = new Float32Array(5)
+      banRepeatedNgrams(logits, text, n)
+      return [...logits.keys()].filter((id) => logits[id] === 0)
+    }
+    expect(left([0, 1, 2, 0, 1], 3)).toEqual([0, 1, 3, 4])
+    expect(left([0, 1, 2, 0, 1, 3, 0, 1], 3)).toEqual([0, 1, 4])
+    expect(left([0, 1, 2, 0, 1], 4)).toEqual([0, 1, 2, 3, 4])
+    expect(left([0, 1, 1], 1)).toEqual([2, 3, 4])
+    expect(left([2, 2], 2)).toEqual([0, 1, 3, 4])
+    expect(left([], 1)).toEqual([0, 1, 2, 3, 4])
+    expect(left([2], 2)).toEqual([0, 1, 2, 3, 4])
+  })
+
+  it('rules out ends before the least number of tokens, and says so if nothing is left', () => {
+    const before = { prompt: [7, 7, 7], ids: [1], ends: new Set([0, 2]) }
+    const next = (options: SamplingOptions) => nextToken(Float32Array.of(3, 1, 2), before, sampling(options), new Random(0))
+    expect(next({ minNewTokens: 1 })).toBe(0)
+    expect(next({ minNewTokens: 2 })).toBe(1)
+    expect(() => next({ minNewTokens: 2, noRepeatNgramSize: 1 })).toThrow(
+      /no token may follow the 4 so far: noRepeatNgramSize 1 and minNewTokens 2 rule out all 3/,
+    )
   })
 
   it('sharpens and flattens by temperature', () => {
@@ -48,7 +77,7 @@ describe('sampling', () => {
   it('never draws what minus infinity rules out', () => {
     const random = new Random(1)
     const draws = Array.from({ length: 200 }, () =>
-      nextToken(Float32Array.of(-Infinity, 1, 1), [], sampling({ temperature: 1 }), random),
+      nextToken(Float32Array.of(-Infinity, 1, 1), nothing, sampling({ temperature: 1 }), random),
     )
     expect(new Set(draws)).toEqual(new Set([1, 2]))
   })
@@ -56,7 +85,7 @@ describe('sampling', () => {
   it('draws with the given probabilities, and the same tokens for the same seed', () => {
     const draw = (seed: number): number[] => {
       const random = new Random(seed)
-      return Array.from({ length: 20000 }, () => nextToken(logs(0.2, 0.5, 0.3), [], sampling({ temperature: 1 }), random))
+      return Array.from({ length: 20000 }, () => nextToken(logs(0.2, 0.5, 0.3), nothing, sampling({ temperature: 1 }), random))
     }
     const tokens = draw(7)
     const share = [0, 1, 2].map((id) => tokens.filter((t) => t === id).length / tokens.length)
@@ -66,10 +95,10 @@ describe('sampling', () => {
   })
 
   it('refuses NaN and options out of range', () => {
-    expect(() => nextToken(Float32Array.of(0, NaN), [], sampling(), new Random(0))).toThrow(
+    expect(() => nextToken(Float32Array.of(0, NaN), nothing, sampling(), new Random(0))).toThrow(
       'the model gives NaN (logit of token 1)',
     )
-    expect(() => nextToken(Float32Array.of(0, 1, Infinity), [], sampling(), new Random(0))).toThrow(
+    expect(() => nextToken(Float32Array.of(0, 1, Infinity), nothing, sampling(), new Random(0))).toThrow(
       'the model gives Infinity (logit of token 2)',
     )
     expect(() => sampling({ temperature: -1 })).toThrow('temperature must be a finite number of at least 0, got -1')

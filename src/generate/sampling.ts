@@ -1,15 +1,8 @@
 /** @file From logits to the next token, as transformers' logits processors and samplers define it. */
-import { RuntimeError } from '../errors.js'
+import { InvalidOptionError, RuntimeError } from '../errors.js'
 import type { Random } from '../util/rng.js'
+import { processLogits, type TextSoFar } from './logits-processors.js'
 import type { Sampling, SamplingOptions } from './sampling-options.js'
-
-/** Divides positive and multiplies negative logits of tokens that were there before; each token once. Works in place. */
-export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
-  for (const id of new Set(seen)) {
-    const value = logits[id]
-    if (value !== undefined) logits[id] = value > 0 ? value / penalty : value * penalty
-  }
-}
 
 /** Index of the largest logit, the first of equals. */
 export function argmax(logits: Float32Array): number {
@@ -83,15 +76,21 @@ export function logProbabilities(logits: Float32Array): Float32Array {
 }
 
 /**
- * The next token: repetition penalty, then temperature, top-k, top-p, in this order.
+ * The next token: what processes logits, then temperature, top-k, top-p, in this order.
  * @param logits of the last position; changed
- * @param seen prompt and text so far
  * @throws RuntimeError if a logit is NaN or infinite; minus infinity only rules a token out
+ * @throws InvalidOptionError if the options rule out every token
  */
-export function nextToken(logits: Float32Array, seen: Iterable<number>, options: Sampling, random: Random): number {
+export function nextToken(logits: Float32Array, before: TextSoFar, options: Sampling, random: Random): number {
   checkLogits(logits)
-  if (options.repetitionPenalty !== 1) penalizeRepetition(logits, seen, options.repetitionPenalty)
-  if (options.temperature === 0) return argmax(logits)
+  processLogits(logits, before, options)
+  const likeliest = argmax(logits)
+  if (logits[likeliest] === -Infinity)
+    throw new InvalidOptionError(
+      `no token may follow the ${before.prompt.length + before.ids.length} so far: noRepeatNgramSize ${options.noRepeatNgramSize} and ` +
+        `minNewTokens ${options.minNewTokens} rule out all ${logits.length}; raise the one or lower the other`,
+    )
+  if (options.temperature === 0) return likeliest
   const { ids, probabilities } = distribution(logits, options)
   let draw = random.uniform()
   for (const [i, probability] of probabilities.entries()) {

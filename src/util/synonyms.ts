@@ -83,6 +83,9 @@ export const synonyms: Readonly<Record<string, string>> = {
   temperature: 'temp',
   beams: 'num_beams beam_size n_beams',
   repetitionPenalty: 'repeat_penalty',
+  noRepeatNgramSize: 'no_repeat_ngram',
+  minNewTokens: 'min_tokens',
+  eosTokenIds: 'eos_token_id stop_token_ids',
   stop: 'stop_strings stop_sequences',
 }
 

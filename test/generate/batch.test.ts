@@ -59,7 +59,14 @@ describe('a batch', () => {
 
   it('samples with a seed for each row, as alone', async () => {
     const model = await open()
-    const options = { maxNewTokens: 10, temperature: 1.5, topK: 40, repetitionPenalty: 1.2 }
+    const options = {
+      maxNewTokens: 10,
+      temperature: 1.5,
+      topK: 40,
+      repetitionPenalty: 1.2,
+      noRepeatNgramSize: 2,
+      minNewTokens: 4,
+    }
     const batch = await generateBatch(model, prompts.map((inputIds, i) => ({ inputIds, seed: i })), options) // prettier-ignore
     for (const [i, inputIds] of prompts.entries())
       expect(batch[i]!.ids).toEqual((await generate(model, { inputIds, seed: i, ...options })).ids)

@@ -23,7 +23,8 @@ interface Case {
   readonly prompt: readonly number[]
   readonly options: GenerateOptions & { readonly beams: number; readonly ends?: readonly number[] }
   readonly maxNewTokens: number
-  readonly results: readonly { readonly ids: readonly number[]; readonly score: number }[]
+  /** One beam is greedy, and has no score. */
+  readonly results: readonly { readonly ids: readonly number[]; readonly score?: number }[]
 }
 const cases = JSON.parse(readFileSync('test/fixtures/generate/beams.json', 'utf8')) as Case[]
 
@@ -41,9 +42,13 @@ const withoutEnd = (found: readonly number[], { finishReason }: { readonly finis
   finishReason === 'eos' ? found.slice(0, -1) : found
 
 function expectResults({ beams, ids, finishReason }: Generation, { results }: Case): void {
-  expect(beams!.map((beam) => beam.ids)).toEqual(results.map((result, i) => withoutEnd(result.ids, beams![i]!)))
-  for (const [i, { score }] of beams!.entries()) expect(Math.abs(score / results[i]!.score - 1), `score ${i}`).toBeLessThan(2e-6)
-  expect([ids, finishReason]).toEqual([beams![0]!.ids, beams![0]!.finishReason])
+  if (beams === undefined) {
+    expect([ids]).toEqual(results.map((result) => withoutEnd(result.ids, { finishReason })))
+    return
+  }
+  expect(beams.map((beam) => beam.ids)).toEqual(results.map((result, i) => withoutEnd(result.ids, beams[i]!)))
+  for (const [i, { score }] of beams.entries()) expect(Math.abs(score / results[i]!.score! - 1), `score ${i}`).toBeLessThan(2e-6)
+  expect([ids, finishReason]).toEqual([beams[0]!.ids, beams[0]!.finishReason])
 }
 
 describe.each([...new Set(cases.map(({ model }) => model))])('a beam search with %s', (name) => {
@@ -54,7 +59,7 @@ describe.each([...new Set(cases.map(({ model }) => model))])('a beam search with
     for (const one of cases.filter((c) => c.model === name)) {
       const found = await generate(subject, { inputIds: one.prompt, ...optionsOf(one) })
       expectResults(found, one)
-      for (const { finishReason } of found.beams!) reasons.add(finishReason)
+      for (const { finishReason } of found.beams ?? [found]) reasons.add(finishReason)
     }
     expect(reasons).toEqual(new Set(['eos', 'length']))
   })
@@ -62,7 +67,10 @@ describe.each([...new Set(cases.map(({ model }) => model))])('a beam search with
   it('finds the same for several prompts together', async () => {
     const model = await open(name)
     const prompts = [[5, 17, 60, 3, 88, 41, 9, 22], [7], [44, 45, 46]].map((inputIds) => ({ inputIds }))
-    const options = { beams: 3, numReturn: 3, maxNewTokens: 10, eosTokenIds: [11, 30, 52, 71], lengthPenalty: 0.5 }
+    const options = {
+      ...{ beams: 3, numReturn: 3, maxNewTokens: 10, eosTokenIds: [11, 30, 52, 71], lengthPenalty: 0.5 },
+      ...{ noRepeatNgramSize: 3, minNewTokens: 2 },
+    }
     const together = await generateBatch(model, prompts, options)
     for (const [i, prompt] of prompts.entries()) {
       const { ids, beams } = await generate(model, { ...prompt, ...options })
@@ -124,7 +132,13 @@ describe('a beam search', () => {
   it('finds a likelier text than the greedy one, and with enough beams the likeliest of all', () => {
     // Next-token probabilities by the token before: the likeliest first token leads to unlikely texts.
     const next: Readonly<Record<number, readonly number[]>> = { [-1]: [0.5, 0.4, 0.1], 0: [0.4, 0.3, 0.3], 1: [0.05, 0.9, 0.05], 2: [1 / 3, 1 / 3, 1 / 3] } // prettier-ignore
-    const optionsOfSearch = { lengthPenalty: 0, earlyStopping: false, repetitionPenalty: 1 }
+    const optionsOfSearch = {
+      lengthPenalty: 0,
+      earlyStopping: false,
+      repetitionPenalty: 1,
+      noRepeatNgramSize: 0,
+      minNewTokens: 0,
+    }
     const run = (beams: number) => {
       const search = new BeamSearch({ beams, prompt: [0], limit: 3, ends: new Set(), stops: new Set(), ...optionsOfSearch })
       while (search.running.length > 0)
@@ -157,6 +171,9 @@ describe('a beam search', () => {
       'numReturn must be a whole number from 1 to the number of beams (2), got 3',
     )
     await expect(ask({ lengthPenalty: 1 })).rejects.toThrow('lengthPenalty belongs to a beam search: set beams to at least 2')
+    await expect(ask({ minNewTokens: 9, maxNewTokens: 8 })).rejects.toThrow(
+      'minNewTokens must be at most maxNewTokens (8), got 9',
+    )
     await expect(ask({ beams: 2, lengthPenalty: NaN })).rejects.toThrow('lengthPenalty must be a finite number, got NaN')
     await expect(ask({ beams: 2, earlyStopping: 'always' })).rejects.toThrow(
       'earlyStopping must be true, false or "never", got "always"',

@@ -1,0 +1,47 @@
+/** @file What is done to logits before the next token is chosen, as transformers' logits processors do it. */
+import type { Sampling } from './sampling-options.js'
+
+/** What stands before the next token. */
+export interface TextSoFar {
+  readonly prompt: readonly number[]
+  /** The tokens that were generated. */
+  readonly ids: readonly number[]
+  /** Tokens that would end the text. */
+  readonly ends: ReadonlySet<number>
+}
+
+/** Divides positive and multiplies negative logits of tokens that were there before; each token once. Works in place. */
+export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
+  for (const id of new Set(seen)) {
+    const value = logits[id]
+    if (value !== undefined) logits[id] = value > 0 ? value / penalty : value * penalty
+  }
+}
+
+/** Rules out every token that would complete an n-gram which `text` has already. Works in place. */
+export function banRepeatedNgrams(logits: Float32Array, text: readonly number[], n: number): void {
+  const last = text.length - (n - 1)
+  for (let start = 0; start < last; start++) {
+    let matched = 0
+    while (matched < n - 1 && text[start + matched] === text[last + matched]) matched++
+    if (matched === n - 1) logits[text[start + n - 1]!] = -Infinity
+  }
+}
+
+/**
+ * Repetition penalty, then the n-grams that may not come again, then the ends that may not come yet: transformers' order.
+ * @param logits of the last position, or their log probabilities; changed
+ */
+export function processLogits(
+  logits: Float32Array,
+  { prompt, ids, ends }: TextSoFar,
+  {
+    repetitionPenalty,
+    noRepeatNgramSize,
+    minNewTokens,
+  }: Pick<Sampling, 'repetitionPenalty' | 'noRepeatNgramSize' | 'minNewTokens'>,
+): void {
+  if (repetitionPenalty !== 1) penalizeRepetition(logits, [...prompt, ...ids], repetitionPenalty)
+  if (noRepeatNgramSize > 0) banRepeatedNgrams(logits, [...prompt, ...ids], noRepeatNgramSize)
+  if (ids.length < minNewTokens) for (const end of ends) logits[end] = -Infinity
+}
