@@ -14,6 +14,7 @@ import { mergeCommand } from './commands/merge.js'
 import { predictCommand } from './commands/predict.js'
 import { pushCommand } from './commands/push.js'
 import { reportCommand } from './commands/report.js'
+import { scoreCommand } from './commands/score.js'
 import { trainCommand } from './commands/train.js'
 import { inFlags } from './flag-names.js'
 import type { Command } from './flags.js'
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   initCommand,
   evalCommand,
   predictCommand,
+  scoreCommand,
   reportCommand,
   generateCommand,
   mergeCommand,
