@@ -3,34 +3,22 @@
  * the command line, and the page of docs/browser.md word for word in Vite's own TypeScript template.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { generateRows, toJsonl } from '../../src/cli/demo/rows.js'
 import { browse, chromium, servePage } from '../browser/chromium.js'
-
-/** Vite's generator of projects; it names the Vite and the TypeScript that its template takes. */
-const TEMPLATE = 'create-vite@9.3.0'
-
-/** The environment without what `npm run` and this checkout's .npmrc say: a user's project has neither. */
-const env = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^npm_(package|lifecycle|command)|^npm_config_(ignore_scripts|local_prefix|prefix)$|^INIT_CWD$/i.test(name)), // prettier-ignore
-)
+import { blocksOf } from '../support/document.js'
+import { inRegistry, outsideEnvironment as env, TEMPLATE } from '../support/registry.js'
 
 const run = async (cwd: string, command: string, args: readonly string[], timeout = 240_000): Promise<string> =>
   (await promisify(execFile)(command, args, { cwd, env, timeout, maxBuffer: 2 ** 26, shell: process.platform === 'win32' }))
     .stdout
 
-const reachable = await run(tmpdir(), 'npm', ['view', TEMPLATE, 'version']).then(
-  () => true,
-  () => false,
-)
+const reachable = await inRegistry(TEMPLATE)
 const title = reachable ? 'the packed package' : 'the packed package (no package registry can be reached)'
-
-const block = (file: string, language: string): string =>
-  new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``).exec(readFileSync(file, 'utf8'))![1]!
 
 describe.skipIf(!reachable)(title, () => {
   const folder = mkdtempSync(join(tmpdir(), 'lowrank-package-'))
@@ -41,14 +29,14 @@ describe.skipIf(!reachable)(title, () => {
     await run('.', 'npm', ['pack', '--ignore-scripts', '--pack-destination', folder])
     const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))!
     await run(folder, 'npx', ['-y', TEMPLATE, 'app', '--template', 'vanilla-ts', '--no-interactive'])
-    const [install] = block('README.md', 'bash').split('\n')
+    const [install] = blocksOf('bash', 'README.md')[0]!.split('\n')
     expect(install).toMatch(/^npm install .*lowrank$/)
     const words = install!.replace(/lowrank$/, join(folder, tarball)).split(' ')
     await run(app, words[0]!, [...words.slice(1), '--no-audit', '--no-fund', '--prefer-offline'])
   }, 600_000)
 
   it('fine-tunes a model by the second line of README', async () => {
-    const [, line] = block('README.md', 'bash').split('\n')
+    const [, line] = blocksOf('bash', 'README.md')[0]!.split('\n')
     expect(line).toMatch(/^npx lowrank demo\b/)
     const command = line!.split('#')[0]!.trim().split(' ')
     const events = (await run(app, command[0]!, [...command.slice(1), '--json'], 580_000)).trim().split('\n')
@@ -57,7 +45,7 @@ describe.skipIf(!reachable)(title, () => {
   }, 600_000)
 
   it('compiles in a page, word for word', async () => {
-    writeFileSync(join(app, 'src/main.ts'), block('docs/browser.md', 'ts'))
+    writeFileSync(join(app, 'src/main.ts'), blocksOf('ts', 'docs/browser.md')[0]!)
     await run(app, 'npm', ['run', 'build'])
   }, 240_000)
 
@@ -72,7 +60,7 @@ describe.skipIf(!reachable)(title, () => {
         writeFileSync(join(app, 'public/rows.jsonl'), toJsonl(generateRows('trains', 40, 1)))
         const report = await servePage()
         // The page as it stands, with this site's addresses, and console.log also posted here.
-        const source = block('docs/browser.md', 'ts')
+        const source = blocksOf('ts', 'docs/browser.md')[0]!
           .replace("'https://example.org/my-model'", "new URL('/model', location.href).href")
           .replace("'https://example.org/rows.jsonl'", "new URL('/rows.jsonl', location.href).href")
         const post = `(result: unknown) => void fetch('${report.origin}/done', { method: 'POST', mode: 'no-cors', body: JSON.stringify(result) })`

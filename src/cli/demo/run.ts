@@ -8,13 +8,11 @@ import type { Device } from '../../runtime/runtime.js'
 import type { Output } from '../flags.js'
 import { digits, percent, table } from '../format.js'
 import { TrainingView } from '../training-view.js'
-import { HELD_OUT } from './held-out.js'
 import { largestDifference, logitsOf, score, type Score } from './measure.js'
-import { generateRows, toJsonl, type DemoRow } from './rows.js'
+import type { DemoRow } from './rows.js'
+import { DEMO_SEED, writeDemoRows } from './write-rows.js'
 
-const TRAIN_ROWS = 6000
 const SAMPLES = 3
-const FIRST_SEED = 1
 // prettier-ignore
 const settings = {
   steps: 375, batchSize: 16, learningRate: 5e-3, schedule: 'cosine', warmup: 20,
@@ -65,7 +63,7 @@ class Demo {
   ) {
     this.color = output.color
     this.out = options.out
-    this.seed = FIRST_SEED + options.seed
+    this.seed = DEMO_SEED + options.seed
   }
 
   private say(line = ''): void {
@@ -140,12 +138,7 @@ class Demo {
     await this.emptyFolder()
     const where = { device: this.options.device, ...(this.options.threads && { threads: this.options.threads }) }
     const model = await loadModel(base, where)
-    // The rows of evaluation come from another seed; a prompt that both have is taken out of training.
-    const heldOut = generateRows('trains', HELD_OUT.trains.rows, HELD_OUT.trains.seed)
-    const known = new Set(heldOut.map((row) => row.prompt))
-    const rows = generateRows('trains', TRAIN_ROWS, seed).filter((row) => !known.has(row.prompt))
-    await files.write(this.file('train.jsonl'), toJsonl(rows))
-    await files.write(this.file('eval.jsonl'), toJsonl(heldOut))
+    const heldOut = await writeDemoRows(files, this.out, seed)
 
     this.say(
       `${bold('lowrank demo')}: a language model of ${digits(model.parameterCount / 1e6, 2)} million parameters learns to announce trains`,
