@@ -1,35 +1,40 @@
-/** @file The example of docs/preference.md runs, and its command does what it says. */
+/** @file docs/preference.md: its walk-through word for word, as a reader types it; and its command does what the page says of it. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import ts from 'typescript'
-import { expect, it } from 'vitest'
-import { addLora, loadModel, train } from '../src/index.js'
+import { describe, expect, it } from 'vitest'
+import { DEMO_SEED, writeDemoRows } from '../src/cli/demo/write-rows.js'
+import { nodeFiles } from '../src/io/node-files.js'
 import { golden, runCli } from './cli/run-cli.js'
+import { blocksOf, expectWalk } from './support/document.js'
+import { Reader } from './support/reader.js'
 import { temporaryFolder } from './support/training.js'
 
-const folder = temporaryFolder()
-const base = join(golden, 'llama/model')
+const section = ['docs/preference.md', 'A walk-through'] as const
 
-it('the block of docs/preference.md runs', async () => {
-  const [block, ...more] = [...readFileSync('docs/preference.md', 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)]
-  expect(more).toHaveLength(0)
-  const source = `const run = async () => {\n${block![1]!.replace(/^import .*\n/gm, '')}\n}`
-  const target = ts.ScriptTarget.ES2022
-  const { outputText } = ts.transpileModule(source, { compilerOptions: { target, module: ts.ModuleKind.ESNext } })
-  const logged: number[][] = []
-  const given = { addLora, loadModel, train, writeFile, folder, base, console: { log: (...line: number[]) => logged.push(line) } }
-  const run = new Function(...Object.keys(given), `${outputText}\nreturn run()`) as (...args: unknown[]) => Promise<void>
-  await run(...Object.values(given))
-  expect(logged).toHaveLength(10)
-  const [first, last] = [logged[0]!, logged[9]!]
-  expect(first[1]).toBeCloseTo(Math.log(2), 5)
-  expect(last[1]).toBeLessThan(first[1]!)
-  expect(last[2]).toBe(1)
-  expect(last[3]).toBeGreaterThan(0)
+describe.skipIf(process.platform === 'win32')('the walk-through of docs/preference.md', () => {
+  const reader = new Reader()
+
+  it('runs word for word', async () => {
+    // The demo is run by the test of docs/guide.md.
+    await writeDemoRows(nodeFiles(), reader.file('out/demo'), DEMO_SEED)
+    const outputs = await reader.types(blocksOf('bash', ...section), { 'npm run demo': ':' })
+    expectWalk(outputs, ...section, { form: true })
+  }, 300_000)
+
+  it('compiles and runs: more announcements name their platform', async () => {
+    const output = await reader.program('preferences', blocksOf('ts', ...section).join('\n'))
+    const [before, after] = [...output.matchAll(/^(?:before|after): (\d+) of 60$/gm)].map(([, right]) => Number(right))
+    expect(after!, output).toBeGreaterThan(before!)
+    const steps = [...output.matchAll(/^(\d+) (\S+) (\S+) (\S+)$/gm)].map((line) => line.slice(1).map(Number))
+    expect(steps.map(([step]) => step)).toEqual([5, 10, 15, 20, 25])
+    expect(steps.at(-1)![1]).toBeLessThan(Math.log(2))
+    expect(steps.at(-1)![3]).toBeGreaterThan(0)
+  }, 300_000)
 })
 
 it('the command line trains and evaluates preferences', async () => {
+  const folder = temporaryFolder()
+  const base = join(golden, 'llama/model')
   const { rows } = JSON.parse(readFileSync('test/fixtures/preferences.json', 'utf8')) as { rows: unknown[] }
   const data = join(folder, 'rows.jsonl')
   writeFileSync(data, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
