@@ -36,6 +36,7 @@ export default {
         text: 'Learn',
         items: [
           docs('Ten minutes', 'guide'),
+          docs('A classifier', 'guide-classification'),
           page('Recipes', '/recipes'),
           docs('Heads', 'heads'),
           docs('Preferences', 'preference'),
