@@ -6,6 +6,7 @@ import { beamOptionTable } from '../src/generate/beam-options.js'
 import { batchPromptTable, generateOptionTable } from '../src/generate/generate-options.js'
 import { samplingOptionTable } from '../src/generate/sampling-options.js'
 import { chrfOptionTable } from '../src/metrics/chrf.js'
+import { meteorOptionTable } from '../src/metrics/meteor/meteor.js'
 import { terOptionTable } from '../src/metrics/ter.js'
 import { embedOptionTable, predictOptionTable } from '../src/predict/options.js'
 import { evaluateOptionTable } from '../src/train/evaluate-options.js'
@@ -25,6 +26,7 @@ const tables: Readonly<Record<string, readonly [file: string, table: AnyTable]>>
   BatchPrompt: ['src/generate/generate-options.ts', batchPromptTable],
   SamplingOptions: ['src/generate/sampling-options.ts', samplingOptionTable],
   BeamOptions: ['src/generate/beam-options.ts', beamOptionTable],
+  MeteorOptions: ['src/metrics/meteor/meteor.ts', meteorOptionTable],
   TerOptions: ['src/metrics/ter.ts', terOptionTable],
   ChrfOptions: ['src/metrics/chrf.ts', chrfOptionTable],
   TrainModuleOptions: ['src/nn/train-module.ts', trainModuleOptionTable],

@@ -6,6 +6,7 @@ import { exactMatch, tokenF1 } from './answers.js'
 import { bleu } from './bleu.js'
 import { chrf } from './chrf.js'
 import { cider } from './cider.js'
+import { meteor, type MeteorOptions } from './meteor/meteor.js'
 import { multiBleu } from './multi-bleu.js'
 import { nist } from './nist.js'
 import { nltkBleu } from './nltk-bleu.js'
@@ -15,14 +16,14 @@ import { ter, type TerOptions } from './ter.js'
 
 /** A metric of texts, as the command line calls it. */
 export type MetricName =
-  'bleu' | 'nist' | 'rouge-l' | 'cider' | 'multi-bleu' | 'nltk-bleu' | 'ter' | 'chrf++' | 'exact-match' | 'token-f1'
+  'bleu' | 'nist' | 'meteor' | 'rouge-l' | 'cider' | 'multi-bleu' | 'nltk-bleu' | 'ter' | 'chrf++' | 'exact-match' | 'token-f1'
 
 /** Options of {@link score}: each is given to the metrics that have it. */
-export type ScoreOptions = TerOptions
+export interface ScoreOptions extends TerOptions, MeteorOptions {}
 
 /** What every metric says. */
 export interface MetricScore {
-  /** What papers call it. */
+  /** What papers call it; what differs from that is told in brackets. */
   readonly name: string
   /** The metric of all segments together. */
   readonly score: number
@@ -50,6 +51,11 @@ const ofWords = { tokenizer: true, lowercase: true } as const
 const metrics: Readonly<Record<MetricName, Metric>> = {
   bleu: { name: 'BLEU', options: ofWords, compute: bleu },
   nist: { name: 'NIST', options: ofWords, compute: nist },
+  meteor: {
+    name: 'METEOR',
+    options: { tokenizer: true, normalize: true, modules: true, wordnet: true, paraphrases: true },
+    compute: meteor,
+  },
   'rouge-l': { name: 'ROUGE-L', options: ofWords, compute: rougeL },
   cider: { name: 'CIDEr-D', options: ofWords, compute: cider },
   'multi-bleu': { name: 'BLEU (multi-bleu-detok)', options: ofWords, compute: multiBleu },
@@ -63,7 +69,10 @@ const metrics: Readonly<Record<MetricName, Metric>> = {
 /** The names of all metrics of texts. */
 export const metricNames = Object.keys(metrics) as readonly MetricName[]
 
-const optionKeys = { tokenizer: true, lowercase: true, official: true } as const satisfies OptionKeys<ScoreOptions>
+const optionKeys = {
+  ...{ tokenizer: true, lowercase: true, official: true },
+  ...{ normalize: true, modules: true, wordnet: true, paraphrases: true },
+} as const satisfies OptionKeys<ScoreOptions>
 
 /**
  * Refuses names that are no metrics, and options that none of them has: what would be asked for in vain.

@@ -1,36 +1,45 @@
 /** @file METEOR 1.5 of segments: options, the best reference of each, the score of all. */
 import { InvalidOptionError } from '../../errors.js'
-import { checkKeys, type OptionKeys } from '../../util/option-keys.js'
+import { choice, kind, toggle, type Kind } from '../../util/option-kinds.js'
+import { resolveOptions, type OptionTable } from '../../util/option-table.js'
 import { checkSegments, type Segment, type SegmentScore } from '../segment.js'
+import { tokenizerNames } from '../tokenize/tokenizers.js'
 import { align } from './align.js'
 import { Lexicon } from './lexicon.js'
 import { possibleMatches, type Knowledge } from './matches.js'
 import { meteorModules, type MeteorModule } from './modules.js'
-import { normalizedWords, wordsOf } from './normalize.js'
 import { Paraphrases } from './paraphrases.js'
 import { sentenceReader } from './sentence.js'
 import { addStatistics, countMatches, noStatistics, scoreOf, type MeteorScore, type MeteorStatistics } from './statistics.js'
 import { WordNet } from './wordnet.js'
+import { splitterName, splitterOf, type MeteorWordOptions } from './words.js'
 
 /** Options of {@link meteor}. */
-export interface MeteorOptions {
+export interface MeteorOptions extends MeteorWordOptions {
   /**
-   * What counts as a match. The default is `exact`, `stem` and `synonym`, and `paraphrase` too where there is a table. METEOR
-   * as papers report it is all four.
+   * What counts as a match. Without: `exact`, `stem` and `synonym`, and `paraphrase` too where there is a table. METEOR as papers
+   * report it is all four.
    */
   readonly modules?: readonly MeteorModule[]
   /** Synonyms, of {@link readWordNet}: what the module `synonym` needs. */
   readonly wordnet?: WordNet
   /** Phrases that mean the same, of {@link readParaphrases}: what the module `paraphrase` needs. */
   readonly paraphrases?: Paraphrases
-  /**
-   * Whether texts are normalised (METEOR's `-norm`): punctuation told apart from words, quotes and dashes of one form. The
-   * default. Without, words are what stands between white space; letters are made small in any case.
-   */
-  readonly normalize?: boolean
 }
 
-const optionKeys = { modules: true, wordnet: true, paraphrases: true, normalize: true } satisfies OptionKeys<MeteorOptions>
+const moduleList: Kind<readonly MeteorModule[], 'names'> = kind(
+  'names',
+  `be a list of some of ${meteorModules.join(', ')}`,
+  (value) => Array.isArray(value) && value.length > 0 && value.every((each) => meteorModules.includes(each as MeteorModule)),
+)
+
+export const meteorOptionTable = {
+  tokenizer: { is: choice(tokenizerNames) },
+  normalize: { is: toggle, default: true },
+  modules: { is: moduleList },
+  wordnet: { effect: true },
+  paraphrases: { effect: true },
+} as const satisfies OptionTable<MeteorOptions>
 
 /** METEOR of one segment, with what it was counted from. */
 export interface MeteorSegment extends SegmentScore, MeteorScore, MeteorStatistics {
@@ -44,6 +53,8 @@ export interface MeteorResult extends MeteorScore {
   readonly name: string
   /** Of each segment, in their order. */
   readonly segments: readonly MeteorSegment[]
+  /** How texts were split: `meteor` by its normaliser, behind another tokenizer `ptb, meteor`. */
+  readonly tokenizer: string
 }
 
 /** What modules read, where it is from, and what to do without. */
@@ -68,12 +79,6 @@ const DATA = [
 /** The modules asked for, in the order in which they look. @throws InvalidOptionError if they and the data do not fit */
 function modulesOf(options: MeteorOptions): MeteorModule[] {
   const { modules, paraphrases } = options
-  const isList = modules === undefined || (Array.isArray(modules) && modules.length > 0)
-  const unknown = isList ? modules?.find((module) => !meteorModules.includes(module)) : undefined
-  if (!isList || unknown !== undefined)
-    throw new InvalidOptionError(
-      `meteor: modules must be a list of some of ${meteorModules.join(', ')}${unknown === undefined ? '' : `, got "${unknown}"`}`,
-    )
   const used = meteorModules.filter((module) =>
     modules === undefined ? module !== 'paraphrase' || paraphrases !== undefined : modules.includes(module),
   )
@@ -103,7 +108,8 @@ function nameOf(modules: readonly MeteorModule[], wordnet: WordNet | undefined):
  * reference and the reverse, by equal words, stems, synonyms and paraphrases, less a penalty for another order. A segment has
  * the score of its best reference; the corpus has that of the summed counts, which is not the mean of the segments.
  *
- * Scores are those of METEOR's English defaults (task `rank`), with `-norm` unless `normalize` is false. Stems are Porter2's.
+ * Scores are those of METEOR's English defaults (task `rank`), with `-norm` unless `normalize` is false; stems are Porter2's. The
+ * segments are worked out one after the other, equal texts and words looked up once.
  *
  * @throws InvalidDataError without segments, or for one without references
  * @throws InvalidOptionError if a module lacks its data, or data has no module that reads it
@@ -113,13 +119,13 @@ function nameOf(modules: readonly MeteorModule[], wordnet: WordNet | undefined):
  * console.log(name, score) // METEOR (exact, stem, synonym) …
  */
 export function meteor(segments: readonly Segment[], options: MeteorOptions = {}): MeteorResult {
-  checkKeys(options, optionKeys, 'meteor')
-  const modules = modulesOf(options)
+  const given = resolveOptions(meteorOptionTable, options, 'meteor')
+  const modules = modulesOf(given)
   checkSegments(segments, 'meteor')
-  const { wordnet, paraphrases, normalize = true } = options
+  const { wordnet, paraphrases } = given
   const lexicon = new Lexicon(wordnet)
   const knowledge: Knowledge = { modules, lexicon, paraphrases }
-  const read = sentenceReader(normalize ? normalizedWords : wordsOf, lexicon, paraphrases)
+  const read = sentenceReader(splitterOf(given), lexicon, paraphrases)
 
   const scored = segments.map(({ hypothesis, references }): MeteorSegment => {
     const written = read(hypothesis)
@@ -131,5 +137,10 @@ export function meteor(segments: readonly Segment[], options: MeteorOptions = {}
     })
     return candidates.reduce((best, each) => (each.score > best.score ? each : best))
   })
-  return { ...scoreOf(scored.reduce(addStatistics, noStatistics)), name: nameOf(modules, wordnet), segments: scored }
+  return {
+    ...scoreOf(scored.reduce(addStatistics, noStatistics)),
+    name: nameOf(modules, wordnet),
+    segments: scored,
+    tokenizer: splitterName(given),
+  }
 }

@@ -3,9 +3,10 @@
  * phrases both occur in the texts that are scored; no other can match.
  */
 import { InvalidDataError } from '../../errors.js'
+import { checkKeys, type OptionKeys } from '../../util/option-keys.js'
 import type { Segment } from '../segment.js'
 import { eachLine } from './lines.js'
-import { normalizedWords, wordsOf } from './normalize.js'
+import { splitterOf, type MeteorWordOptions } from './words.js'
 
 /** Phrases, in both directions of each pair. Made by {@link readParaphrases}. */
 export class Paraphrases {
@@ -60,13 +61,13 @@ export interface PlacedPhrase {
   readonly id: number
 }
 
-/** Options of {@link readParaphrases}. */
-export interface ParaphraseOptions {
+/** Options of {@link readParaphrases}: what will be scored, and how its texts become words. */
+export interface ParaphraseOptions extends MeteorWordOptions {
   /** What will be scored: pairs whose phrases do not occur in it are left out. Everything is kept without. */
   readonly segments?: readonly Segment[]
-  /** As the same option of `meteor`: how the texts become words. */
-  readonly normalize?: boolean
 }
+
+const optionKeys = { segments: true, tokenizer: true, normalize: true } satisfies OptionKeys<ParaphraseOptions>
 
 /** Tells of phrases whether they stand somewhere in the texts. Texts are cut into those of a length when one is asked for. */
 function occurrence(texts: readonly (readonly string[])[]): (phrase: string) => boolean {
@@ -97,11 +98,12 @@ function occurrence(texts: readonly (readonly string[])[]): (phrase: string) => 
  */
 export async function readParaphrases(
   text: string | AsyncIterable<string>,
-  { segments, normalize = true }: ParaphraseOptions = {},
+  options: ParaphraseOptions = {},
 ): Promise<Paraphrases> {
-  const split = normalize ? normalizedWords : wordsOf
+  checkKeys(options, optionKeys, 'readParaphrases')
+  const { segments } = options
   const texts = segments === undefined ? undefined : new Set(segments.flatMap((s) => [s.hypothesis, ...s.references]))
-  const occurs = texts === undefined ? () => true : occurrence([...texts].map(split))
+  const occurs = texts === undefined ? () => true : occurrence([...texts].map(splitterOf(options)))
   const paraphrases = new Paraphrases()
   let lines = 0
   let first = ''
