@@ -134,7 +134,14 @@ export type {
 } from './predict/prediction.js'
 export type { BuiltLoss, LossFunction, LossInputs } from './train/objectives/custom.js'
 export type { ObjectiveOptions } from './train/objectives/options.js'
-export { preferenceLossTypes, type PreferenceLossType } from './losses/preference-loss-types.js'
+export {
+  dpoLossTypes,
+  ktoLossTypes,
+  preferenceLossTypes,
+  type DpoLossType,
+  type KtoLossType,
+  type PreferenceLossType,
+} from './losses/preference-loss-types.js'
 export type { SimilarityLossName } from './losses/similarity.js'
 export { poolings, type EmbeddingLayer, type Pooling } from './losses/embedding.js'
 export {

@@ -89,11 +89,15 @@ export class TrainingView {
       output.note(`step ${step}/${this.steps}  ${numbers}  lr ${digits(learningRate, 3)}`)
   }
 
-  private evaluation({ step, loss, perplexity, accuracy, rewardAccuracy, pearson, best }: EvalEvent): void {
+  private evaluation({ step, loss, perplexity, accuracy, rewardAccuracy, rewardMargin, pearson, best }: EvalEvent): void {
     const { color } = this.output
-    const metric = Object.entries({ perplexity, accuracy, 'reward accuracy': rewardAccuracy, pearson }).find(
-      ([, value]) => value !== undefined,
-    )
+    const metric = Object.entries({
+      perplexity,
+      accuracy,
+      'reward accuracy': rewardAccuracy,
+      'reward margin': rewardMargin,
+      pearson,
+    }).find(([, value]) => value !== undefined)
     const shown = metric === undefined ? '' : `, ${metric[0]} ${digits(metric[1]!)}`
     this.output.note(
       `step ${step}: evaluation loss ${color.bold(lossText(loss))}${shown}${best ? color.green('  best so far') : ''}`,

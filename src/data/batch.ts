@@ -23,6 +23,8 @@ export interface Batch<Name extends string = string> {
   readonly truncated: number
   /** Neighbouring rows that must stay together when the batch is cut into parts; 1 by default. */
   readonly group?: number
+  /** Of KTO, until its KL divergence is known: the prompts with each other's completions, which tell it. */
+  readonly mismatched?: Batch
 }
 
 /** What a language model is fed, all int64 [rows, longest row]. */

@@ -30,7 +30,7 @@ export interface RowListener {
 }
 
 /** What is worth knowing of a row that was read. */
-export interface RowReport extends Pick<AnyExample, 'truncated' | 'turnEnd'> {
+export interface RowReport extends Pick<AnyExample, 'truncated' | 'turnEnd' | 'desirable'> {
   readonly file: string
   readonly line: number
   readonly unit?: 'row'
@@ -236,9 +236,11 @@ export class Dataset<E extends AnyExample = AnyExample> {
    * seen, now and then. `watch` is told of every row.
    *
    * @param options how the rows become batches: those that share one must be of one size
-   * @throws InvalidDataError if all rows are fine and yet make no batch, or teach nothing
+   * @throws InvalidDataError if all rows are fine and yet make no batch, or teach nothing; InvalidOptionError for batches that
+   * are too small
    */
   async *check(rows: Uint32Array, options: BatchOptions, watch: CheckWatch<E>): AsyncGenerator<number> {
+    checkLeastRows(this.encoding, options)
     const whole = rows.length === this.length
     const lengths = options.packing === true && whole ? new Uint32Array(this.length) : undefined
     const sizes = new EqualSizes(this.encoding, options)
@@ -385,6 +387,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
   private checkBatchOptions(options: IterationOptions): void {
     checkBatchOptions(options)
     checkPacking(this.encoding, options)
+    checkLeastRows(this.encoding, options)
   }
 
   private async examples(indices: Uint32Array): Promise<E[]> {
@@ -397,7 +400,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
   }
 }
 
-function report(row: Row, { truncated, turnEnd }: AnyExample): RowReport {
+function report(row: Row, { tokens, truncated, turnEnd, desirable }: AnyExample): RowReport {
   const { file, line, unit } = row
   return {
     file,
@@ -406,6 +409,8 @@ function report(row: Row, { truncated, turnEnd }: AnyExample): RowReport {
     unread: unreadOf(row),
     truncated,
     ...(turnEnd !== undefined && { turnEnd }),
+    // Of a row that is left out it tells nothing.
+    ...(desirable !== undefined && tokens > 0 && { desirable }),
   }
 }
 
@@ -424,6 +429,14 @@ const orderOptions = (options: BatchOptions): { shuffle: boolean; seed: number }
 export function checkPacking({ capacity }: Pick<RowEncoding<never>, 'capacity'>, { packing }: BatchOptions): void {
   if (packing === true && capacity === undefined)
     throw new InvalidOptionError('packing is for language models: rows of this task cannot share a row of tokens.')
+}
+
+/** @throws InvalidOptionError if a batch is too small for what is learned from it */
+function checkLeastRows({ least }: Pick<RowEncoding<never>, 'least'>, { batchSize }: BatchOptions): void {
+  if (least !== undefined && batchSize < least.rows)
+    throw new InvalidOptionError(
+      `a batch must have at least ${least.rows} rows (batchSize, evalBatchSize; --batch-size, --eval-batch-size), got ${batchSize}: ${least.reason}.`,
+    )
 }
 
 function checkBatchOptions({ batchSize, bucket, packing, leftPad, start }: IterationOptions): void {

@@ -12,6 +12,8 @@ export interface AnyExample {
   readonly truncated: boolean
   /** Of a dialogue: how its last learned turn ends. */
   readonly turnEnd?: TurnEnd
+  /** Of unpaired preferences: whether its completion is desirable. */
+  readonly desirable?: boolean
 }
 
 export interface RowEncoding<E extends AnyExample = AnyExample> {
@@ -23,6 +25,8 @@ export interface RowEncoding<E extends AnyExample = AnyExample> {
   sizeOf?(example: E): string
   /** Most positions that examples may share a row of; undefined where each needs a row of its own. */
   readonly capacity: number | undefined
+  /** Fewest rows that a batch may have, where one alone will not do, and why. */
+  readonly least?: { readonly rows: number; readonly reason: string }
   /** @param leftPad padding before the tokens, for generation */
   batch(rows: readonly PackedRow<E>[], leftPad: boolean): Batch
   /** What was cut or masked so that an example has nothing to learn. */

@@ -2,8 +2,8 @@
  * @file Fields that say "do not learn this", of a row or of a message: obeyed, or refused by name, never dropped.
  *
  * OpenAI, Mistral, Together and axolotl write `weight` on a message, ms-swift and xtuner `loss`, axolotl also `train` or
- * `training`, torchtune `masked`; KTO's rows have a `label`. Where such a field speaks of nothing that could be learned,
- * or asks for a share of it, that is an error.
+ * `training`, torchtune `masked`; KTO's rows have a `label`, which its own objective reads otherwise. Where such a field
+ * speaks of nothing that could be learned, or asks for a share of it, that is an error.
  */
 import { InvalidDataError } from '../errors.js'
 import type { Message } from './messages.js'
@@ -25,15 +25,18 @@ const ofRows = ['label', 'weight', 'sample_weight', 'loss_weight', 'train', 'tra
 /** Those whose numbers have another meaning often enough, such as a loss that was measured. */
 const mayBeOther = new Set<string>(['train', 'trainable', 'learn', 'loss'])
 
-/** What to do with rows of an objective that is not there. */
+/** Fields of text that KTO's `label` judges. */
+const judged = ['completion', 'messages', 'conversations', 'output']
+
+/** What to do with rows of another objective. */
 const KTO =
-  ' (a row of KTO, an objective that is not supported: give such a completion and a desired one to the same prompt as {"prompt", "chosen", "rejected"} with --objective dpo, or learn the desired ones alone with --unlabelled skip)'
+  ' (a row of KTO: learn from desirable and undesirable completions with objective "kto" (--objective kto), or from the desirable ones alone with --unlabelled skip)'
 
 /** Whether a field of a message says if it is to be learned. */
 export const isLearningSign = (name: string): boolean => Object.hasOwn(ofMessages, name)
 
-/** True or false, as JSON, Python or a table writes them. */
-function truth(value: unknown): boolean | undefined {
+/** True or false, as JSON, Python or a table writes them; undefined of everything else. */
+export function truth(value: unknown): boolean | undefined {
   if (value === true || value === 1) return true
   if (value === false || value === 0) return false
   if (typeof value === 'bigint') return truth(Number(value))
@@ -82,12 +85,13 @@ export function learnedTurns(row: Row, field: string, messages: readonly Message
 
 /**
  * Why a row says of itself that it is not to be learned (KTO's `"label": false`, a weight of 0); undefined where it does not.
+ * @param other a field that says something else here
  * @throws InvalidDataError for a weight that is a share, which the loss does not have
  */
-export function unwanted(row: Row): string | undefined {
+export function unwanted(row: Row, other?: string): string | undefined {
   let reason: string | undefined
   for (const field of ofRows) {
-    if (!hasField(row, field)) continue
+    if (field === other || !hasField(row, field)) continue
     const said = truth(row.value[field])
     if (said === undefined) {
       // Words are something else, and so are numbers in some fields: the warning of fields that nothing reads tells.
@@ -100,7 +104,7 @@ export function unwanted(row: Row): string | undefined {
     }
     takeField(row, field)
     if (!said)
-      reason ??= `"${field}" is ${JSON.stringify(row.value[field])}, which says that it is not to be learned${field === 'label' && hasField(row, 'completion') ? KTO : ''}`
+      reason ??= `"${field}" is ${JSON.stringify(row.value[field])}, which says that it is not to be learned${field === 'label' && judged.some((name) => hasField(row, name)) ? KTO : ''}`
   }
   return reason
 }

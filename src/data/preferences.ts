@@ -6,17 +6,27 @@
  * room for one token of the prompt loses its end.
  */
 import { InvalidDataError } from '../errors.js'
-import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import type { Batch } from './batch.js'
-import { checkExampleOptions, countTargets, longestRow, noteLostParts, withEnd } from './examples.js'
+import { checkExampleOptions, countTargets, longestRow } from './examples.js'
 import { paddingToken, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
 import { messagesField, templateVariables, type Message } from './messages.js'
 import { rowTokenizer } from './needed-tokenizer.js'
 import { integersField, textField } from './row-shapes.js'
 import { batchOfFields, type FieldsExample, type RowTensor } from './row-tensors.js'
-import { learnedTurns, unwanted } from './learning-signs.js'
+import { unwanted } from './learning-signs.js'
+import {
+  chatCompletion,
+  checkTokens,
+  checkWholeAnswers,
+  cutTogether,
+  nothingIn,
+  sizeOf,
+  textCompletion,
+  tokenFields,
+  type PromptCompletion,
+} from './prompt-completion.js'
 import { at, hasField, located, type Row } from './rows.js'
-import type { Tokenizer, TurnEnd } from './tokenizer.js'
+import type { Tokenizer } from './tokenizer.js'
 
 /** A pair of completions as two rows, the chosen one first. */
 interface PairExample extends FieldsExample {
@@ -32,13 +42,8 @@ export interface PreferenceOptions {
   readonly labels: 'completion' | 'all'
 }
 
-/** Prompt and completion of one row. */
-interface Side {
-  readonly prompt: readonly number[]
-  readonly completion: readonly number[]
-  /** Of a dialogue: how it ends. */
-  readonly turnEnd?: TurnEnd
-}
+/** The chosen completion and the rejected one, each with its prompt. */
+type Sides = readonly [chosen: PromptCompletion, rejected: PromptCompletion]
 
 const shapes =
   '{"prompt", "chosen", "rejected"} as texts or as lists of messages, or {"prompt_ids", "chosen_ids", "rejected_ids"}'
@@ -51,16 +56,16 @@ export function preferenceEncoding(options: CausalLmEncodingOptions, { labels }:
     encode(row) {
       const whole = sidesOf(row, options)
       checkTokens(row, whole, options)
-      const sides = cut(whole, longestRow(options))
+      const sides = cutTogether(whole, longestRow(options))
       const reason = unwanted(row) ?? nothingToLearn(sides)
-      const lengths = sides.map(({ prompt, completion }) => prompt.length + completion.length)
+      const lengths = sides.map(sizeOf)
       return {
         rows: sides.map((side, i) => fieldsOf(side, padTokenId, labels === 'all', i === 0)),
         once: {},
         length: Math.max(...lengths),
         positions: lengths.reduce((a, b) => a + b),
         tokens: reason === undefined ? 1 : 0,
-        truncated: sides.some((_, i) => lengths[i]! < whole[i]!.prompt.length + whole[i]!.completion.length),
+        truncated: sides.some((_, i) => lengths[i]! < sizeOf(whole[i]!)),
         reason,
         // What is chosen is what generation shall write.
         ...(reason === undefined && whole[0].turnEnd && { turnEnd: whole[0].turnEnd }),
@@ -81,7 +86,7 @@ const fieldNames = {
   tokens: { prompt: 'prompt_ids', chosen: 'chosen_ids', rejected: 'rejected_ids' },
 } as const
 
-function sidesOf(row: Row, { tokenizer }: CausalLmEncodingOptions): [Side, Side] {
+function sidesOf(row: Row, { tokenizer }: CausalLmEncodingOptions): Sides {
   const has = (field: string): boolean => hasField(row, field)
   const tokenised = Object.values(fieldNames.tokens).some(has)
   const names = fieldNames[tokenised ? 'tokens' : 'text']
@@ -93,8 +98,9 @@ function sidesOf(row: Row, { tokenizer }: CausalLmEncodingOptions): [Side, Side]
   )
   if (missing.length > 0) {
     const found = Object.keys(row.value).map((key) => `"${key}"`)
+    const hint = has('label') && (has('completion') || has('completion_ids')) ? ' Completions with a "label" are learned with the objective "kto" (--objective).' : '' // prettier-ignore
     throw new InvalidDataError(
-      `${at(row)}: ${missing.map((name) => `"${name}"`).join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing; found ${found.join(', ') || 'no field'}; expected ${shapes}.`,
+      `${at(row)}: ${missing.map((name) => `"${name}"`).join(' and ')} ${missing.length === 1 ? 'is' : 'are'} missing; found ${found.join(', ') || 'no field'}; expected ${shapes}.${hint}`,
     )
   }
   if (tokenised) {
@@ -108,7 +114,7 @@ function sidesOf(row: Row, { tokenizer }: CausalLmEncodingOptions): [Side, Side]
   return chat ? chatSides(row, known) : textSides(row, known)
 }
 
-function textSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
+function textSides(row: Row, tokenizer: Tokenizer): Sides {
   const { prompt, chosen, rejected } = fieldNames.text
   const list = [prompt, chosen, rejected].find((field) => Array.isArray(row.value[field]))
   if (list !== undefined)
@@ -118,13 +124,10 @@ function textSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
   const texts: Readonly<Record<string, string>> = { [chosen]: textField(row, chosen), [rejected]: textField(row, rejected) }
   const shared = hasField(row, prompt) ? undefined : sharedText(row, [texts[chosen]!, texts[rejected]!])
   const ids = located(row, () => tokenizer.encodePrompt(shared ?? textField(row, prompt)))
-  const side = (field: string): Side => {
-    const text = texts[field]!.slice(shared?.length ?? 0)
-    // An end-of-text token alone is no answer.
-    const own = located(row, () => tokenizer.encode(text, { addSpecialTokens: false }))
-    const completion = text === '' ? [] : withEnd(own, tokenizer)
-    return { prompt: ids, completion }
-  }
+  const side = (field: string): PromptCompletion => ({
+    prompt: ids,
+    completion: textCompletion(row, texts[field]!.slice(shared?.length ?? 0), tokenizer),
+  })
   return [side(chosen), side(rejected)]
 }
 
@@ -146,32 +149,26 @@ function sharedText(row: Row, [chosen, rejected]: readonly [string, string]): st
   return chosen.slice(0, end)
 }
 
-function chatSides(row: Row, tokenizer: Tokenizer): [Side, Side] {
+function chatSides(row: Row, tokenizer: Tokenizer): Sides {
   const { prompt, chosen, rejected } = fieldNames.text
   const dialogues = [answersField(row, chosen), answersField(row, rejected)] as const
   const variables = templateVariables(row)
   const given = Array.isArray(row.value[prompt])
   const before = given ? messagesField(row, prompt) : sharedTurns(row, dialogues)
-  const side = (messages: readonly Message[]): Side =>
-    located(row, () => {
-      const answer = given ? messages : messages.slice(before.length)
-      const field = messages === dialogues[0] ? chosen : rejected
-      noteLostParts(row, { ...(given && { prompt: before }), [field]: messages }, variables, tokenizer)
-      const { ids, learn, turnEnd } = tokenizer.encodeChatCompletion(before, answer, { variables })
-      const start = learn[0]?.start ?? ids.length
-      return { prompt: ids.slice(0, start), completion: ids.slice(start), ...(turnEnd && { turnEnd }) }
-    })
+  const side = (messages: readonly Message[]): PromptCompletion => {
+    const answer = given ? messages : messages.slice(before.length)
+    const field = messages === dialogues[0] ? chosen : rejected
+    const lists = { ...(given && { prompt: before }), [field]: messages }
+    return chatCompletion(row, [before, answer], lists, variables, tokenizer)
+  }
   return [side(dialogues[0]), side(dialogues[1])]
 }
 
 /** A dialogue of which all is learned: a turn that shall not be has no place in a preference. */
 function answersField(row: Row, field: string): readonly Message[] {
   const messages = messagesField(row, field)
-  const left = learnedTurns(row, field, messages).findIndex((learned, i) => messages[i]!.role === 'assistant' && !learned)
-  if (left < 0) return messages
-  throw new InvalidDataError(
-    `${at(row)}: "${field}"[${left}] is marked as not to be learned, but a preference is about whole answers; leave the mark out, or the row.`,
-  )
+  checkWholeAnswers(row, field, messages)
+  return messages
 }
 
 /** The turns that both dialogues begin with, where they bring their prompt themselves; each has one of its own after them. */
@@ -187,50 +184,23 @@ function sharedTurns(row: Row, [chosen, rejected]: readonly [readonly Message[],
   return chosen.slice(0, count)
 }
 
-/** Both sides within `maxLength`: see the head of the file. */
-function cut(sides: readonly [Side, Side], maxLength: number): [Side, Side] {
-  const longest = Math.max(...sides.map(({ prompt, completion }) => prompt.length + completion.length))
-  const drop = Math.max(0, longest - maxLength)
-  const side = ({ prompt, completion }: Side): Side => {
-    const kept = prompt.slice(Math.min(drop, Math.max(0, prompt.length - 1)))
-    return { prompt: kept, completion: completion.slice(0, maxLength - kept.length) }
-  }
-  return [side(sides[0]), side(sides[1])]
-}
-
-function checkTokens(row: Row, sides: readonly Side[], { vocabularySize, tokenizer }: CausalLmEncodingOptions): void {
-  for (const { prompt, completion } of sides)
-    for (const id of [...prompt, ...completion])
-      if (id < 0 || id >= vocabularySize)
-        throw new InvalidDataError(
-          `${at(row)}: token id ${id} is outside the model's vocabulary of ${vocabularySize} (0 to ${vocabularySize - 1}); the ${tokenizer === undefined ? 'row' : 'row or its tokenizer'} belongs to another model.`,
-        )
-}
-
-function nothingToLearn([chosen, rejected]: readonly [Side, Side]): string | undefined {
-  for (const [name, side] of Object.entries({ chosen, rejected })) {
-    if (side.completion.length === 0) return `"${name}" is empty; give an answer of at least one token`
-    if (side.prompt.length === 0 && side.completion.length === 1)
-      return `"${name}" is a single token without a prompt, which nothing predicts; give a prompt`
-  }
+function nothingToLearn([chosen, rejected]: Sides): string | undefined {
+  const empty = nothingIn('chosen', chosen) ?? nothingIn('rejected', rejected)
+  if (empty !== undefined) return empty
   const same = chosen.completion.length === rejected.completion.length && chosen.completion.every((id, i) => id === rejected.completion[i]) // prettier-ignore
   return same ? '"chosen" and "rejected" are the same, so none is preferred; give two different answers' : undefined
 }
 
 /** One row of the batch. */
-function fieldsOf({ prompt, completion }: Side, padTokenId: number, mask: boolean, chosen: boolean): Record<string, RowTensor> {
-  const ids = [...prompt, ...completion]
-  const field = (values: readonly number[], pad: number): RowTensor => ({ dtype: 'int64', shape: [ids.length], values, pad })
-  const learned = ids.map((id, i) => (i >= prompt.length || (mask && chosen) ? id : IGNORED_LABEL))
+function fieldsOf(side: PromptCompletion, padTokenId: number, mask: boolean, chosen: boolean): Record<string, RowTensor> {
+  const fields = tokenFields(side, padTokenId, mask && chosen ? 'all' : 'completion')
+  if (!mask) return fields
+  const values = Array.from({ length: sizeOf(side) }, (_, i) => Number(i >= side.prompt.length))
+  const weight = chosen ? countTargets(fields.labels.values as readonly number[]) : 0
   return {
-    input_ids: field(ids, padTokenId),
-    attention_mask: field(ids.map(() => 1), 0), // prettier-ignore
-    position_ids: field(ids.map((_, i) => i), 0), // prettier-ignore
-    labels: field(learned, IGNORED_LABEL),
-    ...(mask && {
-      completion_mask: { ...field(ids.map((_, i) => Number(i >= prompt.length)), 0), dtype: 'float32' }, // prettier-ignore
-      nll_weight: { dtype: 'float32', shape: [], values: [chosen ? countTargets(learned) : 0] },
-    }),
+    ...fields,
+    completion_mask: { dtype: 'float32', shape: [values.length], values, pad: 0 },
+    nll_weight: { dtype: 'float32', shape: [], values: [weight] },
   }
 }
 

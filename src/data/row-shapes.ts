@@ -76,9 +76,11 @@ export function readShape(row: Row): RowShape {
     const hint =
       has('chosen') && has('rejected')
         ? ' Preferences are learned with the objective "dpo" or "orpo" (--objective).'
-        : missing === undefined
-          ? ''
-          : ` Missing beside what is there: ${missing.join(', ')}.`
+        : has('completion_ids') && has('label')
+          ? ' Completions with a "label" are learned with the objective "kto" (--objective).'
+          : missing === undefined
+            ? ''
+            : ` Missing beside what is there: ${missing.join(', ')}.`
     throw new InvalidDataError(
       `${at(row)}: ${foundFields(row)}; expected one of ${known}.${hint || ' Other names are told by columns (--columns prompt=…,completion=…).'}`,
     )

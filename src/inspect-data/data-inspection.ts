@@ -38,7 +38,7 @@ export interface ShownRow extends RowPlace {
   readonly sequences: readonly ShownSequence[]
   /** Inputs that are no tokens, and their shapes. */
   readonly inputs?: Readonly<Record<string, readonly number[]>>
-  /** What a row has as a whole: its class, the names that apply, numbers, the score of a pair. */
+  /** What a row has as a whole: its class, the names that apply, numbers, the score of a pair, whether it is desirable. */
   readonly label?: string | number | readonly (string | number)[]
   /** Whether its end was cut off. */
   readonly truncated: boolean
@@ -150,7 +150,7 @@ export interface RowsInspection {
     /** Where they stand. */
     readonly first: readonly RowPlace[]
   }
-  /** How often each label occurs, by number, where the task has classes; at most 1,000. */
+  /** How often each label occurs, by number, where the task has classes (at most 1,000) or completions are judged (KTO). */
   readonly labels?: readonly LabelCount[]
   /** What a run would warn of: fields that nothing reads, rows that are cut unasked, turns that end in no known token. */
   readonly warnings: readonly string[]
@@ -170,7 +170,7 @@ export interface Overlap {
 
 /** What {@link inspectData} found. */
 export interface DataInspection {
-  /** What is learned from the rows: `causal-lm`, `single-label`, `dpo`, … */
+  /** What is learned from the rows: `causal-lm`, `single-label`, `dpo, sigmoid, beta 0.1`, … */
   readonly objective: string
   /** Longest row in tokens; null where nothing limits it. */
   readonly maxLength: number | null

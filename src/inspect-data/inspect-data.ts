@@ -15,6 +15,7 @@ import { RowNotes } from '../train/row-notes.js'
 import { queryBlocks } from '../train/step-graph.js'
 import { positionsPerSubBatch } from '../train/sub-batches.js'
 import { TurnEnds } from '../train/turn-ends.js'
+import { UnpairedNotes } from '../train/unpaired-notes.js'
 import { resolveOptions, type Resolved } from '../util/option-table.js'
 import type { CheckingEvent } from '../train/events.js'
 import type { DataInspection, EpochCost, Overlap, RowPair } from './data-inspection.js'
@@ -107,7 +108,8 @@ async function readPart(
   const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
   const turnEnds = new TurnEnds()
   const { cacheFolder, now } = model.environment
-  const listeners = name === 'data' ? [notes, turnEnds] : [notes]
+  const unpaired = new UnpairedNotes()
+  const listeners = name === 'data' ? [notes, turnEnds, unpaired] : [notes]
   const dataset: Dataset = datasetOf(opened, reading.encoding, { unlabelled, listeners, cacheFolder })
   let reported = now()
   const progress = async (rows: number): Promise<void> => {
@@ -116,7 +118,11 @@ async function readPart(
     onChecking?.({ event: 'checking', data: name, rows, of: dataset.length })
     await new Promise<void>((go) => setTimeout(go, 0))
   }
-  const warnings = (): readonly string[] => [...notes.take(), ...turnEnds.messages]
+  const warnings = (): readonly string[] => [
+    ...notes.take(),
+    ...turnEnds.messages,
+    ...unpaired.take(reading.objective, dataset.length % options.batchSize),
+  ]
   return { dataset, rows: await readRows(dataset, reading, progress, warnings, told) }
 }
 

@@ -9,6 +9,9 @@ const MOST_LABELS = 1000
 
 const nameOf = ({ labels }: Task, label: number): string | number => labels[label] ?? label
 
+/** What `label` says of a completion, by number. */
+const judgements = ['undesirable', 'desirable'] as const
+
 const numbersOf = (values: ArrayLike<number> | undefined): number[] => (values === undefined ? [] : Array.from(values))
 
 /** What an example has as a whole. @param objective its name */
@@ -24,6 +27,8 @@ export function rowLabel({ others }: ExampleView, objective: string, task: Task)
     case 'regression':
       return numbers.length === 1 ? numbers[0]! : numbers
   }
+  const desirable = others['desirable']?.values
+  if (desirable !== undefined) return judgements[desirable[0]!]!
   const score = others['score']?.values
   return score === undefined ? undefined : score[0]!
 }
@@ -39,9 +44,11 @@ export function answerSpan({ others, lengths }: ExampleView): [start: number, en
 export const tagsOf = (labels: readonly number[], task: Task): NonNullable<ShownSequence['tags']> =>
   labels.map((label) => (label === IGNORED_LABEL ? null : String(nameOf(task, label))))
 
-/** Counts the labels of examples; of a task without classes there are none. */
+/** Counts the labels of examples; of a task without classes or judgements there are none. */
 export class LabelCounts {
   private readonly counts = new Map<number, number>()
+  /** Whether the labels say which completions are desirable. */
+  private isJudged = false
 
   constructor(
     private readonly objective: string,
@@ -51,6 +58,11 @@ export class LabelCounts {
   add({ sequences, others }: ExampleView): void {
     const note = (label: number): void => {
       if (label !== IGNORED_LABEL) this.counts.set(label, (this.counts.get(label) ?? 0) + 1)
+    }
+    const desirable = others['desirable']?.values
+    if (desirable !== undefined) {
+      this.isJudged = true
+      return note(desirable[0]!)
     }
     switch (this.objective) {
       case 'single-label':
@@ -66,6 +78,7 @@ export class LabelCounts {
 
   /** By number, those that never occur among them. */
   result(): readonly LabelCount[] | undefined {
+    if (this.isJudged) return judgements.map((label, i) => ({ label, count: this.counts.get(i) ?? 0 }))
     if (!['single-label', 'multi-label', 'token-classification'].includes(this.objective)) return undefined
     const { numLabels } = this.task
     return Array.from({ length: Math.min(numLabels, MOST_LABELS) }, (_, label) => ({

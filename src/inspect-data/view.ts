@@ -24,7 +24,16 @@ export interface ExampleView {
 }
 
 /** Names under which examples have what is learned, not what it is learned from. */
-const LABELS = new Set(['labels', 'score', 'start_positions', 'end_positions', 'row_lengths', 'completion_mask', 'nll_weight'])
+const LABELS = new Set([
+  'labels',
+  'score',
+  'start_positions',
+  'end_positions',
+  'row_lengths',
+  'completion_mask',
+  'nll_weight',
+  'desirable',
+])
 
 /** Names of what tokens have one of each, and what follows from them. */
 const OF_TOKENS = new Set(['input_ids', 'attention_mask', 'token_type_ids', 'position_ids', 'completion_mask', 'nll_weight'])

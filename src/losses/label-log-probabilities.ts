@@ -69,6 +69,14 @@ export function labelLogProbabilities(
   })
 }
 
+/** Log-probability of each next label, 0 where none counts, [batch, next]. */
+export function logProbabilities(b: GraphBuilder, labelled: LabelledPositions, options: HeadOptions): Value {
+  const picked = b.concat(labelLogProbabilities(b, labelled, options), 0)
+  const values = b.emit('Reshape', [picked, b.int64s([-1])], {}, { shapes: [['labelled']] })
+  const zeros = b.mul(b.cast(labelled.next, 'float32'), 0)
+  return b.emit('ScatterND', [zeros, labelled.positions, values])
+}
+
 /** The given tensors cut along their first axis into `count` parts: [[a₀, b₀], [a₁, b₁], …]. */
 function chunkRows(b: GraphBuilder, tensors: readonly Value[], count: number): Value[][] {
   if (count === 1) return [[...tensors]]

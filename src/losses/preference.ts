@@ -6,33 +6,39 @@ import { attachLoss, type SummedLoss } from './attach.js'
 import {
   IGNORED_LABEL,
   labelledPositions,
-  labelLogProbabilities,
+  logProbabilities,
   withoutFirst,
   type HeadOptions,
   type LabelledPositions,
 } from './label-log-probabilities.js'
-import type { PreferenceLossType } from './preference-loss-types.js'
+import type { DpoLossType } from './preference-loss-types.js'
 
 /** A head and the number of its chunks. */
 export type PolicyOptions = HeadOptions
 
-export interface DpoLossOptions extends PolicyOptions {
+/** A policy, and what it is compared with. */
+export interface ReferenceOptions extends PolicyOptions {
   /** The model without what is trained, in the same graph: its hidden states and logits. */
   readonly reference: (graph: Graph) => Pick<HeadOptions, 'hidden' | 'logits'>
+}
+
+export interface DpoLossOptions extends ReferenceOptions {
   /** How far the policy may leave the reference; above 0. */
   readonly beta: number
   /** Share of pairs that may be labelled wrongly, in [0, 0.5); of `sigmoid` alone. */
   readonly labelSmoothing: number
-  readonly lossType: PreferenceLossType
+  readonly lossType: DpoLossType
 }
 
 /** A loss over pairs, the rows of a batch being chosen, rejected, chosen, rejected, …; summed over pairs. */
 export interface PreferenceLoss extends SummedLoss {
   /** Rewards of each pair, [pairs]. */
   readonly rewards: RewardsOfPairs
-  /** Summed over pairs, scalars: pairs whose chosen reward is larger, and by how much it is. */
+  /** Summed over pairs, scalars: pairs whose chosen reward is larger, by how much it is, and both rewards. */
   readonly accuracy: Value
   readonly margin: Value
+  readonly chosenReward: Value
+  readonly rejectedReward: Value
 }
 
 interface RewardsOfPairs {
@@ -51,9 +57,7 @@ const PAIRS = 'pairs'
 export function dpoLoss(graph: Graph, options: DpoLossOptions): PreferenceLoss {
   const { beta, labelSmoothing, lossType } = options
   return build(graph, (b, labelled) => {
-    const policy = logProbabilities(b, labelled, options)
-    const reference = logProbabilities(b, labelled, { ...options, ...options.reference(b.graph) })
-    const ratios = b.sub(b.reduceSum(policy, [1], false), b.reduceSum(reference, [1], false)) // [batch]
+    const ratios = logRatios(b, labelled, options)
     const tokens = b.reduceSum(b.cast(counts(b, labelled), 'float32'), [1], false)
     const [chosen, rejected] = pairs(b, ratios)
     const delta = b.mul(b.sub(chosen, rejected), beta)
@@ -134,22 +138,24 @@ function build(
       rewards,
       accuracy: b.sumAll(b.cast(b.greater(chosen, rejected), 'float32')),
       margin: b.sumAll(b.sub(chosen, rejected)),
+      chosenReward: b.sumAll(chosen),
+      rejectedReward: b.sumAll(rejected),
     }
     return b.sumAll(losses)
   })
-  built.graph.outputs = [built.loss, rest!.accuracy, rest!.margin]
+  const { accuracy, margin, chosenReward, rejectedReward } = rest!
+  built.graph.outputs = [built.loss, accuracy, margin, chosenReward, rejectedReward]
   return { ...built, ...rest! }
 }
 
-const counts = (b: GraphBuilder, { next }: LabelledPositions): Value => b.not(b.equal(next, IGNORED_LABEL))
-
-/** Log-probability of each next label, 0 where none counts, [batch, next]. */
-function logProbabilities(b: GraphBuilder, labelled: LabelledPositions, options: HeadOptions): Value {
-  const picked = b.concat(labelLogProbabilities(b, labelled, options), 0)
-  const values = b.emit('Reshape', [picked, b.int64s([-1])], {}, { shapes: [['labelled']] })
-  const zeros = b.mul(b.cast(labelled.next, 'float32'), 0)
-  return b.emit('ScatterND', [zeros, labelled.positions, values])
+/** log π/π₀ of each row, summed over its labelled tokens, [batch]. */
+export function logRatios(b: GraphBuilder, labelled: LabelledPositions, options: ReferenceOptions): Value {
+  const policy = logProbabilities(b, labelled, options)
+  const reference = logProbabilities(b, labelled, { ...options, ...options.reference(b.graph) })
+  return b.sub(b.reduceSum(policy, [1], false), b.reduceSum(reference, [1], false))
 }
+
+const counts = (b: GraphBuilder, { next }: LabelledPositions): Value => b.not(b.equal(next, IGNORED_LABEL))
 
 /** A value for each row as those of the chosen and of the rejected ones, [pairs] each. */
 function pairs(b: GraphBuilder, rows: Value): [Value, Value] {

@@ -99,6 +99,26 @@ function planned(trainee: Trainee, options: LossSessionOptions, training: boolea
   return { graph: onBase(graph, trainee), packs, subBatches, sums: Object.keys(built.sums ?? {}) }
 }
 
+/** A session of a run, and the batches that it runs. */
+interface PlannedRun {
+  readonly planned: Planned
+  readonly batches: readonly Batch[]
+}
+
+/** The session of an objective, after that of what it must know of each batch first. */
+function plannedRuns(trainee: Trainee, options: LossSessionOptions, training: boolean, batches: readonly Batch[]): PlannedRun[] {
+  const { preliminary } = options.objective
+  if (preliminary === undefined) return [{ planned: planned(trainee, options, training), batches }]
+  const first = planned(trainee, { ...options, objective: preliminary.objective }, false)
+  return [
+    { planned: first, batches: batches.flatMap((batch) => preliminary.rowsOf(batch) ?? []) },
+    {
+      planned: planned(trainee, options, training),
+      batches: batches.map((batch) => preliminary.told(batch, { loss: 0, count: 1 })),
+    },
+  ]
+}
+
 interface Memory {
   readonly weights: number
   readonly activations: number
@@ -178,20 +198,23 @@ export async function planTraining(
   const stopped = (): boolean => resolved.signal?.aborted === true
   for await (const event of checkData(dataToCheck(resolved, dataset, held), model.environment.now, stopped)) onChecking?.(event)
   const batches = await firstBatches(dataset, resolved, batchSize, BATCHES)
-  const training = planned(trainee, { ...lossOptions(model, batchSize, maxLength, packing, objective), recompute }, true)
-  const memory = [memoryOf(training, batches, trainee)]
+  const optionsOf = (rows: number, packed: boolean) => ({ ...lossOptions(model, rows, maxLength, packed, objective), recompute })
+  const runs = plannedRuns(trainee, optionsOf(batchSize, packing), true, batches)
+  const { planned: training } = runs.at(-1)!
+  const memory = runs.map((each) => memoryOf(each.planned, each.batches, trainee))
   if (held !== undefined) {
     const plain = { ...resolved, shuffle: false, packing: false, groupByLength: false }
-    const evaluation = planned(trainee, lossOptions(model, evalBatchSize, maxLength, false, objective), false)
-    checkMetricForBest(metricNames(objective, evaluation.sums), bestRule(resolved))
-    memory.push(memoryOf(evaluation, await firstBatches(held, plain, evalBatchSize, BATCHES), trainee))
+    const heldBatches = await firstBatches(held, plain, evalBatchSize, BATCHES)
+    const evaluation = plannedRuns(trainee, optionsOf(evalBatchSize, false), false, heldBatches)
+    checkMetricForBest(metricNames(objective, evaluation.at(-1)!.planned.sums), bestRule(resolved))
+    for (const each of evaluation) memory.push(memoryOf(each.planned, each.batches, trainee))
   }
   const timed = batches.slice(0, TIMED_BATCHES)
-  const works = timed.flatMap((batch) =>
-    training.subBatches(batch).map((subBatch) => {
-      const dims = new BoundDims(training.graph, lengthsOf(training.graph, subBatch, parameters.tensors))
-      return workOf(training.graph, dims)
-    }),
+  const works = runs.flatMap(({ planned: { graph, subBatches }, batches: ofRun }) =>
+    ofRun
+      .slice(0, TIMED_BATCHES)
+      .flatMap(subBatches)
+      .map((subBatch) => workOf(graph, new BoundDims(graph, lengthsOf(graph, subBatch, parameters.tensors)))),
   )
   const work = add(works)
   // Before the calibration, whose sessions are no part of the run.

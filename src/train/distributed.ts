@@ -14,6 +14,7 @@ import type { UpdateResult } from '../optim/flat-optimizer.js'
 import type { UpdateSession } from './update-session.js'
 import type { GradientResult, GradientSession } from './gradient-session.js'
 import type { LossResult } from './compiled-step.js'
+import type { Share } from './loss-session.js'
 import { batchShard } from './shard.js'
 
 /** What the trainer asks of sessions, alone or in company. */
@@ -106,6 +107,12 @@ export async function sumOfShards({ loss, count, sums }: LossResult, communicato
   return { loss: totalLoss!, count: totalCount!, sums: Object.fromEntries(names.map((name, i) => [name, rest[i]!])) }
 }
 
+/** Runs a batch whose rows all processes share; each gets what they add up to. */
+export const sharedBy =
+  (communicator: Communicator): Share =>
+  async (batch, run) =>
+    sumOfShards(await together(communicator, () => run(batchShard(batch, communicator))), communicator)
+
 export const shareGradients = (communicator: Communicator, session: GradientSession): Gradients =>
   communicator.size === 1 ? session : new DistributedGradients(session, communicator)
 
@@ -115,7 +122,7 @@ export const shareUpdate = (communicator: Communicator, session: UpdateSession, 
 /** Loss and gradient of a batch whose rows all processes share. */
 class DistributedGradients implements Gradients {
   constructor(
-    private readonly session: Gradients,
+    private readonly session: Gradients & Pick<GradientSession, 'prepare'>,
     private readonly communicator: Communicator,
   ) {}
 
@@ -123,7 +130,8 @@ class DistributedGradients implements Gradients {
   async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
     const { communicator } = this
     const seed = mix32(dropoutSeed ^ Math.imul(communicator.rank, 0x9e3779b1))
-    const { gradient, ...here } = await together(communicator, () => this.session.run(batchShard(batch, communicator), seed))
+    const whole = await this.session.prepare(batch, sharedBy(communicator))
+    const { gradient, ...here } = await together(communicator, () => this.session.run(batchShard(whole, communicator), seed))
     await communicator.allReduceSum(gradient)
     return { ...(await sumOfShards(here, communicator)), gradient }
   }

@@ -5,7 +5,7 @@ import type { Model } from '../model/model.js'
 import type { Dataset } from '../data/dataset.js'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
 import { InvalidDataError } from '../errors.js'
-import { sumOfShards, together } from './distributed.js'
+import { sharedBy, sumOfShards, together } from './distributed.js'
 import { checkSplit } from './option-table.js'
 import { evaluateOptionTable, type EvaluateOptions } from './evaluate-options.js'
 import type { Evaluation } from './evaluation.js'
@@ -13,7 +13,7 @@ import { chooseObjective, openEvaluatedRows, openTaskDataset } from './open-data
 import { RowNotes } from './row-notes.js'
 import type { LossResult } from './compiled-step.js'
 import { LossSession } from './loss-session.js'
-import type { Objective, Scores } from './objective.js'
+import { meansOf, type Objective, type Scores } from './objective.js'
 import { lossOptions } from './step-graph.js'
 import { batchShard } from './shard.js'
 import { SharedScores } from './shared-scores.js'
@@ -66,15 +66,22 @@ export async function evaluateDataset(
   const shared = communicator.size > 1 ? new SharedScores() : undefined
   let examples = 0
   const here = { loss: 0, count: 0, sums: {} as Record<string, number> }
-  await together(communicator, async () => {
-    for await (const batch of dataset.batches({ batchSize: batchSize * communicator.size, shuffle: false, seed: 0, epochs: 1 })) {
-      const result = await session.run(batchShard(batch, communicator), shared ?? scores)
+  const batches = dataset.batches({ batchSize: batchSize * communicator.size, shuffle: false, seed: 0, epochs: 1 })
+  try {
+    // What a loss must know of a batch first is found together, so that nobody may be a batch ahead.
+    for (;;) {
+      const { value: batch, done } = await together(communicator, () => batches.next())
+      if (done === true) break
+      const whole = await session.prepare(batch, sharedBy(communicator))
+      const result = await together(communicator, () => session.run(batchShard(whole, communicator), shared ?? scores))
       here.loss += result.loss
       here.count += result.count
       examples += batch.examples
       for (const [name, value] of Object.entries(result.sums)) here.sums[name] = (here.sums[name] ?? 0) + value
     }
-  })
+  } finally {
+    await batches.return(undefined)
+  }
   const total = await sumOfShards(here, communicator)
   await shared?.tell(scores, communicator)
   if (total.count === 0) throw new InvalidDataError('the evaluation data has no labelled token')
@@ -86,7 +93,13 @@ export async function evaluateDataset(
  * @param sums names of the objective's further sums
  */
 export const metricNames = (objective: Objective, sums: readonly string[]): readonly string[] =>
-  objective.name === 'causal-lm' ? ['loss', 'perplexity'] : ['loss', ...sums, ...Object.keys(objective.scores().result())]
+  objective.name === 'causal-lm'
+    ? ['loss', 'perplexity']
+    : [
+        'loss',
+        ...Object.keys(meansOf(objective, Object.fromEntries(sums.map((name) => [name, 0])), 0, Number.NaN)),
+        ...Object.keys(objective.scores().result()),
+      ]
 
 /** Means of what runs have added up to. */
 function evaluationOf(
@@ -97,6 +110,5 @@ function evaluationOf(
 ): Evaluation {
   const loss = sum / count
   if (objective.name === 'causal-lm') return { loss, perplexity: Math.exp(loss), tokens: count }
-  const means = Object.fromEntries(Object.entries(sums).map(([name, value]) => [name, value / count]))
-  return { loss, ...means, ...scores.result(), examples }
+  return { loss, ...meansOf(objective, sums, count), ...scores.result(), examples }
 }

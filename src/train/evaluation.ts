@@ -28,8 +28,14 @@ export interface Evaluation {
   readonly recall?: number
   /** Share of answers with both positions right. */
   readonly exactMatch?: number
-  /** Of preferences: share of pairs whose chosen completion has the larger reward, and by how much on average. */
+  /** Of pairs: share of them whose chosen completion has the larger reward, and by how much on average. */
   readonly rewardAccuracy?: number
   /** Of preferences: mean difference of the two rewards. */
   readonly rewardMargin?: number
+  /** Of preferences: mean reward of chosen or desirable completions; absent where there is none. */
+  readonly rewardChosen?: number
+  /** Of preferences: mean reward of rejected or undesirable completions; absent where there is none. */
+  readonly rewardRejected?: number
+  /** Of KTO: the KL divergence from the reference, as its batches estimate it. */
+  readonly kl?: number
 }

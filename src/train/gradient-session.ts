@@ -5,6 +5,7 @@ import { mix32 } from '../adapters/dropout.js'
 import type { Batch } from '../data/batch.js'
 import { only } from '../runtime/feeds.js'
 import { compileStep, Total, type CompiledStep, type LossResult } from './compiled-step.js'
+import { LossSession, withPreliminary, type Share } from './loss-session.js'
 import type { LossSessionOptions } from './step-graph.js'
 import type { Trainee } from './trainee.js'
 
@@ -22,10 +23,22 @@ export class GradientSession {
   private constructor(
     private readonly compiled: CompiledStep,
     private readonly parameters: ParameterVector,
+    private readonly first: LossSession | undefined,
   ) {}
 
   static async create(trainee: Trainee, options: LossSessionOptions): Promise<GradientSession> {
-    return new GradientSession(await compileStep(trainee, options, true), trainee.parameters)
+    const first = await LossSession.ofPreliminary(trainee, options)
+    try {
+      return new GradientSession(await compileStep(trainee, options, true), trainee.parameters, first)
+    } catch (error) {
+      await first?.release()
+      throw error
+    }
+  }
+
+  /** The batch with what its loss must know of all its rows; one that has it stays as it is. */
+  prepare(batch: Batch, share?: Share): Promise<Batch> {
+    return withPreliminary(batch, this.compiled.objective, this.first, share)
   }
 
   /**
@@ -33,11 +46,12 @@ export class GradientSession {
    * @param dropoutSeed another number for each micro-batch of a run, see `dropoutSeedOf`
    */
   async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
-    const total = new Total(this.compiled, batch)
+    const prepared = await this.prepare(batch)
+    const total = new Total(this.compiled, prepared)
     let gradient: Float32Array | undefined
     let seed = mix32(dropoutSeed)
     const { session, inputs, others } = this.compiled
-    for (const { feeds: run } of this.compiled.subBatches(batch)) {
+    for (const { feeds: run } of this.compiled.subBatches(prepared)) {
       const feeds = {
         ...run,
         ...Object.fromEntries(this.parameters.tensors),
@@ -54,7 +68,7 @@ export class GradientSession {
     return { ...total.result(), gradient: gradient ?? new Float32Array(this.parameters.count) }
   }
 
-  release(): Promise<void> {
-    return this.compiled.session.release()
+  async release(): Promise<void> {
+    await Promise.all([this.compiled.session.release(), this.first?.release()])
   }
 }

@@ -7,15 +7,33 @@ import type { Objective, Scores } from './objective.js'
 import type { LossSessionOptions } from './step-graph.js'
 import type { Trainee } from './trainee.js'
 
-/** Loss alone, for evaluation. */
+/** How the rows of a batch are run: alone, or a part of them in each of several processes, whose results are added up. */
+export type Share = (batch: Batch, run: (part: Batch) => Promise<LossResult>) => Promise<LossResult>
+
+const alone: Share = (batch, run) => run(batch)
+
+/** Loss alone, for evaluation, and for what a loss must know first. */
 export class LossSession {
   private constructor(
     private readonly compiled: CompiledStep,
     private readonly parameters: ParameterVector,
+    private readonly first: LossSession | undefined,
   ) {}
 
   static async create(trainee: Trainee, options: LossSessionOptions): Promise<LossSession> {
-    return new LossSession(await compileStep(trainee, options, false), trainee.parameters)
+    const first = await LossSession.ofPreliminary(trainee, options)
+    try {
+      return new LossSession(await compileStep(trainee, options, false), trainee.parameters, first)
+    } catch (error) {
+      await first?.release()
+      throw error
+    }
+  }
+
+  /** The session of what an objective must know of a batch first; undefined where it needs nothing. */
+  static async ofPreliminary(trainee: Trainee, options: LossSessionOptions): Promise<LossSession | undefined> {
+    const { preliminary } = options.objective
+    return preliminary && LossSession.create(trainee, { ...options, objective: preliminary.objective })
   }
 
   get objective(): Objective {
@@ -27,11 +45,17 @@ export class LossSession {
     return this.compiled.sums.map(([name]) => name)
   }
 
+  /** The batch with what its loss must know of all its rows; one that has it stays as it is. */
+  prepare(batch: Batch, share: Share = alone): Promise<Batch> {
+    return withPreliminary(batch, this.objective, this.first, share)
+  }
+
   /** @param scores told the outputs of every run */
   async run(batch: Batch, scores?: Pick<Scores, 'add'>): Promise<LossResult> {
-    const total = new Total(this.compiled, batch)
+    const prepared = await this.prepare(batch)
+    const total = new Total(this.compiled, prepared)
     const { session, inputs, others } = this.compiled
-    for (const { feeds: run } of this.compiled.subBatches(batch)) {
+    for (const { feeds: run } of this.compiled.subBatches(prepared)) {
       const results = await session.run(only({ ...run, ...Object.fromEntries(this.parameters.tensors) }, inputs))
       total.add(results)
       scores?.add(Object.fromEntries(others.map((name) => [name, results[name]!])), run)
@@ -39,7 +63,19 @@ export class LossSession {
     return total.result()
   }
 
-  release(): Promise<void> {
-    return this.compiled.session.release()
+  async release(): Promise<void> {
+    await Promise.all([this.compiled.session.release(), this.first?.release()])
   }
+}
+
+/** @param session of the objective's preliminary */
+export async function withPreliminary(
+  batch: Batch,
+  { preliminary }: Objective,
+  session: LossSession | undefined,
+  share: Share = alone,
+): Promise<Batch> {
+  const rows = preliminary?.rowsOf(batch)
+  if (rows === undefined) return batch
+  return preliminary!.told(batch, await share(rows, (part) => session!.run(part)))
 }

@@ -16,6 +16,9 @@ const metrics = {
   exactMatch: ['exact_match', 'Exact match'],
   rewardAccuracy: ['accuracy', 'Reward accuracy'],
   rewardMargin: ['reward_margin', 'Reward margin'],
+  rewardChosen: ['reward_chosen', 'Reward, chosen'],
+  rewardRejected: ['reward_rejected', 'Reward, rejected'],
+  kl: ['kl', 'KL divergence'],
 } as const satisfies Record<Exclude<keyof Evaluation, 'tokens' | 'examples'>, readonly [string, string]>
 
 /** What was measured on what. */

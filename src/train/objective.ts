@@ -1,4 +1,5 @@
 /** @file What a task makes of rows and graphs: examples, a summed loss, metrics. The trainer knows no task. */
+import type { Batch } from '../data/batch.js'
 import type { RowEncoding } from '../data/encoding.js'
 import type { TaskEncodingOptions } from '../data/task-encoding.js'
 import type { Graph } from '../graph/graph.js'
@@ -39,6 +40,16 @@ export interface Scores {
   result(): Readonly<Record<string, number>>
 }
 
+/** What a loss must know of all rows of a batch before it is computed of any: found without gradients and without dropout. */
+export interface Preliminary {
+  /** The sum that is computed first. */
+  readonly objective: Objective
+  /** The rows that it is computed of; undefined once the batch knows. */
+  rowsOf(batch: Batch): Batch | undefined
+  /** The batch with what the sum says, whatever parts of it are then run together. */
+  told(batch: Batch, total: { readonly loss: number; readonly count: number }): Batch
+}
+
 export interface Objective {
   /** Tells objectives apart, in fingerprints and messages; `causal-lm` is the language model's own. */
   readonly name: string
@@ -46,7 +57,28 @@ export interface Objective {
   readonly divisible: boolean
   /** Whether attention may be computed in blocks of queries, and rows hold several examples: causal models alone. */
   readonly causal: boolean
+  /** The options of the user that it has, with their defaults. */
+  readonly settings?: Readonly<Record<string, unknown>>
+  readonly preliminary?: Preliminary
   encoding(options: TaskEncodingOptions): RowEncoding
   attach(context: LossContext): ObjectiveGraph
   scores(): Scores
+  /** What steps and evaluations give of the sums; undefined of what their rows do not tell. Their means by default. */
+  means?(sums: Readonly<Record<string, number>>, count: number): Readonly<Record<string, number | undefined>>
+}
+
+/**
+ * What a step or an evaluation gives of the sums of its runs.
+ * @param untold of what its rows do not tell, which is left out by default
+ */
+export function meansOf(
+  { means }: Pick<Objective, 'means'>,
+  sums: Readonly<Record<string, number>>,
+  count: number,
+  untold?: number,
+): Readonly<Record<string, number>> {
+  const found = means?.(sums, count) ?? Object.fromEntries(Object.entries(sums).map(([name, value]) => [name, value / count]))
+  return Object.fromEntries(
+    Object.entries(found).flatMap(([name, value = untold]) => (value === undefined ? [] : [[name, value]])),
+  )
 }

@@ -65,8 +65,16 @@ const tenfold = { value: 2e-4, why: 'about ten times what full fine-tuning takes
 const decay = { value: 'cosine', why: 'the last steps are small, so that the end is not left to the last batches' } as const
 const warmup = { value: 0.03, why: 'the first steps are taken before the moments of AdamW mean much' } as const
 const recompute = { value: true, why: 'activations inside blocks are not kept: less memory, about a third more time, the same numbers' } as const // prettier-ignore
-const oneRow = { value: 1, why: 'the activations of one row at a time are kept' } as const
-const eightTimes = { value: 8, why: 'an update is still of eight rows, weighted by their tokens' } as const
+const unlessKto: PresetCondition = {
+  says: 'unless the objective is kto, whose batches have several rows',
+  holds: ({ objective }) => objective !== 'kto',
+}
+const oneRow = { value: 1, why: 'the activations of one row at a time are kept', when: unlessKto } as const
+const eightTimes = {
+  value: 8,
+  why: 'an update is still of eight rows, weighted by their tokens',
+  when: unlessKto,
+} as const
 const rank8 = { value: 8, why: 'enough for some thousand rows; each doubling doubles what is trained' } as const
 
 /** All presets by name. */

@@ -7,12 +7,14 @@ import { isHubName } from '../util/hub-name.js'
 import { VERSION } from '../util/version.js'
 import type { RunLog } from './log.js'
 import { writeModelCard, type ModelCard } from './model-card.js'
+import type { Objective } from './objective.js'
 import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
 interface RunData {
   readonly trainee: Trainee
   readonly options: ResolvedTrainOptions
+  readonly objective: Objective
   readonly dataset: Dataset
   readonly evalDataset: Dataset | undefined
   readonly log: RunLog
@@ -33,7 +35,7 @@ const namesOf = (data: RowData): string[] =>
     .map((path) => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1))
 
 /** Writes the card of an adapter into the run's folder, unless `modelCard` is false. Runs on all weights have none. */
-export async function writeRunCard({ trainee, options, dataset, evalDataset, log, bestStep }: RunData): Promise<void> {
+export async function writeRunCard({ trainee, options, objective, dataset, evalDataset, log, bestStep }: RunData): Promise<void> {
   const { config, model } = trainee
   const { out, data, evalData, modelCard, license, command } = options
   if (config === undefined || out === undefined || !modelCard) return
@@ -55,8 +57,8 @@ export async function writeRunCard({ trainee, options, dataset, evalDataset, log
     hyperparameters: Object.fromEntries(
       optionsWhere(({ card }) => card)
         .filter((name) => name !== 'epochs' || options.steps === undefined)
-        // A loss may be a function, of which JSON tells nothing.
-        .map((name) => [name, typeof options[name] === 'function' ? "a function of the caller's own" : options[name]]),
+        // What is not given is what the objective makes of it; a loss may be a function, of which JSON tells nothing.
+        .map((name) => [name, typeof options[name] === 'function' ? "a function of the caller's own" : (options[name] ?? objective.settings?.[name])]), // prettier-ignore
     ),
     events: await log.events(),
     version: VERSION,

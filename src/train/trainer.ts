@@ -36,12 +36,14 @@ import type {
 } from './events.js'
 import { runFingerprint } from './fingerprint.js'
 import { RunLog } from './log.js'
+import { meansOf, type Objective } from './objective.js'
 import { resolveTrainOptions, type ResolvedTrainOptions } from './option-table.js'
 import type { TrainOptions } from './options.js'
 import { Output } from './output.js'
 import { Sampler } from './samples.js'
 import { RowNotes } from './row-notes.js'
 import { TurnEnds } from './turn-ends.js'
+import { UnpairedNotes } from './unpaired-notes.js'
 import { batchOptions, dataToCheck, extentOf, openData, type Extent } from './run-data.js'
 import { writeRunFile } from './run-file.js'
 import { writeRunCard } from './run-card.js'
@@ -170,10 +172,12 @@ interface Assignment {
 
 /** A run before its first step: read, checked and compiled. */
 interface Prepared extends Assignment {
+  readonly objective: Objective
   readonly dataset: Dataset
   readonly evalDataset: Dataset | undefined
   readonly notes: RowNotes
   readonly ends: TurnEnds
+  readonly unpaired: UnpairedNotes
   readonly extent: Extent
   readonly sessions: Sessions
   readonly log: RunLog
@@ -226,8 +230,9 @@ class Run {
     const sampler = await together(communicator, () => Sampler.open(trainee, given.options))
     const ends = new TurnEnds()
     const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
-    // How the turns of evaluation rows end is not learned.
-    const listeners = { data: [notes, ends], evalData: [notes] }
+    // How the turns of evaluation rows end is not learned, nor which of them are desirable.
+    const unpaired = new UnpairedNotes()
+    const listeners = { data: [notes, ends, unpaired], evalData: [notes] }
     const { objective, dataset, evalDataset, options } = await together(communicator, () =>
       openData(trainee, given.options, listeners),
     )
@@ -273,7 +278,22 @@ class Run {
       if (sessions.evaluation !== undefined)
         checkMetricForBest(metricNames(objective, sessions.evaluation.sums), bestRule(options))
       return new Run({
-        ...{ trainee, options, output, dataset, evalDataset, notes, ends, extent, sessions, start, tracking, sampler },
+        ...{
+          trainee,
+          options,
+          output,
+          objective,
+          dataset,
+          evalDataset,
+          notes,
+          ends,
+          unpaired,
+          extent,
+          sessions,
+          start,
+          tracking,
+          sampler,
+        },
         log: await together(communicator, async () => {
           await output?.prepare()
           if (output !== undefined) await writeRunFile(files, output.path, trainee, options)
@@ -383,7 +403,12 @@ class Run {
       ...(options.communicator.size > 1 && { processes: options.communicator.size }),
     })
     // One that goes on has said what there is to say of the rows, and knows how their turns end.
-    const notes = [...this.prepared.notes.take(), ...this.prepared.ends.messages]
+    const { notes: ofRows, ends, unpaired, objective } = this.prepared
+    const notes = [
+      ...ofRows.take(),
+      ...ends.messages,
+      ...unpaired.take(objective, dataset.length % batchOptions(options).batchSize),
+    ]
     this.trainee.addEndTokens?.(this.endTokens)
     if (this.state.step === 0)
       for (const message of notes) yield await this.told({ event: 'warning', step: this.state.step + 1, message })
@@ -511,7 +536,7 @@ class Run {
   /** One update from `gradAccum` micro-batches, fewer at the end of the data, weighted by what their losses count. */
   private async step(batches: AsyncGenerator<PositionedBatch>): Promise<TrainEvent[]> {
     const { options, state } = this
-    const { sessions, extent } = this.prepared
+    const { sessions, extent, objective } = this.prepared
     const { now } = this.trainee.model.environment
     const started = now()
     let sum = 0
@@ -569,7 +594,7 @@ class Run {
       epoch,
       loss,
       gradNorm,
-      ...Object.fromEntries(Object.entries(sums).map(([name, value]) => [name, value / labelled])),
+      ...meansOf(objective, sums, labelled),
       learningRate,
       tokens,
       tokensPerSecond: tokens / Math.max(1e-9, (now() - started) / 1000),

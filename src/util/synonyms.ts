@@ -77,7 +77,9 @@ export const synonyms: Readonly<Record<string, string>> = {
   numLabels: 'num_classes',
   labels: 'label_names class_names',
   lossType: 'dpo_loss_type rl_loss_type',
-  beta: 'dpo_beta orpo_alpha rl_beta pref_beta',
+  beta: 'dpo_beta orpo_alpha kto_beta rl_beta pref_beta',
+  desirableWeight: 'kto_desirable_weight kto_chosen_weight',
+  undesirableWeight: 'kto_undesirable_weight kto_rejected_weight',
   // Generation.
   maxNewTokens: 'max_tokens num_tokens n_predict max_gen_len',
   temperature: 'temp',

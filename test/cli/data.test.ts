@@ -44,6 +44,15 @@ describe('lowrank data', () => {
     expect(stdout).toMatch(/same input +1 input with several answers, in 2 rows/)
   })
 
+  it('shows how many judged completions are desirable', async () => {
+    const rows = [true, true, false].map((label, i) => ({ prompt: `say ${i}\n`, completion: ' so', label }))
+    const { code, stdout } = await run([writeRows(join(work, 'judged.jsonl'), rows), '--objective', 'kto'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/label \[desirable\]/)
+    expect(stdout).toMatch(/undesirable +1 .*\n +desirable +2 /)
+    expect(stdout).toContain('warning: there are 2 desirable and 1 undesirable rows')
+  })
+
   it('takes several files, and with --json prints one object with every bad row', async () => {
     const { code, stdout, stderr } = await run([good, bad, '--json'])
     expect(code).toBe(1)

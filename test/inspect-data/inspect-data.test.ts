@@ -59,6 +59,12 @@ const pairs = [
   { prompt: [user], chosen: [assistant], rejected: [{ ...assistant, content: 'no' }] },
 ]
 
+const judged = [
+  { prompt: 'a b', completion: ' c d e', label: true },
+  { prompt: [user], completion: [assistant], label: 0 },
+  { messages: [user, assistant, user, { ...assistant, content: 'no' }], label: 'false' },
+]
+
 describe('tokens and labels', () => {
   it.each([
     ['of a language model', languageRows, {}, undefined],
@@ -66,6 +72,7 @@ describe('tokens and labels', () => {
     ['of preferences', pairs, { objective: 'dpo' }, undefined],
     ['of preferences whose prompt is learned too', pairs, { objective: 'orpo' }, undefined],
     ['of preferences that are cut', pairs, { objective: 'dpo' }, 9],
+    ['of judged completions', judged, { objective: 'kto', lossType: 'apo_zero_unpaired' }, undefined],
   ] as const)('%s are those of the batch', async (_, rows, objective, maxLength) => {
     const data = rowsFile('golden', rows)
     const options = { ...objective, ...(maxLength !== undefined && { maxLength }) }
@@ -118,6 +125,24 @@ describe('tokens and labels', () => {
     expect(found.data.learnedTokens).toBeNull()
     expect(found.data.duplicates.rows).toBe(1)
     expect(found.data.sameInput).toMatchObject({ inputs: 1, rows: 3 })
+  })
+
+  it('of judged completions: how many are desirable, and what a run would say of it', async () => {
+    const options = { objective: 'kto', desirableWeight: 2 } as const
+    const { data } = await inspectData(chat, rowsFile('judged', [...judged, judged[1]]), { ...options, batchSize: 3 })
+    expect(data.labels).toEqual([
+      { label: 'undesirable', count: 3 },
+      { label: 'desirable', count: 1 },
+    ])
+    expect(data.shown.map(({ label }) => label)).toEqual(['desirable', 'undesirable', 'undesirable'])
+    expect(data.duplicates.rows).toBe(1)
+    expect(data.warnings).toEqual([
+      expect.stringContaining('1 desirable and 3 undesirable rows'),
+      expect.stringContaining('the last batch of a pass has a single row'),
+    ])
+    const other = await inspectData(chat, rowsFile('judged-twice', [judged[0], { ...judged[0], label: false }]), options)
+    expect(other.data).toMatchObject({ duplicates: { rows: 0 }, sameInput: { inputs: 1, rows: 2 } })
+    await expect(inspectData(chat, rowsFile('judged', judged), { ...options, batchSize: 1 })).rejects.toThrow('at least 2 rows')
   })
 
   it('of tags: each with its name; of a fresh head with the labels of the data', async () => {

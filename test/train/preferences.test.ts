@@ -81,6 +81,7 @@ describe.each(Object.entries(cases))('%s equals PyTorch', (_name, expected) => {
     expect(loss / count).toBeCloseTo(expected.loss, 4)
     expect(sums['rewardAccuracy']! / count).toBeCloseTo(expected.rewardAccuracy, 6)
     expect(sums['rewardMargin']! / count).toBeCloseTo(expected.rewardMargin, 4)
+    expect((sums['rewardChosen']! - sums['rewardRejected']!) / count).toBeCloseTo(expected.rewardMargin, 4)
     let offset = 0
     for (const { name, shape } of adapter.parameters.specs) {
       const values = expected.gradients[name]!
@@ -253,11 +254,14 @@ describe('mistakes', () => {
   })
 
   it.each<[Partial<TrainOptions>, RegExp]>([
-    [{ objective: 'kto' as 'dpo' }, /objective must be "sft", "dpo" or "orpo", got "kto"/],
-    [{ beta: 0.2 }, /beta is for objective "dpo" or "orpo", but the objective is "sft"/],
-    [{ objective: 'orpo', lossType: 'ipo' }, /lossType is for objective "dpo", but the objective is "orpo"/],
+    [{ objective: 'ppo' as 'dpo' }, /objective must be "sft", "dpo", "orpo" or "kto", got "ppo"/],
+    [{ beta: 0.2 }, /beta is for objective "dpo", "orpo" or "kto", but the objective is "sft"/],
+    [{ objective: 'orpo', lossType: 'ipo' }, /lossType is for objective "dpo" or "kto", but the objective is "orpo"/],
     [{ objective: 'dpo', beta: 0 }, /beta must be a finite number above 0, got 0/],
-    [{ objective: 'dpo', lossType: 'apo' as 'ipo' }, /lossType must be one of sigmoid, ipo, hinge, got "apo"/],
+    [
+      { objective: 'dpo', lossType: 'apo' as 'ipo' },
+      /lossType must be one of sigmoid, ipo, hinge, kto, apo_zero_unpaired, got "apo"/,
+    ],
     [{ objective: 'dpo', labelSmoothing: 0.5 }, /labelSmoothing must be at least 0 and below 0.5, got 0.5/],
     [{ objective: 'dpo', lossType: 'ipo', labelSmoothing: 0.1 }, /labelSmoothing is for lossType "sigmoid", but it is "ipo"/],
     [{ objective: 'dpo', loss: 'output:loss' }, /exclude each other/],

@@ -130,6 +130,9 @@ describe('settings that not every run gets', () => {
     expect(of('long-context', { groupByLength: true })).not.toContain('packing')
     expect(of('quick', { packing: true })).not.toContain('groupByLength')
     expect(of('quality', { steps: 5 })).not.toContain('epochs')
+    expect(of('long-context', { objective: 'dpo' })).not.toContain('packing')
+    for (const name of ['long-context', 'small-memory'] as const)
+      expect(resolveTrainOptions({ preset: name, data: 'd', objective: 'kto' })).toMatchObject({ batchSize: 8, gradAccum: 1 })
   })
 })
 

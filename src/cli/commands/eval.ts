@@ -29,7 +29,7 @@ export const evalCommand = defineCommand({
   prints:
     '`{"loss":…,"perplexity":…,"tokens":…}` of a language model; `tokens` counts those with a label. Of others the metrics of the task and the number of `examples`: ' +
     '`{"loss":…,"accuracy":…,"f1":…,"macroF1":…,"matthews":…,"examples":…}` of classes (`f1` of class 1 where there are two), `accuracy`, `f1` and `macroF1` of several labels, ' +
-    '`pearson` and `spearman` of regression and scored pairs, `accuracy` and entity `precision`, `recall`, `f1` (or `macroF1`) of tokens, `exactMatch` and `f1` of answers, `rewardAccuracy` and `rewardMargin` of preferences.',
+    '`pearson` and `spearman` of regression and scored pairs, `accuracy` and entity `precision`, `recall`, `f1` (or `macroF1`) of tokens, `exactMatch` and `f1` of answers, `rewardMargin`, `rewardChosen` and `rewardRejected` of preferences, `rewardAccuracy` of pairs, `kl` of kto.',
   async run(values, { output }) {
     const { evaluate } = await library()
     const subject = await openSubject(values, output)

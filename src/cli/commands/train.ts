@@ -70,7 +70,7 @@ export const trainCommand = defineCommand({
     'All rows are checked before the first step. Ctrl-C, a closed terminal or pipe and every error end the run with a checkpoint; the same command with --resume continues bit for bit. ' +
     '--out is refused while another run writes there and, without --overwrite, if it holds a finished adapter or a model. ' +
     'Rows: {"text"}, {"prompt","completion"} (loss on the completion), {"messages"} (chat template, loss on assistant turns), {"instruction","input","output"}, or tokenised {"input_ids","labels"}. ' +
-    'With --objective dpo or orpo rows are preferences, {"prompt","chosen","rejected"}. ' +
+    'With --objective dpo or orpo rows are preferences, {"prompt","chosen","rejected"}, with --objective kto judged completions, {"prompt","completion","label"}. ' +
     'Models with a head take rows of their task: {"text","label"}, {"text","text_pair","label"}, {"tokens","labels"}, {"question","context","start_positions","end_positions"}, {"pixel_values","label"}.',
   configFile: true,
   flags: trainFlags,
@@ -81,7 +81,7 @@ export const trainCommand = defineCommand({
   ],
   prints:
     '`{"event":"checking","data":"data","rows":…,"of":…}` about once a second while rows are checked, `{"event":"start",…}`, then `{"event":"step","step":1,"epoch":0,"loss":…,"gradNorm":…,"learningRate":…,"tokens":…,"tokensPerSecond":…}` for each step, ' +
-    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model; preferences add `rewardAccuracy` and `rewardMargin` to steps and evaluations), `{"event":"samples","step":…,"samples":[{"prompt":…,"text":…}]}` with --sample-prompts, `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
+    '`{"event":"eval","step":…,"loss":…,"perplexity":…,"tokens":…,"best":…}` (with the metrics of the task where the model is no language model; preferences add `rewardMargin`, `rewardChosen` and `rewardRejected` to steps and evaluations, pairs `rewardAccuracy` and kto `kl`), `{"event":"samples","step":…,"samples":[{"prompt":…,"text":…}]}` with --sample-prompts, `{"event":"checkpoint",…}` and `{"event":"warning",…}` as they come, and ' +
     '`{"event":"done","reason":"finished","steps":…,"loss":…,"trainableParameters":…,"totalParameters":…,"peakMemoryBytes":…,…}`, where `reason` is `finished`, `stoppedEarly` or `aborted`, `saved` the folder of the result and `checkpoint` the newest checkpoint, where there are such. ' +
     'A run that fails ends with `{"event":"error","step":…,"message":…,"checkpoint":…}`. ' +
     '`loss` of a step is that of its batch before the update; `gradNorm` is the global norm before clipping. ' +

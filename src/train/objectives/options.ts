@@ -12,15 +12,20 @@ import type { SimilarityLossName } from '../../losses/similarity.js'
 export interface ObjectiveOptions {
   /**
    * What a language model learns: `sft` (the next token), or from rows {"prompt", "chosen", "rejected"} a preference:
-   * `dpo` against the model without the adapter, `orpo` without a reference. `sft` by default.
+   * `dpo` against the model without the adapter, `orpo` without a reference; or from rows {"prompt", "completion", "label"},
+   * each desirable (true) or not, `kto` against the model without the adapter. `sft` by default.
    */
-  readonly objective?: 'sft' | 'dpo' | 'orpo'
-  /** Of `dpo` how far the policy may leave the reference, of `orpo` the weight of the odds ratio (λ); 0.1 by default. */
+  readonly objective?: 'sft' | 'dpo' | 'orpo' | 'kto'
+  /** Of `dpo` and `kto` how far the policy may leave the reference, of `orpo` the weight of the odds ratio (λ); 0.1 by default. */
   readonly beta?: number
   /** Of `dpo` with `sigmoid`: share of pairs that may be labelled wrongly, in [0, 0.5); 0 by default. */
   readonly labelSmoothing?: number
-  /** Of `dpo`, see {@link preferenceLossTypes}; `sigmoid` by default. */
+  /** Of `dpo` and `kto`, see {@link preferenceLossTypes}; `sigmoid` and `kto` by default. */
   readonly lossType?: PreferenceLossType
+  /** Of `kto`: what the losses of desirable completions are multiplied by; 1 by default. */
+  readonly desirableWeight?: number
+  /** Of `kto`: what the losses of undesirable completions are multiplied by; 1 by default. */
+  readonly undesirableWeight?: number
   /**
    * - `cosine`, `contrastive`: of embedding models. `cosine` where rows have a score, else `contrastive`, by default.
    * - `output:NAME`: an output of the model itself, a scalar mean or one number a row.
@@ -64,20 +69,22 @@ const promptName: Kind<NonNullable<ObjectiveOptions['promptName']>, 'names'> = k
   (value) => isText(value) || (Array.isArray(value) && value.length === 2 && value.every(isText)),
 )
 
+const positive = number('be a finite number above 0', (value) => value > 0 && Number.isFinite(value), 0)
+
 type Rows = Partial<OptionTable<ObjectiveOptions, RunColumns>>
 
 /** Of language models. */
 export const preferenceOptions = {
   objective: {
-    is: choice(['sft', 'dpo', 'orpo'], 'be "sft", "dpo" or "orpo"'),
+    is: choice(['sft', 'dpo', 'orpo', 'kto'], 'be "sft", "dpo", "orpo" or "kto"'),
     flag: 'objective',
-    help: 'What a language model learns: the next token (sft, by default), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference.',
+    help: 'What a language model learns: the next token (sft, by default), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference; or from rows {"prompt","completion","label"}, each desirable (true) or not: kto.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   beta: {
-    is: number('be a finite number above 0', (value) => value > 0 && Number.isFinite(value), 0),
+    is: positive,
     flag: 'beta',
-    help: 'Of dpo how far the adapter may leave the base model, of orpo the weight of the odds ratio; 0.1 by default.',
+    help: 'Of dpo and kto how far the adapter may leave the base model, of orpo the weight of the odds ratio; 0.1 by default.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   labelSmoothing: {
@@ -89,7 +96,19 @@ export const preferenceOptions = {
   lossType: {
     is: choice(preferenceLossTypes),
     flag: 'loss-type',
-    help: 'Of dpo: its loss; sigmoid by default.',
+    help: 'The loss of dpo (sigmoid, ipo, hinge; sigmoid by default) or of kto (kto, apo_zero_unpaired; kto by default).',
+    ...{ group: 'task', changes: 'entry', card: true },
+  },
+  desirableWeight: {
+    is: positive,
+    flag: 'desirable-weight',
+    help: 'Of kto: what the losses of desirable completions are multiplied by, where there are more of one kind; 1 by default.',
+    ...{ group: 'task', changes: 'entry', card: true },
+  },
+  undesirableWeight: {
+    is: positive,
+    flag: 'undesirable-weight',
+    help: 'Of kto: what the losses of undesirable completions are multiplied by; 1 by default.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
 } as const satisfies Rows

@@ -1,68 +1,85 @@
-/** @file Preferences: of two completions of a prompt, the chosen one shall be likelier than the rejected one. */
+/** @file Preferences: which objective the options name; of two completions of a prompt the chosen one shall be likelier. */
 import { preferenceEncoding } from '../../data/preferences.js'
 import { InvalidOptionError } from '../../errors.js'
-import { importGraph } from '../../graph/import-graph.js'
 import { dpoLoss, orpoLoss, type PreferenceLoss } from '../../losses/preference.js'
-import type { PreferenceLossType } from '../../losses/preference-loss-types.js'
+import { dpoLossTypes, ktoLossTypes, type DpoLossType } from '../../losses/preference-loss-types.js'
 import type { HostTensor } from '../../graph/types.js'
-import type { LossContext, Objective, Scores } from '../objective.js'
-import { lossChunks } from './causal-lm.js'
+import type { Objective, Scores } from '../objective.js'
+import { kto } from './kto.js'
 import type { ObjectiveOptions } from './options.js'
+import { policyOf, referenceOf } from './policy.js'
 import { noScores } from './scores.js'
 
-/** The options that belong to preferences alone. */
-export const preferenceOptionNames = ['beta', 'labelSmoothing', 'lossType'] as const
+/** The options that belong to preferences alone, and the objectives that have them. */
+const objectivesWith = {
+  beta: ['dpo', 'orpo', 'kto'],
+  labelSmoothing: ['dpo'],
+  lossType: ['dpo', 'kto'],
+  desirableWeight: ['kto'],
+  undesirableWeight: ['kto'],
+} as const satisfies Partial<Record<keyof ObjectiveOptions, readonly ObjectiveOptions['objective'][]>>
+
+export const preferenceOptionNames = Object.keys(objectivesWith) as readonly (keyof typeof objectivesWith)[]
 
 /**
  * The objective of a language model, or undefined where it is the next token.
  * @throws InvalidOptionError naming the option that the objective does not have
  */
 export function preferenceObjective(options: ObjectiveOptions): Objective | undefined {
-  const { objective = 'sft', beta = 0.1, labelSmoothing = 0, lossType = 'sigmoid' } = options
-  for (const name of preferenceOptionNames)
-    if (options[name] !== undefined && objective !== 'dpo' && !(objective === 'orpo' && name === 'beta'))
-      throw new InvalidOptionError(
-        `${name} is for objective "dpo"${name === 'beta' ? ' or "orpo"' : ''}, but the objective is "${objective}"`,
-      )
-  if (labelSmoothing > 0 && lossType !== 'sigmoid')
-    throw new InvalidOptionError(`labelSmoothing is for lossType "sigmoid", but it is "${lossType}"`)
+  const { objective = 'sft', beta = 0.1, labelSmoothing = 0, desirableWeight = 1, undesirableWeight = 1 } = options
+  for (const name of preferenceOptionNames) {
+    const having: readonly string[] = objectivesWith[name]
+    if (options[name] !== undefined && !having.includes(objective))
+      throw new InvalidOptionError(`${name} is for objective ${either(having)}, but the objective is "${objective}"`)
+  }
   switch (objective) {
     case 'sft':
       return undefined
-    case 'dpo':
+    case 'dpo': {
+      const lossType = lossTypeOf(options, dpoLossTypes)
+      if (labelSmoothing > 0 && lossType !== 'sigmoid')
+        throw new InvalidOptionError(`labelSmoothing is for lossType "sigmoid", but it is "${lossType}"`)
       return dpo(beta, labelSmoothing, lossType)
+    }
     case 'orpo':
       return orpo(beta)
+    case 'kto':
+      return kto({ beta, lossType: lossTypeOf(options, ktoLossTypes), desirableWeight, undesirableWeight })
   }
 }
 
-/** What the loss reads of the policy. A pair takes two rows, so a run of one pair may have twice the usual positions. */
-const policy = ({ graph, hidden, positions, vocabularySize, chunkBytes }: LossContext) => ({
-  hidden,
-  logits: graph.outputs[0]!,
-  chunks: lossChunks(2 * positions, vocabularySize, chunkBytes),
-})
+const either = (names: readonly string[]): string => {
+  const quoted = names.map((name) => `"${name}"`)
+  return [quoted.slice(0, -1).join(', '), ...quoted.slice(-1)].filter((part) => part !== '').join(' or ')
+}
 
-const sumsOf = ({ accuracy, margin }: PreferenceLoss) => ({ rewardAccuracy: accuracy, rewardMargin: margin })
+/** The loss that is asked for, the first by default. @throws InvalidOptionError if it is another objective's */
+function lossTypeOf<const T extends string>({ objective, lossType }: ObjectiveOptions, own: readonly [T, ...T[]]): T {
+  const found = own.find((name) => name === (lossType ?? own[0]))
+  if (found !== undefined) return found
+  throw new InvalidOptionError(`lossType of objective "${objective}" must be ${either(own)}, got "${lossType}"`)
+}
+
+const sumsOf = ({ accuracy, margin, chosenReward, rejectedReward }: PreferenceLoss) => ({
+  ...{ rewardAccuracy: accuracy, rewardMargin: margin },
+  ...{ rewardChosen: chosenReward, rewardRejected: rejectedReward },
+})
 
 /**
  * Direct preference optimization against the model without what is trained. Both are computed in one graph, which holds
  * the weights once; what the reference computes is freed as it goes, for no gradient passes through it.
  */
-const dpo = (beta: number, labelSmoothing: number, lossType: PreferenceLossType): Objective => ({
+const dpo = (beta: number, labelSmoothing: number, lossType: DpoLossType): Objective => ({
   name: `dpo, ${lossType}, beta ${beta}${labelSmoothing > 0 ? `, label smoothing ${labelSmoothing}` : ''}`,
+  settings: { objective: 'dpo', beta, lossType, ...(lossType === 'sigmoid' && { labelSmoothing }) },
   divisible: true,
   causal: true,
   encoding: (options) => preferenceEncoding(options, { labels: 'completion' }),
   attach(context) {
     const built = dpoLoss(context.graph, {
-      ...policy(context),
+      ...policyOf(context, 2),
       ...{ beta, labelSmoothing, lossType },
-      reference(graph) {
-        const base = context.reference()
-        const [hidden, logits] = importGraph(graph, base.graph, [base.hidden, base.graph.outputs[0]!], 'reference/')
-        return { hidden: hidden!, logits: logits! }
-      },
+      reference: referenceOf(context),
     })
     return { graph: built.graph, loss: built.loss, outputs: [], sums: sumsOf(built) }
   },
@@ -72,11 +89,12 @@ const dpo = (beta: number, labelSmoothing: number, lossType: PreferenceLossType)
 /** Odds ratio preference optimization: no reference. */
 const orpo = (beta: number): Objective => ({
   name: `orpo, beta ${beta}`,
+  settings: { objective: 'orpo', beta },
   divisible: true,
   causal: true,
   encoding: (options) => preferenceEncoding(options, { labels: 'all' }),
   attach(context) {
-    const built = orpoLoss(context.graph, { ...policy(context), beta })
+    const built = orpoLoss(context.graph, { ...policyOf(context, 2), beta })
     return { graph: built.graph, loss: built.loss, outputs: [built.nll, built.odds], sums: sumsOf(built) }
   },
   scores: orpoScores,
