@@ -1,5 +1,6 @@
 /** @file What names a data set of the hub: `hf:owner/name[:config][@split]`. */
 import { InvalidOptionError } from '../errors.js'
+import { HUB_WORD } from '../util/hub-name.js'
 
 /** A data set of the hub, or a part of it. */
 export interface DatasetId {
@@ -12,8 +13,7 @@ export interface DatasetId {
 }
 
 const PREFIX = 'hf:'
-const WORD = '[A-Za-z0-9][A-Za-z0-9._-]*'
-const ID = new RegExp(`^(${WORD}(?:/${WORD})?)(?::([^@/:]+))?(?:@([^@/:]+))?$`)
+const ID = new RegExp(`^(${HUB_WORD}(?:/${HUB_WORD})?)(?::([^@/:]+))?(?:@([^@/:]+))?$`)
 
 /** Whether rows are asked for from the hub rather than from a file. */
 export const isDatasetId = (path: string): boolean => path.startsWith(PREFIX)

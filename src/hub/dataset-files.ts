@@ -3,7 +3,6 @@ import type { DatasetId } from '../data/dataset-id.js'
 import { HubError, InvalidOptionError } from '../errors.js'
 import { isObject } from '../util/json.js'
 import { someNames } from '../util/some-of.js'
-import type { Refusal } from './hub-error.js'
 
 /** Addresses of the Parquet files that the hub makes of every data set, by config and split. */
 export type DatasetListing = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>
@@ -75,29 +74,4 @@ export function urlAt(endpoint: string, url: string): string {
     throw new HubError(`${endpoint} names "${url}" as the address of a file`, { cause })
   }
   return /^\/(api\/)?datasets\//.test(parsed.pathname) ? `${endpoint}${parsed.pathname}${parsed.search}` : parsed.href
-}
-
-/** An error that says whether a token or the name is at fault. */
-export function explainDatasetRefusal(
-  { status, said }: Refusal,
-  { name }: DatasetId,
-  endpoint: string,
-  /** Where the token is from; undefined if there is none. */
-  tokenFrom: string | undefined,
-): HubError {
-  const server = said === '' ? `status ${status}` : `status ${status}: ${said}`
-  const what = `${endpoint} refused the data set "${name}" (${server})`
-  if (status === 401)
-    return new HubError(
-      tokenFrom !== undefined
-        ? `${what}: the access token in ${tokenFrom} is wrong or has expired; make a new one at ${endpoint}/settings/tokens`
-        : `${what}: there is no such data set, or it is private or gated; check the name, or set HF_TOKEN to an access token (${endpoint}/settings/tokens)`,
-    )
-  if (status === 403)
-    return new HubError(
-      `${what}: ${tokenFrom === undefined ? 'no access token was sent' : `the access token in ${tokenFrom} may not read it`}; accept the terms at ${endpoint}/datasets/${name} if it is gated, and set HF_TOKEN to a token that may read it`,
-    )
-  if (status === 404)
-    return new HubError(`${endpoint} has no data set "${name}", or no Parquet files of it (${server}); check the spelling`)
-  return new HubError(`${what}; try again later, or give files of rows`)
 }

@@ -22,6 +22,9 @@ export interface HubSettings {
 
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>
 
+/** The hub itself. */
+export const DEFAULT_ENDPOINT = 'https://huggingface.co'
+
 const REVISION = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/
 
 /**
@@ -71,7 +74,7 @@ export const tokenFileOf = (env: EnvironmentVariables, home: string): string =>
 export function hubSettings(env: EnvironmentVariables, home: string): HubSettings {
   const set = setIn(env)
   return {
-    endpoint: (set('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),
+    endpoint: (set('HF_ENDPOINT') ?? DEFAULT_ENDPOINT).replace(/\/+$/, ''),
     token: (set('HF_TOKEN') ?? set('HUGGING_FACE_HUB_TOKEN'))?.trim() || undefined,
     cacheDir: atHome(set('HF_HUB_CACHE') ?? set('HUGGINGFACE_HUB_CACHE') ?? `${cacheHomeOf(env, home)}/hub`, home),
     offline: isTrue(set('HF_HUB_OFFLINE')),

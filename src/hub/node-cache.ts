@@ -104,15 +104,20 @@ export class RepositoryCache {
     return missing
   }
 
-  /** Runs file work of the cache; @throws FileError with the folder and the way out when the disk refuses. */
-  async writing<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (cause) {
-      const code = codeOf(cause)
-      const why = { ENOSPC: 'no space left on the device', EACCES: 'no permission', EROFS: 'the disk is read-only' }[code]
-      if (why === undefined) throw cause
-      throw new FileError(`writing the hub cache ${this.folder}: ${why}; set HF_HUB_CACHE to another folder`, { cause })
-    }
+  /** {@link writingCache} of this repository. */
+  writing<T>(work: () => Promise<T>): Promise<T> {
+    return writingCache(this.folder, work)
+  }
+}
+
+/** Runs file work of a folder of the cache; @throws FileError with the folder and the way out when the disk refuses. */
+export async function writingCache<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    const code = codeOf(cause)
+    const why = { ENOSPC: 'no space left on the device', EACCES: 'no permission', EROFS: 'the disk is read-only' }[code]
+    if (why === undefined) throw cause
+    throw new FileError(`writing the hub cache ${folder}: ${why}; set HF_HUB_CACHE to another folder`, { cause })
   }
 }

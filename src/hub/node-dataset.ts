@@ -7,13 +7,16 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { parseDatasetId, type DatasetId } from '../data/dataset-id.js'
 import { HubError, messageOf } from '../errors.js'
-import { chooseFiles, explainDatasetRefusal, listingUrl, readListing, urlAt, type DatasetPart } from './dataset-files.js'
-import { said } from './hub-error.js'
+import { chooseFiles, listingUrl, readListing, urlAt, type DatasetPart } from './dataset-files.js'
+import { authorized } from './authorized.js'
+import { askedDataset, explainRefusal, said } from './hub-error.js'
 import type { HubSettings } from './hub-id.js'
+import { writingCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
 import { bounded, fetchWithin, unstalled } from './node-limits.js'
 import type { ResolveOptions } from './node-resolve.js'
 import { nodeHubSettings, type NodeHubSettings } from './node-settings.js'
+import { Unreachable } from './unreachable.js'
 
 /** Answers that lead elsewhere before a file counts as lost. */
 const MOST_REDIRECTS = 5
@@ -22,9 +25,6 @@ const MOST_REDIRECTS = 5
 interface Kept {
   readonly listing: unknown
 }
-
-/** The network failed, not the request. */
-class Unreachable extends Error {}
 
 /**
  * Paths of the Parquet files of `hf:owner/name[:config][@split]`, in order.
@@ -62,7 +62,7 @@ class DatasetHub {
     readonly settings: NodeHubSettings,
     options: ResolveOptions,
   ) {
-    this.base = options.fetch ?? fetch
+    this.base = authorized(options.fetch ?? fetch, settings)
     this.stall = options.stall
   }
 
@@ -72,15 +72,12 @@ class DatasetHub {
    * @throws Unreachable if the network fails, HubError if the hub refuses
    */
   private async ask(url: string, headers: Record<string, string>): Promise<{ response: Response; sha256: string | undefined }> {
-    const { endpoint, token } = this.settings
     let at = url
     let sha256: string | undefined
     for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
-      const own = token !== undefined && new URL(at).origin === new URL(endpoint).origin
-      const sent = { ...headers, ...(own && { Authorization: `Bearer ${token}` }) }
       let response: Response
       try {
-        response = await fetchWithin(this.base, at, { headers: sent, redirect: 'manual' }, this.stall)
+        response = await fetchWithin(this.base, at, { headers, redirect: 'manual' }, this.stall)
       } catch (cause) {
         throw new Unreachable(reasonOf(cause), { cause })
       }
@@ -105,7 +102,12 @@ class DatasetHub {
       .catch(() => undefined)
     const { status } = response
     if (status === 429 || status >= 500) return new Unreachable(`status ${status}${said(body) === '' ? '' : `: ${said(body)}`}`)
-    return explainDatasetRefusal({ status, said: said(body) }, this.id, endpoint, token === undefined ? undefined : tokenFrom)
+    return explainRefusal(
+      { status, said: said(body) },
+      askedDataset(this.id),
+      endpoint,
+      token === undefined ? undefined : tokenFrom,
+    )
   }
 
   async listing(): Promise<unknown> {
@@ -163,18 +165,22 @@ async function fetchFiles(id: DatasetId, folder: string, hub: DatasetHub, option
     paths.push(path)
     if (await isWhole(path, file.size)) continue
     const name = `${part.config}/${part.split}/${index}.parquet`
-    await downloadBlob(file, path, {
-      open: (offset) => hub.open(source, offset),
-      onProgress: (received, size) => options.onProgress?.({ repository: id.name, file: name, received, size }),
-      wait: options.wait ?? (async (attempt) => setTimeout(250 * 2 ** attempt)),
-    })
+    await writingCache(folder, () =>
+      downloadBlob(file, path, {
+        open: (offset) => hub.open(source, offset),
+        onProgress: (received, size) => options.onProgress?.({ repository: id.name, file: name, received, size }),
+        wait: options.wait ?? (async (attempt) => setTimeout(250 * 2 ** attempt)),
+      }),
+    )
   }
   // Last, so that a copy counts as one only when all of it is here.
-  await writeJson(join(folder, 'listing.json'), { listing } satisfies Kept)
-  await writeJson(
-    join(partFolder(folder, part), 'files.json'),
-    paths.map((path) => basename(path)),
-  )
+  await writingCache(folder, async () => {
+    await writeJson(join(folder, 'listing.json'), { listing } satisfies Kept)
+    await writeJson(
+      join(partFolder(folder, part), 'files.json'),
+      paths.map((path) => basename(path)),
+    )
+  })
   return paths
 }
 

@@ -24,6 +24,7 @@ import { explainPushRefusal, type PushState } from './push-error.js'
 import { configFile } from './repository-files.js'
 import { callback } from '../util/option-kinds.js'
 import { checkArgument, pathArgument } from '../util/arguments.js'
+import { Unreachable } from './unreachable.js'
 
 /** What is pushed, and where to. */
 export interface PushOptions {
@@ -163,9 +164,6 @@ async function warnOfLocalBase(files: Files, folder: string, warn: PushOptions['
 
 /** What is on the hub before anything is made there. */
 const NOTHING = 'Nothing was sent'
-
-/** The network failed, not the request. */
-class Unreachable extends Error {}
 
 /** Requests to the repository that is written to. */
 class PushingHub {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { HubError, FileError, LowrankError } from '../errors.js'
 import { authorized } from './authorized.js'
-import { explainRefusal, said } from './hub-error.js'
+import { askedRepository, explainRefusal, said } from './hub-error.js'
 import { checkRevision, parseHubId, type EnvironmentVariables, type HubId, type HubSettings } from './hub-id.js'
 import { RepositoryCache } from './node-cache.js'
 import { downloadBlob, reasonOf, type RemoteFile } from './node-download.js'
@@ -15,6 +15,7 @@ import { nodeHubSettings, type NodeHubSettings } from './node-settings.js'
 import type { OptionKeys } from '../util/option-keys.js'
 import { isFolderToList, selectFiles, shardsOf, type RepositoryKind } from './repository-files.js'
 import { callback } from '../util/option-kinds.js'
+import { Unreachable } from './unreachable.js'
 
 /** How hub ids are fetched. What is not given comes from Python's variables of the environment: `HF_TOKEN` (else the token of `hf auth login`), `HF_HOME`, `HF_ENDPOINT`, … */
 export interface HubOptions {
@@ -102,9 +103,6 @@ export async function resolveModel(idOrPath: string, options: ResolveOptions = {
   }
 }
 
-/** The network failed, not the request. */
-class Unreachable extends Error {}
-
 /** Requests to one repository. */
 class Hub {
   private readonly fetch: typeof fetch
@@ -131,7 +129,7 @@ class Hub {
   refused(status: number, said: string): Error {
     if (status === 429 || status >= 500) return new Unreachable(`status ${status}${said === '' ? '' : `: ${said}`}`)
     const { endpoint, token, tokenFrom } = this.settings
-    return explainRefusal({ status, said }, this.id, endpoint, token === undefined ? undefined : tokenFrom)
+    return explainRefusal({ status, said }, askedRepository(this.id), endpoint, token === undefined ? undefined : tokenFrom)
   }
 
   private async asking<T>(request: () => Promise<T>): Promise<T> {

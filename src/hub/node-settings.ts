@@ -26,17 +26,22 @@ function keptToken(path: string): string | undefined {
   }
 }
 
+/** The variable that the token is in, or should be. */
+const variableOf = (env: EnvironmentVariables): string =>
+  (env['HF_TOKEN'] ?? '') === '' && (env['HUGGING_FACE_HUB_TOKEN'] ?? '') !== '' ? 'HUGGING_FACE_HUB_TOKEN' : 'HF_TOKEN'
+
 /** The settings of the variables, with what is given in their place. */
 export function nodeHubSettings(given: GivenSettings): NodeHubSettings {
   const env = given.env ?? process.env
   const settings = hubSettings(env, homedir())
-  const token = (given.token?.trim() || undefined) ?? settings.token
+  const own = given.token?.trim() || undefined
+  const token = own ?? settings.token
   const file = tokenFileOf(env, homedir())
   const kept = token === undefined ? keptToken(file) : undefined
   return {
     endpoint: (given.endpoint ?? settings.endpoint).replace(/\/+$/, ''),
     token: token ?? kept,
-    tokenFrom: kept === undefined ? 'HF_TOKEN' : file,
+    tokenFrom: own !== undefined ? 'the option "token"' : kept !== undefined ? file : variableOf(env),
     cacheDir: given.cacheDir ?? settings.cacheDir,
     offline: given.offline ?? settings.offline,
   }

@@ -95,10 +95,11 @@ export class Outbox<T> {
     this.untold.push(`${this.options.name}: ${reason}; the run goes on without it, and what it does not take is lost there`)
   }
 
-  /** Waits, but keeps no process alive, and not when the end has come. */
+  /** Waits, but not when the end has come. Another try keeps no process alive; the end of a run is waited for. */
   private after(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds)
+      if (!this.ending && typeof timer === 'object') timer.unref()
       this.wake = () => {
         clearTimeout(timer)
         resolve()

@@ -137,7 +137,10 @@ it('sends the token to the endpoint alone, whatever address it names', async () 
   expect(await find('hf:o/one', { env: { HF_TOKEN: 'secret' } })).toHaveLength(2)
   expect(requests.filter((line) => line.startsWith('/store') && line.includes('secret'))).toEqual([])
   await expect(find('hf:o/one')).rejects.toThrow(/refused the data set "o\/one" \(status 401: Invalid username.*set HF_TOKEN/)
-  await expect(find('hf:o/one', { token: 'wrong' })).rejects.toThrow(/HF_TOKEN is wrong or has expired/)
+  await expect(find('hf:o/one', { token: 'wrong' })).rejects.toThrow(/the option "token" is wrong or has expired/)
+  await expect(find('hf:o/one', { env: { HUGGING_FACE_HUB_TOKEN: 'wrong' } })).rejects.toThrow(
+    /in HUGGING_FACE_HUB_TOKEN is wrong/,
+  )
 })
 
 describe('what is not there', () => {

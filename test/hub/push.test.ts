@@ -268,7 +268,7 @@ describe('a hub that does not take it', () => {
     for (const repository of [undefined, { private: false }]) {
       hub.repository = repository
       await expect(pushed({ token: 'READ-ONLY' })).rejects.toThrow(
-        /status 403: You have read access.*access token in HF_TOKEN may not write there; make one of the kind "write" .*may write to "someone"/,
+        /status 403: You have read access.*access token in the option "token" may not write there; make one of the kind "write" .*may write to "someone"/,
       )
     }
     expect(hub.commits).toEqual([])

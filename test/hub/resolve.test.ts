@@ -394,7 +394,7 @@ describe('refusals', () => {
     hub.token = 'secret'
     await expect(resolveModel(name, options())).rejects.toThrow(/status 401.*private or gated; check the name, or set HF_TOKEN/)
     await expect(resolveModel(name, options({ token: 'wrong' }))).rejects.toThrow(
-      /status 401: Invalid credentials.*HF_TOKEN is wrong or has expired/,
+      /status 401: Invalid credentials.*the option "token" is wrong or has expired/,
     )
   })
 
