@@ -31,3 +31,12 @@ export const headFlags = {
   ...folderHeadFlags,
   task: { ...folderHeadFlags.task, help: `${folderHeadFlags.task.help} Of an .onnx file what its output is.` },
 } as const satisfies Flags
+
+/** Of the commands that read the labels from their data. */
+export const labelsOfDataFlag = {
+  labels: {
+    ...folderHeadFlags.labels,
+    value: 'A,B,C | auto',
+    help: 'Names of the labels of a fresh head, by number, at least two; auto reads them from the data, as is done unless they are said.',
+  },
+} as const satisfies Flags

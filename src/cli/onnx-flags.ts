@@ -15,3 +15,13 @@ export const onnxFlags = {
     help: 'Lengths of the inputs of an .onnx file by their names there, such as height=640,width=640; others stay free.',
   },
 } as const satisfies Flags
+
+/** Of the commands that have a loss. */
+export const lossOutputFlag = {
+  output: {
+    group: 'source',
+    type: 'text',
+    value: 'NAME',
+    help: 'Output of an .onnx file that the loss reads, where it has several.',
+  },
+} as const satisfies Flags

@@ -8,7 +8,7 @@ import { InvalidDataError } from '../errors.js'
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
 import type { Objective } from '../train/objective.js'
-import { objectiveFor } from '../train/objectives/index.js'
+import { objectiveFor, rowsTell } from '../train/objectives/index.js'
 import { openTrainAndEvalRows, rowOptions } from '../train/open-dataset.js'
 import { checkRowOptions } from '../train/option-table.js'
 import { RowNotes } from '../train/row-notes.js'
@@ -157,8 +157,7 @@ async function withCollectedLabels(model: Model, data: RowData, { columns }: Opt
 
 /** What is learned, told by the first row that tells it: a bad one is no reason to say nothing of the others. */
 async function objectiveOf(model: Model, rows: OpenedRows, options: Options): Promise<Objective> {
-  const isOpen = model.task.name === 'sequence-classification' || model.task.name === 'feature-extraction'
-  if (!isOpen) return objectiveFor(model, options, undefined)
+  if (!rowsTell(model)) return objectiveFor(model, options, undefined)
   let failure: InvalidDataError | undefined
   let asked = 0
   for (const source of rows.sources)

@@ -2,6 +2,7 @@
 import { pageScript, pageStyle } from './page.js'
 import { curvesOf, factsOf, metricsOf, toldBy, type ReportedRun, type Told } from './run.js'
 import { embed, escape, number, show, table } from './text.js'
+import { REPORT_DATA } from '../train/report-file.js'
 
 /** The chart library's own files, to be put into the page. */
 export interface ReportAssets {
@@ -159,7 +160,7 @@ ${runs.length === 1 ? settings(runs) : ''}
 ${runs.length === 1 ? '' : settings(runs)}
 ${commands(runs)}
 </main>
-<script type="application/json" id="run">${embed({ runs: runs.map(({ name, told }) => curvesOf(name, told)) })}</script>
+${REPORT_DATA}${embed({ runs: runs.map(({ name, told }) => curvesOf(name, told)) })}</script>
 <script>${assets.script.replaceAll('</script', '<\\/script')}</script>
 <script>${pageScript}</script>
 </body>

@@ -7,18 +7,17 @@ import { FolderLock } from '../io/folder-lock.js'
 import { removeCheckpoints, removeLeftovers } from './checkpoint.js'
 import { LOG_FILE } from './log.js'
 import { EVENT_FILE } from '../tracking/index.js'
+import { isReport, REPORT_FILE } from './report-file.js'
 import { isRunFile, RUN_FILE } from './run-file.js'
 import { RUNS_FOLDER } from './tracking.js'
 import type { ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
-const REPORT_FILE = 'report.html'
-
 /** What else a run writes, and whether a text is that: names that others use too. */
 const RESULTS: Readonly<Record<string, (text: string) => boolean>> = {
   [LOG_FILE]: (text) => text === '' || text.startsWith('{"event":'),
   [RUN_FILE]: isRunFile,
-  [REPORT_FILE]: (text) => text.includes('<script type="application/json" id="run">'),
+  [REPORT_FILE]: isReport,
 }
 
 /** An output folder that is this run's alone until it is released. */

@@ -4,8 +4,8 @@ import { dataInspectionTable } from '../../inspect-data/options.js'
 import type { DataInspectionOptions, HeadOptions, TaskOption } from '../../index.js'
 import { defineCommand, defined } from '../flags.js'
 import { count } from '../format.js'
-import { headFlags } from '../head-flags.js'
-import { onnxFlags } from '../onnx-flags.js'
+import { headFlags, labelsOfDataFlag } from '../head-flags.js'
+import { lossOutputFlag, onnxFlags } from '../onnx-flags.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { showDataInspection } from '../data-view.js'
 import { nodeFiles } from '../../io/node-files.js'
@@ -32,18 +32,8 @@ export const dataCommand = defineCommand({
     },
     ...flagsFrom(dataInspectionTable),
     ...headFlags,
-    labels: {
-      group: 'task',
-      type: 'names',
-      value: 'A,B,C | auto',
-      help: 'Names of the labels of a fresh head, by number, at least two; auto reads them from the data, as is done unless they are said.',
-    },
-    output: {
-      group: 'task',
-      type: 'text',
-      value: 'NAME',
-      help: 'Output of an .onnx file that the loss reads, where it has several.',
-    },
+    ...labelsOfDataFlag,
+    ...lossOutputFlag,
     ...onnxFlags,
     html: {
       group: 'command',

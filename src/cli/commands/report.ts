@@ -1,6 +1,7 @@
 /** @file `lowrank report`. */
 import { InvalidOptionError } from '../../errors.js'
 import { nodeFiles } from '../../io/node-files.js'
+import { isReport } from '../../train/report-file.js'
 import { defineCommand } from '../flags.js'
 import { library } from '../sources.js'
 
@@ -31,5 +32,3 @@ export const reportCommand = defineCommand({
     return 0
   },
 })
-
-const isReport = (text: string): boolean => text.includes('<script type="application/json" id="run">')

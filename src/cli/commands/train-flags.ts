@@ -18,8 +18,8 @@ import {
   unlabelledOption,
 } from '../../train/option-table.js'
 import type { Flag, Flags, GroupedFlag } from '../flag.js'
-import { headFlags } from '../head-flags.js'
-import { onnxFlags } from '../onnx-flags.js'
+import { headFlags, labelsOfDataFlag } from '../head-flags.js'
+import { lossOutputFlag, onnxFlags } from '../onnx-flags.js'
 import { flagsFrom, type FlagsFrom } from '../option-flags.js'
 
 /** How the frozen weights are held, for the commands that run a model. */
@@ -57,12 +57,7 @@ const flagsOf = <const W extends object>(rows: W) => flagsFrom(trainOptionTable,
 export const objectiveFlags = {
   ...flagsOf(preferenceOptions),
   ...headFlags,
-  output: {
-    group: 'source',
-    type: 'text',
-    value: 'NAME',
-    help: 'Output of an .onnx file that the loss reads, where it has several.',
-  },
+  ...lossOutputFlag,
   ...onnxFlags,
   ...flagsOf(objectiveOptionTable),
   ...flagsOf(unlabelledOption),
@@ -100,12 +95,7 @@ export const trainFlags = {
   ...flagsOf(optimizerOptions),
   ...flagsOf(maxLengthOption),
   ...objectiveFlags,
-  labels: {
-    group: 'task',
-    type: 'names',
-    value: 'A,B,C | auto',
-    help: 'Names of the labels of a fresh head, by number, at least two; auto reads them from the data, as is done unless they are said.',
-  },
+  ...labelsOfDataFlag,
   ...flagsOf(batchingOptions),
   ...baseFlag,
   ...flagsOf(courseOptions),

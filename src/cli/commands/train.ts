@@ -4,6 +4,7 @@ import { InvalidOptionError, messageOf } from '../../errors.js'
 import type { Adapter, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
 import { loraFieldTable } from '../../adapters/lora-fields.js'
 import { trainOptionTable } from '../../train/option-table.js'
+import { REPORT_FILE } from '../../train/report-file.js'
 import { commandLine } from '../command-line.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
 import { exitCodeOf } from '../interruption.js'
@@ -123,7 +124,7 @@ async function runTraining(asked: TrainValues, context: CommandContext, communic
   const report = async (): Promise<void> => {
     if (communicator.rank !== 0) return
     const { out } = values
-    await writeReport(out, { out: `${out}/report.html`, title: `lowrank train: ${out}` })
+    await writeReport(out, { out: `${out}/${REPORT_FILE}`, title: `lowrank train: ${out}` })
   }
   let planned = 0
   let ended: DoneEvent | undefined

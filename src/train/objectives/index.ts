@@ -18,6 +18,10 @@ import { similarity } from './similarity.js'
 const isOutput = (loss: ObjectiveOptions['loss']): loss is `output:${string}` =>
   typeof loss === 'string' && loss.startsWith('output:')
 
+/** Whether the rows of a model tell what its task leaves open: kinds of labels, scores beside pairs. */
+export const rowsTell = ({ task }: Model): boolean =>
+  task.name === 'sequence-classification' || task.name === 'feature-extraction'
+
 /**
  * The objective of a model for rows such as `first`.
  * @throws InvalidOptionError if the options do not fit the model's task; InvalidDataError if the row tells no kind of label
