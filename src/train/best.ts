@@ -48,8 +48,8 @@ export const ruleText = ({ metric, greater }: BestRule): string => `${greater ? 
 export const isBetter = (value: number, best: number | null, { greater }: BestRule): boolean =>
   Number.isFinite(value) && (best === null || (greater ? value > best : value < best))
 
-/** The value of an evaluation that counts, of a metric that {@link checkMetricForBest} found there. */
-export const valueForBest = (evaluation: Evaluation, { metric }: BestRule): number => evaluation[metric]!
+/** The value of an evaluation that counts, of a metric that {@link checkMetricForBest} found there; NaN where its rows tell none. */
+export const valueForBest = (evaluation: Evaluation, { metric }: BestRule): number => evaluation[metric] ?? Number.NaN
 
 /**
  * @param there names of the metrics of evaluations
