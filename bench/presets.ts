@@ -1,13 +1,13 @@
 /**
  * @file What each preset does beside the defaults of the command line: evaluation loss, time, memory, trained parameters.
  *
- *     npx tsx bench/presets.ts [--seeds 3] [--rows 1600] [--steps N] [--only defaults,quality] [--ablate quality]
+ *     npx tsx bench/presets.ts [--seeds 3] [--rows 1600] [--steps N] [--only defaults,quality] [--ablate quality:r,epochs]
  *                              [--threads 2] [--out DIR]
  *
  * Every preset sees the same rows and makes as many passes as it says (`--steps` cuts each run short). On E2E where its data
  * lies beside the checkout, with the demo's model and stories260k; else on the demo's own rows with the demo's model. Each run
- * is a process of its own, so that its memory is its own. `--ablate` also makes, for each setting of a preset, the run that
- * leaves this one out: what each of them is worth. Writes `presets.md` and `presets.json` into `bench/results`.
+ * is a process of its own, so that its memory is its own. `--ablate` also makes, for each of these settings of a preset, the
+ * run that leaves it out: what each of them is worth. Writes `presets.md` and `presets.json` (`presets-ablation`) into `bench/results`.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -15,7 +15,17 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { generateRows, HELD_OUT, toJsonl } from '../demo/rows.js'
-import { addLora, InvalidOptionError, loadModel, presetOptions, presets, train, type PresetName } from '../src/index.js'
+import {
+  addLora,
+  InvalidOptionError,
+  loadModel,
+  presetOptions,
+  presets,
+  train,
+  type PresetName,
+  type PresetSetting,
+  type PresetSettings,
+} from '../src/index.js'
 import { e2eCase, hasE2e } from './cases.js'
 import { nodeArguments } from './child.js'
 import { folder } from './models.js'
@@ -60,25 +70,41 @@ interface Outcome {
 /** Tokens of a row, for all runs alike. */
 const MAX_LENGTH = 256
 
+/** What the command line does without a preset. */
+const DEFAULT_LORA = { loraAlpha: 16 }
+
 /** The options of a run by the name of its settings. */
 function optionsOf(settings: string): ReturnType<typeof presetOptions> {
-  // What the command line does without a preset.
-  if (settings === 'defaults') return { load: {}, lora: { loraAlpha: 16 }, train: {} }
+  if (settings === 'defaults') return { load: {}, lora: DEFAULT_LORA, train: {} }
   const [name, without] = settings.split(WITHOUT) as [PresetName, string?]
-  const options = presetOptions(name)
-  if (without === undefined) return options
-  // Nor the preset's name, by which `train` would set it again.
-  const kept = ([key]: [string, unknown]): boolean => key !== without && key !== 'preset'
-  const less = <T extends object>(part: T): T => Object.fromEntries(Object.entries(part).filter(kept)) as T
-  return { load: less(options.load), lora: { loraAlpha: 16, ...less(options.lora) }, train: less(options.train) }
+  if (without === undefined) return presetOptions(name)
+  // Written out, without the preset's name, by which `train` would set it again.
+  const less = <T extends object>(part: PresetSettings<T>): Partial<T> =>
+    Object.fromEntries(
+      Object.entries<PresetSetting | undefined>(part).flatMap(([key, setting]) =>
+        key === without || setting?.when?.holds({ evalData: '' }, { packs: true }) === false ? [] : [[key, setting?.value]],
+      ),
+    ) as Partial<T>
+  const { load, lora, train: options } = presets[name]
+  return { load: less(load), lora: { ...DEFAULT_LORA, ...less(lora) }, train: less(options) }
 }
 
 const WITHOUT = ' without '
 
-/** The names of all runs that leave out one setting of a preset. */
-function ablations(name: string): string[] {
-  const { load, lora, train: options } = presets[name as PresetName]
-  return [load, lora, options].flatMap((part) => Object.keys(part)).map((key) => `${name}${WITHOUT}${key}`)
+/** `quality:r,epochs` as the names of the runs that leave out one of these settings. */
+function ablations(given: string): string[] {
+  const [name = '', options = ''] = given.split(':')
+  const { load, lora, train: trainSettings } = presets[presetNamed(name)]
+  const settings = { ...load, ...lora, ...trainSettings }
+  return options.split(',').map((option) => {
+    if (!Object.hasOwn(settings, option)) throw new InvalidOptionError(`--ablate: ${name} sets no option "${option}"`)
+    return `${name}${WITHOUT}${option}`
+  })
+}
+
+function presetNamed(name: string): PresetName {
+  if (!Object.hasOwn(presets, name)) throw new InvalidOptionError(`there is no preset "${name}"`)
+  return name as PresetName
 }
 
 async function one({ model, data, evalData, settings, seed, steps, threads }: Run): Promise<Outcome> {
@@ -157,10 +183,9 @@ function table(title: string, found: ReadonlyMap<string, readonly Outcome[]>): s
 
 async function main(): Promise<void> {
   const [seeds, rows, threads] = [values.seeds, values.rows, values.threads].map(Number) as [number, number, number]
-  const named = [...values.only.split(','), ...(values.ablate === undefined ? [] : [values.ablate])]
-  for (const name of named)
-    if (name !== 'defaults' && !Object.hasOwn(presets, name)) throw new InvalidOptionError(`there is no preset "${name}"`)
-  const wanted = [...new Set([...named, ...(values.ablate === undefined ? [] : ablations(values.ablate))])]
+  const named = values.only.split(',')
+  for (const name of named) if (name !== 'defaults') presetNamed(name)
+  const wanted = [...named, ...(values.ablate === undefined ? [] : ablations(values.ablate))]
   const steps = values.steps === undefined ? {} : { steps: Number(values.steps) }
   await mkdir(values.out, { recursive: true })
   const text = [
@@ -181,8 +206,9 @@ async function main(): Promise<void> {
     text.push(...table(title, found))
     numbers.push({ title, settings: Object.fromEntries(found) })
     // After each model, so that a run that is stopped leaves what it has.
-    await writeFile(join(values.out, 'presets.md'), text.join('\n'))
-    await writeFile(join(values.out, 'presets.json'), `${JSON.stringify(numbers, null, 1)}\n`)
+    const file = join(values.out, values.ablate === undefined ? 'presets' : 'presets-ablation')
+    await writeFile(`${file}.md`, text.join('\n'))
+    await writeFile(`${file}.json`, `${JSON.stringify({ rows, maxLength: MAX_LENGTH, experiments: numbers }, null, 1)}\n`)
   }
   process.stdout.write(text.join('\n'))
 }

@@ -88,6 +88,7 @@ export {
   type Preset,
   type PresetCondition,
   type PresetLoadOptions,
+  type PresetModel,
   type PresetOptions,
   type PresetSetting,
   type PresetSettings,

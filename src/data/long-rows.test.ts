@@ -1,17 +1,12 @@
 /** @file A row of many megabytes is refused by its line, before it is read into memory. */
 import { join, resolve } from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { memoryFiles } from '../io/memory-files.js'
 import { nodeFiles } from '../io/node-files.js'
 import type { Files } from '../io/files.js'
-import type * as RecordFiles from './record-file.js'
 import { openRows } from './open-rows.js'
-
-// Of Parquet there is no large file at hand: its bound is made small.
-vi.mock('./record-file.js', async (original) => ({
-  ...(await original<typeof RecordFiles>()),
-  MAX_ROW_BYTES: 20,
-}))
+import { openParquet } from './read-parquet.js'
+import { fileAt } from './row-file.js'
 
 const MEGABYTE = 1 << 20
 const long = 'x'.repeat(60 * MEGABYTE)
@@ -44,7 +39,8 @@ describe.each([
 
 it('Parquet', async () => {
   const path = join(resolve(import.meta.dirname, '../..'), 'test/fixtures/data/rows.parquet')
-  const source = await openRows(nodeFiles(), path)
+  // There is no large file at hand: the bound is made small.
+  const source = await openParquet(await fileAt(nodeFiles(), path), 20)
   const lengths: (string | number)[] = []
   for (let i = 0; i < source.length; i++)
     lengths.push(
@@ -56,5 +52,5 @@ it('Parquet', async () => {
   expect(lengths.some((entry) => typeof entry === 'string')).toBe(true)
   for (const [i, entry] of lengths.entries())
     if (typeof entry === 'string')
-      expect(entry).toBe(`${path}, line ${i + 1}: the row has N bytes, and 33554432 are the most; cut it into several rows.`)
+      expect(entry).toBe(`${path}, line ${i + 1}: the row has N bytes, and 20 are the most; cut it into several rows.`)
 })

@@ -31,9 +31,10 @@ async function decompressorsFor(codecs: ReadonlySet<string>): Promise<{ compress
 /**
  * Opens a Parquet file. Rows are decoded by row group and the last groups are kept, so a shuffled file larger than
  * 256 MiB decodes groups again and again: write it with small row groups, or as JSON lines.
+ * @param maxRowBytes a row that is longer is refused by its line
  * @throws InvalidDataError if the file is damaged or compressed in a way that is not known
  */
-export async function openParquet(source: RowFile): Promise<RowSource> {
+export async function openParquet(source: RowFile, maxRowBytes = MAX_ROW_BYTES): Promise<RowSource> {
   const { name: path, size } = source
   const file: AsyncBuffer = {
     byteLength: size,
@@ -109,7 +110,7 @@ export async function openParquet(source: RowFile): Promise<RowSource> {
       }
       if (value === undefined) throw new RangeError(`row ${index} of ${length}`)
       const bytes = sizeOf(value)
-      if (bytes > MAX_ROW_BYTES) throw tooLong(path, index + 1, bytes)
+      if (bytes > maxRowBytes) throw tooLong(path, index + 1, bytes, maxRowBytes)
       // Only what holds objects reaches a chat template, which tells 1.0 from 1.
       const types = holdsObjects(value) ? schema : undefined
       return { value: plain(value, types) as Record<string, unknown>, file: path, line: index + 1 }

@@ -26,10 +26,8 @@ const SMALL_FILE_BYTES = 4 << 20
 export const MAX_ROW_BYTES = 32 << 20
 
 /** @param bytes of the row, or at least as many */
-export const tooLong = (file: string, line: number, bytes: number): InvalidDataError =>
-  new InvalidDataError(
-    `${file}, line ${line}: the row has ${bytes} bytes, and ${MAX_ROW_BYTES} are the most; cut it into several rows.`,
-  )
+export const tooLong = (file: string, line: number, bytes: number, most = MAX_ROW_BYTES): InvalidDataError =>
+  new InvalidDataError(`${file}, line ${line}: the row has ${bytes} bytes, and ${most} are the most; cut it into several rows.`)
 
 /**
  * What a record is: a line that is not blank (`lines`); such a line whose newline is not inside double quotes (`quoted`); an
