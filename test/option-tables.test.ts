@@ -10,6 +10,7 @@ import { meteorOptionTable } from '../src/metrics/meteor/meteor.js'
 import { terOptionTable } from '../src/metrics/ter.js'
 import { embedOptionTable, predictOptionTable } from '../src/predict/options.js'
 import { evaluateOptionTable } from '../src/train/evaluate-options.js'
+import { evaluateTextsOptionTable } from '../src/train/evaluate-texts.js'
 import { objectiveOptionTable } from '../src/train/objectives/options.js'
 import { trainModuleOptionTable } from '../src/nn/train-module.js'
 import { optionsWhere, trainOptionTable } from '../src/train/option-table.js'
@@ -19,6 +20,7 @@ import type { AnyTable } from '../src/util/option-table.js'
 const tables: Readonly<Record<string, readonly [file: string, table: AnyTable]>> = {
   TrainOptions: ['src/train/options.ts', trainOptionTable],
   EvaluateOptions: ['src/train/evaluate-options.ts', evaluateOptionTable],
+  EvaluateTextsOptions: ['src/train/evaluate-texts.ts', evaluateTextsOptionTable],
   EmbedOptions: ['src/predict/options.ts', embedOptionTable],
   PredictOptions: ['src/predict/options.ts', predictOptionTable],
   ObjectiveOptions: ['src/train/objectives/options.ts', objectiveOptionTable],

@@ -56,6 +56,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   extractLora: () => lowrank.extractLora(model, model, wrong({ r: 1 })),
   initializeEva: () => lowrank.initializeEva(adapter, wrong({ data: 'nowhere' })),
   report: () => lowrank.report('nowhere', wrong()),
+  evaluateTexts: () => lowrank.evaluateTexts(model, wrong({ data: 'nowhere', metrics: ['bleu'] })),
   evaluate: () => lowrank.evaluate(model, wrong({ data: 'nowhere' })),
   ...Object.fromEntries(['bleu', 'nist', 'rougeL', 'cider', 'multiBleu', 'nltkBleu', 'ter', 'chrf'].map((name) => [name, () => metrics[name as 'bleu'](segments, wrong())])), // prettier-ignore
   score: () => metrics.score(segments, ['bleu'], wrong()),

@@ -1,18 +1,22 @@
 /** @file Scores of texts as they are printed, and segment by segment in a file. */
+import { InvalidOptionError } from '../errors.js'
+import type { Files } from '../io/files.js'
 import type { MetricScore, Scores, Segment } from '../metrics/index.js'
 import type { Output } from './flags.js'
 import { counted, table } from './format.js'
+import { refuseInput } from './not-an-input.js'
+import { UsageError } from './usage-error.js'
 
 const entriesOf = (scores: Scores): [string, MetricScore][] => Object.entries(scores)
 
 /** Scores for programs: without those of segments. */
-export const scoresJson = (scores: Scores): Record<string, object> =>
+const scoresJson = (scores: Scores): Record<string, object> =>
   Object.fromEntries(
     entriesOf(scores).map(([metric, { name, score, tokenizer, lowercase }]) => [metric, { name, score, tokenizer, lowercase }]),
   )
 
 /** A table for people: digits as the scripts of papers print them. */
-export function showScores(scores: Scores, segments: number, output: Output): void {
+function showScores(scores: Scores, segments: number, output: Output): void {
   const rows = entriesOf(scores).map(([metric, { name, score, tokenizer, lowercase }]) => [
     metric,
     score.toFixed(4),
@@ -23,8 +27,38 @@ export function showScores(scores: Scores, segments: number, output: Output): vo
   output.note(output.color.dim(counted(segments, 'segment')))
 }
 
+/**
+ * Refuses a file for the scores of segments that is there already, or is read.
+ * @param inputs files that are read
+ */
+export async function checkSegmentFile(
+  files: Files,
+  { 'per-segment': out, overwrite }: { readonly 'per-segment': string | undefined; readonly overwrite: boolean },
+  inputs: () => Promise<readonly string[]>,
+): Promise<void> {
+  if (out === undefined) {
+    if (overwrite) throw new UsageError('--overwrite is for the file of --per-segment.')
+    return
+  }
+  await refuseInput(files, out, await inputs(), 'a file that is read')
+  if (!overwrite && (await files.exists(out)))
+    throw new InvalidOptionError(`"${out}" is there already. Choose another file, or replace it with --overwrite.`)
+}
+
+/** Prints scores, and writes those of segments where a file is named. */
+export async function tellScores(
+  { scores, segments }: { readonly scores: Scores; readonly segments: readonly Segment[] },
+  files: Files,
+  perSegment: string | undefined,
+  output: Output,
+): Promise<void> {
+  if (perSegment !== undefined) await files.write(perSegment, segmentLines(segments, scores))
+  if (output.json) output.printJson({ segments: segments.length, scores: scoresJson(scores) })
+  else showScores(scores, segments.length, output)
+}
+
 /** Lines of JSON: each segment with its scores; those that a metric does not count are null. */
-export function segmentLines(segments: readonly Segment[], scores: Scores): string {
+function segmentLines(segments: readonly Segment[], scores: Scores): string {
   const scored = entriesOf(scores).flatMap(([metric, { segments: each }]) => (each === undefined ? [] : [[metric, each] as const])) // prettier-ignore
   const lines = segments.map(({ hypothesis, references }, i) =>
     JSON.stringify({

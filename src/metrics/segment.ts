@@ -1,5 +1,6 @@
 /** @file What metrics of texts compare: one text that was written, and the texts that it should be like. */
 import { InvalidDataError } from '../errors.js'
+import { checkArgument, listArgument } from '../util/arguments.js'
 
 /** A text that was generated, and those that people wrote for the same input. */
 export interface Segment {
@@ -20,6 +21,7 @@ export interface SegmentScore {
  * @throws InvalidDataError without segments, or for one that lacks its texts or its references, by its place (from 1)
  */
 export function checkSegments(segments: readonly Segment[], metric: string): void {
+  checkArgument(segments, listArgument, metric)
   if (segments.length === 0) throw new InvalidDataError(`${metric}: there are no segments to score; give at least one`)
   segments.forEach(({ hypothesis, references }, i) => {
     const refuse = (what: string): never => {

@@ -1,13 +1,12 @@
 /** @file `lowrank score`. */
-import { InvalidOptionError } from '../../errors.js'
 import { nodeFiles } from '../../io/node-files.js'
-import { metricNames, score, tokenizerNames, type MetricName, type TokenizerName } from '../../metrics/index.js'
+import { score, type MetricName } from '../../metrics/index.js'
 import { checkMetrics } from '../../metrics/score.js'
 import { columnsOption } from '../../train/option-table.js'
-import { defineCommand, defined } from '../flags.js'
-import { refuseInput } from '../not-an-input.js'
+import { defineCommand } from '../flags.js'
+import { metricFlags, metricList, textOptionsOf } from '../metric-flags.js'
 import { flagsFrom } from '../option-flags.js'
-import { scoresJson, segmentLines, showScores } from '../score-view.js'
+import { checkSegmentFile, tellScores } from '../score-view.js'
 import { checkSegmentFlags, openSegments, segmentFiles } from '../segments.js'
 import { UsageError } from '../usage-error.js'
 
@@ -31,30 +30,13 @@ export const scoreCommand = defineCommand({
     },
     data: { type: 'texts', value: 'FILE…', help: 'Rows {"hypothesis", "references"} in place of text files: JSONL, CSV, TSV or Parquet.' }, // prettier-ignore
     ...flagsFrom(columnsOption),
-    metrics: {
-      type: 'names',
-      value: 'A,B',
-      help: `Metrics: ${metricNames.join(', ')}. bleu, nist, rouge-l and cider by default.`,
-    },
-    tokenizer: {
-      type: 'text',
-      option: 'tokenizer',
-      choices: tokenizerNames,
-      help: 'How texts are split; each metric has its own way by default. whitespace is for texts that are tokenised already.',
-    },
-    lower: {
-      type: 'switch',
-      open: true,
-      option: 'lowercase',
-      help: 'Make letters small first; by default as each metric has it.',
-    },
+    metrics: { type: 'names', value: 'A,B', help: `Metrics: ${metricList}. bleu, nist, rouge-l and cider by default.` },
     official: {
       type: 'switch',
       option: 'official',
       help: 'TER as GenerationEval prints it: its script reads the end of its files as one more segment, with a rate of 1.',
     },
-    'per-segment': { type: 'text', value: 'FILE', help: 'Write the scores of each segment there, a line of JSON each.' },
-    overwrite: { type: 'switch', help: 'Replace the file --per-segment. Never a file that is read.' },
+    ...metricFlags,
   },
   examples: [
     'lowrank score --references refs.txt --hypotheses hyps.txt --metrics bleu,nist,rouge-l,cider',
@@ -64,25 +46,18 @@ export const scoreCommand = defineCommand({
   prints:
     '`{"segments":N,"scores":{"bleu":{"name":"BLEU","score":…,"tokenizer":"13a","lowercase":true},…}}`, the metrics in the order in which they were asked for. The file --per-segment has `{"segment":1,"bleu":…,"hypothesis":…,"references":[…]}` a line, null where a metric does not count the segment.',
   async run(values, { output }) {
-    const { tokenizer, lower, official, overwrite, 'per-segment': perSegment } = values
+    const { official } = values
     checkSegmentFlags(values)
-    if (perSegment === undefined && overwrite) throw new UsageError('--overwrite is for the file of --per-segment.')
     if (official && values.data !== undefined)
       throw new UsageError("--official is for text files, whose end GenerationEval's script reads as a segment.")
     const metrics: readonly string[] = values.metrics ?? (['bleu', 'nist', 'rouge-l', 'cider'] satisfies MetricName[])
-    const asked = { ...defined({ tokenizer: tokenizer as TokenizerName | undefined, lowercase: lower }), official }
+    const asked = { ...textOptionsOf(values), official }
     checkMetrics(metrics, asked)
     const files = nodeFiles()
-    if (perSegment !== undefined) {
-      await refuseInput(files, perSegment, await segmentFiles(files, values), 'a file that is read')
-      if (!overwrite && (await files.exists(perSegment)))
-        throw new InvalidOptionError(`"${perSegment}" is there already. Choose another file, or replace it with --overwrite.`)
-    }
+    await checkSegmentFile(files, values, () => segmentFiles(files, values))
     const { segments, lineEnded } = await openSegments(files, values)
     const scores = score(segments, metrics, { ...asked, official: official && lineEnded })
-    if (perSegment !== undefined) await files.write(perSegment, segmentLines(segments, scores))
-    if (output.json) output.printJson({ segments: segments.length, scores: scoresJson(scores) })
-    else showScores(scores, segments.length, output)
+    await tellScores({ scores, segments }, files, values['per-segment'], output)
     return 0
   },
 })
