@@ -1,8 +1,10 @@
-/** @file Metrics of texts against the scripts that papers used: e2e-metrics (pymteval, coco-caption), pyter, and the E2E test set. */
+/** @file Metrics of texts against the scripts that papers used: e2e-metrics (pymteval, coco-caption), pyter; and sacrebleu, on the E2E test set. */
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { bleu } from '../../src/metrics/bleu.js'
+import { chrf } from '../../src/metrics/chrf.js'
 import { cider } from '../../src/metrics/cider.js'
+import { multiBleu } from '../../src/metrics/multi-bleu.js'
 import { nist } from '../../src/metrics/nist.js'
 import { rougeL } from '../../src/metrics/rouge-l.js'
 import type { Segment } from '../../src/metrics/segment.js'
@@ -76,17 +78,17 @@ describe.skipIf(!present)(`the example of e2e-metrics${where}`, () => {
 const test = `${DATA}/e2e/test.txt`
 const testSet = existsSync(test)
 
+const groups = new Map<string, string[]>()
+if (testSet)
+  for (const line of readFileSync(test, 'utf8').trimEnd().split('\n')) {
+    const [meaning, text] = line.trim().split('||')
+    groups.set(meaning!, [...(groups.get(meaning!) ?? []), text!])
+  }
+const segments: Segment[] = [...groups.values()].flatMap(([hypothesis, ...references]) => references.length === 0 ? [] : [{ hypothesis: hypothesis!, references }]) // prettier-ignore
+
 describe.skipIf(!testSet)(
   `the E2E test set, its first references against the others${testSet ? '' : ' (no shared data)'}`,
   () => {
-    const groups = new Map<string, string[]>()
-    if (testSet)
-      for (const line of readFileSync(test, 'utf8').trimEnd().split('\n')) {
-        const [meaning, text] = line.trim().split('||')
-        groups.set(meaning!, [...(groups.get(meaning!) ?? []), text!])
-      }
-    const segments = [...groups.values()].flatMap(([hypothesis, ...references]) => references.length === 0 ? [] : [{ hypothesis: hypothesis!, references }]) // prettier-ignore
-
     it('has the scores of the official scripts', () => {
       expect(segments).toHaveLength(616)
       expect(bleu(segments).score).toBeCloseTo(0.61177, 5)
@@ -96,6 +98,17 @@ describe.skipIf(!testSet)(
     })
   },
 )
+
+describe.skipIf(!testSet)(`the E2E test set once more${testSet ? '' : ' (no shared data)'}`, () => {
+  it('has the scores of sacrebleu 2.6', () => {
+    // BLEU(smooth_method="none", lowercase=…) and CHRF(word_order=2, eps_smoothing=True), in hundredths there.
+    expect(100 * multiBleu(segments).score).toBeCloseTo(59.615905791463234, 9)
+    expect(100 * multiBleu(segments, { lowercase: true }).score).toBeCloseTo(61.17665260031042, 9)
+    const { score, segments: each } = chrf(segments)
+    expect(100 * score).toBeCloseTo(72.28221237100112, 9)
+    expect(100 * each[4]!.score).toBeCloseTo(59.01377628691205, 9)
+  })
+})
 
 describe('pyter', () => {
   const rate = (hypothesis: string, reference: string): number =>
