@@ -50,7 +50,7 @@ export function loadModel(path: string, options?: LoadOptions): Promise<Model> {
  * Opens a tokenizer: text to the token ids that transformers' AutoTokenizer gives, and back.
  *
  * @param path folder with `tokenizer.json`, a hub id: `owner/name[@revision]`, of which no weights are fetched, or an
- *   `.onnx` file with a tokenizer beside it
+ *   `.onnx` file with a tokenizer beside it.
  *   A byte-level BPE may be kept as `vocab.json` and `merges.txt` beside a file that names its class, or as GPT-2's
  *   `encoder.json` and `vocab.bpe`.
  * @throws InvalidDataError if there is none of these, one is damaged, or asks for a component that is not supported

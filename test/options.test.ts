@@ -146,6 +146,7 @@ describe('an unknown option', () => {
       await expect(drain(lowrank.train(adapter, options))).rejects.toThrow(message)
       await expect(lowrank.evaluate(model, options)).rejects.toThrow(message)
       await expect(lowrank.generate(model, options)).rejects.toThrow(message)
+      await expect(lowrank.predict(model, [], options)).rejects.toThrow(message)
     }
   })
 

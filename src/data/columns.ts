@@ -8,6 +8,9 @@ import { hasField, rowsOf, type Row, type RowSource } from './rows.js'
 /** Columns that are looked for in a message. */
 const MOST_NAMES = 1000
 
+/** The column that a field is read from: the one that is told, else that of its own name. */
+export const columnOf = (field: string, columns: Columns | undefined): string => columns?.[field] ?? field
+
 /** A row with its columns under the names that are asked for, as far as it has them. */
 export function renamedRow(row: Row, renamed: Columns): Row {
   const [fields, columns] = [new Set(Object.keys(renamed)), new Set(Object.values(renamed))]

@@ -57,7 +57,8 @@ export function predict(
     checkArgument(subject, subjectArgument, 'predict')
     checkInputs(inputs, 'predict')
     const list = Array.isArray(inputs) ? snapshot(inputs as readonly PredictInput[]) : (inputs as AsyncIterable<PredictInput>)
-    return predictionsAlone(predictRows(subject, rowsOf(list, given.columns), given))
+    const options = optionsOf(given)
+    return predictionsAlone(predictWith(subject, rowsOf(list, options.columns), options))
   }
   return Array.isArray(inputs) ? collected(start) : start()
 }
@@ -68,7 +69,16 @@ export function predictRows(
   rows: AsyncIterable<Row>,
   given: PredictOptions,
 ): AsyncGenerator<Answered<Prediction>> {
-  const options = resolveOptions(predictOptionTable, given, 'predict')
+  return predictWith(subject, rows, optionsOf(given))
+}
+
+const optionsOf = (given: PredictOptions): Options => resolveOptions(predictOptionTable, given, 'predict')
+
+function predictWith(
+  subject: Model | Adapter | AdapterSet,
+  rows: AsyncIterable<Row>,
+  options: Options,
+): AsyncGenerator<Answered<Prediction>> {
   const model = modelOf(subject)
   checkTask(model, options)
   if (subject === model) checkTrained(model)

@@ -1,6 +1,6 @@
 /** @file The rows that a model is trained or evaluated on, opened: what they must fit, and what is learned from them. */
 import type { Columns } from '../data/column-names.js'
-import { renameColumns } from '../data/columns.js'
+import { columnOf, renameColumns } from '../data/columns.js'
 import { datasetOf, type Dataset, type DatasetOptions } from '../data/dataset.js'
 import { causalLmEncoding } from '../data/encoding.js'
 import type { Example } from '../data/examples.js'
@@ -52,7 +52,7 @@ export async function openTrainAndEvalRows(
       throw new InvalidOptionError(
         `valSplit (--val-split) sets rows aside to evaluate on, but there are some already: ${rows.beside.join(', ')}; leave it out, or name the file to train on as data (--data) in place of its folder`,
       )
-    const by = valSplitBy === undefined ? undefined : (columns?.[valSplitBy] ?? valSplitBy)
+    const by = valSplitBy === undefined ? undefined : columnOf(valSplitBy, columns)
     const parts = await splitRows(rows.sources, { share: valSplit, seed, by })
     return { train: await renamed(new OpenedRows(parts.train)), evaluation: await renamed(new OpenedRows(parts.evaluation)) }
   }

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, it } from 'vitest'
-import { writeRows } from '../support/training.js'
+import { testEnvironment, writeRows } from '../support/training.js'
 import { finish, runCli, startCli, temporaryFolder } from './run-cli.js'
 
 const root = resolve(import.meta.dirname, '../fixtures/predict')
@@ -77,6 +77,22 @@ it('the rows that a run has set aside', async () => {
   const said = await runCli(['predict', '--model', model, '--data', data, '--val-split', '0.5', '--seed', '3', '--json'])
   expect(said.stderr).toBe('')
   expect(lines(said.stdout).map(({ id }) => id)).toEqual(wanted)
+})
+
+it('the rows that a run has set aside by a column that it renamed', async () => {
+  const { openTrainAndEvalRows } = await import('../../src/train/open-dataset.js')
+  const { FolderModel } = await import('../../src/model/folder-model.js')
+  const mooded = writeRows(join(folder, 'mooded.jsonl'), [0, 1, 2, 3, 4, 5].map((id) => ({ id, text: texts[id % 4], mood: id >> 1, topic: 'one' }))) // prettier-ignore
+  const columns = { topic: 'mood' }
+  const split = { valSplit: 0.4, valSplitBy: 'topic', seed: 3 }
+  const { evaluation } = await openTrainAndEvalRows(await FolderModel.open(model, testEnvironment()), { data: [mooded], columns, ...split }) // prettier-ignore
+  const [source] = evaluation!.sources
+  const wanted = await Promise.all(Array.from({ length: source!.length }, async (_, i) => (await source!.row(i)).value['id']))
+  const flags = ['--val-split', '0.4', '--val-split-by', 'topic', '--seed', '3', '--columns', 'topic=mood']
+  const said = await runCli(['predict', '--model', model, '--data', mooded, ...flags, '--json'])
+  expect(said.stderr).toBe('')
+  expect(lines(said.stdout).map(({ id }) => id)).toEqual(wanted)
+  expect(lines(said.stdout)[0]).toHaveProperty('mood')
 })
 
 it('texts, lines of stdin and columns of other names', async () => {

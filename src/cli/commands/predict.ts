@@ -1,6 +1,6 @@
 /** @file `lowrank predict`. */
 import { predictOptionTable } from '../../predict/options.js'
-import { checkColumns } from '../../data/columns.js'
+import { checkColumns, columnOf } from '../../data/columns.js'
 import { unlabelledColumns } from '../../data/labels.js'
 import { rowsOf, type Row } from '../../data/rows.js'
 import type { Adapter, AdapterSet, Columns, Model, Prediction } from '../../index.js'
@@ -131,7 +131,10 @@ async function openFiles(
 ): Promise<Rows> {
   checkSplit(split)
   const { openEvaluatedRows } = await import('../../train/open-dataset.js')
-  const { sources } = await openEvaluatedRows(model, data, split)
+  const { valSplitBy } = split
+  // The rows stay as they are, but are set aside by the column that the run read.
+  const by = valSplitBy === undefined ? {} : { valSplitBy: columnOf(valSplitBy, columns) }
+  const { sources } = await openEvaluatedRows(model, data, { ...split, ...by })
   const read = unlabelledColumns(columns)
   if (read !== undefined) await checkColumns(sources, read)
   return { rows: rowsOf(sources), length: sources.reduce((sum, source) => sum + source.length, 0) }
