@@ -86,7 +86,9 @@ describe('folders', () => {
   it('without WordNet are refused by what is missing and what to do', async () => {
     const bare = join(temporary, 'bare')
     await expect(openWordNet(files, bare)).rejects.toThrow(FileError)
-    await expect(openWordNet(files, bare)).rejects.toThrow(/has no index\.noun.*"wordnet-base".*--wordnet DIR.*exact and stem/)
+    await expect(openWordNet(files, bare)).rejects.toThrow(
+      /has no index\.noun.*"wordnet-base".*--wordnet DIR.*--meteor-modules exact,stem/,
+    )
     writeFileSync(join(temporary, 'index.noun'), '')
     await expect(openWordNet(files, temporary)).rejects.toThrow(/has no noun\.exc/)
   })

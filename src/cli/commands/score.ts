@@ -4,6 +4,7 @@ import { score, type MetricName } from '../../metrics/index.js'
 import { checkMetrics } from '../../metrics/score.js'
 import { columnsOption } from '../../train/option-table.js'
 import { defineCommand } from '../flags.js'
+import { meteorFlags, openMeteorData } from '../meteor-flags.js'
 import { metricFlags, metricList, textOptionsOf } from '../metric-flags.js'
 import { flagsFrom } from '../option-flags.js'
 import { checkSegmentFile, tellScores } from '../score-view.js'
@@ -12,7 +13,7 @@ import { UsageError } from '../usage-error.js'
 
 export const scoreCommand = defineCommand({
   name: 'score',
-  summary: 'Score texts against their references: BLEU, NIST, ROUGE-L, CIDEr, TER, chrF++ and others.',
+  summary: 'Score texts against their references: BLEU, NIST, METEOR, ROUGE-L, CIDEr, TER, chrF++ and others.',
   description:
     'No model is needed. Metrics are computed as the scripts of papers compute them; docs/metrics.md says what each is. References are one file as the E2E challenge has it (one reference a line, an empty line behind those of each hypothesis), files as GenerationEval has them (--num-refs, or a folder of reference0, reference1, …), or rows with both. Hypotheses are one a line.',
   flags: {
@@ -37,10 +38,12 @@ export const scoreCommand = defineCommand({
       help: 'TER as GenerationEval prints it: its script reads the end of its files as one more segment, with a rate of 1.',
     },
     ...metricFlags,
+    ...meteorFlags,
   },
   examples: [
     'lowrank score --references refs.txt --hypotheses hyps.txt --metrics bleu,nist,rouge-l,cider',
     'lowrank score --references refs/reference --num-refs 6 --hypotheses hyps.txt --metrics multi-bleu,ter,chrf++',
+    'lowrank score --references refs.txt --hypotheses hyps.txt --metrics meteor --tokenizer ptb --meteor-data meteor-1.5/data',
     'lowrank score --data answers.jsonl --metrics exact-match,token-f1 --json',
   ],
   prints:
@@ -55,8 +58,10 @@ export const scoreCommand = defineCommand({
     checkMetrics(metrics, asked)
     const files = nodeFiles()
     await checkSegmentFile(files, values, () => segmentFiles(files, values))
+    const data = await openMeteorData(files, values, metrics)
     const { segments, lineEnded } = await openSegments(files, values)
-    const scores = score(segments, metrics, { ...asked, official: official && lineEnded })
+    const paraphrases = await data.paraphrases(segments, asked)
+    const scores = score(segments, metrics, { ...asked, ...data.options, ...paraphrases, official: official && lineEnded })
     await tellScores({ scores, segments }, files, values['per-segment'], output)
     return 0
   },

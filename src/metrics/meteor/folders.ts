@@ -24,7 +24,7 @@ export async function openWordNet(files: Files, folder: string = WORDNET_FOLDER)
       throw new FileError(
         `${folder} has no ${name}: METEOR's synonyms need WordNet 3.0, of which the index.* and *.exc of noun, verb, adj and adv are ` +
           'read. Install Debian\'s package "wordnet-base", name the folder that has them (--wordnet DIR), or choose modules that do ' +
-          'without: exact and stem',
+          'without (--meteor-modules exact,stem)',
       )
   return readWordNet((name) => files.streamText(`${folder}/${name}`))
 }
