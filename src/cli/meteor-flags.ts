@@ -24,9 +24,17 @@ export const meteorFlags = {
   },
 } as const satisfies Flags
 
+const { 'meteor-data': _, ...withoutData } = meteorFlags
+
+/**
+ * Those for texts that are yet to be written: which of METEOR's millions of paraphrases they can use is not known. `lowrank score`
+ * reads the file --per-segment with them.
+ */
+export const writtenMeteorFlags = withoutData
+
 interface MeteorFlagValues {
   readonly wordnet: string | undefined
-  readonly 'meteor-data': string | undefined
+  readonly 'meteor-data'?: string | undefined
   readonly 'meteor-modules': readonly string[] | undefined
 }
 
@@ -48,7 +56,7 @@ function checkFlags(values: MeteorFlagValues, metrics: readonly string[]): void 
   if (unknown !== undefined) throw new UsageError(`--meteor-modules: there is no "${unknown}". There are ${meteorModules.join(', ')}.`) // prettier-ignore
   if (wordnet !== undefined && !modules.includes('synonym')) throw new UsageError('--wordnet is for the module synonym.')
   if ((data !== undefined) !== modules.includes('paraphrase'))
-    throw new UsageError(data === undefined ? 'The module paraphrase needs --meteor-data DIR.' : '--meteor-data is for the module paraphrase.') // prettier-ignore
+    throw new UsageError(data === undefined ? 'The module paraphrase needs --meteor-data DIR of lowrank score.' : '--meteor-data is for the module paraphrase.') // prettier-ignore
 }
 
 /**

@@ -54,7 +54,7 @@ it.each([
   ],
   [['--metrics', 'meteor', '--meteor-modules', 'exact', ...wordnet], '--wordnet is for the module synonym.'],
   [['--metrics', 'meteor', '--meteor-modules', 'exact', ...data], '--meteor-data is for the module paraphrase.'],
-  [['--metrics', 'meteor', '--meteor-modules', 'paraphrase'], 'The module paraphrase needs --meteor-data DIR.'],
+  [['--metrics', 'meteor', '--meteor-modules', 'paraphrase'], 'The module paraphrase needs --meteor-data DIR of lowrank score.'],
 ])('refuses %j', async (flags, message) => {
   const { stderr, code } = await run(...flags)
   expect(stderr).toContain(message)

@@ -93,10 +93,18 @@ describe('lowrank eval --metrics', () => {
     expect(JSON.parse(readFileSync(each, 'utf8').split('\n')[1]!)).toMatchObject({ segment: 2, ...segments[1] })
   })
 
+  it('has the modules of METEOR that are asked for', async () => {
+    const result = await run('--metrics', 'meteor', '--meteor-modules', 'exact,stem', '--max-new-tokens', '6', '--json')
+    expect(result.stderr).toBe('')
+    expect(result.json()).toMatchObject([{ scores: { meteor: { name: 'METEOR (exact, stem)' } } }])
+  })
+
   it.each([
     [['--max-new-tokens', '6'], /--max-new-tokens is for texts that are compared by --metrics/],
     [['--lower'], /--lower is for texts/],
     [['--metrics', 'bleu', '--max-length', '6'], /--max-length is for the loss/],
+    [['--metrics', 'bleu', '--meteor-modules', 'exact'], /--meteor-modules is for the metric meteor/],
+    [['--metrics', 'meteor', '--meteor-modules', 'exact,paraphrase'], /needs --meteor-data DIR of lowrank score/],
     [['--metrics', 'bleu,blue'], /there is no "blue"/],
     [['--metrics', 'bleu', '--overwrite'], /--overwrite is for the file of --per-segment/],
   ])('refuses %j', async (args, message) => {

@@ -7,6 +7,7 @@ import { checkMetrics } from '../../metrics/score.js'
 import { defineCommand, defined, type commonFlags, type Output, type Values } from '../flags.js'
 import type { Flags } from '../flag.js'
 import { bar, count, counted, digits, table } from '../format.js'
+import { openMeteorData, writtenMeteorFlags } from '../meteor-flags.js'
 import { metricFlags, metricList, textOptionsOf } from '../metric-flags.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { checkSegmentFile, tellScores } from '../score-view.js'
@@ -31,7 +32,7 @@ const rowFlags = {
 const lossFlags = { ...flagsFrom(maxLengthOption), ...objectiveFlags } as const satisfies Flags
 
 /** Of texts that are written and compared. */
-const textFlags = { ...flagsFrom(batchOptionTable), ...metricFlags } as const satisfies Flags
+const textFlags = { ...flagsFrom(batchOptionTable), ...metricFlags, ...writtenMeteorFlags } as const satisfies Flags
 
 /** Flags that were given, of those that the other kind of evaluation has. */
 const strangers = (flags: Flags, given: ReadonlySet<string>): string[] => Object.keys(flags).filter((name) => given.has(name))
@@ -101,6 +102,7 @@ async function evaluateTexts(
   const { evaluateTexts: evaluate } = await library()
   const files = nodeFiles()
   await checkSegmentFile(files, values, () => Promise.resolve(values.data))
+  const meteor = await openMeteorData(files, values, metrics)
   const subject = await openSubject(values, output)
   const flagsGiven = Object.fromEntries(Object.entries(values).filter(([name]) => given.has(name)))
   const { data, columns, valSplit, valSplitBy, batchSize } = optionsFrom(evaluateOptionTable, values)
@@ -111,6 +113,7 @@ async function evaluateTexts(
       // Defaults are the library's: some options may stand only beside others.
       ...optionsFrom(batchOptionTable, flagsGiven),
       ...compared,
+      ...meteor.options,
       metrics,
       onProgress: (done, total) => {
         output.status(done === total ? undefined : `${bar(done / total)} ${count(done)} of ${counted(total, 'prompt')}`)
