@@ -14,7 +14,6 @@ import { matchTargets, targetModulesForFile, unnamedNote } from '../adapters/tar
 import type { WeightDelta } from '../adapters/weight-delta.js'
 import { InvalidOptionError } from '../errors.js'
 import { readAdapterFolder, writeAdapterFolder } from '../formats/peft.js'
-import { checkFolderName } from '../io/folder-lock.js'
 import { toFloat32 } from '../formats/safetensors.js'
 import { float32 } from '../graph/constants.js'
 import type { Graph } from '../graph/graph.js'
@@ -183,7 +182,6 @@ export class Adapter extends DisposableResource {
   async saveNumbers(held: ParameterVector, folder: string, options: SaveOptions = {}): Promise<void> {
     checkArgument(folder, pathArgument, 'adapter.save')
     checkKeys(options, saveOptionKeys, 'adapter.save')
-    checkFolderName(folder)
     const { saveEmbeddingLayers = true } = options
     const { model } = this
     const config = plainConfig({ ...this.config, targetModules: targetModulesForFile(model.modules, this.config) }, this.parts)
