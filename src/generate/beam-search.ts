@@ -1,12 +1,10 @@
 /** @file Beam search over the texts of one prompt, as transformers' `generate(num_beams=N, do_sample=False)` defines it. */
 import type { Beams } from './beam-options.js'
-import { processLogits } from './logits-processors.js'
+import { nothingMayFollow, processLogits, type ProcessorOptions } from './logits-processors.js'
 import { logProbabilities } from './sampling.js'
-import type { Sampling } from './sampling-options.js'
 import type { TextStream } from './text-stream.js'
 
-export interface BeamSearchOptions
-  extends Omit<Beams, 'numReturn'>, Pick<Sampling, 'repetitionPenalty' | 'noRepeatNgramSize' | 'minNewTokens'> {
+export interface BeamSearchOptions extends Omit<Beams, 'numReturn'>, ProcessorOptions {
   readonly prompt: readonly number[]
   /** Most tokens of a text. */
   readonly limit: number
@@ -66,11 +64,15 @@ export class BeamSearch {
    * Takes the next token for every running beam.
    * @param logits by running beam, [vocabulary]; changed
    * @returns for each beam that runs now, the number of the one that it continues; nothing when the search has ended
+   * @throws InvalidOptionError if the options rule out every token and no text has come to its end
    */
   advance(logits: readonly Float32Array[]): readonly number[] {
-    const { limit, ends, stops } = this.options
+    const { limit, ends, stops, prompt } = this.options
     // Enough that `beams` are left to run on if every beam likes every end token best.
     const candidates = this.best(logits, Math.max(2, 1 + ends.size + stops.size) * this.beams)
+    const [first] = this.running
+    if (candidates.length === 0 && this.finished.length === 0 && first !== undefined)
+      throw nothingMayFollow({ prompt, ids: first.ids }, this.options, logits[0]!.length)
     const finished: FinishedBeam[] = []
     const next: (RunningBeam & { readonly from: number })[] = []
     for (const [rank, { from, id, score }] of candidates.entries()) {

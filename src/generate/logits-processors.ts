@@ -1,4 +1,5 @@
 /** @file What is done to logits before the next token is chosen, as transformers' logits processors do it. */
+import { InvalidOptionError } from '../errors.js'
 import type { Sampling } from './sampling-options.js'
 
 /** What stands before the next token. */
@@ -9,6 +10,9 @@ export interface TextSoFar {
   /** Tokens that would end the text. */
   readonly ends: ReadonlySet<number>
 }
+
+/** The options of generation that change logits. */
+export type ProcessorOptions = Pick<Sampling, 'repetitionPenalty' | 'noRepeatNgramSize' | 'minNewTokens'>
 
 /** Divides positive and multiplies negative logits of tokens that were there before; each token once. Works in place. */
 export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
@@ -35,13 +39,20 @@ export function banRepeatedNgrams(logits: Float32Array, text: readonly number[],
 export function processLogits(
   logits: Float32Array,
   { prompt, ids, ends }: TextSoFar,
-  {
-    repetitionPenalty,
-    noRepeatNgramSize,
-    minNewTokens,
-  }: Pick<Sampling, 'repetitionPenalty' | 'noRepeatNgramSize' | 'minNewTokens'>,
+  { repetitionPenalty, noRepeatNgramSize, minNewTokens }: ProcessorOptions,
 ): void {
   if (repetitionPenalty !== 1) penalizeRepetition(logits, [...prompt, ...ids], repetitionPenalty)
   if (noRepeatNgramSize > 0) banRepeatedNgrams(logits, [...prompt, ...ids], noRepeatNgramSize)
   if (ids.length < minNewTokens) for (const end of ends) logits[end] = -Infinity
 }
+
+/** What to say where the options have ruled out every token. @param vocabulary how many there are */
+export const nothingMayFollow = (
+  { prompt, ids }: Pick<TextSoFar, 'prompt' | 'ids'>,
+  { noRepeatNgramSize, minNewTokens }: ProcessorOptions,
+  vocabulary: number,
+): InvalidOptionError =>
+  new InvalidOptionError(
+    `no token may follow the ${prompt.length + ids.length} so far: noRepeatNgramSize ${noRepeatNgramSize} and ` +
+      `minNewTokens ${minNewTokens} rule out all ${vocabulary}; raise the one or lower the other`,
+  )

@@ -1,7 +1,7 @@
 /** @file From logits to the next token, as transformers' logits processors and samplers define it. */
-import { InvalidOptionError, RuntimeError } from '../errors.js'
+import { RuntimeError } from '../errors.js'
 import type { Random } from '../util/rng.js'
-import { processLogits, type TextSoFar } from './logits-processors.js'
+import { nothingMayFollow, processLogits, type TextSoFar } from './logits-processors.js'
 import type { Sampling, SamplingOptions } from './sampling-options.js'
 
 /** Index of the largest logit, the first of equals. */
@@ -85,11 +85,7 @@ export function nextToken(logits: Float32Array, before: TextSoFar, options: Samp
   checkLogits(logits)
   processLogits(logits, before, options)
   const likeliest = argmax(logits)
-  if (logits[likeliest] === -Infinity)
-    throw new InvalidOptionError(
-      `no token may follow the ${before.prompt.length + before.ids.length} so far: noRepeatNgramSize ${options.noRepeatNgramSize} and ` +
-        `minNewTokens ${options.minNewTokens} rule out all ${logits.length}; raise the one or lower the other`,
-    )
+  if (logits[likeliest] === -Infinity) throw nothingMayFollow(before, options, logits.length)
   if (options.temperature === 0) return likeliest
   const { ids, probabilities } = distribution(logits, options)
   let draw = random.uniform()

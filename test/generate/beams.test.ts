@@ -154,6 +154,23 @@ describe('a beam search', () => {
     for (const { ids, score } of found) expect(score).toBeCloseTo(Math.log(probability(ids)), 5)
   })
 
+  it('ends with what it has where the options rule out every token, and says so where that is nothing', () => {
+    const search = (ends: readonly number[]) =>
+      new BeamSearch({
+        ...{ beams: 2, prompt: [0], limit: 9, ends: new Set(ends), stops: new Set<number>(), text: undefined },
+        ...{ lengthPenalty: 1, earlyStopping: false, repetitionPenalty: 1, noRepeatNgramSize: 1, minNewTokens: 0 },
+      })
+    const advance = (beams: BeamSearch): void => {
+      while (beams.running.length > 0) beams.advance(beams.running.map(() => Float32Array.of(3, 2, 1)))
+    }
+    const ended = search([2])
+    advance(ended)
+    expect(ended.results(2).map(({ ids }) => ids)).toEqual([[1], []])
+    expect(() => advance(search([]))).toThrow(
+      'no token may follow the 3 so far: noRepeatNgramSize 1 and minNewTokens 0 rule out all 3; raise the one or lower the other',
+    )
+  })
+
   it('gives what it has when it is aborted', async () => {
     const found = await generate(await open('llama'), { inputIds: [5], beams: 2, signal: AbortSignal.abort() })
     expect([found.ids, found.finishReason, found.beams!.length]).toEqual([[], 'aborted', 1])
