@@ -24,7 +24,7 @@ export interface EvaluateOptions extends ObjectiveOptions {
   readonly valSplitBy?: string
   /** With `valSplit`: the seed of the run, 0 by default. */
   readonly seed?: number
-  /** Rows in one batch, 8 by default; it changes speed and memory, not the result (but for `kto`, whose KL divergence is a batch's). */
+  /** Rows in one batch, 8 by default; it changes speed and memory, not the result (but for `kto` and the contrastive loss, which are about a batch). */
   readonly batchSize?: number
   /** Longest row in tokens; longer ones are cut. The model's positions by default, with a warning. */
   readonly maxLength?: number

@@ -41,7 +41,7 @@ export const evalCommand = defineCommand({
   name: 'eval',
   summary: 'Measure the loss and the metrics of the task on a data set.',
   description:
-    'The loss is the mean over all tokens with a label, in nats (rows or images where the model has one label for each), weighted over batches; the batch size changes speed and memory, not the result. With --metrics a language model continues the prompts of the rows, greedily unless flags of generation say otherwise, and what it writes is compared with their completions or last turns as docs/metrics.md says; rows of one prompt are one segment with several references.',
+    'The loss is the mean over all tokens with a label, in nats (rows or images where the model has one label for each), weighted over batches; the batch size changes speed and memory, not the result (but for kto and the contrastive loss, which are about a batch). With --metrics a language model continues the prompts of the rows, greedily unless flags of generation say otherwise, and what it writes is compared with their completions or last turns as docs/metrics.md says; rows of one prompt are one segment with several references.',
   flags: {
     ...rowFlags,
     ...lossFlags,
