@@ -4,7 +4,7 @@
  */
 import { InvalidAdapterError } from '../errors.js'
 import { bytesOf, fromBytes } from '../graph/constants.js'
-import { bytesPerElement, elementCount, type DType, type HostTensor } from '../graph/types.js'
+import { byteLength, type DType, type HostTensor } from '../graph/types.js'
 
 /** Element types by their numbers in ONNX's TensorProto. */
 const types: Readonly<Record<number, DType>> = {
@@ -120,7 +120,7 @@ export function decodeOnnxAdapter(bytes: Uint8Array, source: string): OnnxAdapte
         `${source}: parameter "${name.slice(0, 100)}" has element type ${type}, which is not supported`,
       )
     const data = reader.vector(table, 3, 1)
-    const needed = elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement]
+    const needed = byteLength({ dtype, shape })
     if (name === '' || parameters.has(name)) throw reader.fail(`parameter ${i} has the name "${name}", which is empty or taken`)
     if (shape.some((d) => d < 0) || needed !== data.length)
       throw reader.fail(`parameter "${name.slice(0, 100)}" ${dtype} [${shape.join(', ')}] holds ${data.length} bytes`)

@@ -1,14 +1,7 @@
 /** @file Reading safetensors files: a length, a JSON header, and the tensors' bytes without a gap. */
 import { InvalidModelError } from '../errors.js'
 import { fromBytes } from '../graph/constants.js'
-import {
-  bytesPerElement,
-  elementCount,
-  isFileTensor,
-  type FileTensor,
-  type HostTensor,
-  type Initializer,
-} from '../graph/types.js'
+import { byteLength, isFileTensor, type FileTensor, type HostTensor, type Initializer } from '../graph/types.js'
 import type { Files } from '../io/files.js'
 import { narrow, widen } from '../util/half.js'
 import { duplicateKey } from './json-keys.js'
@@ -89,7 +82,7 @@ function parseTensor(name: string, info: unknown, path: string, dataStart: numbe
   if (!isIndexArray(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!)
     throw fail(`data_offsets must be [begin, end] with 0 <= begin <= end, got ${JSON.stringify(offsets)}`)
   const [begin, end] = offsets as [number, number]
-  const needed = elementCount(shape) * bytesPerElement[dtype as keyof typeof bytesPerElement]
+  const needed = byteLength({ dtype, shape })
   if (end - begin !== needed)
     throw fail(
       `${String(typeName)} [${shape.join(', ')}] needs ${needed} bytes, but data_offsets [${begin}, ${end}] hold ${end - begin}`,

@@ -1,13 +1,5 @@
 /** @file Tensors made in TypeScript, and reading small constants back. */
-import {
-  bytesPerElement,
-  elementCount,
-  isFileTensor,
-  type DType,
-  type HostTensor,
-  type Initializer,
-  type TypedArray,
-} from './types.js'
+import { byteLength, isFileTensor, type DType, type HostTensor, type Initializer, type TypedArray } from './types.js'
 import { isPacked } from './dtypes.js'
 import { bfloat16ToFloat, floatToBfloat16, floatToHalf, halfToFloat } from '../util/half.js'
 
@@ -101,8 +93,7 @@ export const bytesOf = (host: HostTensor): Uint8Array =>
 
 /** A tensor over raw little-endian bytes; copies only where the bytes are not aligned. */
 export function fromBytes(dtype: DType, shape: readonly number[], bytes: Uint8Array): HostTensor {
-  const count = elementCount(shape)
-  const size = Math.ceil(count * bytesPerElement[dtype as keyof typeof bytesPerElement])
+  const size = byteLength({ dtype, shape })
   if (bytes.byteLength !== size)
     throw new RangeError(`internal: ${dtype} [${shape.join(', ')}] needs ${size} bytes, got ${bytes.byteLength}`)
   const empty = allocate(dtype, 0)

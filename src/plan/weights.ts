@@ -1,6 +1,6 @@
 /** @file Bytes that the constants of a graph take once a session holds them. */
 import { integerAttribute } from '../graph/attributes.js'
-import { bytesPerElement, elementCount, isFloat, type DType, type Initializer } from '../graph/types.js'
+import { byteLength, isFloat, type DType, type Initializer } from '../graph/types.js'
 import type { Graph } from '../graph/graph.js'
 
 /** Operators that keep their second operand a second time, arranged for their own use, when it is a constant. */
@@ -9,8 +9,7 @@ const packing = new Set(['Gemm', 'MatMul', 'FusedMatMul', 'DynamicQuantizeMatMul
 /** Packed 4-bit codes carry their scales and the sums of their blocks: bytes by those of the codes alone. */
 const INT4_PACKED = 1.5
 
-const bytesOf = (dtype: DType, shape: readonly number[]): number =>
-  dtype === 'string' ? 0 : Math.ceil(elementCount(shape) * bytesPerElement[dtype])
+const bytesOf = (dtype: DType, shape: readonly number[]): number => (dtype === 'string' ? 0 : byteLength({ dtype, shape }))
 
 export interface WeightMemory {
   /** Constants that some node reads as they are stored: mapped from their file, or copied. */
