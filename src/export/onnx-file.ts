@@ -4,6 +4,7 @@ import type { Graph } from '../graph/graph.js'
 import { byteLength, isFileTensor, type DType, type Initializer } from '../graph/types.js'
 import { InvalidModelError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { baseName } from '../io/places.js'
 import { encodeModel } from '../onnx/encode.js'
 
 /** Bytes of a weight that are computed when their turn comes: merged, or of another element type. */
@@ -82,7 +83,7 @@ interface Placed {
  */
 export async function writeOnnxFile(files: Files, graph: Graph, path: string, options: OnnxFileOptions = {}): Promise<OnnxFile> {
   const { sources = new Map<string, TensorSource>(), inlineUpTo = INLINE_UP_TO, dataFileSize = DATA_FILE_SIZE } = options
-  const name = path.slice(path.lastIndexOf('/') + 1)
+  const name = baseName(path)
   const result = graph.clone()
   const pending = new Map<string, TensorSource>()
   for (const [key, tensor] of graph.initializers) {

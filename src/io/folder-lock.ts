@@ -1,6 +1,7 @@
 /** @file One run alone writes into a folder, whichever kind of run it is. */
 import { InvalidOptionError } from '../errors.js'
 import type { Files } from './files.js'
+import { baseName, folderOf } from './places.js'
 
 /** The sign of it, in the folder. Its name begins what else belongs to it. */
 export const LOCK_FILE = '.lowrank.lock'
@@ -79,9 +80,7 @@ export async function whileLocked<T>(files: Files, folder: string, task: () => P
 
 /** Does something while the file is this run's; others may write beside it. */
 export async function whileFileLocked<T>(files: Files, path: string, task: () => Promise<T>): Promise<T> {
-  const slash = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
-  const folder = slash < 0 ? '.' : path.slice(0, Math.max(1, slash))
-  const release = await lockFolder(files, folder, path.slice(slash + 1))
+  const release = await lockFolder(files, folderOf(path), baseName(path))
   try {
     return await task()
   } finally {

@@ -8,6 +8,9 @@ export const folderOf = (path: string): string => {
   return end < 0 ? '.' : end === 0 ? '/' : path.slice(0, end)
 }
 
+/** The last part of a path or of a hub id; nothing of a root. */
+export const baseName = (path: string): string => path.split(/[/\\]/).findLast((part) => part !== '') ?? ''
+
 const parentOf = (path: string): string => path.replace(/[/\\][^/\\]*$/, '')
 
 /** Whether a path lies in a folder; both are real ones. The folder without a name is the root. */

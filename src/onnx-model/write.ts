@@ -13,7 +13,7 @@ import { refuseFiles } from '../model/output-place.js'
 import { planPatches, replaceStored, separateEqual, untie, type Patch, type PatchedModel } from './patch.js'
 import { externalTensors } from './places.js'
 import { readConfigBeside, readOnnx } from './read.js'
-import { contains, folderOf } from '../io/places.js'
+import { baseName, contains, folderOf } from '../io/places.js'
 import { isOnnxFolder } from '../model/onnx-folders.js'
 
 export interface WrittenOnnx {
@@ -26,8 +26,6 @@ export interface WrittenOnnx {
 const CHUNK = 16 << 20
 /** A protocol buffer cannot be larger. */
 const LARGEST_PROTO = 2 ** 31 - 1
-
-const baseName = (path: string): string => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
 
 /** Where everything goes. */
 interface Target {

@@ -2,6 +2,7 @@
 import { peftKey, type LoraConfig } from '../adapters/lora-config.js'
 import { loraFieldTable } from '../adapters/lora-fields.js'
 import type { Files } from '../io/files.js'
+import { baseName } from '../io/places.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { TaskName } from '../models/task.js'
 import type { DoneEvent, EvalEvent, StartEvent, StepEvent, TrainEvent } from './events.js'
@@ -136,9 +137,6 @@ function resultRows(card: Pick<ModelCard, 'events' | 'bestStep'>): [string, stri
   }
   return rows
 }
-
-/** The last part of an id or a path. */
-const baseName = (path: string): string => path.split(/[/\\]/).findLast((part) => part !== '') ?? path
 
 /** What somebody who wants to share the adapter must know of a base that only this machine has. */
 const LOCAL_BASE =

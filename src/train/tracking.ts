@@ -1,5 +1,6 @@
 /** @file What trackers are told of a run's events: numbers by the tags that transformers gives them, texts, the end. */
 import { InvalidOptionError } from '../errors.js'
+import { baseName } from '../io/places.js'
 import { openTracker, trackerNames, type RunSettings, type Scalars, type TrackedEnd, type Tracker } from '../tracking/index.js'
 import type { EvalEvent, Sample, StepEvent, TrainEvent } from './events.js'
 import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
@@ -59,7 +60,7 @@ export class Tracking {
     const { files, variables = {} } = trainee.model.environment
     const folder = loggingDir ?? (out === undefined ? undefined : `${out}/${RUNS_FOLDER}`)
     const names = typeof reportTo === 'string' ? [reportTo] : [...new Set(reportTo)]
-    const name = runName ?? out?.replace(/\/+$/, '').split('/').at(-1) ?? 'lowrank'
+    const name = runName ?? baseName(out ?? '')
     if (loggingDir !== undefined && !names.includes('tensorboard'))
       throw new InvalidOptionError(
         'loggingDir is for the event files of TensorBoard: give reportTo "tensorboard", or leave it out',

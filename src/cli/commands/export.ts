@@ -1,4 +1,5 @@
 /** @file `lowrank export`. */
+import { baseName } from '../../io/places.js'
 import { defineCommand, defined } from '../flags.js'
 import { count, megabytes } from '../format.js'
 import { folderHeadFlags } from '../head-flags.js'
@@ -11,12 +12,7 @@ function fileNames(paths: readonly string[]): string[] {
   const names: string[] = []
   for (const path of paths) {
     const base =
-      (
-        path
-          .replace(/[/\\]+$/, '')
-          .split(/[/\\]/)
-          .pop() ?? ''
-      )
+      baseName(path)
         .replace(/[^\w.-]/g, '-')
         .replace(/^\.+/, '') || 'adapter'
     let name = base
