@@ -56,6 +56,10 @@ export function filesOf(data: RowData): readonly (string | Blob)[] | undefined {
   return Array.isArray(data) && isFile(data[0]) ? (data as readonly (string | Blob)[]) : undefined
 }
 
+/** What the files of rows are called, as they were given; undefined of rows in memory, which have no name. */
+export const fileNamesOf = (data: RowData): readonly string[] | undefined =>
+  filesOf(data)?.map((file) => (typeof file === 'string' ? file : file instanceof File ? file.name : 'a blob'))
+
 /** What has been read of iterables that can be read only once. */
 const readOnce = new WeakMap<object, Promise<readonly DataRow[]>>()
 

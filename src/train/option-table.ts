@@ -442,6 +442,9 @@ export type ResolvedTrainOptions = Resolved<TrainOptions, typeof trainOptionTabl
 export const optionsWhere = (is: (columns: RunColumns) => boolean): (keyof TrainOptions)[] =>
   Object.entries(trainOptionTable).flatMap(([name, row]) => ('changes' in row && is(row) ? [name as keyof TrainOptions] : []))
 
+/** A setting as files tell it: of a function (a loss, a callback) no more can be told than whose it is. */
+export const tellable = (value: unknown): unknown => (typeof value === 'function' ? "a function of the caller's own" : value)
+
 /**
  * What holds of the options that say which rows there are and how they are batched, whoever asks.
  * @throws InvalidOptionError for two that exclude each other, or one that needs another

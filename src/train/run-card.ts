@@ -2,13 +2,14 @@
 import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
 import type { Dataset } from '../data/dataset.js'
-import { filesOf, type RowData } from '../data/row-data.js'
+import { fileNamesOf, type RowData } from '../data/row-data.js'
+import { baseName } from '../io/places.js'
 import { isHubName } from '../util/hub-name.js'
 import { VERSION } from '../util/version.js'
 import type { RunLog } from './log.js'
 import { writeModelCard, type ModelCard } from './model-card.js'
 import type { Objective } from './objective.js'
-import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
+import { optionsWhere, tellable, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
 interface RunData {
@@ -29,10 +30,7 @@ function headOf(model: Model): Pick<ModelCard, 'head'> {
 }
 
 /** Names of the files of rows, without folders; none of rows in memory. */
-const namesOf = (data: RowData): string[] =>
-  (filesOf(data) ?? [])
-    .map((file) => (typeof file === 'string' ? file : 'name' in file ? String(file.name) : 'a blob'))
-    .map((path) => path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1))
+const dataNames = (data: RowData): string[] => (fileNamesOf(data) ?? []).map(baseName)
 
 /** Writes the card of an adapter into the run's folder, unless `modelCard` is false. Runs on all weights have none. */
 export async function writeRunCard({ trainee, options, objective, dataset, evalDataset, log, bestStep }: RunData): Promise<void> {
@@ -47,8 +45,8 @@ export async function writeRunCard({ trainee, options, objective, dataset, evalD
     baseOnHub: isHubName(baseModel) && !(await files.exists(baseModel)),
     task: model.task.name,
     config,
-    dataFiles: namesOf(data),
-    ...(evalData !== undefined && { evalFiles: namesOf(evalData) }),
+    dataFiles: dataNames(data),
+    ...(evalData !== undefined && { evalFiles: dataNames(evalData) }),
     dataFingerprint: await dataset.fingerprint(),
     ...headOf(model),
     ...(evalDataset !== undefined && { evalRows: evalDataset.length }),
@@ -58,7 +56,7 @@ export async function writeRunCard({ trainee, options, objective, dataset, evalD
       optionsWhere(({ card }) => card)
         .filter((name) => name !== 'epochs' || options.steps === undefined)
         // What is not given is what the objective makes of it; a loss may be a function, of which JSON tells nothing.
-        .map((name) => [name, typeof options[name] === 'function' ? "a function of the caller's own" : (options[name] ?? objective.settings?.[name])]), // prettier-ignore
+        .map((name) => [name, tellable(options[name] ?? objective.settings?.[name])]),
     ),
     events: await log.events(),
     version: VERSION,

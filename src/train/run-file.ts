@@ -1,12 +1,12 @@
 /** @file What a run was asked to do, beside its log: `run.json`, from which reports are made. */
 import { loraFieldTable } from '../adapters/lora-fields.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
-import { filesOf, type RowData } from '../data/row-data.js'
+import { fileNamesOf, type RowData } from '../data/row-data.js'
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { isObject, parseJsonObject } from '../util/json.js'
 import { VERSION } from '../util/version.js'
-import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
+import { optionsWhere, tellable, type ResolvedTrainOptions } from './option-table.js'
 import type { Trainee } from './trainee.js'
 
 export const RUN_FILE = 'run.json'
@@ -26,11 +26,9 @@ export interface RunFile {
 /** Whether a text is a run's file: others may have one of its name. */
 export const isRunFile = (text: string): boolean => text.startsWith('{\n  "lowrank":')
 
-const plain = (value: unknown): unknown => (typeof value === 'function' ? "a function of the caller's own" : value)
-
 /** Where rows come from: those in memory have no name. */
 function rowsName(data: RowData): unknown {
-  const names = filesOf(data)?.map((file) => (typeof file === 'string' ? file : file instanceof File ? file.name : 'a blob'))
+  const names = fileNamesOf(data)
   return names === undefined ? 'rows in memory' : names.length === 1 ? names[0] : names
 }
 
@@ -48,7 +46,7 @@ function settingsOf({ config, model }: Trainee, options: ResolvedTrainOptions): 
   return Object.fromEntries(
     all
       .filter(([, value]) => said(value))
-      .map(([name, value]) => [name, name === 'data' || name === 'evalData' ? rowsName(value as RowData) : plain(value)]),
+      .map(([name, value]) => [name, name === 'data' || name === 'evalData' ? rowsName(value as RowData) : tellable(value)]),
   )
 }
 
