@@ -76,11 +76,24 @@ export function readTokens(row: Row, options: TextOptions, keepPadding = false):
   return tokens
 }
 
+/** What a tokenizer makes of a text, as a row's tokens. */
+export const textTokens = ({
+  ids,
+  typeIds,
+  words,
+  truncated,
+}: EncodedText & { readonly words?: readonly number[] }): TextTokens => ({
+  inputIds: ids,
+  attentionMask: ids.map(() => 1),
+  tokenTypeIds: typeIds,
+  ...(words && { words }),
+  truncated,
+})
+
 /** The tokens of one text on its own. */
 export function encodeText(row: Row, text: string, options: TextOptions): TextTokens {
   const known = rowTokenizer(row, options.tokenizer)
-  const { ids, typeIds, truncated } = located(row, () => known.encodeTexts([text], longestRow(options)))
-  const tokens = { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, truncated }
+  const tokens = textTokens(located(row, () => known.encodeTexts([text], longestRow(options))))
   checkIds(row, tokens, options)
   return tokens
 }
@@ -89,11 +102,11 @@ function encodedRow(row: Row, options: TextOptions): TextTokens {
   const known = rowTokenizer(row, options.tokenizer)
   const maxLength = longestRow(options)
   const list = findWordsField(row)
-  const encoded = located(row, (): EncodedText & { readonly words?: readonly number[] } =>
-    list === undefined ? known.encodeTexts(readTexts(row), maxLength) : known.encodeWords(wordsField(row, list), maxLength),
+  return located(row, () =>
+    textTokens(
+      list === undefined ? known.encodeTexts(readTexts(row), maxLength) : known.encodeWords(wordsField(row, list), maxLength),
+    ),
   )
-  const { ids, typeIds, words, truncated } = encoded
-  return { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, ...(words && { words }), truncated }
 }
 
 export function wordsField(row: Row, field: string): readonly string[] {

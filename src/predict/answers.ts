@@ -7,7 +7,7 @@ import { rowTokenizer } from '../data/needed-tokenizer.js'
 import { at, foundFields, hasField, located, type Row } from '../data/rows.js'
 import { textField } from '../data/row-shapes.js'
 import { textFields, type TaskEncodingOptions } from '../data/task-encoding.js'
-import { checkIds } from '../data/text-fields.js'
+import { checkIds, textTokens } from '../data/text-fields.js'
 import type { PlacedText } from '../data/tokenizer.js'
 import { InvalidDataError } from '../errors.js'
 import { softmax } from './classification.js'
@@ -37,11 +37,10 @@ export function answerReader(encoding: TaskEncodingOptions, options: Options): R
       const [question, context] = fieldsOf(row)
       const known = rowTokenizer(row, encoding.tokenizer, '{"question", "context"}')
       const stretches = located(row, () => known.encodeStretches(question, context, maxLength, stride))
-      for (const { ids } of stretches) checkIds(row, { inputIds: ids }, encoding)
+      const tokens = stretches.map(textTokens)
+      for (const each of tokens) checkIds(row, each, encoding)
       return {
-        rows: stretches.map(({ ids, typeIds }) =>
-          textFields(row, { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, truncated: false }, encoding),
-        ),
+        rows: tokens.map((each) => textFields(row, each, encoding)),
         truncated: false,
         read: (outputs) => bestAnswers(row, context, stretches, outputs, known.clsTokenId, options),
       }

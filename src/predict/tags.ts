@@ -3,7 +3,7 @@ import { checkExampleOptions, longestRow } from '../data/examples.js'
 import { rowTokenizer } from '../data/needed-tokenizer.js'
 import { at, hasField, located, type Row } from '../data/rows.js'
 import { textFields, type TaskEncodingOptions } from '../data/task-encoding.js'
-import { checkIds, findWordsField, readTexts, wordsField } from '../data/text-fields.js'
+import { checkIds, findWordsField, readTexts, textTokens, wordsField } from '../data/text-fields.js'
 import { InvalidDataError } from '../errors.js'
 import { argmax } from '../metrics/classification.js'
 import type { Task } from '../models/task.js'
@@ -42,9 +42,10 @@ function encodeText(row: Row, task: Task, options: TaskEncodingOptions): Encoded
     throw new InvalidDataError(`${at(row)}: tags are of one text, but the row holds two; expected {"text"}.`)
   const [text] = texts
   const known = rowTokenizer(row, options.tokenizer, '{"tokens"}')
-  const { ids, typeIds, truncated, places } = located(row, () => known.encodePlaced(text, longestRow(options)))
-  checkIds(row, { inputIds: ids }, options)
-  const tokens = { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, truncated }
+  const encoded = located(row, () => known.encodePlaced(text, longestRow(options)))
+  const { places, truncated } = encoded
+  const tokens = textTokens(encoded)
+  checkIds(row, tokens, options)
   return {
     rows: [textFields(row, tokens, options)],
     truncated,
@@ -74,9 +75,10 @@ function wordsOf(text: string, tagged: readonly Tagged[]): WordTag[] {
 function encodeWords(row: Row, task: Task, options: TaskEncodingOptions): EncodedRow<TagsPrediction> {
   const list = wordsField(row, findWordsField(row)!)
   const known = rowTokenizer(row, options.tokenizer)
-  const { ids, typeIds, truncated, words } = located(row, () => known.encodeWords(list, longestRow(options)))
-  checkIds(row, { inputIds: ids }, options)
-  const tokens = { inputIds: ids, attentionMask: ids.map(() => 1), tokenTypeIds: typeIds, truncated }
+  const encoded = located(row, () => known.encodeWords(list, longestRow(options)))
+  const { words, truncated } = encoded
+  const tokens = textTokens(encoded)
+  checkIds(row, tokens, options)
   const text = list.join(' ')
   const starts = list.reduce<number[]>((all, word) => [...all, all.at(-1)! + word.length + 1], [0])
   return {
