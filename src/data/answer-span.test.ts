@@ -35,6 +35,19 @@ describe('a byte is a token', () => {
     expect(answerTokens(squad(context, ['good'], [17]), encode(30), tokenizer)).toBeUndefined()
   })
 
+  it('takes tokens that a row brings, padding behind them, and refuses those of other texts', async () => {
+    const tokenizer = await openTokenizer(files, 'm')
+    const { ids } = tokenizer.encodeTexts(['what was this ?', context])
+    expect(() => answerTokens(squad(context, ['film'], [8]), ids, tokenizer)).toThrow(
+      '"answers": the row has other tokens than its question and context; give "start_positions"',
+    )
+    const padded = [...tokenizer.encodeTexts(['what is this ?', context]).ids, 0, 0]
+    expect(answerTokens(squad(context, ['film'], [8]), padded, tokenizer)).toEqual([
+      bytesTo('é the 😀 '),
+      bytesTo('é the 😀 film') - 1,
+    ])
+  })
+
   it.each([
     [['film'], [9], '"answers".text "film" does not stand at character 9 of "context", which is "ilm "; it stands at 8.'],
     [['cat'], [1], 'which is " th"; it is nowhere there.'],

@@ -36,18 +36,30 @@ export function longestFirst(first: number, second: number, room: number): [numb
 }
 
 /**
- * Ids and types of texts in their surroundings, cut to `maxLength` in all.
+ * How many tokens of each text are kept where they and their surroundings are cut to `maxLength` in all; 0 of a second that is
+ * not there.
  * @param sizes how long each text is taken to be where both are cut; their own lengths by default
  */
+export function keptLengths(
+  [first = [], second]: readonly (readonly number[])[],
+  { before, between, after }: Surroundings,
+  maxLength = Infinity,
+  sizes: readonly number[] = [first.length, second?.length ?? 0],
+): readonly [first: number, second: number] {
+  const room = Math.max(0, maxLength - before.length - between.length - after.length)
+  return second === undefined ? [Math.min(first.length, room), 0] : longestFirst(sizes[0]!, sizes[1]!, room)
+}
+
+/** Ids and types of texts in their surroundings, cut as {@link keptLengths} says. */
 export function surround(
   texts: readonly (readonly number[])[],
-  { before, between, after, types }: Surroundings,
-  maxLength = Infinity,
-  sizes: readonly number[] = texts.map(({ length }) => length),
+  around: Surroundings,
+  maxLength?: number,
+  sizes?: readonly number[],
 ): EncodedText {
   const [first = [], second] = texts
-  const room = Math.max(0, maxLength - before.length - between.length - after.length)
-  const lengths = second === undefined ? [Math.min(first.length, room), 0] : longestFirst(sizes[0]!, sizes[1]!, room)
+  const { before, between, after, types } = around
+  const lengths = keptLengths(texts, around, maxLength, sizes)
   const cut = [first, second ?? []].map((ids, i) => ids.slice(0, lengths[i]).map((id) => ({ id, type: types[i]! })))
   const tokens = [...before, ...cut[0]!, ...between, ...cut[1]!, ...after]
   return {

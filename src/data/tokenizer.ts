@@ -9,7 +9,7 @@ import type { Pipeline } from '../tokenizer/pipeline.js'
 import type { PlacedToken } from '../tokenizer/pipeline.js'
 import { buildPipeline, type BuiltPipeline } from './build-pipeline.js'
 import type { TokenizerClass } from './tokenizer-class.js'
-import { readSurroundings, surround, type EncodedText, type Surroundings } from './text-pairs.js'
+import { keptLengths, readSurroundings, surround, type EncodedText, type Surroundings } from './text-pairs.js'
 import { readSpecialTokens, readTokenizerFolder, type TemplateSource, type TokenizerFolder } from './tokenizer-folder.js'
 
 /**
@@ -151,11 +151,16 @@ export class Tokenizer {
    */
   encodeTexts(texts: readonly [string] | readonly [string, string], maxLength?: number): EncodedText {
     const ids = texts.map((text) => this.pipeline.encode(text))
-    // Python's library stops tokenising a text at the end of the word that reaches the limit, and cuts then.
-    const lengths = ids.map(({ length }, i) =>
-      maxLength !== undefined && length > maxLength ? this.pipeline.encode(texts[i]!, maxLength).length : length,
-    )
-    const encoded = surround(ids, texts.length === 1 ? this.singleSurroundings() : this.aroundPairs(), maxLength, lengths)
+    const around = texts.length === 1 ? this.singleSurroundings() : this.aroundPairs()
+    return this.typed(surround(ids, around, maxLength, this.sizesOf(texts, ids, maxLength)))
+  }
+
+  /** Python's library stops tokenising a text at the end of the word that reaches the limit, and cuts then. */
+  private sizesOf(texts: readonly string[], ids: readonly (readonly number[])[], maxLength = Infinity): readonly number[] {
+    return ids.map(({ length }, i) => (length > maxLength ? this.pipeline.encode(texts[i]!, maxLength).length : length))
+  }
+
+  private typed(encoded: EncodedText): EncodedText {
     return this.hasTypes ? encoded : { ...encoded, typeIds: encoded.typeIds.map(() => 0) }
   }
 
@@ -195,6 +200,23 @@ export class Tokenizer {
   }
 
   /**
+   * Two texts as `encodeTexts` gives them, the tokens of the second with its characters.
+   * @returns the places of the second text's tokens alone
+   * @throws InvalidDataError if the tokens of the second text cannot be related to its characters
+   */
+  encodePlacedPair(first: string, second: string, maxLength?: number): PlacedText {
+    const placed = this.pipeline.placeTokens(second)
+    const ids = [this.pipeline.encode(first), placed.map(({ id }) => id)]
+    const around = this.aroundPairs()
+    const sizes = this.sizesOf([first, second], ids, maxLength)
+    const [ahead, kept] = keptLengths(ids, around, maxLength, sizes)
+    return {
+      ...this.typed(surround(ids, around, maxLength, sizes)),
+      places: spread(around.before.length + ahead + around.between.length, placed.slice(0, kept), around.after.length),
+    }
+  }
+
+  /**
    * A question with all of its context, in stretches that overlap where the context is too long: `only_second` truncation with a
    * `stride`, as transformers' question answering reads it.
    * @param stride tokens of the context that neighbours have in common
@@ -214,9 +236,8 @@ export class Tokenizer {
     const stretches: PlacedText[] = []
     for (let start = 0; ; start += room - stride) {
       const part = placed.slice(start, start + room)
-      const encoded = surround([asked, part.map(({ id }) => id)], around, undefined)
-      const typeIds = this.hasTypes ? encoded.typeIds : encoded.typeIds.map(() => 0)
-      stretches.push({ ...encoded, typeIds, places: spread(ahead, part, around.after.length) })
+      const encoded = this.typed(surround([asked, part.map(({ id }) => id)], around))
+      stretches.push({ ...encoded, places: spread(ahead, part, around.after.length) })
       if (start + room >= placed.length) return stretches
     }
   }
