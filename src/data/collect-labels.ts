@@ -4,7 +4,7 @@ import type { HeadOptions } from '../models/new-head.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { compareCodePoints } from '../util/python-json.js'
 import { isIntegerText, labelField, listOf, tokenLabelField } from './labels.js'
-import { at, kindOf, type Row, rowsOf } from './rows.js'
+import { at, kindOf, type Row, type RowSource, rowsOf } from './rows.js'
 import type { Columns } from './column-names.js'
 import { renameColumns } from './columns.js'
 import { openRowData, type DataPlace } from './open-data.js'
@@ -16,6 +16,10 @@ export type CollectedLabels = Pick<HeadOptions, 'labels' | 'numLabels' | 'proble
 /** More names than that are no classes but texts, or numbers of rows. */
 const MOST = 100_000
 
+/** The labels of data that is still to be opened, see {@link labelsOfRows}. */
+export const collectLabels = async (place: DataPlace, data: RowData, task: string, columns?: Columns): Promise<CollectedLabels> =>
+  labelsOfRows((await openRowData(place, data)).sources, task, columns)
+
 /**
  * Reads every row and says what labels there are: names in alphabetical order, or how many where they are numbers (the largest
  * and one more). In sequence classification a number that is not whole, or a list, says the problem type as well.
@@ -23,7 +27,7 @@ const MOST = 100_000
  * @param task `token-classification` has a list of labels a row, every other task one label
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before, and for a single label
  */
-export async function collectLabels(place: DataPlace, data: RowData, task: string, columns?: Columns): Promise<CollectedLabels> {
+export async function labelsOfRows(sources: readonly RowSource[], task: string, columns?: Columns): Promise<CollectedLabels> {
   const names = new Set<string>()
   let largest = -1
   let length = 0
@@ -47,7 +51,6 @@ export async function collectLabels(place: DataPlace, data: RowData, task: strin
       throw new InvalidDataError(`${at(row)}: the rows have more than ${MOST} labels; is "${field}" their label?`)
   }
   const perToken = task === 'token-classification'
-  const { sources } = await openRowData(place, data)
   for await (const row of rowsOf(columns === undefined ? sources : await renameColumns(sources, columns))) {
     first ??= row
     const field = perToken ? tokenLabelField(row) : labelField(row)

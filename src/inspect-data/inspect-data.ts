@@ -1,5 +1,5 @@
 /** @file What a run would learn from rows, told without a model's weights: {@link inspectRowData}. */
-import { collectLabels } from '../data/collect-labels.js'
+import { labelsOfRows } from '../data/collect-labels.js'
 import { checkPacking, datasetOf, type BatchOptions, type Dataset } from '../data/dataset.js'
 import type { OpenedRows } from '../data/open-data.js'
 import { longestRow } from '../data/examples.js'
@@ -9,7 +9,7 @@ import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
 import type { Objective } from '../train/objective.js'
 import { objectiveFor, rowsTell } from '../train/objectives/index.js'
-import { openTrainAndEvalRows, rowOptions } from '../train/open-dataset.js'
+import { openModelRows, openTrainAndEvalRows, rowOptions } from '../train/open-dataset.js'
 import { checkRowOptions } from '../train/option-table.js'
 import { RowNotes } from '../train/row-notes.js'
 import { queryBlocks } from '../train/step-graph.js'
@@ -40,8 +40,9 @@ type Options = Resolved<DataInspectionOptions, typeof dataInspectionTable>
 export async function inspectRowData(given: Model, data: RowData, asked: DataInspectionOptions): Promise<DataInspection> {
   const options = resolveOptions(dataInspectionTable, asked, 'inspectData')
   checkRowOptions(options)
-  const model = await withCollectedLabels(given, data, options)
-  const opened = await openTrainAndEvalRows(model, { ...options, data })
+  const rows = await openModelRows(given, data)
+  const model = await withCollectedLabels(given, rows, options)
+  const opened = await openTrainAndEvalRows(model, { ...options, data: rows })
   const objective = await objectiveOf(model, opened.train, options)
   const tokenizer = await model.tokenizer()
   const limits = await rowOptions(model, options)
@@ -149,9 +150,9 @@ async function readEvaluation(
 }
 
 /** A folder's model with the labels that the data has, where a fresh head is asked for and nothing says its labels. */
-async function withCollectedLabels(model: Model, data: RowData, { columns }: Options): Promise<Model> {
+async function withCollectedLabels(model: Model, { sources }: OpenedRows, { columns }: Options): Promise<Model> {
   if (!(model instanceof FolderModel) || model.head?.open !== true) return model
-  const found = await collectLabels(model.environment, data, model.task.name, columns)
+  const found = await labelsOfRows(sources, model.task.name, columns)
   return model.withHead({ ...found, ...model.head.options })
 }
 

@@ -42,7 +42,7 @@ interface SplitRows {
  */
 export async function openTrainAndEvalRows(
   model: Model,
-  { data, evalData, ...split }: SplitRows & { readonly data: RowData; readonly evalData?: RowData | undefined },
+  { data, evalData, ...split }: SplitRows & { readonly data: Given; readonly evalData?: RowData | undefined },
 ): Promise<{ readonly train: OpenedRows; readonly evaluation: OpenedRows | undefined }> {
   const { columns, valSplit, valSplitBy, seed = 0 } = split
   const rows = await openModelRows(model, data)
