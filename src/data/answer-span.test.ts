@@ -73,6 +73,14 @@ it('BPE: what transformers 5 finds by offset_mapping', async () => {
     [48, 57],
     [61, 64],
   ])
+  // Within words: the tokens that hold the answer, not their words'.
+  expect(['oo', 'ilm was goo', 'ault', 'driat', 'tar rat'].map(found)).toEqual([
+    [17, 17],
+    [12, 17],
+    [41, 42],
+    [54, 56],
+    [63, 66],
+  ])
 })
 
 it('a row of its own positions has none', () => {
