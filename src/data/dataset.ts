@@ -435,7 +435,7 @@ export function checkPacking({ capacity }: Pick<RowEncoding<never>, 'capacity'>,
 function checkLeastRows({ least }: Pick<RowEncoding<never>, 'least'>, { batchSize }: BatchOptions): void {
   if (least !== undefined && batchSize < least.rows)
     throw new InvalidOptionError(
-      `a batch must have at least ${least.rows} rows (batchSize, evalBatchSize; --batch-size, --eval-batch-size), got ${batchSize}: ${least.reason}.`,
+      `a batch must have at least ${least.rows} rows, got ${batchSize}: ${least.reason}. Raise batchSize (--batch-size), or evalBatchSize (--eval-batch-size) of a run's evaluations.`,
     )
 }
 

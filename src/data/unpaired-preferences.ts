@@ -87,7 +87,7 @@ export function unpairedEncoding(
       least: {
         rows: 2,
         reason:
-          'the KL divergence is estimated from the prompt of a row with the completion of another of its batch; or choose lossType "apo_zero_unpaired" (--loss-type), which needs none',
+          'the KL divergence is estimated from the prompt of a row with the completion of another of its batch; lossType (--loss-type) "apo_zero_unpaired" needs none',
       },
     }),
     batch(rows): Batch {
@@ -111,7 +111,7 @@ const completionField = (row: Row): string =>
 
 /** @throws InvalidDataError if the row does not say, or says neither true nor false */
 function isDesirable(row: Row): boolean {
-  if (!hasField(row, 'label')) throw missing(row, ['label'])
+  if (row.value['label'] === undefined) throw missing(row, ['label'])
   const label = takeField(row, 'label')
   const said = truth(label)
   if (said !== undefined) return said

@@ -5,9 +5,10 @@ import { START } from './fingerprint.js'
 import { trainOptionTable } from './option-table.js'
 
 type Entries = Readonly<Record<string, unknown>>
+type Names = Readonly<Record<string, string>>
 
 /** Names for the entries whose values tell a reader nothing. */
-const OPAQUE: Entries = {
+const OPAQUE: Names = {
   data: 'the rows of data (--data)',
   evalData: 'the rows of evalData (--eval-data), which decide when to stop',
   weights: 'the weights of the base model',
@@ -20,7 +21,7 @@ const OPAQUE: Entries = {
 }
 
 /** Names for entries that are no option of a run, or of several. */
-const CALLED: Entries = {
+const CALLED: Names = {
   objective: 'what is learned',
   labels: 'the labels',
   totalSteps: 'the number of steps',

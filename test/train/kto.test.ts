@@ -310,6 +310,7 @@ describe('mistakes', () => {
   it.each<[string, Record<string, unknown>, RegExp]>([
     ['no label', { ...good, label: undefined }, /line 2: "label" is missing; found the fields "prompt_ids", "completion_ids"; expected \{"prompt", "completion", "label"\}/],
     ['a label of another kind', { ...good, label: 'good' }, /line 2: "label" is "good"; it says whether the completion is desirable: expected true or false, 1 or 0/],
+    ['a label that is null', { ...good, label: null }, /line 2: "label" is null; it says whether/],
     ['a missing side', { ...good, completion_ids: undefined }, /line 2: "completion_ids" is missing/],
     ['a pair', { prompt_ids: [1], chosen: 'a', rejected: 'b', label: true }, /objective "dpo" or "orpo"/],
     ['an empty completion', { ...good, completion_ids: [] }, /line 2: the row has no token to learn: "completion_ids" is empty/],
@@ -328,7 +329,7 @@ describe('mistakes', () => {
     [{ objective: 'kto', undesirableWeight: 0 }, /undesirableWeight must be a finite number above 0, got 0/],
     [{ objective: 'kto', labelSmoothing: 0.1 }, /labelSmoothing is for objective "dpo", but the objective is "kto"/],
     [{ objective: 'kto', packing: true }, /rows of this task cannot share a row/],
-    [{ objective: 'kto', batchSize: 1 }, /at least 2 rows \(batchSize, evalBatchSize; --batch-size, --eval-batch-size\), got 1: the KL divergence is estimated/],
+    [{ objective: 'kto', batchSize: 1 }, /at least 2 rows, got 1: the KL divergence is estimated .*Raise batchSize \(--batch-size\), or evalBatchSize \(--eval-batch-size\) of a run's/],
     [{ objective: 'kto', evalData: tinyData, evalBatchSize: 1 }, /at least 2 rows/],
   ])('options %j', async (options, message) => {
     const error = await runTraining(tiny(), { data: tinyData, ...options }).catch((e: unknown) => e)
