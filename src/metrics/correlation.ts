@@ -1,11 +1,21 @@
 /** @file Correlations of two lists of numbers. */
+import { InvalidDataError } from '../errors.js'
+
+function checkPairs(a: ArrayLike<number>, b: ArrayLike<number>, metric: string): void {
+  if (a.length !== b.length)
+    throw new InvalidDataError(
+      `${metric}: ${a.length} and ${b.length} numbers; give two lists of one length, whose places are pairs`,
+    )
+}
 
 /**
- * Pearson's correlation; NaN of fewer than two pairs, or where one list is constant.
+ * Pearson's correlation; NaN of fewer than two pairs, where one list is constant, or where a number is NaN.
+ * @throws InvalidDataError where the lists differ in length
  * @example
  * pearson([1, 2, 3], [2, 4, 6]) // 1
  */
 export function pearson(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  checkPairs(a, b, 'pearson')
   const n = a.length
   const mean = (values: ArrayLike<number>): number => {
     let sum = 0
@@ -24,11 +34,13 @@ export function pearson(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 /**
- * Ranks from 1; equal numbers share the mean of theirs.
+ * Ranks from 1; equal numbers share the mean of theirs. NaN has no rank, and leaves none to the others: all are NaN then, as SciPy
+ * has it.
  * @example
  * averageRanks([10, 20, 10]) // [1.5, 3, 1.5]
  */
 export function averageRanks(values: ArrayLike<number>): Float64Array {
+  if (Array.prototype.some.call(values, Number.isNaN)) return new Float64Array(values.length).fill(Number.NaN)
   const order = Array.from({ length: values.length }, (_, i) => i).sort((i, j) => values[i]! - values[j]!)
   const ranks = new Float64Array(values.length)
   for (let start = 0; start < order.length;) {
@@ -42,7 +54,11 @@ export function averageRanks(values: ArrayLike<number>): Float64Array {
 
 /**
  * Spearman's correlation: Pearson's of the average ranks.
+ * @throws InvalidDataError where the lists differ in length
  * @example
  * spearman([1, 2, 3], [1, 10, 100]) // 1
  */
-export const spearman = (a: ArrayLike<number>, b: ArrayLike<number>): number => pearson(averageRanks(a), averageRanks(b))
+export function spearman(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  checkPairs(a, b, 'spearman')
+  return pearson(averageRanks(a), averageRanks(b))
+}

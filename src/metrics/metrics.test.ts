@@ -62,6 +62,16 @@ describe('correlations', () => {
     expect(spearman([1, 7, 7, 9], [-4, 3, 0, 100])).toBeCloseTo(4.5 / Math.sqrt(4.5 * 5), 12)
     expect(spearman([1, 2, 3, 4], [1, 10, 100, 1000])).toBeCloseTo(1, 12)
   })
+
+  it('are NaN of what a diverged model says, and refuse what is no list of pairs', () => {
+    const diverged = Float32Array.of(1, Number.NaN, 3)
+    expect([...averageRanks(diverged)]).toEqual([Number.NaN, Number.NaN, Number.NaN])
+    expect(spearman(diverged, [1, 2, 3])).toBeNaN()
+    expect(pearson([1, 2, 3], diverged)).toBeNaN()
+    expect(spearman([-Infinity, 0, Infinity], [1, 2, 3])).toBeCloseTo(1, 12)
+    expect(() => pearson([1, 2, 3], [1, 2])).toThrow(/pearson: 3 and 2 numbers/)
+    expect(() => spearman([1], [1, 2])).toThrow(/spearman: 1 and 2 numbers/)
+  })
 })
 
 describe('entities', () => {

@@ -69,6 +69,7 @@ describe("the Treebank's words", () => {
     ['(Cheap) "food", £20-25...', '-lrb- cheap -rrb- food # 20-25'],
     ["the Waterman's 5-star students' U.S. Mr. Smith", "the waterman 's 5-star students u.s. mr. smith"],
     ['We cannot, o’clock — 20gbp', "we can not o'clock 20gbp"],
+    ['I wanna see the constructor of __proto__.', 'i wan na see the constructor of __proto__'],
     ['favourites, centred, discourse, hour', 'favorites centered discourse hour'],
   ])('%s', (text, wanted) => expect(ptbTokenize(text).join(' ')).toBe(wanted))
 })

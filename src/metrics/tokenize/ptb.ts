@@ -30,10 +30,15 @@ const TOKEN = RegExp(
 
 /** Endings that are words of their own. */
 const CONTRACTION = /^(.+?)(n't|'(?:s|m|d|ll|re|ve))$/
-const TWO_WORDS: Readonly<Record<string, readonly [string, string]>> = {
-  ...{ cannot: ['can', 'not'], gimme: ['gim', 'me'], gonna: ['gon', 'na'], gotta: ['got', 'ta'] },
-  ...{ lemme: ['lem', 'me'], wanna: ['wan', 'na'] },
-}
+// A map: words are texts of any kind, and of an object `constructor` is a member.
+const TWO_WORDS: ReadonlyMap<string, readonly [string, string]> = new Map([
+  ['cannot', ['can', 'not']],
+  ['gimme', ['gim', 'me']],
+  ['gonna', ['gon', 'na']],
+  ['gotta', ['got', 'ta']],
+  ['lemme', ['lem', 'me']],
+  ['wanna', ['wan', 'na']],
+])
 
 function* lowerTokens(chunk: string): Generator<string> {
   const tokens = chunk.match(TOKEN) ?? []
@@ -46,7 +51,7 @@ function* lowerTokens(chunk: string): Generator<string> {
       yield token.slice(0, -1)
       yield "'"
     } else {
-      const parts = CONTRACTION.exec(token)?.slice(1) ?? TWO_WORDS[token] ?? [token]
+      const parts = CONTRACTION.exec(token)?.slice(1) ?? TWO_WORDS.get(token) ?? [token]
       for (const part of parts) yield Object.hasOwn(WRITTEN, part) ? WRITTEN[part]! : /^\.{3,}$/.test(part) ? '...' : part
     }
   }
