@@ -1,4 +1,5 @@
 /** @file Metrics of classes: counts of (label, prediction) pairs, and what is read off them. */
+import { InvalidDataError } from '../errors.js'
 
 /**
  * How often each label was predicted as each class; rows are labels, columns predictions.
@@ -19,9 +20,19 @@ export class ConfusionMatrix {
     this.counts = new Float64Array(classes * classes)
   }
 
-  /** Counts one pair. */
+  /**
+   * Counts one pair.
+   * @throws InvalidDataError for what is no class
+   */
   add(label: number, prediction: number): void {
+    this.checkClass('label', label)
+    this.checkClass('prediction', prediction)
     this.counts[label * this.classes + prediction]!++
+  }
+
+  private checkClass(what: string, value: number): void {
+    if (!Number.isInteger(value) || value < 0 || value >= this.classes)
+      throw new InvalidDataError(`the ${what} ${value} is none of the ${this.classes} classes; they are whole numbers from 0 to ${this.classes - 1}`) // prettier-ignore
   }
 
   private sum(cell: (i: number) => number): number {

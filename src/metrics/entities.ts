@@ -1,4 +1,5 @@
 /** @file Named entities in BIO labels: the stretches they mark, and their F1. */
+import { InvalidDataError } from '../errors.js'
 
 /** A stretch of tokens of one type: [start, end). */
 export interface Entity {
@@ -56,8 +57,13 @@ export class EntityCounts {
   private labelled = 0
   private predicted = 0
 
-  /** Labels and predictions of one sequence, by name. */
+  /**
+   * Labels and predictions of one sequence, by name: one of each a token.
+   * @throws InvalidDataError where there are more of one
+   */
   add(labels: readonly string[], predictions: readonly string[]): void {
+    if (labels.length !== predictions.length)
+      throw new InvalidDataError(`EntityCounts: ${labels.length} labels and ${predictions.length} predictions; give one of each a token`) // prettier-ignore
     const key = ({ type, start, end }: Entity): string => `${start} ${end} ${type}`
     const truth = new Set(entitiesOf(labels).map(key))
     const found = entitiesOf(predictions).map(key)

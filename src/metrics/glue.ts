@@ -25,20 +25,19 @@ export interface GlueScores {
 
 type Scorer = (predictions: ArrayLike<number>, labels: ArrayLike<number>) => Omit<GlueScores, 'combined'>
 
-function matrixOf(predictions: ArrayLike<number>, labels: ArrayLike<number>): ConfusionMatrix {
-  let classes = 2
-  for (let i = 0; i < labels.length; i++)
-    for (const value of [labels[i]!, predictions[i]!]) {
-      if (!Number.isInteger(value) || value < 0)
-        throw new InvalidDataError(`glue: pair ${i + 1} has the class ${value}; classes are whole numbers from 0`)
-      classes = Math.max(classes, value + 1)
-    }
+function matrixOf(predictions: ArrayLike<number>, labels: ArrayLike<number>, classes = 2): ConfusionMatrix {
   const matrix = new ConfusionMatrix(classes)
-  for (let i = 0; i < labels.length; i++) matrix.add(labels[i]!, predictions[i]!)
+  for (let i = 0; i < labels.length; i++) {
+    for (const value of [labels[i]!, predictions[i]!])
+      if (!Number.isInteger(value) || value < 0 || value >= classes)
+        throw new InvalidDataError(`glue: pair ${i + 1} has the class ${value}; those of the task are whole numbers from 0 to ${classes - 1}`) // prettier-ignore
+    matrix.add(labels[i]!, predictions[i]!)
+  }
   return matrix
 }
 
 const accuracy: Scorer = (predictions, labels) => ({ accuracy: matrixOf(predictions, labels).accuracy() })
+const accuracyOfThree: Scorer = (predictions, labels) => ({ accuracy: matrixOf(predictions, labels, 3).accuracy() })
 const accuracyAndF1: Scorer = (predictions, labels) => {
   const matrix = matrixOf(predictions, labels)
   return { accuracy: matrix.accuracy(), f1: matrix.f1(1) }
@@ -50,7 +49,7 @@ const scorers: Readonly<Record<GlueTask, Scorer>> = {
   mrpc: accuracyAndF1,
   stsb: (predictions, labels) => ({ pearson: pearson(predictions, labels), spearman: spearman(predictions, labels) }),
   qqp: accuracyAndF1,
-  mnli: accuracy,
+  mnli: accuracyOfThree,
   qnli: accuracy,
   rte: accuracy,
   wnli: accuracy,
@@ -63,7 +62,7 @@ const scorers: Readonly<Record<GlueTask, Scorer>> = {
  *
  * @param predictions classes from 0, of STS-B numbers: [rows]
  * @param labels the same as they should be: [rows]
- * @throws InvalidDataError for another task, without rows, where the lists differ in length, or for a class that is no whole number
+ * @throws InvalidDataError for another task, without rows, where the lists differ in length, or for a class that the task does not have
  * @example
  * glue('mrpc', [1, 0, 1], [1, 0, 0]) // { accuracy: 0.667, f1: 0.667, combined: 0.667 }
  */

@@ -44,6 +44,12 @@ describe('classes', () => {
     expect(constant.macroF1()).toBeCloseTo(1 / 3, 12)
   })
 
+  it('are those that there are', () => {
+    // In a table of rows the class behind the last one would be another's.
+    expect(() => new ConfusionMatrix(2).add(0, 2)).toThrow(/the prediction 2 is none of the 2 classes/)
+    expect(() => new ConfusionMatrix(2).add(-100, 0)).toThrow(/the label -100 is none/)
+  })
+
   it('the first of equals is the largest', () => expect(argmax([1, 3, 3, 2])).toBe(1))
 })
 
@@ -91,6 +97,7 @@ describe('entities', () => {
     counts.add(['B-LOC', 'I-LOC'], ['B-LOC', 'O'])
     expect([counts.precision, counts.recall, counts.f1]).toEqual([1 / 3, 1 / 3, 1 / 3])
     expect(new EntityCounts().f1).toBe(0)
+    expect(() => counts.add(['O', 'B-PER'], ['O'])).toThrow(/2 labels and 1 predictions/)
   })
 
   it('are told by the names of the labels', () => {

@@ -9,7 +9,7 @@ import { InvalidDataError } from '../errors.js'
  *
  * @param losses negative log-likelihoods in nats: of tokens, or means over texts
  * @param tokens how many tokens each loss is the mean of; 1 each by default
- * @throws InvalidDataError without losses, or where the lists differ in length
+ * @throws InvalidDataError without losses or tokens, or where the lists differ in length
  * @example
  * perplexity([Math.log(4), Math.log(4)]) // 4
  */
@@ -25,5 +25,6 @@ export function perplexity(losses: ArrayLike<number>, tokens?: ArrayLike<number>
     sum += losses[i]! * weight
     count += weight
   }
+  if (!(count > 0)) throw new InvalidDataError(`perplexity: there are ${count} tokens in all; give one or more`)
   return Math.exp(sum / count)
 }
