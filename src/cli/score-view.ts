@@ -52,9 +52,10 @@ export async function tellScores(
   perSegment: string | undefined,
   output: Output,
 ): Promise<void> {
-  if (perSegment !== undefined) await files.write(perSegment, segmentLines(segments, scores))
   if (output.json) output.printJson({ segments: segments.length, scores: scoresJson(scores) })
   else showScores(scores, segments.length, output)
+  // Behind them: a disk that is full takes no scores of texts that were hours in the writing.
+  if (perSegment !== undefined) await files.write(perSegment, segmentLines(segments, scores))
 }
 
 /** Lines of JSON: each segment with its scores; those that a metric does not count are null. */

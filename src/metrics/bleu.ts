@@ -5,7 +5,10 @@ import { checkSegments, type Segment, type SegmentScore } from './segment.js'
 
 /** BLEU of one segment. */
 export interface BleuSegment extends SegmentScore {
-  /** BLEU with one added to every hit and every total, so that a segment without a 4-gram in common is not nothing. */
+  /**
+   * BLEU with one added to every hit and every total, so that a segment without a 4-gram in common is not nothing. No share of a
+   * hypothesis of less than three words, whose totals stay below one: pymteval divides by 1e-9 there.
+   */
   readonly smoothed: number
 }
 

@@ -1,5 +1,6 @@
 /** @file Several metrics of the same segments, by name. */
 import { InvalidOptionError } from '../errors.js'
+import { inWords } from '../util/arguments.js'
 import { nearestNames } from '../util/nearest.js'
 import { checkKeys, pickKeys, type OptionKeys } from '../util/option-keys.js'
 import { exactMatch, tokenF1 } from './answers.js'
@@ -80,7 +81,8 @@ const optionKeys = {
  */
 export function checkMetrics(names: readonly string[], options: ScoreOptions = {}): asserts names is readonly MetricName[] {
   checkKeys(options, optionKeys, 'score')
-  if (names.length === 0) throw new InvalidOptionError(`metrics must be one or more of ${metricNames.join(', ')}`)
+  if (!Array.isArray(names) || names.length === 0)
+    throw new InvalidOptionError(`metrics must be one or more of ${metricNames.join(', ')}, got ${inWords(names)}`)
   for (const [i, name] of names.entries()) {
     if (!Object.hasOwn(metrics, name)) {
       const [near] = nearestNames(name, metricNames)
@@ -91,11 +93,7 @@ export function checkMetrics(names: readonly string[], options: ScoreOptions = {
     if (names.indexOf(name) < i) throw new InvalidOptionError(`metrics has ${name} twice`)
   }
   for (const [option, value] of Object.entries(options))
-    if (
-      value !== undefined &&
-      value !== false &&
-      !names.some((name) => Object.hasOwn(metrics[name as MetricName].options, option))
-    )
+    if (value !== undefined && !names.some((name) => Object.hasOwn(metrics[name as MetricName].options, option)))
       throw new InvalidOptionError(`${option} is for other metrics than ${names.join(', ')}; leave it out`)
 }
 

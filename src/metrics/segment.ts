@@ -23,10 +23,11 @@ export interface SegmentScore {
 export function checkSegments(segments: readonly Segment[], metric: string): void {
   checkArgument(segments, listArgument, metric)
   if (segments.length === 0) throw new InvalidDataError(`${metric}: there are no segments to score; give at least one`)
-  segments.forEach(({ hypothesis, references }, i) => {
+  segments.forEach((segment: Segment | null | undefined, i) => {
     const refuse = (what: string): never => {
       throw new InvalidDataError(`${metric}: segment ${i + 1} ${what}`)
     }
+    const { hypothesis, references } = segment ?? refuse('is no object of "hypothesis" and "references"')
     if (typeof hypothesis !== 'string') refuse(`has no text to score: "hypothesis" is ${typeof hypothesis}`)
     if (!Array.isArray(references) || references.some((text) => typeof text !== 'string'))
       refuse('has no list of texts under "references"')

@@ -10,6 +10,7 @@ import {
   score,
   tokenF1,
   type MetricName,
+  type Segment,
 } from '../../src/metrics/index.js'
 
 const one = (hypothesis: string, ...references: string[]) => [{ hypothesis, references }]
@@ -51,6 +52,8 @@ describe('GLUE', () => {
     expect(() => glue('sst2', [1, 0], [1])).toThrow(/2 predictions and 1 labels/)
     expect(() => glue('sst2', [], [])).toThrow(InvalidDataError)
     expect(() => glue('sst2', [0.5], [1])).toThrow(/pair 1 has the class 0.5/)
+    expect(() => glue('sst2', [0, 2], [1, 1])).toThrow(/pair 2 has the class 2; those of the task are whole numbers from 0 to 1/)
+    expect(() => glue('mnli', [2], [3])).toThrow(/pair 1 has the class 3; .* from 0 to 2/)
   })
 })
 
@@ -59,6 +62,7 @@ describe('perplexity', () => {
     expect(perplexity([Math.log(4), Math.log(4)])).toBeCloseTo(4, 12)
     expect(perplexity([0, Math.log(16)], [3, 1])).toBeCloseTo(2, 12)
     expect(() => perplexity([])).toThrow(InvalidDataError)
+    expect(() => perplexity([1], [0])).toThrow(/0 tokens in all/)
     expect(() => perplexity([1, 2], [1])).toThrow(/2 losses, but 1 numbers of tokens/)
   })
 })
@@ -74,9 +78,15 @@ describe("the Treebank's words", () => {
   ])('%s', (text, wanted) => expect(ptbTokenize(text).join(' ')).toBe(wanted))
 })
 
+/** METEOR's modules that read nothing. */
+const withoutData = { modules: ['exact', 'stem'] } as const
+
 describe('several metrics', () => {
   it('each says its score, its name and its words', () => {
-    const scores = score([...one('a cat sat', 'a cat sat'), ...one('dogs bark', 'dogs bark')], metricNames, { lowercase: true })
+    const scores = score([...one('a cat sat', 'a cat sat'), ...one('dogs bark', 'dogs bark')], metricNames, {
+      lowercase: true,
+      ...withoutData,
+    })
     expect(Object.keys(scores)).toEqual(metricNames)
     expect(scores['ter']).toMatchObject({ name: 'TER (pyter)', score: 0, tokenizer: 'nltk', lowercase: true })
     expect(scores['chrf++']).toMatchObject({ score: 1, tokenizer: 'characters and words' })
@@ -100,14 +110,18 @@ describe('several metrics', () => {
     expect(ask(['rougel'])).toThrow(/there is no "rougel". Did you mean rouge-l\?/)
     expect(ask([])).toThrow(/one or more of bleu/)
     expect(ask(['bleu', 'bleu'])).toThrow(/bleu twice/)
+    expect(ask('bleu' as unknown as string[])).toThrow(/metrics must be one or more of bleu.*got the text "bleu"/)
+    expect(ask(['exact-match'], { lowercase: false })).toThrow(/lowercase is for other metrics than exact-match/)
     expect(ask(['bleu'], { official: true })).toThrow(/official is for other metrics than bleu/)
     expect(ask(['chrf++'], { tokenizer: '13a' })).toThrow(InvalidOptionError)
     expect(ask(['bleu'], { tokenizer: 'moses' })).toThrow(/tokenizer must be one of 13a, ptb, nltk, whitespace/)
   })
 
   it.each(metricNames)('%s refuses segments without texts', (name) => {
-    expect(() => score([], [name])).toThrow(/there are no segments/)
-    expect(() => score([...one('a', 'a'), { hypothesis: 'a', references: [] }], [name])).toThrow(/segment 2 has no reference/)
-    expect(() => score([{ hypothesis: undefined as unknown as string, references: ['a'] }], [name])).toThrow(InvalidDataError)
+    const ask = (segments: readonly unknown[]) => () => score(segments as Segment[], [name], name === 'meteor' ? withoutData : {})
+    expect(ask([])).toThrow(/there are no segments/)
+    expect(ask([...one('a', 'a'), { hypothesis: 'a', references: [] }])).toThrow(/segment 2 has no reference/)
+    expect(ask([{ references: ['a'] }])).toThrow(InvalidDataError)
+    expect(ask([null])).toThrow(/segment 1 is no object/)
   })
 })

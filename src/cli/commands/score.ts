@@ -54,14 +54,19 @@ export const scoreCommand = defineCommand({
     if (official && values.data !== undefined)
       throw new UsageError("--official is for text files, whose end GenerationEval's script reads as a segment.")
     const metrics: readonly string[] = values.metrics ?? (['bleu', 'nist', 'rouge-l', 'cider'] satisfies MetricName[])
-    const asked = { ...textOptionsOf(values), official }
+    const asked = { ...textOptionsOf(values), ...(official && { official }) }
     checkMetrics(metrics, asked)
     const files = nodeFiles()
     await checkSegmentFile(files, values, () => segmentFiles(files, values))
     const data = await openMeteorData(files, values, metrics)
     const { segments, lineEnded } = await openSegments(files, values)
     const paraphrases = await data.paraphrases(segments, asked)
-    const scores = score(segments, metrics, { ...asked, ...data.options, ...paraphrases, official: official && lineEnded })
+    const scores = score(segments, metrics, {
+      ...asked,
+      ...data.options,
+      ...paraphrases,
+      ...(official && { official: lineEnded }),
+    })
     await tellScores({ scores, segments }, files, values['per-segment'], output)
     return 0
   },
