@@ -15,8 +15,8 @@ import { inspectOptionKeys, type Inspection, type InspectOptions } from './inspe
 import type { Model } from './model/model.js'
 import { modelOptionKeys, openModel, type ModelOptions } from './load-model.js'
 import { collectLabels as collectLabelsOf, type CollectedLabels } from './data/collect-labels.js'
-import type { Columns } from './data/column-names.js'
 import { rowsArgument, type RowData } from './data/row-data.js'
+import { rowReadingKeys, type RowReading } from './data/row-reading.js'
 import type { Tokenizer } from './data/tokenizer.js'
 import { InvalidOptionError } from './errors.js'
 import type { TaskOption } from './models/task.js'
@@ -49,11 +49,9 @@ export interface Host<Where extends object, Fetch extends object> {
 }
 
 /** What labels are read of rows, and from where. */
-export interface LabelOptions {
+export interface LabelOptions extends RowReading {
   /** `token-classification` reads a list of labels a row, every other task one label. */
   readonly task?: TaskOption
-  /** Columns to read fields from: `{ label: 'category' }`. */
-  readonly columns?: Columns
 }
 
 /** Options for an environment, or one that is there already. */
@@ -86,7 +84,7 @@ export interface Library<Where extends object, Fetch extends object> {
   convert(from: string, to: string, options?: Within<Where> & ConvertOptions): Promise<Conversion>
 }
 
-const labelKeys = { task: true, columns: true } as const
+const labelKeys = { task: true, ...rowReadingKeys } as const satisfies OptionKeys<LabelOptions>
 
 /** What rows are inspected for: a model that is open, or where one lies. */
 const outlineArgument: ArgumentKind<Model | string> = {
@@ -145,7 +143,7 @@ export function libraryOf<Where extends object, Fetch extends object>(host: Host
     async collectLabels(data, given) {
       checkArgument(data, rowsArgument, 'collectLabels')
       const { options, environment } = open('collectLabels', given, labelKeys)
-      return collectLabelsOf(environment, snapshot(data), options.task ?? 'sequence-classification', options.columns)
+      return collectLabelsOf(environment, snapshot(data), options.task ?? 'sequence-classification', options)
     },
     async inspect(path, given) {
       checkArgument(path, pathArgument, 'inspect')

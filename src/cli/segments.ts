@@ -1,20 +1,18 @@
 /** @file The segments that `lowrank score` is given: text files of references and hypotheses, or rows. */
-import type { Columns } from '../data/column-names.js'
-import { renameColumns } from '../data/columns.js'
 import { openRowData } from '../data/open-data.js'
 import { at, foundFields, kindOf, rowsOf, type Row } from '../data/rows.js'
 import { InvalidDataError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { segmentsOfFiles, type Segment, type TextFile } from '../metrics/index.js'
+import { checkNoReading, readingOf, type ReadingFlags } from './sources.js'
 import { UsageError } from './usage-error.js'
 
 /** The flags that say where segments are. */
-export interface SegmentFlags {
+export interface SegmentFlags extends ReadingFlags {
   readonly references: string | undefined
   readonly hypotheses: string | undefined
   readonly 'num-refs': number | undefined
   readonly data: readonly string[] | undefined
-  readonly columns: Columns | undefined
 }
 
 /** Segments, and whether their hypotheses are a text file whose last line is ended. */
@@ -27,18 +25,19 @@ export interface FoundSegments {
 const IN_FOLDER = 'reference'
 
 /** @throws UsageError for flags that do not belong together */
-export function checkSegmentFlags({ references, hypotheses, data, columns, 'num-refs': count }: SegmentFlags): void {
+export function checkSegmentFlags(flags: SegmentFlags): void {
+  const { references, hypotheses, data, 'num-refs': count } = flags
   const files = references !== undefined || hypotheses !== undefined || count !== undefined
   if (data !== undefined && files)
     throw new UsageError('--data has references and hypotheses; leave out --references, --hypotheses and --num-refs.')
-  if (data === undefined && columns !== undefined) throw new UsageError('--columns is for rows of --data.')
+  if (data === undefined) checkNoReading(flags)
   if (data === undefined && (references === undefined || hypotheses === undefined))
     throw new UsageError('lowrank score needs --references REFS and --hypotheses HYPS, or --data FILE.')
 }
 
 /** Opens what the flags name. @throws InvalidDataError where numbers differ or a row lacks its texts; FileError for a missing file */
 export async function openSegments(files: Files, flags: SegmentFlags): Promise<FoundSegments> {
-  if (flags.data !== undefined) return { segments: await segmentsOfRows(files, flags.data, flags.columns), lineEnded: false }
+  if (flags.data !== undefined) return { segments: await segmentsOfRows(files, flags.data, flags), lineEnded: false }
   const read = async (name: string): Promise<TextFile> => ({ name, text: await files.readText(name) })
   const hypotheses = await read(flags.hypotheses!)
   const names = await referenceNames(files, flags.references!, flags['num-refs'])
@@ -68,12 +67,11 @@ async function referenceNames(files: Files, name: string, count: number | undefi
   return found
 }
 
-async function segmentsOfRows(files: Files, data: readonly string[], columns: Columns | undefined): Promise<Segment[]> {
+async function segmentsOfRows(files: Files, data: readonly string[], flags: ReadingFlags): Promise<Segment[]> {
   const findDataset = async (id: string): Promise<readonly string[]> => (await import('../hub/node-dataset.js')).findDataset(id)
-  const { sources } = await openRowData({ files, findDataset }, data, { part: 'test' })
+  const { sources } = await openRowData({ files, findDataset }, data, { part: 'test', ...readingOf(flags) })
   const segments: Segment[] = []
-  for await (const row of rowsOf(columns === undefined ? sources : await renameColumns(sources, columns)))
-    segments.push(segmentOf(row))
+  for await (const row of rowsOf(sources)) segments.push(segmentOf(row))
   return segments
 }
 

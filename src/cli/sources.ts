@@ -1,11 +1,13 @@
 /** @file Opening the model and the adapter that a command names, with what people want to see meanwhile. */
 import type * as Library from '../index.js'
-import type { Adapter, Columns, HeadOptions, HubOptions, Model, ProblemType, TaskOption } from '../index.js'
+import type { Adapter, HeadOptions, HubOptions, Model, ProblemType, TaskOption } from '../index.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { BaseScheme } from '../quantize/index.js'
 import type { Device } from '../runtime/runtime.js'
-import { defined, type Output } from './flags.js'
+import { readingOptions } from '../train/option-table.js'
+import { defined, type Output, type Values } from './flags.js'
 import { bar, megabytes } from './format.js'
+import { optionsFrom, type FlagsFrom, type OptionsFrom } from './option-flags.js'
 import { UsageError } from './usage-error.js'
 
 /** The library, loaded when a command needs it: help and usage errors come without the native runtime. */
@@ -28,6 +30,18 @@ export interface SourceFlags {
   readonly output?: string | undefined
   readonly constants?: InputConstants | undefined
   readonly dims?: Readonly<Record<string, number>> | undefined
+}
+
+/** The flags that say how rows are read of files. */
+export type ReadingFlags = Pick<Values<FlagsFrom<typeof readingOptions>>, 'columns' | 'no-header'>
+
+/** How rows are read, as flags say it. */
+export const readingOf = (flags: ReadingFlags): OptionsFrom<typeof readingOptions> => optionsFrom(readingOptions, flags)
+
+/** @throws UsageError for a flag about rows where there are none */
+export function checkNoReading(flags: ReadingFlags): void {
+  if (flags.columns !== undefined) throw new UsageError('--columns is for rows of --data.')
+  if (flags['no-header']) throw new UsageError('--no-header is for rows of --data.')
 }
 
 /** Shows downloads and warnings of the hub. */
@@ -65,11 +79,11 @@ function headOptions(flags: SourceFlags): Partial<HeadOptions> {
 /** A folder's model with the labels that the data has, where a fresh head is asked for and nothing says its labels. */
 export async function withLabelsOf(
   model: Model,
-  flags: SourceFlags & { readonly data: readonly string[]; readonly columns: Columns | undefined },
+  flags: SourceFlags & ReadingFlags & { readonly data: readonly string[] },
 ): Promise<Model> {
   const { collectLabels, FolderModel } = await library()
   if (!(model instanceof FolderModel) || (!isAuto(flags) && model.head?.open !== true)) return model
-  const found = await collectLabels(flags.data, { task: model.task.name as TaskOption, ...defined({ columns: flags.columns }) })
+  const found = await collectLabels(flags.data, { task: model.task.name as TaskOption, ...readingOf(flags) })
   return model.withHead({ ...found, ...model.head?.options })
 }
 

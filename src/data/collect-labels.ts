@@ -5,10 +5,9 @@ import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { compareCodePoints } from '../util/python-json.js'
 import { isIntegerText, labelField, listOf, tokenLabelField } from './labels.js'
 import { at, kindOf, type Row, type RowSource, rowsOf } from './rows.js'
-import type { Columns } from './column-names.js'
-import { renameColumns } from './columns.js'
 import { openRowData, type DataPlace } from './open-data.js'
 import type { RowData } from './row-data.js'
+import type { GivenReading } from './row-reading.js'
 
 /** What the rows say of a head's labels, as options of `loadModel`. */
 export type CollectedLabels = Pick<HeadOptions, 'labels' | 'numLabels' | 'problemType'>
@@ -17,17 +16,21 @@ export type CollectedLabels = Pick<HeadOptions, 'labels' | 'numLabels' | 'proble
 const MOST = 100_000
 
 /** The labels of data that is still to be opened, see {@link labelsOfRows}. */
-export const collectLabels = async (place: DataPlace, data: RowData, task: string, columns?: Columns): Promise<CollectedLabels> =>
-  labelsOfRows((await openRowData(place, data)).sources, task, columns)
+export const collectLabels = async (
+  place: DataPlace,
+  data: RowData,
+  task: string,
+  { columns, header }: Partial<GivenReading> = {},
+): Promise<CollectedLabels> => labelsOfRows((await openRowData(place, data, { columns, header })).sources, task)
 
 /**
  * Reads every row and says what labels there are: names in alphabetical order, or how many where they are numbers (the largest
  * and one more). In sequence classification a number that is not whole, or a list, says the problem type as well.
- * @param columns of the data, to read fields from
+ * @param sources whose columns are under the names of fields
  * @param task `token-classification` has a list of labels a row, every other task one label
  * @throws InvalidDataError naming the row that has none, or one of another kind than those before, and for a single label
  */
-export async function labelsOfRows(sources: readonly RowSource[], task: string, columns?: Columns): Promise<CollectedLabels> {
+export async function labelsOfRows(sources: readonly RowSource[], task: string): Promise<CollectedLabels> {
   const names = new Set<string>()
   let largest = -1
   let length = 0
@@ -51,7 +54,7 @@ export async function labelsOfRows(sources: readonly RowSource[], task: string, 
       throw new InvalidDataError(`${at(row)}: the rows have more than ${MOST} labels; is "${field}" their label?`)
   }
   const perToken = task === 'token-classification'
-  for await (const row of rowsOf(columns === undefined ? sources : await renameColumns(sources, columns))) {
+  for await (const row of rowsOf(sources)) {
     first ??= row
     const field = perToken ? tokenLabelField(row) : labelField(row)
     const value = listOf(row.value[field])

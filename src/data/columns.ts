@@ -3,7 +3,7 @@ import { InvalidDataError } from '../errors.js'
 import { someNames } from '../util/some-of.js'
 import { nearestNames } from '../util/nearest.js'
 import type { Columns } from './column-names.js'
-import { hasField, rowsOf, type Row, type RowSource } from './rows.js'
+import { at, hasField, rowsOf, type Row, type RowSource } from './rows.js'
 
 /** Columns that are looked for in a message. */
 const MOST_NAMES = 1000
@@ -32,9 +32,11 @@ export async function renameColumns(sources: readonly RowSource[], renamed: Colu
 
 /**
  * Reads rows until every column has been met, most often one.
- * @throws InvalidDataError for a column that no row has, naming those that there are
+ * @throws InvalidDataError for a column that no row has, naming those that there are, or that a table without a header is too
+ * narrow for
  */
 export async function checkColumns(sources: readonly RowSource[], renamed: Columns): Promise<void> {
+  for (const source of sources) checkPositions(source, renamed)
   const missing = new Set(Object.values(renamed))
   const names = new Set<string>()
   for await (const row of rowsOf(sources)) {
@@ -48,6 +50,19 @@ export async function checkColumns(sources: readonly RowSource[], renamed: Colum
   const near = nearestNames(column, [...names])
   const files = sources.map(({ file }) => file).join(', ')
   throw new InvalidDataError(
-    `${files}: no row has the column "${column}", which "${field}" is to be read from, as columns (--columns ${field}=${column}) says; there are ${someNames([...names])}${near.length > 0 ? `: did you mean ${near.map((name) => JSON.stringify(name)).join(' or ')}?` : '.'}`,
+    `${files}: no row has the column "${column}", which "${field}" is to be read from, as columns (--columns ${field}=${column}) says; there are ${someNames([...names])}${near.length > 0 ? `: did you mean ${near.map((name) => JSON.stringify(name)).join(' or ')}?` : '.'}${isPosition(column) ? ' Columns are called by numbers in CSV and TSV files without a header: header: false (--no-header).' : ''}`,
+  )
+}
+
+const isPosition = (column: string): boolean => /^[1-9]\d*$/.test(column)
+
+/** Every row of a table has the columns of the first, so one that is not there is an error in any file. */
+function checkPositions(source: RowSource, renamed: Columns): void {
+  const { width = 0 } = source
+  const found = Object.entries(renamed).find(([, column]) => !isPosition(column) || Number(column) > width)
+  if (width === 0 || found === undefined) return
+  const [field, column] = found
+  throw new InvalidDataError(
+    `${at({ file: source.file, ...source.place(0) })}: ${width} ${width === 1 ? 'column' : 'columns'}, but "${field}" is to be read from "${column}", as columns (--columns ${field}=${column}) says; without a header columns are called by their numbers, ${width === 1 ? '1' : `1 to ${width}`}.`,
   )
 }

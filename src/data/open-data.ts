@@ -1,11 +1,14 @@
 /** @file Rows opened from wherever they come: files, folders of files, data sets of the hub, blobs, memory. */
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
+import { renameColumns } from './columns.js'
+import type { Columns } from './column-names.js'
 import { isDatasetId } from './dataset-id.js'
 import { filesOfPart, type Part } from './data-folder.js'
 import { memorySource } from './memory-rows.js'
-import { formatOf, openBlob, openRows, type RowPlace } from './open-rows.js'
+import { checkHeader, formatOf, openBlob, openRows, type RowPlace } from './open-rows.js'
 import { filesOf, listRows, type RowData } from './row-data.js'
+import type { GivenReading } from './row-reading.js'
 import type { RowSource } from './rows.js'
 
 /** Where rows are found. */
@@ -17,7 +20,7 @@ export interface DataPlace extends RowPlace {
   readonly findDataset?: ((id: string) => Promise<readonly string[]>) | undefined
 }
 
-export interface OpenDataOptions {
+export interface OpenDataOptions extends Partial<GivenReading> {
   /** What messages call rows that have no file; `data` by default. */
   readonly name?: string
   /** What is taken of a folder; `train` by default. */
@@ -39,38 +42,46 @@ export class OpenedRows {
   get names(): string {
     return [...new Set(this.sources.map(({ file }) => file))].join(', ')
   }
+
+  /** The same with columns under the names of fields. @throws InvalidDataError for a column that there is not */
+  async renamed(columns: Columns | undefined): Promise<OpenedRows> {
+    return columns === undefined ? this : new OpenedRows(await renameColumns(this.sources, columns), this.beside)
+  }
 }
 
 /**
  * Opens rows. Iterables in memory are read, files are scanned once for the places of their rows.
- * @throws FileError for a file that is missing; InvalidDataError if one is of no known kind or damaged, or there is no row
+ * @throws FileError for a file that is missing; InvalidDataError if one is of no known kind or damaged, or there is no row, or no
+ * such column; InvalidOptionError where there is to be no header and the rows have names of their fields
  */
 export async function openRowData(
   place: DataPlace,
   data: RowData,
-  { name = 'data', part = 'train' }: OpenDataOptions = {},
+  { name = 'data', part = 'train', columns, ...reading }: OpenDataOptions = {},
 ): Promise<OpenedRows> {
   const files = filesOf(data)
   if (files === undefined) {
+    checkHeader(name, reading)
     const rows = await listRows(data, name)
     if (rows.length === 0) throw new InvalidDataError(`no row in ${name}: the data set is empty.`)
-    return new OpenedRows([memorySource(rows, name)])
+    return new OpenedRows([memorySource(rows, name)]).renamed(columns)
   }
   const sources: RowSource[] = []
   const beside: string[] = []
   for (const [index, file] of files.entries()) {
     if (typeof file !== 'string') {
-      sources.push(await openBlob(file, files.length === 1 ? name : `${name}[${index}]`, place))
+      sources.push(await openBlob(file, files.length === 1 ? name : `${name}[${index}]`, place, reading))
       continue
     }
     const found = await pathsOf(place, file, part)
     beside.push(...found.beside)
-    for (const path of found.paths) sources.push(await openRows(place.files, path, place.cacheFolder))
+    for (const path of found.paths)
+      sources.push(await openRows(place.files, path, { cacheFolder: place.cacheFolder, ...reading }))
   }
   const opened = new OpenedRows(sources, beside)
   if (sources.every((source) => source.length === 0))
     throw new InvalidDataError(`no row in ${opened.names}: the data set is empty.`)
-  return opened
+  return opened.renamed(columns)
 }
 
 /** The files with rows for evaluation that lie beside those to train on; of what is no folder none. */

@@ -1,20 +1,29 @@
 /** @file Data files opened by their extensions, their rows read one at a time from where they lie. */
-import { InvalidDataError } from '../errors.js'
+import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import { openCsv } from './read-csv.js'
 import { openJsonl } from './read-jsonl.js'
 import { openParquet } from './read-parquet.js'
+import type { GivenReading } from './row-reading.js'
 import { blobFile, fileAt, type RowFile } from './row-file.js'
 import { rowsOf, type Row, type RowSource } from './rows.js'
 import { gunzip } from './unpack.js'
 
-const readers: Readonly<Record<string, (file: RowFile) => Promise<RowSource>>> = {
+/** Opens a file. @param hasHeader of a table: whether its first line names the columns */
+type Reader = (file: RowFile, hasHeader: boolean) => Promise<RowSource>
+
+/** Tables, which may lack the names of their columns. */
+const tables: Readonly<Record<string, Reader>> = {
+  csv: (file, hasHeader) => openCsv(file, ',', hasHeader),
+  tsv: (file, hasHeader) => openCsv(file, '\t', hasHeader),
+}
+
+const readers: Readonly<Record<string, Reader>> = {
   jsonl: openJsonl,
   ndjson: openJsonl,
   json: openJsonl,
-  csv: (file) => openCsv(file, ','),
-  tsv: (file) => openCsv(file, '\t'),
-  parquet: openParquet,
+  ...tables,
+  parquet: (file) => openParquet(file),
 }
 
 /** Formats by the media types that blobs have. */
@@ -44,22 +53,44 @@ export interface RowPlace {
   readonly cacheFolder?: string | undefined
 }
 
-async function open(file: RowFile, { format, packed }: { format: string; packed: boolean }, place: RowPlace): Promise<RowSource> {
-  return readers[format]!(packed ? await gunzip(file, place) : file)
+/** How a file is read: what of the options of rows says so. */
+type FileReading = Partial<Pick<GivenReading, 'header'>>
+
+/** @throws InvalidOptionError for rows that bring the names of their fields, where their columns are to have none */
+export function checkHeader(name: string, { header }: FileReading, format?: string): void {
+  if (header !== false || (format !== undefined && Object.hasOwn(tables, format))) return
+  throw new InvalidOptionError(
+    `${name}: header: false (--no-header) is for CSV and TSV files without names of columns, and ${format === undefined ? 'rows in memory' : `rows of .${format}`} have the names of their fields; leave it out`,
+  )
+}
+
+async function open(
+  file: RowFile,
+  { format, packed }: { format: string; packed: boolean },
+  place: RowPlace,
+  reading: FileReading,
+): Promise<RowSource> {
+  checkHeader(file.name, reading, format)
+  return readers[format]!(packed ? await gunzip(file, place) : file, reading.header ?? true)
 }
 
 /**
  * Opens a data file by its extension: .jsonl, .ndjson or .json (one object a line, or one array of them), .csv, .tsv,
  * .parquet, each also with .gz. Scans it once for the places of its rows.
- * @throws FileError if the file is missing, InvalidDataError if its kind is unknown or its frame is damaged
+ * @throws FileError if the file is missing, InvalidDataError if its kind is unknown or its frame is damaged; InvalidOptionError
+ * where there is to be no header and the format has none
  */
-export async function openRows(files: Files, path: string, cacheFolder?: string): Promise<RowSource> {
+export async function openRows(
+  files: Files,
+  path: string,
+  { cacheFolder, ...reading }: Omit<RowPlace, 'files'> & FileReading = {},
+): Promise<RowSource> {
   const format = formatOf(path)
   if (format === undefined)
     throw new InvalidDataError(
       `${path}: the extension tells no data format; rename the file to one of ${known}, each also with .gz behind it.`,
     )
-  return open(await fileAt(files, path), format, { files, cacheFolder })
+  return open(await fileAt(files, path), format, { files, cacheFolder }, reading)
 }
 
 /**
@@ -67,7 +98,7 @@ export async function openRows(files: Files, path: string, cacheFolder?: string)
  * @param fallback what messages call one without a name
  * @throws InvalidDataError if neither tells a data format, or its frame is damaged
  */
-export async function openBlob(blob: Blob, fallback: string, place: RowPlace): Promise<RowSource> {
+export async function openBlob(blob: Blob, fallback: string, place: RowPlace, reading: FileReading = {}): Promise<RowSource> {
   const name = 'name' in blob && typeof blob.name === 'string' && blob.name !== '' ? blob.name : undefined
   const type = blob.type.split(';', 1)[0]!.trim().toLowerCase()
   const format =
@@ -77,7 +108,7 @@ export async function openBlob(blob: Blob, fallback: string, place: RowPlace): P
     throw new InvalidDataError(
       `${name ?? fallback}: neither the name nor the type (${type === '' ? 'none' : type}) of the blob tells a data format; give a File whose name ends in one of ${known}, or a Blob of type application/jsonl, application/json, text/csv or application/vnd.apache.parquet.`,
     )
-  return open(blobFile(blob, name ?? fallback), format, place)
+  return open(blobFile(blob, name ?? fallback), format, place, reading)
 }
 
 /** Every row of a file, in order. */

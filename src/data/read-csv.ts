@@ -1,4 +1,4 @@
-/** @file Comma- and tab-separated values with a header line. Every field is text. */
+/** @file Comma- and tab-separated values, with a header line or without. Every field is text. */
 import { parse } from 'csv-parse/browser/esm/sync'
 import { InvalidDataError } from '../errors.js'
 import { RecordFile } from './record-file.js'
@@ -8,14 +8,18 @@ import type { RowSource } from './rows.js'
 const MOST_SHOWN = 20
 
 /** What to do about a first line that is none of names. */
-const HEADER = '; a table without a header needs one, a first line with the names of its columns'
+const HEADER =
+  '; where the first line is a row, header: false (--no-header) reads it as one and calls the columns 1, 2, …, else correct the names'
+/** Of a table with tabs: whoever writes quotes around a field means the other format. */
+const NO_QUOTES = ' In TSV a quote is a character like any other: a table whose fields are quoted is CSV, with commas.'
 
 /**
  * Opens a table. Commas: RFC 4180, so fields may be quoted and hold commas, newlines and doubled quotes. Tabs: IANA's
  * text/tab-separated-values, where a quote is a character like any other (published TSV data is full of lone quotes).
+ * @param hasHeader whether the first line names the columns; else they are called by their numbers, from 1 on
  * @throws InvalidDataError if there is no header, a name is empty or twice, or a quote is never closed
  */
-export async function openCsv(source: RowFile, delimiter: ',' | '\t'): Promise<RowSource> {
+export async function openCsv(source: RowFile, delimiter: ',' | '\t', hasHeader: boolean): Promise<RowSource> {
   const path = source.name
   const quoted = delimiter === ','
   const records = await RecordFile.open(source, quoted ? 'quoted' : 'lines')
@@ -38,34 +42,45 @@ export async function openCsv(source: RowFile, delimiter: ',' | '\t'): Promise<R
     }
   }
 
-  if (records.length === 0)
+  if (hasHeader && records.length === 0)
     throw new InvalidDataError(`${path}: the file is empty; expected a header line with the names of the fields.`)
-  const header = (await fields(0)).map((name) => name.trim())
-  const line = records.line(0)
-  const names = new Set<string>()
-  header.forEach((name, column) => {
-    if (name === '') throw new InvalidDataError(`${path}, line ${line}: column ${column + 1} of the header has no name${HEADER}.`)
-    if (names.has(name)) throw new InvalidDataError(`${path}, line ${line}: the header names "${name}" twice${HEADER}.`)
-    names.add(name)
-  })
+  const first = records.length === 0 ? [] : await fields(0)
+  const names = hasHeader ? headerNames(first, `${path}, line ${records.line(0)}`) : first.map((_, column) => `${column + 1}`)
+  /** Records before the first row. */
+  const before = hasHeader ? 1 : 0
 
   return {
     file: path,
-    length: records.length - 1,
+    length: records.length - before,
+    ...(!hasHeader && { width: names.length }),
     size: records.size,
     fingerprint: (cacheFolder) => source.fingerprint(cacheFolder),
-    place: (index) => ({ line: records.line(index + 1) }),
+    place: (index) => ({ line: records.line(index + before) }),
     async row(index) {
-      const values = await fields(index + 1)
-      const line = records.line(index + 1)
-      if (values.length !== header.length) {
-        throw new InvalidDataError(
-          `${path}, line ${line}: ${values.length} fields where the header names ${header.length} (${shown(header)}).`,
-        )
+      const values = await fields(index + before)
+      const line = records.line(index + before)
+      if (values.length !== names.length) {
+        const expected = hasHeader
+          ? `the header names ${names.length} (${shown(names)})`
+          : `the first row, line ${records.line(0)}, has ${names.length}`
+        const hint = !quoted && values.some((value) => value.startsWith('"')) ? NO_QUOTES : ''
+        throw new InvalidDataError(`${path}, line ${line}: ${values.length} fields where ${expected}.${hint}`)
       }
-      return { value: Object.fromEntries(header.map((name, column) => [name, values[column]])), file: path, line }
+      return { value: Object.fromEntries(names.map((name, column) => [name, values[column]])), file: path, line }
     },
   }
+}
+
+/** The names of a header. @param place of the line @throws InvalidDataError if one is empty or twice */
+function headerNames(fields: readonly string[], place: string): readonly string[] {
+  const header = fields.map((name) => name.trim())
+  const names = new Set<string>()
+  header.forEach((name, column) => {
+    if (name === '') throw new InvalidDataError(`${place}: column ${column + 1} of the header has no name${HEADER}.`)
+    if (names.has(name)) throw new InvalidDataError(`${place}: the header names "${name}" twice${HEADER}.`)
+    names.add(name)
+  })
+  return header
 }
 
 /** Names of columns for a message; of many the first. */

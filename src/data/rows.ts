@@ -31,6 +31,8 @@ export interface RowSource {
   readonly length: number
   /** Size of the file in bytes; 0 of rows that lie in memory. */
   readonly size: number
+  /** Of a table without a header: the number of its columns, which are called by their numbers, from 1 on. */
+  readonly width?: number
   /**
    * Tells whether two are the same, by every byte.
    * @param cacheFolder where the hashes of large files are remembered

@@ -40,7 +40,7 @@ type Options = Resolved<DataInspectionOptions, typeof dataInspectionTable>
 export async function inspectRowData(given: Model, data: RowData, asked: DataInspectionOptions): Promise<DataInspection> {
   const options = resolveOptions(dataInspectionTable, asked, 'inspectData')
   checkRowOptions(options)
-  const rows = await openModelRows(given, data)
+  const rows = await openModelRows(given, data, { header: options.header })
   const model = await withCollectedLabels(given, rows, options)
   const opened = await openTrainAndEvalRows(model, { ...options, data: rows })
   const objective = await objectiveOf(model, opened.train, options)
@@ -150,9 +150,9 @@ async function readEvaluation(
 }
 
 /** A folder's model with the labels that the data has, where a fresh head is asked for and nothing says its labels. */
-async function withCollectedLabels(model: Model, { sources }: OpenedRows, { columns }: Options): Promise<Model> {
+async function withCollectedLabels(model: Model, rows: OpenedRows, { columns }: Options): Promise<Model> {
   if (!(model instanceof FolderModel) || model.head?.open !== true) return model
-  const found = await labelsOfRows(sources, model.task.name, columns)
+  const found = await labelsOfRows((await rows.renamed(columns)).sources, model.task.name)
   return model.withHead({ ...found, ...model.head.options })
 }
 

@@ -5,10 +5,10 @@ import type { CheckingEvent } from '../train/events.js'
 import { objectiveOptionTable, type ObjectiveOptions } from '../train/objectives/options.js'
 import {
   batchingOptions,
-  columnsOption,
   fileOptions,
   lengthOptions,
   maxLengthOption,
+  readingOptions,
   unlabelledOption,
 } from '../train/option-table.js'
 import type { TrainOptions } from '../train/options.js'
@@ -17,7 +17,7 @@ import type { TrainOptions } from '../train/options.js'
 export interface DataInspectionOptions
   extends
     ObjectiveOptions,
-    Pick<TrainOptions, 'evalData' | 'columns' | 'valSplit' | 'valSplitBy' | 'maxLength' | 'batchSize' | 'gradAccum'>,
+    Pick<TrainOptions, 'evalData' | 'columns' | 'header' | 'valSplit' | 'valSplitBy' | 'maxLength' | 'batchSize' | 'gradAccum'>,
     Pick<TrainOptions, 'shuffle' | 'seed' | 'groupByLength' | 'packing' | 'unlabelled'> {
   /** Rows that are shown token by token; 3 by default. */
   readonly rows?: number
@@ -36,7 +36,7 @@ const { batchSize, gradAccum } = lengthOptions
 export const dataInspectionTable = {
   ...shownRowsOption,
   evalData,
-  ...columnsOption,
+  ...readingOptions,
   valSplit,
   valSplitBy,
   ...maxLengthOption,

@@ -1,20 +1,18 @@
 /** @file Options of an evaluation. */
-import type { Columns } from '../data/column-names.js'
 import { rowData, type RowData } from '../data/row-data.js'
+import type { RowReading } from '../data/row-reading.js'
 import { callback, whole } from '../util/option-kinds.js'
 import type { OptionTable } from '../util/option-table.js'
 import { objectiveOptionTable, type ObjectiveOptions } from './objectives/options.js'
-import { batchingOptions, columnsOption, maxLengthOption, splitOptions, unlabelledOption } from './option-table.js'
+import { batchingOptions, maxLengthOption, readingOptions, splitOptions, unlabelledOption } from './option-table.js'
 
 /** Options of `evaluate`. */
-export interface EvaluateOptions extends ObjectiveOptions {
+export interface EvaluateOptions extends ObjectiveOptions, RowReading {
   /**
    * Rows: files (JSONL, JSON, CSV, TSV or Parquet, each also as .gz), a folder with a `test` or else a `valid` file, a data set of
    * the hub (`hf:owner/name[:config][@split]`), blobs, or rows in memory.
    */
   readonly data: RowData
-  /** Columns to read fields from: `{ prompt: 'question' }` reads the prompt from the column `question`. */
-  readonly columns?: Columns
   /**
    * The rows of `data` that a run with the same `valSplit`, `valSplitBy` and `seed` set aside to evaluate on, and no others. Of a
    * folder it is then the `train` file, as in the run.
@@ -41,7 +39,7 @@ export const evaluateOptionTable = {
     flag: { name: 'data', value: 'FILE…' },
     help: 'Rows: JSONL, JSON, CSV, TSV or Parquet, each also as .gz; a folder with a test or valid file; or hf:owner/name[:config][@split] from the hub.',
   },
-  ...columnsOption,
+  ...readingOptions,
   ...splitOptions,
   seed: batchingOptions.seed,
   batchSize: { is: whole(1), default: 8, flag: 'batch-size', help: 'Rows in one batch.' },

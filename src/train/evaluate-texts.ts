@@ -3,8 +3,8 @@ import type { Adapter } from '../adapter/adapter.js'
 import { modelOf, type AdapterSet } from '../adapter/adapter-set.js'
 import { subjectArgument } from '../adapter/subject-arguments.js'
 import { answeredPrompts, type AnsweredPrompt } from '../data/answered-prompts.js'
-import type { Columns } from '../data/column-names.js'
 import type { RowData } from '../data/row-data.js'
+import type { RowReading } from '../data/row-reading.js'
 import { rowsOf, at } from '../data/rows.js'
 import { InvalidDataError } from '../errors.js'
 import { promptIds } from '../generate/generate.js'
@@ -20,14 +20,12 @@ import { pickKeys } from '../util/option-keys.js'
 import { resolveOptions, type OptionTable } from '../util/option-table.js'
 import { evaluateOptionTable } from './evaluate-options.js'
 import { openEvaluatedRows } from './open-dataset.js'
-import { checkSplit, columnsOption, splitOptions } from './option-table.js'
+import { checkSplit, readingOptions, splitOptions } from './option-table.js'
 
 /** Options of `evaluateTexts`: the rows, the metrics, and how texts are generated. */
-export interface EvaluateTextsOptions extends Omit<BatchOptions, 'numReturn'>, Omit<ScoreOptions, 'official'> {
+export interface EvaluateTextsOptions extends RowReading, Omit<BatchOptions, 'numReturn'>, Omit<ScoreOptions, 'official'> {
   /** Rows with a prompt and a completion, or dialogues that end with an answer; as of `evaluate`. */
   readonly data: RowData
-  /** Columns to read fields from: `{ prompt: 'question' }` reads the prompt from the column `question`. */
-  readonly columns?: Columns
   /** The rows that a run with the same `valSplit`, `valSplitBy` and `seed` set aside, and no others. */
   readonly valSplit?: number
   /** With `valSplit`: the column that the run kept together. */
@@ -66,7 +64,7 @@ const { numReturn: _, ...generationOptions } = batchOptionTable
 
 export const evaluateTextsOptionTable = {
   data: evaluateOptionTable.data,
-  ...columnsOption,
+  ...readingOptions,
   ...splitOptions,
   metrics: { is: metricList, required: true },
   ...comparisonOptions,

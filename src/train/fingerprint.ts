@@ -111,6 +111,7 @@ export async function runFingerprint(
     batchSize,
     ...Object.fromEntries(optionsWhere(({ changes }) => changes === 'numbers').map((name) => [name, options[name]])),
     ...(options.columns !== undefined && { columns: options.columns }),
+    ...(!options.header && { header: false }),
     ...(options.valSplit !== undefined && { valSplit: [options.valSplit, options.valSplitBy ?? null] }),
     ...(options.loraPlusLrRatio !== undefined && {
       loraPlus: [options.loraPlusLrRatio, options.loraPlusLrEmbedding ?? null],

@@ -18,8 +18,8 @@ import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import type { HostTensor } from '../graph/types.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
-import type { Columns } from '../data/column-names.js'
 import { checkRowData, type RowData } from '../data/row-data.js'
+import { rowReadingKeys, type RowReading } from '../data/row-reading.js'
 import { Random } from '../util/rng.js'
 import { chooseObjective, openTaskDataset, openTrainRows } from './open-dataset.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
@@ -28,11 +28,9 @@ import { checkArgument } from '../util/arguments.js'
 import { adapterArgument } from '../adapter/adapter-argument.js'
 
 /** Options of {@link initializeEva}. */
-export interface EvaOptions {
+export interface EvaOptions extends RowReading {
   /** Rows, as for training. */
   readonly data: RowData
-  /** Columns to read fields from, as for training. */
-  readonly columns?: Columns
   /** Share of the rows that training sets aside with the same seed, which are not read. */
   readonly valSplit?: number
   /** As for training. */
@@ -58,7 +56,7 @@ export interface EvaOptions {
 const evaOptionKeys = {
   ...{
     data: true,
-    columns: true,
+    ...rowReadingKeys,
     valSplit: true,
     valSplitBy: true,
     batchSize: true,

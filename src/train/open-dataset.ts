@@ -1,11 +1,11 @@
 /** @file The rows that a model is trained or evaluated on, opened: what they must fit, and what is learned from them. */
-import type { Columns } from '../data/column-names.js'
-import { columnOf, renameColumns } from '../data/columns.js'
+import { columnOf } from '../data/columns.js'
 import { datasetOf, type Dataset, type DatasetOptions } from '../data/dataset.js'
 import { causalLmEncoding } from '../data/encoding.js'
 import type { Example } from '../data/examples.js'
 import { OpenedRows, openRowData, type OpenDataOptions } from '../data/open-data.js'
 import type { RowData } from '../data/row-data.js'
+import type { GivenReading } from '../data/row-reading.js'
 import type { Row } from '../data/rows.js'
 import type { TaskEncodingOptions } from '../data/task-encoding.js'
 import { splitRows } from '../data/split.js'
@@ -18,19 +18,12 @@ import type { ObjectiveOptions } from './objectives/options.js'
 /** Rows as they were given, or open already: what can be read only once is opened only once. */
 type Given = RowData | OpenedRows
 
-/** Opens rows for a model, with their columns under the names that are asked for. */
-export async function openModelRows(
-  model: Model,
-  data: Given,
-  { columns, ...options }: OpenDataOptions & { readonly columns?: Columns | undefined } = {},
-): Promise<OpenedRows> {
-  const opened = data instanceof OpenedRows ? data : await openRowData(model.environment, data, options)
-  return columns === undefined ? opened : new OpenedRows(await renameColumns(opened.sources, columns), opened.beside)
-}
+/** Opens rows for a model; those that are open already stay as they are. */
+export const openModelRows = async (model: Model, data: Given, options: OpenDataOptions = {}): Promise<OpenedRows> =>
+  data instanceof OpenedRows ? data : openRowData(model.environment, data, options)
 
 /** What says which rows are trained on. */
-interface SplitRows {
-  readonly columns?: Columns | undefined
+interface SplitRows extends Partial<GivenReading> {
   readonly valSplit?: number | undefined
   readonly valSplitBy?: string | undefined
   readonly seed?: number | undefined
@@ -44,9 +37,9 @@ export async function openTrainAndEvalRows(
   model: Model,
   { data, evalData, ...split }: SplitRows & { readonly data: Given; readonly evalData?: RowData | undefined },
 ): Promise<{ readonly train: OpenedRows; readonly evaluation: OpenedRows | undefined }> {
-  const { columns, valSplit, valSplitBy, seed = 0 } = split
-  const rows = await openModelRows(model, data)
-  const renamed = (opened: OpenedRows): Promise<OpenedRows> => openModelRows(model, opened, { columns })
+  const { columns, header, valSplit, valSplitBy, seed = 0 } = split
+  // The column to split by may be renamed, and so be gone from the rows that the model reads.
+  const rows = await openModelRows(model, data, { header })
   if (valSplit !== undefined) {
     if (rows.beside.length > 0)
       throw new InvalidOptionError(
@@ -54,12 +47,16 @@ export async function openTrainAndEvalRows(
       )
     const by = valSplitBy === undefined ? undefined : columnOf(valSplitBy, columns)
     const parts = await splitRows(rows.sources, { share: valSplit, seed, by })
-    return { train: await renamed(new OpenedRows(parts.train)), evaluation: await renamed(new OpenedRows(parts.evaluation)) }
+    return {
+      train: await new OpenedRows(parts.train).renamed(columns),
+      evaluation: await new OpenedRows(parts.evaluation).renamed(columns),
+    }
   }
   const given = evalData ?? (rows.beside.length > 0 ? rows.beside : undefined)
   return {
-    train: await renamed(rows),
-    evaluation: given === undefined ? undefined : await openModelRows(model, given, { name: 'evalData', part: 'valid', columns }),
+    train: await rows.renamed(columns),
+    evaluation:
+      given === undefined ? undefined : await openModelRows(model, given, { name: 'evalData', part: 'valid', columns, header }),
   }
 }
 
@@ -67,15 +64,17 @@ export async function openTrainAndEvalRows(
  * The rows that are evaluated or predicted: all of them, or those that a run has set aside.
  * @throws InvalidOptionError if rows to evaluate on lie beside and some were to be set aside as well
  */
-export async function openEvaluatedRows(model: Model, data: RowData, { columns, ...split }: SplitRows): Promise<OpenedRows> {
-  if (split.valSplit === undefined) return openModelRows(model, data, { part: 'test', columns })
-  return (await openTrainAndEvalRows(model, { data, columns, ...split })).evaluation!
+export async function openEvaluatedRows(model: Model, data: RowData, split: SplitRows): Promise<OpenedRows> {
+  const { valSplit, columns, header } = split
+  if (valSplit === undefined) return openModelRows(model, data, { part: 'test', columns, header })
+  return (await openTrainAndEvalRows(model, { ...split, data })).evaluation!
 }
 
 /** The rows to train on alone. */
 export async function openTrainRows(model: Model, data: RowData, split: SplitRows): Promise<OpenedRows> {
-  if (split.valSplit !== undefined) return (await openTrainAndEvalRows(model, { data, ...split })).train
-  return openModelRows(model, data, { columns: split.columns })
+  const { valSplit, columns, header } = split
+  if (valSplit !== undefined) return (await openTrainAndEvalRows(model, { ...split, data })).train
+  return openModelRows(model, data, { columns, header })
 }
 
 /** The objective of a model for some rows: their first one tells what the task leaves open. */

@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../errors.js'
 import { scheduleNames } from '../optim/schedule.js'
 import { columns } from '../data/column-names.js'
 import { rowData } from '../data/row-data.js'
+import type { RowReading } from '../data/row-reading.js'
 import {
   abortSignal,
   atLeast,
@@ -36,7 +37,7 @@ const trackers: Kind<TrackerName | readonly TrackerName[], 'names'> = kind(
 
 type Rows = Partial<OptionTable<TrainOptions, RunColumns>>
 
-/** Of all rows that are read. */
+/** Of all rows of fields. */
 export const columnsOption = {
   columns: {
     is: columns,
@@ -45,6 +46,20 @@ export const columnsOption = {
     ...{ group: 'source', changes: 'entry', card: true },
   },
 } as const satisfies Rows
+
+/** Of rows that lie in files. */
+export const headerOption = {
+  header: {
+    is: toggle,
+    default: true,
+    flag: { name: 'no-header', negates: true },
+    help: 'CSV and TSV files have no line with the names of their columns: the first line is a row, and columns are called 1, 2, …',
+    ...{ group: 'source', changes: 'entry', card: true },
+  },
+} as const satisfies Rows
+
+/** How rows are read of what they lie in. */
+export const readingOptions = { ...columnsOption, ...headerOption } as const satisfies OptionTable<RowReading, RunColumns>
 
 /** Which rows are set aside to evaluate on. */
 export const splitOptions = {
@@ -83,7 +98,7 @@ export const fileOptions = {
     help: 'Rows to evaluate on during training; the valid file of a folder of data by default.',
     ...{ group: 'source', changes: 'entry', card: false },
   },
-  ...columnsOption,
+  ...readingOptions,
   ...splitOptions,
 } as const satisfies Rows
 

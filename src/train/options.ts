@@ -1,6 +1,6 @@
 /** @file Options of a training run: their types, and the words for editors. Everything else of them is in option-table.ts. */
-import type { Columns } from '../data/column-names.js'
 import type { RowData } from '../data/row-data.js'
+import type { RowReading } from '../data/row-reading.js'
 import type { Communicator } from '../distributed/communicator.js'
 import type { ScheduleName } from '../optim/schedule.js'
 import type { TrackerName } from '../tracking/names.js'
@@ -10,7 +10,7 @@ import type { PresetName } from './preset-names.js'
 import type { ObjectiveOptions } from './objectives/options.js'
 
 /** Options of a training run; `lowrank train --help` names the same. */
-export interface TrainOptions extends ObjectiveOptions {
+export interface TrainOptions extends ObjectiveOptions, RowReading {
   /**
    * Rows: files (JSONL, JSON, CSV, TSV or Parquet, each also as .gz), a folder with `train` and `valid` files, a data set of the
    * hub (`hf:owner/name[:config][@split]`), blobs, or rows in memory. Rows in memory are those of the call.
@@ -18,8 +18,6 @@ export interface TrainOptions extends ObjectiveOptions {
   readonly data: RowData
   /** Rows to evaluate on, after each epoch or every `evalEvery` steps; of a folder its `valid` by default. */
   readonly evalData?: RowData
-  /** Columns to read fields from: `{ prompt: 'question' }` reads the prompt from the column `question`; of `evalData` too. */
-  readonly columns?: Columns
   /**
    * Share of the rows, above 0 and below 1, that is set aside to evaluate on: of n rows exactly round(n · share), chosen by the
    * seed. In place of `evalData`.

@@ -1,5 +1,5 @@
 /** @file Texts that a model writes for rows, scored: as `generate` writes them and `score` scores them; by the API and by `lowrank eval`. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { evaluateTexts, generate, loadModel, type Model } from '../../src/index.js'
@@ -23,6 +23,18 @@ const rows = [
 ]
 const data = writeRows(join(folder, 'rows.jsonl'), rows)
 const written = async (prompt: string): Promise<string> => (await generate(model, { prompt, ...options })).text.trim()
+
+it('rows of a table without a header are read by the numbers of its columns, by the API and by the command', async () => {
+  const table = join(folder, 'rows.tsv')
+  writeFileSync(table, rows.map(({ prompt, completion }) => `${prompt}\t"\t${completion}\n`).join(''))
+  const metrics = ['ter'] as const
+  const wanted = await evaluateTexts(model, { data, metrics, ...options })
+  const columns = { prompt: '1', completion: '3' }
+  expect(await evaluateTexts(model, { data: table, columns, header: false, metrics, ...options })).toEqual(wanted)
+  const flags = ['--columns', 'prompt=1,completion=3', '--no-header', '--max-new-tokens', '6', '--min-new-tokens', '2']
+  const found = await runCli(['eval', '--model', path, '--data', table, ...flags, '--metrics', 'ter', '--json'])
+  expect(found.json()[0]).toMatchObject({ segments: 2, scores: { ter: { score: wanted.scores.ter!.score } } })
+})
 
 it('rows of one prompt are one segment; texts are those of generate, whatever the batch', async () => {
   const segments = [

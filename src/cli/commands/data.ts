@@ -10,7 +10,7 @@ import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { showDataInspection } from '../data-view.js'
 import { nodeFiles } from '../../io/node-files.js'
 import { refuseInput } from '../not-an-input.js'
-import { hubOptions, isAuto, library } from '../sources.js'
+import { hubOptions, isAuto, library, readingOf } from '../sources.js'
 import { UsageError } from '../usage-error.js'
 
 export const dataCommand = defineCommand({
@@ -68,7 +68,7 @@ export const dataCommand = defineCommand({
       newHead: newHead ? true : undefined,
     })
     const collected = isAuto(values)
-      ? await collectLabels(positionals, { ...defined({ task: head.task, columns: values.columns }) })
+      ? await collectLabels(positionals, { ...defined({ task: head.task }), ...readingOf(values) })
       : {}
     const options: DataInspectionOptions = optionsFrom(dataInspectionTable, values)
     const found = await inspectData(values.model, positionals, {

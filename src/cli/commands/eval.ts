@@ -1,6 +1,6 @@
 /** @file `lowrank eval`. */
 import { evaluateOptionTable } from '../../train/evaluate-options.js'
-import { columnsOption, maxLengthOption, splitOptions } from '../../train/option-table.js'
+import { maxLengthOption, readingOptions, splitOptions } from '../../train/option-table.js'
 import { batchOptionTable } from '../../generate/generate-options.js'
 import { nodeFiles } from '../../io/node-files.js'
 import { checkMetrics } from '../../metrics/score.js'
@@ -22,7 +22,7 @@ const rowFlags = {
   adapter: { type: 'text', value: 'DIR', help: 'Adapter folder (PEFT) or hub id; the bare model without it.' },
   ...flagsFrom(evaluateOptionTable, {
     data: evaluateOptionTable.data,
-    ...columnsOption,
+    ...readingOptions,
     ...splitOptions,
     batchSize: evaluateOptionTable.batchSize,
   }),
@@ -105,11 +105,11 @@ async function evaluateTexts(
   const meteor = await openMeteorData(files, values, metrics)
   const subject = await openSubject(values, output)
   const flagsGiven = Object.fromEntries(Object.entries(values).filter(([name]) => given.has(name)))
-  const { data, columns, valSplit, valSplitBy, batchSize } = optionsFrom(evaluateOptionTable, values)
+  const { data, columns, header, valSplit, valSplitBy, batchSize } = optionsFrom(evaluateOptionTable, values)
   try {
     const result = await evaluate(subject, {
       data,
-      ...defined({ columns, valSplit, valSplitBy, batchSize }),
+      ...defined({ columns, header, valSplit, valSplitBy, batchSize }),
       // Defaults are the library's: some options may stand only beside others.
       ...optionsFrom(batchOptionTable, flagsGiven),
       ...compared,

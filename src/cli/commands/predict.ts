@@ -2,16 +2,17 @@
 import { predictOptionTable } from '../../predict/options.js'
 import { checkColumns, columnOf } from '../../data/columns.js'
 import { unlabelledColumns } from '../../data/labels.js'
+import type { RowReading } from '../../data/row-reading.js'
 import { rowsOf, type Row } from '../../data/rows.js'
-import type { Adapter, AdapterSet, Columns, Model, Prediction } from '../../index.js'
-import { checkSplit, splitOptions } from '../../train/option-table.js'
+import type { Adapter, AdapterSet, Model, Prediction } from '../../index.js'
+import { checkSplit, headerOption, splitOptions } from '../../train/option-table.js'
 import { defineCommand, type Output } from '../flags.js'
 import { bar, count, counted, digits } from '../format.js'
 import { headFlags } from '../head-flags.js'
 import { onnxFlags } from '../onnx-flags.js'
 import { flagsFrom, optionsFrom, type OptionsFrom } from '../option-flags.js'
 import { predictionLine, predictionWriter, type PredictedRow } from '../prediction-files.js'
-import { library, openAdapter, openModel, type SourceFlags } from '../sources.js'
+import { checkNoReading, library, openAdapter, openModel, readingOf, type SourceFlags } from '../sources.js'
 import { linesAsRows } from '../stdin.js'
 import { refuseInput } from '../not-an-input.js'
 import { UsageError } from '../usage-error.js'
@@ -37,6 +38,7 @@ export const predictCommand = defineCommand({
       value: 'FILE…',
       help: 'Rows: JSONL, JSON, CSV, TSV or Parquet, each also as .gz; a folder with a test or valid file; or hf:owner/name[:config][@split] from the hub. Labels are not needed.',
     },
+    ...flagsFrom(headerOption),
     ...flagsFrom(splitOptions),
     text: { type: 'texts', value: 'T…', help: 'Texts in place of rows. One that begins with two hyphens is given as --text=T.' },
     out: {
@@ -59,13 +61,15 @@ export const predictCommand = defineCommand({
     '`{"words":[{"word":…,"label":…,"score":…,"start":…,"end":…},…],"entities":[{"entity":…,"score":…,"text":…,"start":…,"end":…},…]}` of tags, `{"answer":…,"score":…,"start":…,"end":…}` of questions, with `--top-k` also `"answers":[…]`, ' +
     '`{"embedding":[…]}` of texts, `{"similarity":…}` of pairs for embedding models. With `--out` one line, `{"out":…,"rows":…}`.',
   async run(values, { output }) {
-    const { data, text, columns, out, overwrite } = values
+    const { data, text, out, overwrite } = values
     const twice = values.adapter?.find((name, i, all) => all.indexOf(name) !== i)
     if (twice !== undefined) throw new UsageError(`--adapter names ${twice} twice.`)
     if (data !== undefined && text !== undefined) throw new UsageError('--data and --text exclude each other.')
-    if (data === undefined)
-      for (const name of ['columns', 'val-split', 'val-split-by'] as const)
+    if (data === undefined) {
+      checkNoReading(values)
+      for (const name of ['val-split', 'val-split-by'] as const)
         if (values[name] !== undefined) throw new UsageError(`--${name} is for rows of --data.`)
+    }
     if (data === undefined && text === undefined && process.stdin.isTTY)
       throw new UsageError('lowrank predict needs rows: --data FILE, --text T, or lines of text on stdin.')
     const write = out === undefined ? undefined : predictionWriter(out, overwrite)
@@ -73,7 +77,7 @@ export const predictCommand = defineCommand({
     const { files } = modelOf(subject).environment
     const source: Rows =
       data !== undefined
-        ? await openFiles(modelOf(subject), data, columns, { ...optionsFrom(splitOptions, values), seed: values.seed })
+        ? await openFiles(modelOf(subject), data, readingOf(values), { ...optionsFrom(splitOptions, values), seed: values.seed })
         : { rows: text === undefined ? linesAsRows(process.stdin) : rowsOfTexts(text), length: undefined }
     if (out !== undefined) await refuseInput(files, out, data ?? [])
     const { predictRows } = await import('../../predict/predict.js')
@@ -126,7 +130,7 @@ interface Rows {
 async function openFiles(
   model: Model,
   data: readonly string[],
-  columns: Columns | undefined,
+  { columns, header }: RowReading,
   split: OptionsFrom<typeof splitOptions> & { readonly seed: number },
 ): Promise<Rows> {
   checkSplit(split)
@@ -134,7 +138,7 @@ async function openFiles(
   const { valSplitBy } = split
   // The rows stay as they are, but are set aside by the column that the run read.
   const by = valSplitBy === undefined ? {} : { valSplitBy: columnOf(valSplitBy, columns) }
-  const { sources } = await openEvaluatedRows(model, data, { ...split, ...by })
+  const { sources } = await openEvaluatedRows(model, data, { ...split, ...by, header })
   const read = unlabelledColumns(columns)
   if (read !== undefined) await checkColumns(sources, read)
   return { rows: rowsOf(sources), length: sources.reduce((sum, source) => sum + source.length, 0) }

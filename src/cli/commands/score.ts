@@ -2,7 +2,7 @@
 import { nodeFiles } from '../../io/node-files.js'
 import { score, type MetricName } from '../../metrics/index.js'
 import { checkMetrics } from '../../metrics/score.js'
-import { columnsOption } from '../../train/option-table.js'
+import { readingOptions } from '../../train/option-table.js'
 import { defineCommand } from '../flags.js'
 import { meteorFlags, openMeteorData } from '../meteor-flags.js'
 import { metricFlags, metricList, textOptionsOf } from '../metric-flags.js'
@@ -30,7 +30,7 @@ export const scoreCommand = defineCommand({
       help: 'There are N files of references, REFS0, REFS1, …, whose lines belong together; of one REFS itself.',
     },
     data: { type: 'texts', value: 'FILE…', help: 'Rows {"hypothesis", "references"} in place of text files: JSONL, CSV, TSV or Parquet.' }, // prettier-ignore
-    ...flagsFrom(columnsOption),
+    ...flagsFrom(readingOptions),
     metrics: { type: 'names', value: 'A,B', help: `Metrics: ${metricList}. bleu, nist, rouge-l and cider by default.` },
     official: {
       type: 'switch',

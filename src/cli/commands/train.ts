@@ -3,7 +3,7 @@ import { leaderFirst, type Communicator } from '../../distributed/communicator.j
 import { InvalidOptionError, messageOf } from '../../errors.js'
 import type { Adapter, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
 import { loraFieldTable } from '../../adapters/lora-fields.js'
-import { trainOptionTable } from '../../train/option-table.js'
+import { splitOptions, trainOptionTable } from '../../train/option-table.js'
 import { REPORT_FILE } from '../../train/report-file.js'
 import { commandLine } from '../command-line.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
@@ -12,7 +12,7 @@ import { type commonFlags, defineCommand, defined, type CommandContext, type Val
 import type { Flags } from '../flag.js'
 import { optionsFrom } from '../option-flags.js'
 import { withPresetFlags, withPresetLoading } from '../preset-flags.js'
-import { isAuto, library, openAdapter, openModel, withLabelsOf } from '../sources.js'
+import { isAuto, library, openAdapter, openModel, readingOf, withLabelsOf } from '../sources.js'
 import { showPlan } from '../plan-view.js'
 import { TrainingView } from '../training-view.js'
 import { UsageError } from '../usage-error.js'
@@ -49,9 +49,9 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
     const { addLora, initializeEva } = await library()
     const fresh = await addLora(await withLabelsOf(model, values), loraOptions(values))
     if (values.init !== 'eva') return fresh
-    const { data, columns, seed, 'batch-size': batchSize, 'max-length': maxLength } = values
-    const { 'val-split': valSplit, 'val-split-by': valSplitBy } = values
-    return initializeEva(fresh, { data, seed, batchSize, ...defined({ columns, maxLength, valSplit, valSplitBy }) })
+    const { data, seed, 'batch-size': batchSize, 'max-length': maxLength } = values
+    const rows = { data, ...readingOf(values), ...optionsFrom(splitOptions, values) }
+    return initializeEva(fresh, { ...rows, seed, batchSize, ...defined({ maxLength }) })
   }
   // A folder does not tell how its adapter was trained, and what is loaded is trained whole.
   if (isAuto(values))
