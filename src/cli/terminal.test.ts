@@ -97,6 +97,13 @@ describe('TrainingView', () => {
     }
   })
 
+  it('shows by what an evaluation is the best, beside the first metric of the task', () => {
+    const err = recorder(false)
+    const view = new TrainingView(terminal(recorder(false), err, {}, false), () => 0, 'macroF1')
+    view.show({ event: 'eval', step: 5, loss: 0.5, accuracy: 0.75, macroF1: 0.625, best: true } as TrainEvent)
+    expect(err.text).toBe('step 5: evaluation loss 0.5, accuracy 0.75, macro F1 0.625  best so far\n')
+  })
+
   it('tells an interrupted run from a finished one', () => {
     const out = recorder(false)
     const view = new TrainingView(terminal(out, recorder(false), {}, false), () => 0)

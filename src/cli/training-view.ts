@@ -1,5 +1,14 @@
 /** @file A training run for people: a bar on a terminal, now and then a line elsewhere. */
-import type { CheckingEvent, DoneEvent, EvalEvent, SamplesEvent, StartEvent, StepEvent, TrainEvent } from '../index.js'
+import type {
+  CheckingEvent,
+  DoneEvent,
+  EvalEvent,
+  MetricForBest,
+  SamplesEvent,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+} from '../index.js'
 import type { Output } from './flags.js'
 import { bar, clock, count, counted, digits, megabytes, percent } from './format.js'
 
@@ -12,6 +21,20 @@ function oneLine(text: string, length: number): string {
 
 /** A loss however small, and what is none. */
 const lossText = (loss: number): string => (Number.isFinite(loss) ? digits(loss) : String(loss))
+
+/** Of the metrics of an evaluation the first of these is shown, and that by which the best is told. */
+const MAIN_METRICS = ['perplexity', 'accuracy', 'exactMatch', 'rewardAccuracy', 'rewardMargin', 'pearson', 'f1'] as const
+
+/** Names of metrics as words. */
+const METRIC_WORDS: Readonly<Record<string, string>> = {
+  ...{
+    rewardAccuracy: 'reward accuracy',
+    rewardMargin: 'reward margin',
+    macroF1: 'macro F1',
+    f1: 'F1',
+    exactMatch: 'exact match',
+  },
+}
 
 /** Lines that a log without a terminal gets, about. */
 const LINES = 20
@@ -27,6 +50,8 @@ export class TrainingView {
     private readonly output: Output,
     /** Milliseconds from any fixed point. */
     private readonly now: () => number,
+    /** By what the best evaluation is told. */
+    private readonly metricForBest: MetricForBest = 'loss',
   ) {}
 
   show(event: TrainEvent): void {
@@ -89,16 +114,16 @@ export class TrainingView {
       output.note(`step ${step}/${this.steps}  ${numbers}  lr ${digits(learningRate, 3)}`)
   }
 
-  private evaluation({ step, loss, perplexity, accuracy, rewardAccuracy, rewardMargin, pearson, best }: EvalEvent): void {
+  private evaluation({ step, loss, best, ...metrics }: EvalEvent): void {
     const { color } = this.output
-    const metric = Object.entries({
-      perplexity,
-      accuracy,
-      'reward accuracy': rewardAccuracy,
-      'reward margin': rewardMargin,
-      pearson,
-    }).find(([, value]) => value !== undefined)
-    const shown = metric === undefined ? '' : `, ${metric[0]} ${digits(metric[1]!)}`
+    const first = MAIN_METRICS.find((name) => metrics[name] !== undefined)
+    const shown = [...new Set([first, this.metricForBest])]
+      .flatMap((name) =>
+        name === undefined || name === 'loss' || metrics[name] === undefined
+          ? []
+          : `, ${METRIC_WORDS[name] ?? name} ${digits(metrics[name])}`,
+      ) // prettier-ignore
+      .join('')
     this.output.note(
       `step ${step}: evaluation loss ${color.bold(lossText(loss))}${shown}${best ? color.green('  best so far') : ''}`,
     )

@@ -106,7 +106,7 @@ async function readPart(
   { options, reading, told }: PartOptions,
 ): Promise<Part> {
   const { maxLength, unlabelled, onChecking } = options
-  const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
+  const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions, valSplitBy: options.valSplitBy })
   const turnEnds = new TurnEnds()
   const { cacheFolder, now } = model.environment
   const unpaired = new UnpairedNotes()

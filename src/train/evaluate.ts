@@ -38,7 +38,7 @@ export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, 
   const opened = await openEvaluatedRows(model, options.data, options)
   const objective = await chooseObjective(model, opened, options)
   const { batchSize, maxLength, onWarning } = options
-  const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
+  const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions, valSplitBy: options.valSplitBy })
   const rows = { ...options, ...(onWarning !== undefined && { listeners: [notes] }) }
   const dataset = await openTaskDataset(model, objective, opened, rows)
   const session = await LossSession.create(trainee, lossOptions(model, batchSize, maxLength, false, objective))

@@ -11,6 +11,8 @@ export interface RowNotesOptions {
   readonly maxLength?: number | undefined
   /** Positions of the model. */
   readonly maxPositions: number
+  /** The field by which rows were kept together: it is read before the rows are. */
+  readonly valSplitBy?: string | undefined
 }
 
 /** Rows of which one thing is to be said: how many, and where the first of them stand. */
@@ -46,7 +48,8 @@ export class RowNotes implements RowListener {
   onRow(report: RowReport): void {
     if (this.taken) return
     // Names that every row makes up anew are no list to keep.
-    for (const field of report.unread) if (this.unread.size < MOST_FIELDS) this.unread.add(field)
+    for (const field of report.unread)
+      if (field !== this.options.valSplitBy && this.unread.size < MOST_FIELDS) this.unread.add(field)
     if (report.truncated && this.options.maxLength === undefined) this.cut.add(report)
   }
 

@@ -229,7 +229,7 @@ class Run {
     )
     const sampler = await together(communicator, () => Sampler.open(trainee, given.options))
     const ends = new TurnEnds()
-    const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions })
+    const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions, valSplitBy: given.options.valSplitBy })
     // How the turns of evaluation rows end is not learned, nor which of them are desirable.
     const unpaired = new UnpairedNotes()
     const listeners = { data: [notes, ends, unpaired], evalData: [notes] }
@@ -263,6 +263,7 @@ class Run {
         const loaded = output?.continues === true ? await loadCheckpoint(files, output.path, fingerprint, parameters, update.state) : undefined // prettier-ignore
         return { update, loaded }
       })
+      if (loaded !== undefined) checkStepsLeft(loaded.state.step, extent.totalSteps, output!.path)
       const first = { state: loaded?.state ?? initialState(fingerprint), best: loaded?.best }
       const start = startOf(await shareStart(communicator, first, parameters), options)
       const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
@@ -714,6 +715,15 @@ async function* failureOf<T>(source: AsyncGenerator<T>): AsyncGenerator<T, { rea
   } catch (error) {
     return { error }
   }
+}
+
+/** @throws InvalidOptionError if a run that goes on has made more steps than it shall make: nothing takes them back */
+function checkStepsLeft(made: number, wanted: number, out: string): void {
+  if (made <= wanted) return
+  throw new InvalidOptionError(
+    `cannot resume from ${out}: the run there has made ${made} steps, and ${wanted} are asked for; give at least as many ` +
+      '(steps, --steps, or epochs, --epochs), or another folder (out, --out)',
+  )
 }
 
 /** A run that has not kept what the best evaluation was of, or told it by something else, begins to look for the best anew. */

@@ -58,6 +58,14 @@ const edit = (change: (json: Record<string, unknown>) => void) => (bytes: Buffer
 }
 
 describe('refuses', () => {
+  it('fewer steps than were made', async () => {
+    const out = await begun({}, { steps: 3 })
+    await expect(resumed(out, {}, { steps: 3, checkpointEvery: 1 })).resolves.toBeDefined()
+    await expect(resumed(out, {}, { steps: 2 })).rejects.toThrow(
+      `cannot resume from ${out}: the run there has made 3 steps, and 2 are asked for; give at least as many (steps, --steps, or epochs, --epochs), or another folder (out, --out)`,
+    )
+  })
+
   it('weights that differ by a bit in the middle of the file', async () => {
     const out = await begun()
     await changed(join(model, 'model.safetensors'), flip, () =>

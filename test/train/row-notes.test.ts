@@ -32,6 +32,11 @@ describe('fields that nothing reads', () => {
     expect(await said(rows)).toEqual(['nothing reads these fields of the rows: "id", "source", "token_type_ids"'])
   })
 
+  it('are not that by which rows are kept together', async () => {
+    const rows = ['a', 'b', 'a', 'b'].map((customer, id) => ({ id, customer, prompt: 'a', completion: 'b' }))
+    expect(await said(rows, { valSplit: 0.5, valSplitBy: 'customer' })).toEqual(['nothing reads these fields of the rows: "id"'])
+  })
+
   it('are those of messages and of the template too, where the template mentions them nowhere', async () => {
     const rows = [
       {

@@ -109,9 +109,9 @@ async function runTraining(asked: TrainValues, context: CommandContext, communic
     const values = withPresetFlags(loading, trainFlags, context, await presetFacts(model, asked))
     return { values, adapter: await openTrained(model, values, context) }
   })
-  const view = new TrainingView(output, () => performance.now())
   const command = commandLine(args)
   const options: TrainOptions = { ...optionsFrom(trainOptionTable, values), command, signal: interrupted, communicator }
+  const view = new TrainingView(output, () => performance.now(), options.metricForBest)
   if (values['dry-run']) {
     if (communicator.rank !== 0) return 0
     const { resume: _, overwrite: __, ...planned } = options
