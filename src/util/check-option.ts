@@ -14,8 +14,7 @@ const show = (value: unknown): string =>
         : String(value)
 
 /** @throws InvalidOptionError if the value is none of its kind */
-export function checkOption(name: string, value: unknown, { must, type, fits }: ValueKind & Partial<AnyKind>): void {
+export function checkOption(name: string, value: unknown, { must, fits }: ValueKind & Partial<AnyKind>): void {
   if (fits(value)) return
-  const shown = type === 'number' || type === 'integer' ? String(value) : show(value)
-  throw new InvalidOptionError(`${name} must ${must}${value === undefined ? '' : `, got ${shown}`}`)
+  throw new InvalidOptionError(`${name} must ${must}${value === undefined ? '' : `, got ${show(value)}`}`)
 }

@@ -121,7 +121,7 @@ describe('options', () => {
     [{ steps: 0 }, 'steps must be a whole number of at least 1, got 0'],
     [{ epochs: -1 }, 'epochs must be above 0, got -1'],
     [{ batchSize: 1.5 }, 'batchSize must be a whole number of at least 1, got 1.5'],
-    [{ gradAccum: '2' }, 'gradAccum must be a whole number of at least 1, got 2'],
+    [{ gradAccum: '2' }, 'gradAccum must be a whole number of at least 1, got "2"'],
     [{ warmup: 1.5 }, 'warmup must be a share of all steps (at least 0, below 1) or a whole number of steps, got 1.5'],
     [{ beta2: 1 }, 'beta2 must be at least 0 and below 1, got 1'],
     [{ seed: -1 }, 'seed must be a whole number of at least 0 and at most 53 bits, got -1'],
