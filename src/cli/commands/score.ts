@@ -16,6 +16,7 @@ export const scoreCommand = defineCommand({
   summary: 'Score texts against their references: BLEU, NIST, METEOR, ROUGE-L, CIDEr, TER, chrF++ and others.',
   description:
     'No model is needed. Metrics are computed as the scripts of papers compute them; docs/metrics.md says what each is. References are one file as the E2E challenge has it (one reference a line, an empty line behind those of each hypothesis), files as GenerationEval has them (--num-refs, or a folder of reference0, reference1, …), or rows with both. Hypotheses are one a line.',
+  without: ['device', 'threads', 'seed'],
   flags: {
     references: {
       type: 'text',
@@ -29,7 +30,7 @@ export const scoreCommand = defineCommand({
       min: 1,
       help: 'There are N files of references, REFS0, REFS1, …, whose lines belong together; of one REFS itself.',
     },
-    data: { type: 'texts', value: 'FILE…', help: 'Rows {"hypothesis", "references"} in place of text files: JSONL, CSV, TSV or Parquet.' }, // prettier-ignore
+    data: { type: 'texts', value: 'FILE…', help: 'Rows {"hypothesis", "references"} in place of text files: JSONL, JSON, CSV, TSV or Parquet, each also as .gz.' }, // prettier-ignore
     ...flagsFrom(readingOptions),
     metrics: { type: 'names', value: 'A,B', help: `Metrics: ${metricList}. bleu, nist, rouge-l and cider by default.` },
     official: {
