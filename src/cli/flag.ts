@@ -18,6 +18,8 @@ export interface Flag {
   readonly open?: true
   /** Allowed texts. */
   readonly choices?: readonly string[]
+  /** Which of them is meant by another program's word. */
+  readonly meant?: (word: string) => string | undefined
   /** Smallest number allowed. */
   readonly min?: number
   /** Values that are planned and refused for now: all of them, those listed, or those above a number. */

@@ -1,5 +1,5 @@
 /** @file The flags that say what a model is for. */
-import { taskOptions } from '../models/task.js'
+import { taskMeant, taskOptions } from '../models/task.js'
 import type { Flags } from './flag.js'
 
 /** Of the commands that open a folder with or for a head. */
@@ -8,6 +8,7 @@ export const folderHeadFlags = {
     group: 'task',
     type: 'text',
     choices: taskOptions,
+    meant: taskMeant,
     help: 'What the model is for, where that is not what config.json says: a folder gets a fresh head for it, which is trained and saved with the adapter. classification and regression are of rows of any kind.',
   },
   labels: {

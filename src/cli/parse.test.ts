@@ -24,6 +24,14 @@ describe('parseFlags', () => {
     expect([...given].sort()).toEqual(['data', 'lr', 'model', 'out'])
   })
 
+  it("answers another program's word for a task with ours", () => {
+    expect(() => train('--task', 'text-classification')).toThrow(
+      /got "text-classification"\. Did you mean "sequence-classification"\?$/,
+    )
+    expect(() => train('--task', 'sequence_classification')).toThrow(/Did you mean "sequence-classification"\?$/)
+    expect(() => train('--task', 'poetry')).toThrow(/got "poetry"\.$/)
+  })
+
   it('takes several files after one flag or by repeating it', () => {
     expect(train('--eval-data', 'a', 'b', '--eval-data', 'c').values['eval-data']).toEqual(['a', 'b', 'c'])
   })

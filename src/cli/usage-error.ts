@@ -17,5 +17,6 @@ export function flagMeant(name: string, flags: Flags, prefix = ''): string {
   return question(knownAs(name, names) ?? nearestNames(name, Object.keys(flags))[0], prefix)
 }
 
-const question = (meant: string | undefined, prefix: string): string =>
+/** ` Did you mean "--lr"?`, or nothing where nothing is known. */
+export const question = (meant: string | undefined, prefix = ''): string =>
   meant === undefined ? '' : ` Did you mean "${prefix}${meant}"?`

@@ -2,7 +2,7 @@
 import { InvalidOptionError } from '../errors.js'
 import { isObject } from '../util/json.js'
 import type { Flag } from './flag.js'
-import { UsageError } from './usage-error.js'
+import { question, UsageError } from './usage-error.js'
 
 /** A text with quotes in it, which others around it would confuse, is shown as it is. */
 const show = (value: unknown): string => {
@@ -11,8 +11,8 @@ const show = (value: unknown): string => {
   return typeof value !== 'string' ? JSON.stringify(value) : value.includes('"') ? value : `"${value}"`
 }
 
-function fail(where: string, expected: string, value: unknown): never {
-  throw new UsageError(`${where} must be ${expected}, got ${show(value)}.`)
+function fail(where: string, expected: string, value: unknown, more = ''): never {
+  throw new UsageError(`${where} must be ${expected}, got ${show(value)}.${more}`)
 }
 
 const isList = (value: unknown): value is unknown[] => Array.isArray(value)
@@ -170,7 +170,7 @@ export function readValue(value: unknown, flag: Flag, where: string): unknown {
     }
   })()
   if (flag.choices !== undefined && !flag.choices.includes(parsed as string))
-    fail(where, `one of ${flag.choices.join(', ')}`, value)
+    fail(where, `one of ${flag.choices.join(', ')}`, value, question(flag.meant?.(parsed as string)))
   refuseNotYet(parsed, flag, where)
   return parsed
 }

@@ -2,6 +2,7 @@
 import { InvalidOptionError } from '../errors.js'
 import { float32 } from '../graph/constants.js'
 import type { HostTensor, Initializer } from '../graph/types.js'
+import { inWords } from '../util/arguments.js'
 import type { OptionKeys } from '../util/option-keys.js'
 import { prefixOf, type Architecture } from './architecture.js'
 import { ConfigReader, type Json } from './config-reader.js'
@@ -11,6 +12,7 @@ import {
   defaultLabels,
   problemTypes,
   readTask,
+  taskMeant,
   taskNamed,
   type ProblemType,
   type Task,
@@ -72,15 +74,23 @@ function taskOfOption(option: string, architecture: Architecture, type: string):
   const ofRows: TaskName = tasks.includes('sequence-classification') ? 'sequence-classification' : 'image-classification'
   const name = option === 'classification' ? ofRows : option === 'regression' ? 'sequence-classification' : option
   if (tasks.includes(name as TaskName)) return name as TaskName
+  const supported: TaskOption[] = [
+    ...(tasks as readonly TaskOption[]),
+    ...(tasks.some((each) => classifiers.has(each)) ? (['classification'] as const) : []),
+    ...(tasks.includes('sequence-classification') ? (['regression'] as const) : []),
+  ]
+  const meant = taskMeant(option)
   throw new InvalidOptionError(
-    `task "${option}" is not supported for model type "${type}"; supported are ${[...tasks, ...(tasks.some((t) => classifiers.has(t)) ? ['classification'] : [])].join(', ')}`,
+    `task "${option}" is not supported for model type "${type}"; supported are ${supported.join(', ')}${meant !== undefined && supported.includes(meant) ? `. Did you mean "${meant}"?` : ''}`,
   )
 }
 
 /** The labels that are asked for; undefined where nothing is said. @throws InvalidOptionError for ones that cannot be */
 function readLabels({ labels, numLabels, task }: HeadOptions): { count: number; names?: readonly string[] } | undefined {
   if (numLabels !== undefined && !(Number.isInteger(numLabels) && numLabels >= 1))
-    throw new InvalidOptionError(`numLabels must be a whole number of at least 1, got ${String(numLabels)}`)
+    throw new InvalidOptionError(
+      `numLabels must be a whole number of at least 1, got ${typeof numLabels === 'number' ? numLabels : inWords(numLabels)}`,
+    )
   if (task === 'regression' && (numLabels ?? 1) !== 1 && labels === undefined) return { count: numLabels! }
   if (labels === undefined) {
     const count = numLabels ?? (task === 'regression' ? 1 : undefined)

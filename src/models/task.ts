@@ -1,5 +1,6 @@
 /** @file What a model is for: the head it carries, told by the class that config.json names. */
 import { InvalidModelError } from '../errors.js'
+import { plainName } from '../util/synonyms.js'
 import type { ConfigReader } from './config-reader.js'
 
 /** Tasks that models have heads for. */
@@ -19,6 +20,25 @@ export const taskNames = [
 export type TaskOption = (typeof taskNames)[number] | 'classification' | 'regression'
 
 export const taskOptions: readonly TaskOption[] = [...taskNames, 'classification', 'regression']
+
+/** What tasks are called elsewhere: by the pipelines of transformers and transformers.js, and PEFT's `task_type`. */
+const taskSynonyms = {
+  'causal-lm': 'text-generation language-modeling',
+  'sequence-classification': 'text-classification sentiment-analysis zero-shot-classification SEQ_CLS',
+  'token-classification': 'ner TOKEN_CLS',
+  'question-answering': 'QUESTION_ANS',
+  'feature-extraction': 'sentence-similarity',
+} as const satisfies Partial<Record<TaskOption, string>>
+
+const tasksByWord: ReadonlyMap<string, TaskOption> = new Map([
+  ...Object.entries(taskSynonyms).flatMap(([task, words]) =>
+    words.split(' ').map((word) => [plainName(word), task as TaskOption] as const),
+  ),
+  ...taskOptions.map((task) => [plainName(task), task] as const),
+])
+
+/** Our task for what somebody calls by another program's word, in any spelling; undefined where there is none. */
+export const taskMeant = (word: string): TaskOption | undefined => tasksByWord.get(plainName(word))
 
 /** `custom` is an imported graph of which nothing says what it is for: only a loss of the user's own can train it. */
 export type TaskName = (typeof taskNames)[number] | 'custom'

@@ -3,7 +3,16 @@ import { InvalidOptionError } from '../errors.js'
 import type { Graph } from '../graph/graph.js'
 import { formatShape, isFloat, type Value } from '../graph/types.js'
 import type { ConfigReader } from '../models/config-reader.js'
-import { classOf, taskNamed, taskOfClass, taskOptions, type Task, type TaskName, type TaskOption } from '../models/task.js'
+import {
+  classOf,
+  taskMeant,
+  taskNamed,
+  taskOfClass,
+  taskOptions,
+  type Task,
+  type TaskName,
+  type TaskOption,
+} from '../models/task.js'
 
 /** Names that exporters give the output of each task, the usual one first. */
 const outputNames: Readonly<Record<TaskName, readonly string[]>> = {
@@ -44,8 +53,12 @@ export function findTask(graph: Graph, request: TaskRequest, config: ConfigReade
   const outputs = graph.outputs.filter(({ dtype }) => isFloat(dtype))
   if (outputs.length === 0) throw new InvalidOptionError(`${source} has no output of floating-point numbers to learn from`)
   const given = request.task
-  if (given !== undefined && !taskOptions.includes(given as TaskOption))
-    throw new InvalidOptionError(`task must be one of ${taskOptions.join(', ')}, got "${given}"`)
+  if (given !== undefined && !taskOptions.includes(given as TaskOption)) {
+    const meant = taskMeant(given)
+    throw new InvalidOptionError(
+      `task must be one of ${taskOptions.join(', ')}, got "${given}"${meant === undefined ? '' : `. Did you mean "${meant}"?`}`,
+    )
+  }
   const name = given ?? toldByConfig(config) ?? toldByNames(graph, outputs)
   const output = findOutput(outputs, name, request.output, source, config?.json['vocab_size'])
   return { task: taskOf(name, output, config, source), output }

@@ -209,8 +209,12 @@ describe('fresh heads', () => {
   it.each([
     [
       { task: 'image-classification' },
-      /task "image-classification" is not supported for model type "bert"; supported are feature-extraction, .*question-answering/,
+      /task "image-classification" is not supported for model type "bert"; supported are feature-extraction, .*question-answering, classification, regression$/,
     ],
+    [{ task: 'text-classification' }, /"text-classification" is not supported .*Did you mean "sequence-classification"\?$/],
+    [{ task: 'ner' }, /Did you mean "token-classification"\?$/],
+    [{ task: 'text-generation' }, /regression$/],
+    [{ task: 'sequence-classification', numLabels: '2' }, /numLabels must be a whole number of at least 1, got the text "2"/],
     [
       { labels: ['a', 'b'] },
       /labels is for classifiers, but .*config\.json is for feature-extraction; say which task with \{ task \}/,
