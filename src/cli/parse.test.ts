@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { InvalidOptionError } from '../errors.js'
 import { resolveTrainOptions, trainOptionTable } from '../train/option-table.js'
-import { commands } from './app.js'
+import { commands, runCli } from './app.js'
 import type { Command } from './flags.js'
 import { optionsFrom } from './option-flags.js'
 import { parseFlags } from './parse.js'
@@ -30,6 +30,18 @@ describe('parseFlags', () => {
     )
     expect(() => train('--task', 'sequence_classification')).toThrow(/Did you mean "sequence-classification"\?$/)
     expect(() => train('--task', 'poetry')).toThrow(/got "poetry"\.$/)
+  })
+
+  it.each([
+    ['--data', 'each line of stdin is then a text'],
+    ['--out', 'predictions are then printed'],
+  ])('says what stands for %s -', async (flag, advice) => {
+    let stderr = ''
+    const write = (text: string) => ((stderr += text), true)
+    const streams = { stdout: { write }, stderr: { write } } as never as Record<'stdout' | 'stderr', never>
+    const around = { env: {}, version: '0', interrupted: new AbortController().signal }
+    expect(await runCli(['predict', '--model', 'nowhere', flag, '-'], { ...streams, ...around })).toBe(2)
+    expect(stderr).toContain(advice)
   })
 
   it('takes several files after one flag or by repeating it', () => {

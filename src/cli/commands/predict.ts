@@ -64,6 +64,8 @@ export const predictCommand = defineCommand({
     const { data, text, out, overwrite } = values
     const twice = values.adapter?.find((name, i, all) => all.indexOf(name) !== i)
     if (twice !== undefined) throw new UsageError(`--adapter names ${twice} twice.`)
+    if (data?.includes('-')) throw new UsageError('--data - names no file. Leave --data out: each line of stdin is then a text.')
+    if (out === '-') throw new UsageError('--out - names no file. Leave --out out: predictions are then printed.')
     if (data !== undefined && text !== undefined) throw new UsageError('--data and --text exclude each other.')
     if (data === undefined) {
       checkNoReading(values)
