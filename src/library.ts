@@ -19,7 +19,8 @@ import { rowsArgument, type RowData } from './data/row-data.js'
 import { rowReadingKeys, type RowReading } from './data/row-reading.js'
 import type { Tokenizer } from './data/tokenizer.js'
 import { InvalidOptionError } from './errors.js'
-import type { TaskOption } from './models/task.js'
+import { taskOptions, type TaskOption } from './models/task.js'
+import { choice } from './util/option-kinds.js'
 import { checkKeys, pickKeys, type OptionKeys } from './util/option-keys.js'
 import { snapshot } from './util/snapshot.js'
 import { checkArgument, pathArgument, type ArgumentKind } from './util/arguments.js'
@@ -84,7 +85,7 @@ export interface Library<Where extends object, Fetch extends object> {
   convert(from: string, to: string, options?: Within<Where> & ConvertOptions): Promise<Conversion>
 }
 
-const labelKeys = { task: true, ...rowReadingKeys } as const satisfies OptionKeys<LabelOptions>
+const labelKeys = { task: choice(taskOptions), ...rowReadingKeys } as const satisfies OptionKeys<LabelOptions>
 
 /** What rows are inspected for: a model that is open, or where one lies. */
 const outlineArgument: ArgumentKind<Model | string> = {

@@ -3,7 +3,7 @@ import { InvalidDataError } from '../errors.js'
 import type { HeadOptions } from '../models/new-head.js'
 import { IGNORED_LABEL } from '../losses/causal-lm.js'
 import { compareCodePoints } from '../util/python-json.js'
-import { isIntegerText, labelField, listOf, tokenLabelField } from './labels.js'
+import { labelField, labelNumber, listOf, tokenLabelField } from './labels.js'
 import { at, kindOf, type Row, type RowSource, rowsOf } from './rows.js'
 import { openRowData, type DataPlace } from './open-data.js'
 import type { RowData } from './row-data.js'
@@ -38,17 +38,23 @@ export async function labelsOfRows(sources: readonly RowSource[], task: string):
   let isList = false
   let first: Row | undefined
   const note = (row: Row, field: string, value: unknown): void => {
-    if (typeof value === 'string' && !isIntegerText(value)) names.add(value)
+    if (typeof value === 'string' && value.trim() === '')
+      throw new InvalidDataError(`${at(row)}: "${field}" is empty; expected the name or the number of a label.`)
+    const number = labelNumber(value)
+    if (number === undefined && typeof value === 'string') names.add(value)
     else {
-      const number = typeof value === 'string' ? Number(value) : value
-      if (typeof number !== 'number' || !Number.isFinite(number))
+      if (number === undefined || !Number.isFinite(number))
         throw new InvalidDataError(`${at(row)}: "${field}" is ${kindOf(value)}; expected the name or the number of a label.`)
       if (!Number.isInteger(number)) isNumber = true
+      else if (number >= MOST)
+        throw new InvalidDataError(
+          `${at(row)}: "${field}" is ${number}, and numbers of classes count from 0; if it is a name, say the names ({ labels }, --labels a,b).`,
+        )
       else if (number !== IGNORED_LABEL) largest = Math.max(largest, number)
     }
     if (names.size > 0 && (largest >= 0 || isNumber))
       throw new InvalidDataError(
-        `${at(row)}: "${field}" is ${JSON.stringify(value)}, but labels before it were ${names.has(value as string) ? 'numbers' : 'names'}; write all of them as names, or all as numbers.`,
+        `${at(row)}: "${field}" is ${JSON.stringify(value)}, but labels before it were ${names.has(value as string) ? 'numbers' : 'names'}; write all of them as names, or all as numbers, or say the names ({ labels }, --labels a,b).`,
       )
     if (names.size > MOST)
       throw new InvalidDataError(`${at(row)}: the rows have more than ${MOST} labels; is "${field}" their label?`)

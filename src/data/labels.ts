@@ -44,18 +44,29 @@ function taken(row: Row, field: string | undefined): string {
   return field
 }
 
-/** Whether a label is a whole number in a text, as tables hold it. */
-export const isIntegerText = (value: unknown): value is string => typeof value === 'string' && /^\s*-?\d+\s*$/.test(value)
+/** A number as tables hold it: as text. `007` is a code, and no number. */
+const NUMBER_TEXT = /^\s*-?(?:0|[1-9]\d*)(?:\.\d+)?\s*$/
+
+/** The number that a label is, or is the text of; undefined of a name. */
+export function labelNumber(value: unknown): number | undefined {
+  if (typeof value === 'string') return NUMBER_TEXT.test(value) ? Number(value) : undefined
+  return typeof value === 'number' ? value : undefined
+}
 
 /**
  * The number of a class, given as a number or by its name in `id2label`; -100 does not count.
  * @param place what is behind the field's name in messages, such as `[3]`
  */
 export function classNumber(row: Row, field: string, value: unknown, { numLabels, labels }: Task, place = ''): number {
-  const named = typeof value === 'string' ? labels.indexOf(value) : -1
-  const number = named >= 0 ? named : isIntegerText(value) ? Number(value) : value
+  const isClass = (number: number): boolean => Number.isInteger(number) && number >= 0 && number < numLabels
+  const named = typeof value === 'string' || typeof value === 'number' ? labels.indexOf(String(value)) : -1
+  if (typeof value === 'number' && named >= 0 && named !== value && isClass(value))
+    throw new InvalidDataError(
+      `${at(row)}: "${field}"${place} is ${value}, which is the name of class ${named} and the number of class ${value}, "${labels[value]}"; write the name as text, "${value}".`,
+    )
+  const number = named >= 0 ? named : labelNumber(value)
   if (number === IGNORED_LABEL) return IGNORED_LABEL
-  if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number < numLabels) return number
+  if (number !== undefined && isClass(number)) return number
   const shown = typeof value === 'string' ? JSON.stringify(value) : kindOf(value)
   const names = labels.length > 0 && typeof value === 'string' ? `, or one of ${someNames(labels)}` : ''
   throw new InvalidDataError(

@@ -41,6 +41,12 @@ export const bestRule = (options: { readonly metricForBest: MetricForBest; reado
   greater: options.greaterIsBetter ?? greaterIsBetter[options.metricForBest],
 })
 
+/** Whether the result of a run is what its best evaluation was of. */
+export const keepsBest = (options: {
+  readonly keepBest?: boolean | undefined
+  readonly earlyStopping?: number | undefined
+}): boolean => options.keepBest ?? options.earlyStopping !== undefined
+
 /** The rule as text: a run that goes on by another one has no best yet. */
 export const ruleText = ({ metric, greater }: BestRule): string => `${greater ? 'greatest' : 'lowest'} ${metric}`
 

@@ -22,7 +22,7 @@ import {
   type Start,
   type Update,
 } from './distributed.js'
-import { bestRule, checkMetricForBest, isBetter, ruleText, valueForBest, type BestRule } from './best.js'
+import { bestRule, checkMetricForBest, isBetter, keepsBest, ruleText, valueForBest, type BestRule } from './best.js'
 import { evaluateDataset, metricNames } from './evaluate.js'
 import type {
   CheckpointEvent,
@@ -265,7 +265,9 @@ class Run {
       })
       if (loaded !== undefined) checkStepsLeft(loaded.state.step, extent.totalSteps, output!.path)
       const first = { state: loaded?.state ?? initialState(fingerprint), best: loaded?.best }
-      const start = startOf(await shareStart(communicator, first, parameters), options)
+      // A value of other rows is no measure for those of now.
+      const ofRows = out === undefined || evalDataset === undefined ? '' : `, ${await together(communicator, () => evalDataset.fingerprint())}` // prettier-ignore
+      const start = startOf(await shareStart(communicator, first, parameters), options, `${ruleText(bestRule(options))}${ofRows}`) // prettier-ignore
       const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
       const { recompute } = options
       const sessions = await together(communicator, async () => ({
@@ -726,18 +728,17 @@ function checkStepsLeft(made: number, wanted: number, out: string): void {
   )
 }
 
-/** A run that has not kept what the best evaluation was of, or told it by something else, begins to look for the best anew. */
-function startOf({ state, best }: Start, options: ResolvedTrainOptions): Start {
-  const bestBy = ruleText(bestRule(options))
+/**
+ * A run that has not kept what the best evaluation was of, or told it by something else, begins to look for the best anew.
+ * @param bestBy by which metric of which rows the best is told
+ */
+function startOf({ state, best }: Start, options: ResolvedTrainOptions, bestBy: string): Start {
   const anew = { ...state, bestBy, bestEvalLoss: null, bestMetric: null, bestStep: null, evaluationsSinceBest: 0 }
   if (state.bestBy !== bestBy) return { state: anew, best: undefined }
   if (!keepsBest(options)) return { state, best: undefined }
   if (best !== undefined || state.bestStep === null) return { state, best }
   return { state: anew, best }
 }
-
-/** Whether the result is what the best evaluation was of. */
-const keepsBest = ({ keepBest, earlyStopping }: ResolvedTrainOptions): boolean => keepBest ?? earlyStopping !== undefined
 
 const updateOptions = (o: ResolvedTrainOptions): AdamWOptions => ({
   beta1: o.beta1,

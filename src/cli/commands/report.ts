@@ -1,8 +1,12 @@
 /** @file `lowrank report`. */
+import { join } from 'node:path'
 import { InvalidOptionError } from '../../errors.js'
 import { nodeFiles } from '../../io/node-files.js'
+import { LOG_FILE } from '../../train/log.js'
 import { isReport } from '../../train/report-file.js'
+import { RUN_FILE } from '../../train/run-file.js'
 import { defineCommand } from '../flags.js'
+import { refuseInput } from '../not-an-input.js'
 import { library } from '../sources.js'
 
 export const reportCommand = defineCommand({
@@ -22,6 +26,12 @@ export const reportCommand = defineCommand({
   async run({ out, title, overwrite }, { output, positionals }) {
     const { report } = await library()
     const files = nodeFiles()
+    await refuseInput(
+      files,
+      out,
+      positionals.flatMap((run) => [LOG_FILE, RUN_FILE].map((name) => join(run, name))),
+      'a file that is read',
+    )
     if (!overwrite && (await files.exists(out)) && !((await files.isDirectory(out)) || isReport(await files.readText(out))))
       throw new InvalidOptionError(
         `"${out}" is there already and is no report of lowrank; choose another name, or give --overwrite`,

@@ -21,9 +21,9 @@ export interface MeteorOptions extends MeteorWordOptions {
    * report it is all four.
    */
   readonly modules?: readonly MeteorModule[]
-  /** Synonyms, of {@link readWordNet}: what the module `synonym` needs. */
+  /** Synonyms, of `readWordNet`: what the module `synonym` needs. */
   readonly wordnet?: WordNet
-  /** Phrases that mean the same, of {@link readParaphrases}: what the module `paraphrase` needs. */
+  /** Phrases that mean the same, of `readParaphrases`: what the module `paraphrase` needs. */
   readonly paraphrases?: Paraphrases
 }
 

@@ -8,7 +8,7 @@ import type { Segment } from '../segment.js'
 import { eachLine } from './lines.js'
 import { splitterOf, type MeteorWordOptions } from './words.js'
 
-/** Phrases, in both directions of each pair. Made by {@link readParaphrases}. */
+/** Phrases, in both directions of each pair. Made by `readParaphrases`. */
 export class Paraphrases {
   private readonly ids = new Map<string, number>()
   private readonly related: Set<number>[] = []
@@ -61,7 +61,7 @@ export interface PlacedPhrase {
   readonly id: number
 }
 
-/** Options of {@link readParaphrases}: what will be scored, and how its texts become words. */
+/** Options of `readParaphrases`: what will be scored, and how its texts become words. */
 export interface ParaphraseOptions extends MeteorWordOptions {
   /** What will be scored: pairs whose phrases do not occur in it are left out. Everything is kept without. */
   readonly segments?: readonly Segment[]

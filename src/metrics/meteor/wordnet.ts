@@ -7,7 +7,7 @@ import { eachLine } from './lines.js'
 
 const PARTS_OF_SPEECH = ['noun', 'verb', 'adj', 'adv'] as const
 
-/** The files that {@link readWordNet} opens. */
+/** The files that `readWordNet` opens. */
 export const wordNetFiles: readonly string[] = PARTS_OF_SPEECH.flatMap((part) => [`index.${part}`, `${part}.exc`])
 
 /** Endings and what stands in their place in the base form, in the order in which they are tried. */
@@ -35,7 +35,7 @@ const ENDINGS: readonly (readonly [ending: string, base: string])[] = [
   ['est', 'e'],
 ]
 
-/** Words, their synsets and the bases of irregular forms. Made by {@link readWordNet}. */
+/** Words, their synsets and the bases of irregular forms. Made by `readWordNet`. */
 export class WordNet {
   /** @internal */
   constructor(

@@ -66,7 +66,7 @@ const wordsOfSentence = (sentence: string): readonly string[] =>
  * Splits a text into words as NLTK's `word_tokenize` does: sentences first, whose last period stands apart, then the Penn
  * Treebank's rules. Quotes become `` and ''.
  *
- * Source: NLTK 3.10, `NLTKWordTokenizer`, the same tokens; {@link sentences} says what of its sentences is not here.
+ * Source: NLTK 3.10, `NLTKWordTokenizer`, the same tokens; `sentences` says what of its sentences is not here.
  *
  * @example
  * wordTokenize("They can't. It's $3.50.") // ['They', 'ca', "n't", '.', 'It', "'s", '$', '3.50', '.']
