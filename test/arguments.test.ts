@@ -39,6 +39,7 @@ const first: Readonly<Record<string, (x: never) => unknown>> = {
   planTraining: (x) => lowrank.planTraining(x, { data: 'nowhere.jsonl' }),
   initializeEva: (x) => lowrank.initializeEva(x, { data: 'nowhere.jsonl' }),
   evaluate: (x) => lowrank.evaluate(x, { data: 'nowhere.jsonl' }),
+  evaluateTexts: (x) => lowrank.evaluateTexts(x, { data: 'nowhere.jsonl', metrics: ['bleu'] }),
   predict: (x) => lowrank.predict(x, ['a']),
   embed: (x) => lowrank.embed(x, ['a']),
   generate: (x) => lowrank.generate(x, { inputIds: [1] }),

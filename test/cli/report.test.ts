@@ -78,6 +78,13 @@ describe('lowrank report', () => {
     const refused = await runCli(['report', first, '--out', notes])
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('is there already and is no report of lowrank')])
     expect(readFileSync(notes, 'utf8')).toBe('mine')
+    for (const read of ['log.jsonl', 'run.json']) {
+      const replaced = await runCli(['report', second, first, '--out', join(first, read), '--overwrite'])
+      expect([replaced.code, replaced.stderr]).toEqual([
+        1,
+        expect.stringContaining('is a file that is read, which is never replaced'),
+      ])
+    }
     expect((await runCli(['report'])).code).toBe(2)
     const log = join(folder, 'log.jsonl')
     for (const damaged of ['no json', '7', '{"step":1}']) {

@@ -191,7 +191,7 @@ describe('refusals, of all processes together', () => {
         'the processes do not run the same (learningRate (--lr): 0.0002 in process 0, 1 in process 1). Give all 2 of them the same options, model and data.',
       ),
     )
-    await expect(run({ data: evalData })).rejects.toThrow(/do not run the same \(the data files\)/)
+    await expect(run({ data: evalData })).rejects.toThrow('the processes do not run the same (the rows of data (--data))')
     await expect(run({ onNan: 'skip' })).rejects.toThrow(/onNan \(--on-nan\): "stop" in process 0, "skip" in process 1/)
   })
 

@@ -34,6 +34,17 @@ const lowest = (evals: readonly EvalEvent[]): EvalEvent => evals.reduce((low, ea
 const logOf = (out: string): TrainEvent[] => parseEvents(readFileSync(join(out, 'log.jsonl'), 'utf8'))
 
 describe('keepBest', () => {
+  it('begins anew where a resumed run evaluates other rows, whose losses are no measure for those', async () => {
+    const out = newOut()
+    const { done: before } = await runTraining(fresh(), { ...options, out, steps: 3, checkpointEvery: 1 })
+    const other = writeRows(join(folder, 'other.jsonl'), randomRows(4, 31))
+    const same = await runTraining(fresh(), { ...options, out, resume: true, steps: 3 })
+    expect(same.done).toMatchObject({ bestStep: before!.bestStep, bestEvalLoss: before!.bestEvalLoss })
+    const { done, evals } = await runTraining(fresh(), { ...options, out, resume: true, evalData: other, steps: 5 })
+    expect(evals.map(({ step }) => step)).toEqual([4, 5])
+    expect(done).toMatchObject({ bestStep: lowest(evals).step, bestEvalLoss: lowest(evals).loss })
+  })
+
   it('leaves what the best evaluation was of, with its step in log, card and last event', async () => {
     const out = newOut()
     const adapter = fresh()

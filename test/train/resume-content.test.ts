@@ -83,7 +83,7 @@ describe('refuses', () => {
       return Buffer.from(lines.join('\n'))
     }
     expect(other(readFileSync(data)).length).toBe(readFileSync(data).length)
-    await changed(data, other, () => expect(resumed(out)).rejects.toThrow('(the data files)'))
+    await changed(data, other, () => expect(resumed(out)).rejects.toThrow('(the rows of data (--data))'))
   })
 
   it('another config.json, but not other notes in it', async () => {
@@ -132,7 +132,7 @@ describe('refuses', () => {
     const judged = { evalData, earlyStopping: 5 }
     const out = await begun({}, judged)
     await expect(resumed(out, {}, { ...judged, evalData: other })).rejects.toThrow(
-      'whether evaluations decide when to stop, or their data',
+      '(the rows of evalData (--eval-data), which decide when to stop)',
     )
     const free = await begun({}, { evalData })
     await resumed(free, {}, { evalData: other })
