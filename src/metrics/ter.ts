@@ -1,5 +1,5 @@
 /** @file Translation edit rate as pyter computes it: shifts of blocks while they help, then Levenshtein's distance. */
-import { allRows, extendRow, type Row } from './edit-distance.js'
+import { allRows, extendRow, type Row } from '../util/edit-distance.js'
 import { mean } from './mean.js'
 import { toggle } from '../util/option-kinds.js'
 import { resolveOptions, type OptionTable } from '../util/option-table.js'

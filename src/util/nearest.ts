@@ -1,15 +1,12 @@
 /** @file Suggestions for misspelt names. */
+import { extendRow, firstRow } from './edit-distance.js'
 
-/** Levenshtein's distance: insertions, deletions and substitutions that turn one text into the other. */
+const unitsOf = (text: string): Int32Array => Int32Array.from({ length: text.length }, (_, i) => text.charCodeAt(i))
+
+/** Insertions, deletions and substitutions that turn one text into the other. */
 function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
-    }
-    row = next
-  }
+  const [row, other] = [firstRow(b.length), unitsOf(b)]
+  for (const unit of unitsOf(a)) extendRow(row, unit, other)
   return row[b.length]!
 }
 
