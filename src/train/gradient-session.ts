@@ -4,8 +4,8 @@ import type { ParameterVector } from '../adapter/parameter-vector.js'
 import { mix32 } from '../adapters/dropout.js'
 import type { Batch } from '../data/batch.js'
 import { only } from '../runtime/feeds.js'
-import { compileStep, Total, type CompiledStep, type LossResult } from './compiled-step.js'
-import { LossSession, withPreliminary, type Share } from './loss-session.js'
+import { Total, type CompiledStep, type LossResult } from './compiled-step.js'
+import { compileWithPreliminary, withPreliminary, type LossSession, type Share } from './loss-session.js'
 import type { LossSessionOptions } from './step-graph.js'
 import type { Trainee } from './trainee.js'
 
@@ -27,13 +27,8 @@ export class GradientSession {
   ) {}
 
   static async create(trainee: Trainee, options: LossSessionOptions): Promise<GradientSession> {
-    const first = await LossSession.ofPreliminary(trainee, options)
-    try {
-      return new GradientSession(await compileStep(trainee, options, true), trainee.parameters, first)
-    } catch (error) {
-      await first?.release()
-      throw error
-    }
+    const { compiled, first } = await compileWithPreliminary(trainee, options, true)
+    return new GradientSession(compiled, trainee.parameters, first)
   }
 
   /** The batch with what its loss must know of all its rows; one that has it stays as it is. */

@@ -12,6 +12,22 @@ export type Share = (batch: Batch, run: (part: Batch) => Promise<LossResult>) =>
 
 const alone: Share = (batch, run) => run(batch)
 
+/** A step, after the session of what its objective must know of a batch first; undefined where it needs nothing. */
+export async function compileWithPreliminary(
+  trainee: Trainee,
+  options: LossSessionOptions,
+  training: boolean,
+): Promise<{ readonly compiled: CompiledStep; readonly first: LossSession | undefined }> {
+  const { preliminary } = options.objective
+  const first = preliminary && (await LossSession.create(trainee, { ...options, objective: preliminary.objective }))
+  try {
+    return { compiled: await compileStep(trainee, options, training), first }
+  } catch (error) {
+    await first?.release()
+    throw error
+  }
+}
+
 /** Loss alone, for evaluation, and for what a loss must know first. */
 export class LossSession {
   private constructor(
@@ -21,19 +37,8 @@ export class LossSession {
   ) {}
 
   static async create(trainee: Trainee, options: LossSessionOptions): Promise<LossSession> {
-    const first = await LossSession.ofPreliminary(trainee, options)
-    try {
-      return new LossSession(await compileStep(trainee, options, false), trainee.parameters, first)
-    } catch (error) {
-      await first?.release()
-      throw error
-    }
-  }
-
-  /** The session of what an objective must know of a batch first; undefined where it needs nothing. */
-  static async ofPreliminary(trainee: Trainee, options: LossSessionOptions): Promise<LossSession | undefined> {
-    const { preliminary } = options.objective
-    return preliminary && LossSession.create(trainee, { ...options, objective: preliminary.objective })
+    const { compiled, first } = await compileWithPreliminary(trainee, options, false)
+    return new LossSession(compiled, trainee.parameters, first)
   }
 
   get objective(): Objective {
