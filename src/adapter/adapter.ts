@@ -352,8 +352,6 @@ export const loadAdapterOptionKeys = { onWarning: callback } satisfies OptionKey
  * maths in a way that is not supported
  */
 export async function loadAdapter(loaded: Model, folder: string, options: LoadAdapterOptions = {}): Promise<Adapter> {
-  checkArgument(loaded, modelArgument, 'loadAdapter')
-  checkArgument(folder, pathArgument, 'loadAdapter', 'the second argument')
   checkModelNotDisposed(loaded)
   await checkIsPeftFolder(loaded.environment.files, folder)
   const { config: stored, tensors: given, unknownKeys } = await readAdapterFolder(loaded.environment.files, folder)
