@@ -67,19 +67,26 @@ export async function writeCheckpoint(
     await files.write(`${partial}/${TENSOR_FILE}`, encodeSafetensors(tensors))
     await files.write(`${partial}/${STATE_FILE}`, `${JSON.stringify({ format: FORMAT, ...state }, null, 2)}\n`)
     if (await files.exists(path)) await discard(files, out, state.step)
+    // What a kill left over goes first, or checkpoints of a run that is killed again and again would pile up.
+    await discardSurplus(files, out, state, options)
     await files.move(partial, path)
   } catch (error) {
     // A full disk is no fuller for our failure.
     await files.remove(partial).catch(() => undefined)
     throw error
   }
+  await discardSurplus(files, out, state, options)
+  return path
+}
+
+/** Removes the oldest checkpoints beyond those that are kept. */
+async function discardSurplus(files: Files, out: string, state: RunState, options: CheckpointOptions): Promise<void> {
   const all = await listCheckpoints(files, out)
   // The best one counts as one of those that are kept, unless only the newest may stay.
   const spared = options.best !== undefined && options.keep > 1 && all.includes(state.bestStep ?? 0) ? state.bestStep : undefined
   const others = all.filter((step) => step !== spared)
   const keep = spared === undefined ? options.keep : options.keep - 1
   for (const step of others.slice(0, Math.max(0, others.length - keep))) await discard(files, out, step)
-  return path
 }
 
 /** Removes a checkpoint by another name first: a kill in between must not leave half of one behind. */
