@@ -50,6 +50,7 @@ export const rooms = [
     'index',
     'browser-environment',
     'browser',
+    'paper',
     'cli',
   ],
 ]

@@ -18,10 +18,11 @@ import { scoreCommand } from './commands/score.js'
 import { trainCommand } from './commands/train.js'
 import { inFlags } from './flag-names.js'
 import type { Command } from './flags.js'
-import { commandHelp, overview } from './help.js'
+import { commandTyped, findCommand, membersOf } from './find-command.js'
+import { commandHelp, groupHelp, overview } from './help.js'
 import { parseFlags } from './parse.js'
 import { terminal, type Stream } from './terminal.js'
-import { didYouMean, UsageError } from './usage-error.js'
+import { UsageError } from './usage-error.js'
 
 export const commands: readonly Command[] = [
   trainCommand,
@@ -61,13 +62,15 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     if (name === '--version' || name === '-V') return say(stdout, surroundings.version)
     if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) return say(stdout, overview(commands))
     if (name === undefined) throw new UsageError('a command is missing.')
-    const wanted = name === 'help' ? rest[0]! : name
-    const command = commands.find((c) => c.name === wanted)
-    if (command === undefined) {
-      const known = commands.map((c) => c.name)
-      throw new UsageError(`unknown command "${wanted}".${didYouMean(wanted, known)} Commands: ${known.join(', ')}.`)
+    const found = findCommand(commands, name === 'help' ? rest : args)
+    if ('group' in found) {
+      const asked = name === 'help' || found.rest[0] === '--help' || found.rest[0] === '-h'
+      if (asked) return say(stdout, groupHelp(commands, found.group))
+      const members = membersOf(commands, found.group).map((member) => member.name)
+      throw new UsageError(`lowrank ${found.group} needs a command: ${members.join(', ')}.`)
     }
-    const parsed = parseFlags(command, name === 'help' ? ['--help'] : rest)
+    const { command } = found
+    const parsed = parseFlags(command, name === 'help' ? ['--help'] : found.rest)
     if (parsed.help) return say(stdout, commandHelp(command))
     const output = terminal(stdout, stderr, env, parsed.values['json'] === true)
     const { positionals, given } = parsed
@@ -86,13 +89,13 @@ function say(stdout: Stream, text: string): number {
 /** One message on stderr: the user's mistake, a wrong command line, or a mistake of ours. */
 function report(error: unknown, args: readonly string[], { stderr, env, version }: Surroundings): number {
   if (error instanceof UsageError) {
-    const command = commands.find((c) => c.name === args[0])
+    const command = commandTyped(commands, args)
     stderr.write(`${printable(error.message)}\nSee lowrank ${command === undefined ? '' : `${command.name} `}--help.\n`)
     return ExitCode.usage
   }
   const debug = (env['LOWRANK_DEBUG'] ?? '') !== '' && env['LOWRANK_DEBUG'] !== '0'
   if (error instanceof LowrankError) {
-    const command = commands.find(({ name }) => name === args[0])
+    const command = commandTyped(commands, args)
     const message = command === undefined ? error.message : inFlags(error.message, command)
     stderr.write(`error: ${debug ? (error.stack ?? error.message) : message}\n`)
   } else {

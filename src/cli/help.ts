@@ -1,6 +1,7 @@
 /** @file The texts of `--help` and docs/cli.md, made from the tables of flags. */
 import { inGroups } from '../util/option-groups.js'
 import { someOf } from '../util/some-of.js'
+import { commandGroups, membersOf } from './find-command.js'
 import { signalCodes } from './interruption.js'
 import { commonFlags, type Command } from './flags.js'
 import type { Flag, GroupedFlag } from './flag.js'
@@ -108,6 +109,26 @@ export function commandHelp(command: Command): string {
 /** Exit codes of what ends a program from outside. */
 const signals = `what is ended from outside has ${someOf(Object.entries(signalCodes).map(([name, code]) => `${code} (${name === 'SIGPIPE' ? 'nobody reads its output' : name})`))}`
 
+/** Commands and what they do, a line each. */
+function commandList(members: readonly Pick<Command, 'name' | 'summary'>[]): string[] {
+  const width = Math.max(10, ...members.map(({ name }) => name.length))
+  return members.map(({ name, summary }) => `  ${name.padEnd(width)} ${summary}`)
+}
+
+/** The text of `lowrank <group> --help`. */
+export function groupHelp(commands: readonly Command[], group: string): string {
+  return [
+    ...wrap(commandGroups[group]!, WIDTH),
+    '',
+    `Usage: lowrank ${group} <command> [flags]`,
+    '',
+    'Commands:',
+    ...commandList(membersOf(commands, group)),
+    '',
+    `lowrank ${group} <command> --help documents every flag.`,
+  ].join('\n')
+}
+
 /** The text of `lowrank --help`. */
 export function overview(commands: readonly Command[]): string {
   return [
@@ -116,7 +137,7 @@ export function overview(commands: readonly Command[]): string {
     'Usage: lowrank <command> [flags]',
     '',
     'Commands:',
-    ...commands.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`),
+    ...commandList(membersOf(commands)),
     '',
     'lowrank <command> --help documents every flag. lowrank --version prints the version.',
     `Exit codes: 0 success, 1 a mistake in the input or its surroundings, 2 wrong usage; ${signals}.`,
