@@ -51,5 +51,5 @@ it('the command line trains and evaluates preferences', async () => {
   expect(result!['rewardMargin']).toBeGreaterThan(0)
   const refused = await runCli(['train', ...flags, '--out', join(folder, 'no'), '--label-smoothing', '0.7'])
   expect(refused.code).toBe(1)
-  expect(refused.stderr).toContain('--label-smoothing must be at least 0 and below 0.5, got 0.7')
+  expect(refused.stderr).toContain('--label-smoothing of objective "dpo" must be below 0.5, got 0.7')
 })

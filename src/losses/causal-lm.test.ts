@@ -39,10 +39,16 @@ const feedsOf = (adapter: Adapter, rows: readonly TokenRow[]): Record<string, Ho
 }
 
 /** Loss and gradients by name. */
-async function chunked(adapter: Adapter, rows: readonly TokenRow[], chunks: number): Promise<Record<string, Float32Array>> {
+async function chunked(
+  adapter: Adapter,
+  rows: readonly TokenRow[],
+  chunks: number,
+  labelSmoothing = 0,
+): Promise<Record<string, Float32Array>> {
   const built = adapter.model.build({ mode: 'full' })
   const attached = adapter.attach(built.graph, { dropout: true })
-  const { graph, loss } = causalLmLoss(attached.graph, { hidden: built.hidden, logits: attached.graph.outputs[0]!, chunks })
+  const head = { hidden: built.hidden, logits: attached.graph.outputs[0]! }
+  const { graph, loss } = causalLmLoss(attached.graph, { ...head, chunks, labelSmoothing })
   const { graph: backward, gradients } = differentiate(graph, loss, attached.parameters)
   backward.outputs = [loss, ...gradients.values()]
   backward.prune()
@@ -53,8 +59,8 @@ async function chunked(adapter: Adapter, rows: readonly TokenRow[], chunks: numb
   return Object.fromEntries(backward.outputs.map(({ name }, i) => [names[i]!, results[name]!.data as Float32Array]))
 }
 
-/** Σ −log softmax(logits)[next label], in float64 from the whole logits. */
-async function plain(adapter: Adapter, rows: readonly TokenRow[]): Promise<number> {
+/** Σ (1 − ε)·−log p[next label] + ε·mean of −log p, in float64 from the whole logits. */
+async function plain(adapter: Adapter, rows: readonly TokenRow[], smoothing = 0): Promise<number> {
   const { graph } = adapter.attach(adapter.model.build({ mode: 'full' }).graph)
   const session = await environment.runtime.createSession(graph)
   const { logits } = await session.run(feedsOf(adapter, rows))
@@ -66,7 +72,9 @@ async function plain(adapter: Adapter, rows: readonly TokenRow[]): Promise<numbe
       if (t === 0 || label === -100) return
       const start = (r * sequence + t - 1) * vocabulary
       const row = Array.from(logits!.data.subarray(start, start + vocabulary) as Float32Array)
-      loss += Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0)) - row[label]!
+      const normalizer = Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0))
+      const mean = row.reduce((sum, x) => sum + x, 0) / vocabulary
+      loss += normalizer - (1 - smoothing) * row[label]! - smoothing * mean
     }),
   )
   return loss
@@ -108,6 +116,16 @@ describe.each([
     }
   })
 
+  it('smoothed labels, in any number of chunks, equal the plain computation', async () => {
+    const rows = randomRows(5)
+    const expected = await plain(adapter, rows, 0.3)
+    const whole = await chunked(adapter, rows, 1, 0.3)
+    expect(Math.abs(whole['loss']![0]! - expected)).toBeLessThan(1e-5 * expected)
+    expect(Math.abs(expected - (await plain(adapter, rows)))).toBeGreaterThan(1e-2)
+    const parts = await chunked(adapter, rows, 3, 0.3)
+    for (const [name, values] of Object.entries(whole)) expect(close(parts[name]!, values), name).toBeLessThan(1e-5)
+  })
+
   it('all labels masked: loss and gradients are exactly 0', async () => {
     for (const chunks of [1, 3])
       for (const values of Object.values(await chunked(adapter, labelled(0), chunks)))
@@ -120,21 +138,25 @@ describe.each([
   })
 })
 
-it('the backward pass of a frozen head makes no array [labelled, vocabulary] but logits, softmax and the softmax without labels, each over the last', () => {
-  const adapter = adapterOn(llamaConfig, ['q_proj'])
-  const built = adapter.model.build({ mode: 'full' })
-  const attached = adapter.attach(built.graph)
-  const { graph, loss } = causalLmLoss(attached.graph, { hidden: built.hidden, logits: attached.graph.outputs[0]!, chunks: 1 })
-  const { graph: backward, gradients } = differentiate(graph, loss, attached.parameters)
-  backward.outputs = [loss, ...gradients.values()]
-  backward.prune()
-  const vocabulary = adapter.model.vocabularySize
-  const wide = lowerLogSumExp(backward).nodes.filter(({ outputs }) => {
-    const { shape } = backward.values.get(outputs[0]!) ?? {}
-    return shape?.length === 2 && shape[0] === 'labelled' && shape[1] === vocabulary
-  })
-  expect(wide.map(({ op }) => op).sort()).toEqual(['Gemm', 'Identity', 'Reshape', 'ScatterElements'])
-})
+it.each([0, 0.1])(
+  'the backward pass of a frozen head makes no array [labelled, vocabulary] but logits, softmax and the softmax without labels, each over the last (smoothing %d)',
+  (labelSmoothing) => {
+    const adapter = adapterOn(llamaConfig, ['q_proj'])
+    const built = adapter.model.build({ mode: 'full' })
+    const attached = adapter.attach(built.graph)
+    const head = { hidden: built.hidden, logits: attached.graph.outputs[0]! }
+    const { graph, loss } = causalLmLoss(attached.graph, { ...head, chunks: 1, labelSmoothing })
+    const { graph: backward, gradients } = differentiate(graph, loss, attached.parameters)
+    backward.outputs = [loss, ...gradients.values()]
+    backward.prune()
+    const vocabulary = adapter.model.vocabularySize
+    const wide = lowerLogSumExp(backward).nodes.filter(({ outputs }) => {
+      const { shape } = backward.values.get(outputs[0]!) ?? {}
+      return shape?.length === 2 && shape[0] === 'labelled' && shape[1] === vocabulary
+    })
+    expect(wide.map(({ op }) => op).sort()).toEqual(['Gemm', 'Identity', 'Reshape', 'ScatterElements'])
+  },
+)
 
 it('dropout before an adapted head drops the same elements, whatever the chunks', async () => {
   const adapter = adapterOn(llamaConfig, ['lm_head'], 0.4)

@@ -6,7 +6,10 @@ import { labelledPositions, labelLogProbabilities, type HeadOptions } from './la
 
 export { IGNORED_LABEL } from './label-log-probabilities.js'
 
-export type CausalLmLossOptions = HeadOptions
+export interface CausalLmLossOptions extends HeadOptions {
+  /** ε in [0, 1): share of each label that is spread over the whole vocabulary (Szegedy et al., 2016); 0 by default. */
+  readonly labelSmoothing?: number
+}
 
 export interface CausalLmLoss {
   /** The given graph with input `labels` int64 [batch, sequence] and without the whole logits. */
@@ -15,11 +18,15 @@ export interface CausalLmLoss {
   readonly loss: Value
 }
 
-/** Sum of −log softmax(logits)[next label], see {@link labelLogProbabilities}. Labels are shifted here, as transformers does. */
+/**
+ * Sum of −log softmax(logits)[next label], see {@link labelLogProbabilities}; with ε of `labelSmoothing`
+ * (1 − ε)·−log p[label] + ε·mean of −log p over the vocabulary, as torch's `cross_entropy`. Labels are shifted here, as
+ * transformers does.
+ */
 export function causalLmLoss(graph: Graph, options: CausalLmLossOptions): CausalLmLoss {
   const built = attachLoss(graph, (b, result) => {
     const labelled = labelledPositions(b, result.addInput('labels', 'int64', ['batch', 'sequence']))
-    const sums = labelLogProbabilities(b, labelled, options).map((picked) => b.neg(b.sumAll(picked)))
+    const sums = labelLogProbabilities(b, labelled, options, options.labelSmoothing).map((picked) => b.neg(b.sumAll(picked)))
     return sums.reduce((a, c) => b.add(a, c))
   })
   built.graph.outputs = [built.loss]

@@ -49,12 +49,14 @@ export function labelledPositions(b: GraphBuilder, labels: Value): LabelledPosit
  *
  * Only rows that have a label reach the head at all, which for completion-only training saves most of the largest product
  * of a small model; and they reach it in chunks, so that no [tokens, vocabulary] array is larger than a chunk.
+ * @param smoothing ε, the share of a label that all tokens have alike: then it is (1 − ε)·log p[label] + ε·mean log p
  * @throws InvalidModelError if the logits are not computed from the hidden states, row by row
  */
 export function labelLogProbabilities(
   b: GraphBuilder,
   { positions, targets }: LabelledPositions,
   { hidden, logits, chunks }: HeadOptions,
+  smoothing = 0,
 ): Value[] {
   if (hidden.shape?.length !== 2) throw new InvalidModelError(`the input of the head must be a matrix, "${hidden.name}" is not`)
   const head = headNodes(b.graph, hidden, logits)
@@ -63,11 +65,16 @@ export function labelLogProbabilities(
   const rows = perRow.map((value) => b.emit('GatherND', [byPosition(b, value), positions])) // [labelled, …]
   return chunkRows(b, [targets, ...rows], chunks).map(([labelsOfChunk, ...rowsOfChunk]) => {
     const scores = applyNodes(b, head, new Map(perRow.map((value, i) => [value.name, rowsOfChunk[i]!])))
-    const label = b.emit('GatherElements', [scores, b.unsqueeze(labelsOfChunk!, [1])], { axis: int(1) })
+    const ofLabel = b.emit('GatherElements', [scores, b.unsqueeze(labelsOfChunk!, [1])], { axis: int(1) })
+    const label = smoothing === 0 ? ofLabel : smoothed(b, ofLabel, scores, smoothing)
     // Its softmax may then be written over the scores.
     return b.sub(label, b.emit('ReduceLogSumExp', [after(b, scores, label), b.int64s([-1])]))
   })
 }
+
+/** The score of a smoothed label, [labelled, 1]; the normaliser is the same for all tokens, so that it need not be shared out. */
+const smoothed = (b: GraphBuilder, ofLabel: Value, scores: Value, smoothing: number): Value =>
+  b.add(b.mul(ofLabel, 1 - smoothing), b.mul(b.emit('ReduceMean', [scores, b.int64s([-1])]), smoothing))
 
 /** Log-probability of each next label, 0 where none counts, [batch, next]. */
 export function logProbabilities(b: GraphBuilder, labelled: LabelledPositions, options: HeadOptions): Value {

@@ -4,7 +4,7 @@ import type { AdapterSet } from '../adapter/adapter-set.js'
 import type { Model } from '../model/model.js'
 import type { Dataset } from '../data/dataset.js'
 import { soloCommunicator, type Communicator } from '../distributed/communicator.js'
-import { InvalidDataError } from '../errors.js'
+import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { sharedBy, sumOfShards, together } from './distributed.js'
 import { checkSplit } from './option-table.js'
 import { evaluateOptionTable, type EvaluateOptions } from './evaluate-options.js'
@@ -24,7 +24,8 @@ import { checkArgument } from '../util/arguments.js'
 
 /**
  * Evaluates a model, a model with an adapter, or whatever is being trained, on rows of its task. Dropout is off.
- * @throws InvalidDataError if a row, or every row, has no label; InvalidOptionError for a loss that does not fit the task
+ * @throws InvalidDataError if a row, or every row, has no label; InvalidOptionError for a loss that does not fit the task, or
+ * labels that are smoothed
  * @example
  * const { loss, perplexity } = await evaluate(adapter, { data: 'valid.jsonl' })
  */
@@ -37,6 +38,10 @@ export async function evaluate(subject: Model | Adapter | AdapterSet | Trainee, 
   const { model } = trainee
   const opened = await openEvaluatedRows(model, options.data, options)
   const objective = await chooseObjective(model, opened, options)
+  if (objective.name === 'causal-lm' && options.labelSmoothing !== undefined)
+    throw new InvalidOptionError(
+      'labelSmoothing of objective "sft" is for training: the loss of an evaluation is without it; leave it out',
+    )
   const { batchSize, maxLength, onWarning } = options
   const notes = new RowNotes({ maxLength, maxPositions: model.maxPositions, valSplitBy: options.valSplitBy })
   const rows = { ...options, ...(onWarning !== undefined && { listeners: [notes] }) }

@@ -117,6 +117,7 @@ export async function runFingerprint(
       loraPlus: [options.loraPlusLrRatio, options.loraPlusLrEmbedding ?? null],
     }),
     ...(objective.name !== 'causal-lm' && { objective: objective.name }),
+    ...(objective.name === 'causal-lm' && objective.settings),
     // The head that a folder lacks has its labels in an order that only the run knows.
     ...(model instanceof FolderModel && model.head !== undefined && { labels: model.task.labels }),
     ...(model.constants !== undefined && { constants: model.constants }),

@@ -28,6 +28,8 @@ export interface LossContext {
   readonly vocabularySize: number
   /** Most bytes of an array [rows, vocabulary] in a chunk of such a loss. */
   readonly chunkBytes: number
+  /** Whether gradients are asked of it, or it is evaluated. */
+  readonly training: boolean
   /** The model without what is trained: another graph of the same inputs and weights. */
   reference(): { readonly graph: Graph; readonly hidden: Value }
 }

@@ -76,6 +76,7 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
     positions: Math.min(options.tokens, Math.max(perSubBatch, options.positions)),
     vocabularySize: model.vocabularySize,
     chunkBytes: lossChunkBytes(model.environment.base),
+    training,
     reference: () => model.build({ mode: 'full', packed: options.packed, positions: options.positions, queryBlocks: blocks }),
   })
   let final = training ? gradientGraph(built.graph, built.loss, prepared.parameters, built.count, built.sums) : lossGraph(built)

@@ -327,7 +327,7 @@ describe('mistakes', () => {
     [{ objective: 'dpo', lossType: 'kto' }, /lossType of objective "dpo" must be "sigmoid", "ipo" or "hinge", got "kto"/],
     [{ objective: 'dpo', desirableWeight: 2 }, /desirableWeight is for objective "kto", but the objective is "dpo"/],
     [{ objective: 'kto', undesirableWeight: 0 }, /undesirableWeight must be a finite number above 0, got 0/],
-    [{ objective: 'kto', labelSmoothing: 0.1 }, /labelSmoothing is for objective "dpo", but the objective is "kto"/],
+    [{ objective: 'kto', labelSmoothing: 0.1 }, /labelSmoothing is for objective "sft" or "dpo", but the objective is "kto"/],
     [{ objective: 'kto', packing: true }, /rows of this task cannot share a row/],
     [{ objective: 'kto', batchSize: 1 }, /at least 2 rows, got 1: the KL divergence is estimated .*Raise batchSize \(--batch-size\), or evalBatchSize \(--eval-batch-size\) of a run's/],
     [{ objective: 'kto', evalData: tinyData, evalBatchSize: 1 }, /at least 2 rows/],

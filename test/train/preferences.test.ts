@@ -262,7 +262,7 @@ describe('mistakes', () => {
       { objective: 'dpo', lossType: 'apo' as 'ipo' },
       /lossType must be one of sigmoid, ipo, hinge, kto, apo_zero_unpaired, got "apo"/,
     ],
-    [{ objective: 'dpo', labelSmoothing: 0.5 }, /labelSmoothing must be at least 0 and below 0.5, got 0.5/],
+    [{ objective: 'dpo', labelSmoothing: 0.5 }, /labelSmoothing of objective "dpo" must be below 0.5, got 0.5/],
     [{ objective: 'dpo', lossType: 'ipo', labelSmoothing: 0.1 }, /labelSmoothing is for lossType "sigmoid", but it is "ipo"/],
     [{ objective: 'dpo', loss: 'output:loss' }, /exclude each other/],
     [{ objective: 'dpo', packing: true }, /rows of this task cannot share a row/],

@@ -45,11 +45,18 @@ const gemm = (
 })
 
 /** Log-probabilities of labels under the logits of a product, whose gradient is multiplied in terms (`row-terms.ts`). */
-const crossEntropy = (name: string, product: (b: GraphBuilder, u: Value, v: Value) => Value, v: Shape): GradientCase => {
+const crossEntropy = (
+  name: string,
+  product: (b: GraphBuilder, u: Value, v: Value) => Value,
+  v: Shape,
+  smoothing = 0,
+): GradientCase => {
   const withNormalizer = (normalizer: (b: GraphBuilder, logits: Value) => Value): GradientCase['build'] =>
     (b, { u, v, at }) => {
       const logits = product(b, u!, v!)
-      return b.sub(b.emit('GatherElements', [logits, at!], { axis: int(1) }), normalizer(b, logits))
+      const label = b.emit('GatherElements', [logits, at!], { axis: int(1) })
+      const smoothed = b.add(b.mul(label, 1 - smoothing), b.mul(b.emit('ReduceMean', [logits, b.int64s([-1])]), smoothing))
+      return b.sub(smoothing === 0 ? label : smoothed, normalizer(b, logits))
     } // prettier-ignore
   return {
     name: `cross-entropy of ${name}`,
@@ -77,6 +84,8 @@ export const matmulCases: readonly GradientCase[] = [
   ...fused('with a shared weight', ['batch', 'rows', 4], [4, 2], -2),
   crossEntropy('MatMul', (b, u, v) => b.matmul(u, v), [4, 5]),
   crossEntropy('Gemm Bᵀ', (b, u, v) => b.gemm(u, v, { transB: true, alpha: 0.5 }), [5, 4]),
+  crossEntropy('MatMul, smoothed', (b, u, v) => b.matmul(u, v), [4, 5], 0.2),
+  crossEntropy('Gemm Bᵀ, smoothed', (b, u, v) => b.gemm(u, v, { transB: true, alpha: 0.5 }), [5, 4], 0.2),
   crossEntropy('Gemm behind another product', (b, u, v) => b.gemm(b.tanh(b.gemm(u, v)), v, { transB: true, alpha: -2 }), [4, 5]),
   {
     name: 'Gemm before a Pad with axes, whose gradient has an input that is left out',

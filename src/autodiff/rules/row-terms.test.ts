@@ -21,6 +21,8 @@ const normalizer = (b: GraphBuilder, x: Value): Value => b.emit('ReduceLogSumExp
 
 const byNormalizer: Loss = (b, logits, at) => b.sub(pick(b, logits, at), normalizer(b, logits))
 const byLogSoftmax: Loss = (b, logits, at) => pick(b, b.emit('LogSoftmax', [logits], { axis: int(-1) }), at)
+const smoothed: Loss = (b, logits, at) =>
+  b.sub(b.add(b.mul(pick(b, logits, at), 0.9), b.mul(b.emit('ReduceMean', [logits, b.int64s([-1])]), 0.1)), normalizer(b, logits))
 const softCapped: Loss = (b, logits, at) => {
   const capped = b.mul(b.tanh(b.div(logits, 30)), 30)
   return b.sub(pick(b, capped, at), normalizer(b, capped))
@@ -49,6 +51,7 @@ describe('the label is a row of the matrix', () => {
   it.each([
     ['a normaliser', byNormalizer],
     ['LogSoftmax', byLogSoftmax],
+    ['a smoothed label', smoothed],
     ['a soft cap', softCapped],
   ] as const)('behind %s', (_, loss) => {
     for (const transB of [true, false]) expect(looksUp(graphOf(loss, { transB }))).toBe(true)
@@ -85,6 +88,7 @@ async function gradientOf(graph: Graph, feeds: Readonly<Record<string, HostTenso
 it.each([
   ['a normaliser', byNormalizer],
   ['LogSoftmax', byLogSoftmax],
+  ['a smoothed label', smoothed],
   ['a soft cap', softCapped],
 ] as const)('8 bits hold the gradient of each row, of labels that are certain and that are not: %s', async (_, loss) => {
   const random = new Random(5)

@@ -22,10 +22,17 @@ interface PickTerm extends Pick {
   readonly negative: boolean
 }
 
+/** ±a number for all columns of each row, [rows, 1]: the gradient of a row's mean. */
+interface Spread {
+  readonly values: Value
+  readonly negative: boolean
+}
+
 /** What a gradient is the sum of. */
 interface Terms {
   readonly products: readonly Term[]
   readonly picks: readonly PickTerm[]
+  readonly spreads: readonly Spread[]
 }
 
 /** How far a gradient is looked into: a pick is at most a few operators behind it. */
@@ -72,16 +79,22 @@ class Search {
     const found = this.behind(g)
     const [x, y] = found?.inputs ?? []
     const { op } = found?.node ?? {}
-    const product = (of: Value, factor?: Value): Terms => ({ products: [{ x: of, factor, negative }], picks: [] })
+    const none: Terms = { products: [], picks: [], spreads: [] }
+    const product = (of: Value, factor?: Value): Terms => ({ ...none, products: [{ x: of, factor, negative }] })
     if (op === 'Neg') return this.terms(x!, !negative)
     if ((op === 'Add' || op === 'Sub') && this.isWhole(x!) && this.isWhole(y!)) {
       const [left, right] = [this.terms(x!, negative), this.terms(y!, negative !== (op === 'Sub'))]
-      return { products: [...left.products, ...right.products], picks: [...left.picks, ...right.picks] }
+      return {
+        products: [...left.products, ...right.products],
+        picks: [...left.picks, ...right.picks],
+        spreads: [...left.spreads, ...right.spreads],
+      }
     }
+    if (op === 'Expand' && this.isColumn(x!)) return { ...none, spreads: [{ values: x!, negative }] }
     if (op === 'Mul' && this.isWhole(x!) && this.isColumn(y!)) return product(x!, y)
     if (op === 'Mul' && this.isWhole(y!) && this.isColumn(x!)) return product(y!, x)
     const pick = found && pickOf(this.b, found.node, this.shape)
-    return pick === undefined ? product(g) : { products: [], picks: [{ ...pick, negative }] }
+    return pick === undefined ? product(g) : { ...none, picks: [{ ...pick, negative }] }
   }
 
   /** Where a gradient has a pick inside, behind operators that work on each number by itself. */
@@ -99,14 +112,22 @@ class Search {
   }
 }
 
+/** A sum with one pick. */
+interface SumWithPick {
+  readonly products: readonly Term[]
+  readonly spreads: readonly Spread[]
+  readonly at: Value
+  readonly values: Value | undefined
+}
+
 /** A sum with one pick: as it is written, or of a gradient that hides one, the whole of it. */
-function withPick(b: GraphBuilder, g: Value): { products: readonly Term[]; at: Value; values: Value | undefined } | undefined {
-  const { products, picks } = new Search(b, g.shape!).terms(g)
+function withPick(b: GraphBuilder, g: Value): SumWithPick | undefined {
+  const { products, picks, spreads } = new Search(b, g.shape!).terms(g)
   const [pick] = picks
   if (pick !== undefined && picks.length === 1 && products.length <= 1)
-    return { products, at: pick.at, values: signed(b, pick.values, pick.negative) }
+    return { products, spreads, at: pick.at, values: signed(b, pick.values, pick.negative) }
   const at = new Search(b, g.shape!).hidden(g)
-  return at && { products: [{ x: g, factor: undefined, negative: false }], at, values: undefined }
+  return at && { products: [{ x: g, factor: undefined, negative: false }], spreads: [], at, values: undefined }
 }
 
 const signed = (b: GraphBuilder, x: Value, negative: boolean): Value => (negative ? b.neg(x) : x)
@@ -116,6 +137,8 @@ const signed = (b: GraphBuilder, x: Value, negative: boolean): Value => (negativ
  * [rows, vocabulary] of it, softmax without the label is multiplied, r afterwards, and the label's part is a row of op(W):
  *
  *     (diag(r)·P + values at t)·op(W) = diag(r)·(P₀·op(W)) + (values + r·P[t])·op(W)[t],   P₀ = P with 0 at t
+ *
+ * What a smoothed label spreads over all columns, c·1ᵀ, is multiplied as (c)·(1ᵀ·op(W)): a product of one row.
  *
  * It also is what makes an 8-bit product with P₀ sound. Beside the label's −1 all other probabilities would round to nothing;
  * and beside the probability of a label that is nearly certain so would the rest, which then *is* the gradient. So where the
@@ -136,7 +159,7 @@ export function productOfGradient(
   const { transposed, alpha, trained, product } = options
   const found = !trained && g.shape?.length === 2 && W.shape?.length === 2 ? withPick(b, g) : undefined
   if (found === undefined) return product(g)
-  const { products, at } = found
+  const { products, spreads, at } = found
   let { values } = found
   const parts = products.map(({ x, factor, negative }) => {
     const r = factor && signed(b, factor, negative)
@@ -146,6 +169,8 @@ export function productOfGradient(
     const others = b.emit('ScatterElements', [x, at, b.zeros(at.shape!, x.dtype)], { axis: int(1) }, { shapes: [x.shape!] })
     return times(product(others))
   })
+  for (const { values: column, negative } of spreads)
+    parts.push(b.mul(product(b.full([1, g.shape![1]!], 1, g.dtype)), signed(b, column, negative)))
   const rows = rowsOf(b, W, b.squeeze(at, [1]), transposed)
   return parts.reduce((sum, y) => b.add(sum, y), b.mul(rows, alpha === 1 ? values! : b.mul(values!, alpha)))
 }

@@ -5,7 +5,7 @@ import { findScoreField, inferProblemType } from '../../data/labels.js'
 import type { Row } from '../../data/rows.js'
 import { InvalidOptionError } from '../../errors.js'
 import type { Objective } from '../objective.js'
-import { causalLmObjective } from './causal-lm.js'
+import { causalLm } from './causal-lm.js'
 import { sequenceClassification, singleLabel, tokenClassification } from './classification.js'
 import { embeddingSettings } from './embedding-settings.js'
 import { customLoss, outputLoss } from './custom.js'
@@ -40,6 +40,8 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
     if (loss === undefined) return preference
     throw new InvalidOptionError(`loss and objective "${options.objective}" exclude each other: the objective is the loss`)
   }
+  if (loss !== undefined && options.labelSmoothing !== undefined)
+    throw new InvalidOptionError('loss and labelSmoothing exclude each other: labels are smoothed in the loss of language models')
   if (typeof loss === 'function') return customLoss(model, loss)
   if (isOutput(loss)) return outputLoss(model, loss.slice('output:'.length))
   if (task.name !== 'feature-extraction') {
@@ -54,7 +56,7 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
         model instanceof OnnxModel ? model.noTask : `nothing says what ${model.path} is for; give a loss`,
       )
     case 'causal-lm':
-      return causalLmObjective
+      return causalLm(options.labelSmoothing)
     case 'sequence-classification': {
       const type = problemType ?? task.problemType ?? (first === undefined ? undefined : inferProblemType(first, task))
       return sequenceClassification(task, type ?? (task.numLabels === 1 ? 'regression' : 'single_label_classification'))

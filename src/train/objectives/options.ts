@@ -18,7 +18,10 @@ export interface ObjectiveOptions {
   readonly objective?: 'sft' | 'dpo' | 'orpo' | 'kto'
   /** Of `dpo` and `kto` how far the policy may leave the reference, of `orpo` the weight of the odds ratio (λ); 0.1 by default. */
   readonly beta?: number
-  /** Of `dpo` with `sigmoid`: share of pairs that may be labelled wrongly, in [0, 0.5); 0 by default. */
+  /**
+   * Of `sft`: share of each label that is spread evenly over the whole vocabulary, in [0, 1); evaluations are without it. Of
+   * `dpo` with `sigmoid`: share of pairs that may be labelled wrongly, in [0, 0.5). 0 by default.
+   */
   readonly labelSmoothing?: number
   /** Of `dpo` and `kto`, see {@link preferenceLossTypes}; `sigmoid` and `kto` by default. */
   readonly lossType?: PreferenceLossType
@@ -88,9 +91,9 @@ export const preferenceOptions = {
     ...{ group: 'task', changes: 'entry', card: true },
   },
   labelSmoothing: {
-    is: number('be at least 0 and below 0.5', (value) => value >= 0 && value < 0.5, 0),
+    is: number('be at least 0 and below 1', (value) => value >= 0 && value < 1, 0),
     flag: 'label-smoothing',
-    help: 'Of dpo: share of pairs that may be labelled wrongly, below 0.5; 0 by default.',
+    help: 'Of sft: share of each label that is spread evenly over the vocabulary, in training alone. Of dpo: share of pairs that may be labelled wrongly, below 0.5. 0 by default.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   lossType: {

@@ -10,10 +10,10 @@ import type { ObjectiveOptions } from './options.js'
 import { policyOf, referenceOf } from './policy.js'
 import { noScores } from './scores.js'
 
-/** The options that belong to preferences alone, and the objectives that have them. */
+/** The options that belong to some objectives of language models, and which those are. */
 const objectivesWith = {
   beta: ['dpo', 'orpo', 'kto'],
-  labelSmoothing: ['dpo'],
+  labelSmoothing: ['sft', 'dpo'],
   lossType: ['dpo', 'kto'],
   desirableWeight: ['kto'],
   undesirableWeight: ['kto'],
@@ -37,6 +37,10 @@ export function preferenceObjective(options: ObjectiveOptions): Objective | unde
       return undefined
     case 'dpo': {
       const lossType = lossTypeOf(options, dpoLossTypes)
+      if (labelSmoothing >= 0.5)
+        throw new InvalidOptionError(
+          `labelSmoothing of objective "dpo" must be below 0.5, got ${labelSmoothing}: from there on more pairs would be labelled wrongly than rightly`,
+        )
       if (labelSmoothing > 0 && lossType !== 'sigmoid')
         throw new InvalidOptionError(`labelSmoothing is for lossType "sigmoid", but it is "${lossType}"`)
       return dpo(beta, labelSmoothing, lossType)
