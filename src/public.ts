@@ -96,7 +96,8 @@ export {
 } from './train/presets.js'
 export type { MetricForBest } from './train/best.js'
 export { trackerNames, type TrackerName } from './tracking/index.js'
-export type { ScheduleName } from './optim/schedule.js'
+export type { AdamWName } from './optim/adamw.js'
+export type { ScheduleName, SchedulePoints } from './optim/schedule.js'
 export type {
   CheckingEvent,
   CheckpointEvent,

@@ -84,6 +84,8 @@ it('a run is what it was before there were tables: older checkpoints are continu
     [
       ...['gradAccum', 'learningRate', 'schedule', 'warmup', 'weightDecay', 'maxGradNorm', 'beta1', 'beta2', 'epsilon'],
       ...['maxLength', 'shuffle', 'seed', 'groupByLength', 'packing', 'unlabelled'],
+      // These came later. Without a default, a run that does not have them is what it was.
+      ...['noDecay', 'schedulePoints'],
     ].sort(),
   )
 })

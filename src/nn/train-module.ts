@@ -5,7 +5,7 @@ import type { Environment } from '../environment.js'
 import { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
 import { type HostTensor, type Value } from '../graph/types.js'
-import { learningRateAt, scheduleNames, type ScheduleName } from '../optim/schedule.js'
+import { learningRateAt, type ScheduleName } from '../optim/schedule.js'
 import { only } from '../runtime/feeds.js'
 import { GRADIENT_OUTPUT, joinGradients } from '../train/gradient-graph.js'
 import { dropoutSeedOf } from '../train/gradient-session.js'
@@ -29,7 +29,7 @@ export interface TrainModuleOptions {
   readonly loss: LossChoice
   /** Passes over the data; 1 by default. */
   readonly epochs?: number
-  /** Stops after so many steps, whatever the epochs. Needed for a schedule other than `constant` with batches of one's own. */
+  /** Stops after so many steps, whatever the epochs. Needed for the schedules `linear` and `cosine` with batches of one's own. */
   readonly steps?: number
   /** Rows of a batch; 32 by default. */
   readonly batchSize?: number
@@ -38,7 +38,7 @@ export interface TrainModuleOptions {
   /** Step size of the optimizer; 1e-3 where it is not given. */
   readonly learningRate?: number
   /** How the learning rate changes over the steps; `constant` where it is not given. */
-  readonly schedule?: ScheduleName
+  readonly schedule?: Exclude<ScheduleName, 'piecewise'>
   /** Steps in which it rises to its full size; 0 by default. */
   readonly warmupSteps?: number
   /** `{ name: 'adamw' }` by default. */
@@ -60,7 +60,7 @@ export const trainModuleOptionTable = {
   batchSize: { is: whole(1), default: 32 },
   shuffle: { is: toggle, default: true },
   learningRate: { is: atLeast(0), default: 1e-3 },
-  schedule: { is: choice(scheduleNames), default: 'constant' },
+  schedule: { is: choice(['constant', 'linear', 'cosine', 'inverse_sqrt']), default: 'constant' },
   warmupSteps: { is: atLeast(0), default: 0 },
   optimizer: { effect: true, default: { name: 'adamw' } },
   maxGradNorm: { is: number('be at least 0', (value) => value >= 0, 0) },
@@ -160,7 +160,7 @@ function stepGraph(
 
 function plannedSteps({ data, epochs, steps, batchSize, schedule }: ResolvedOptions): number {
   if (typeof data !== 'function') return Math.min(steps ?? Infinity, epochs * Math.ceil(rowsOf(data) / batchSize))
-  if (steps === undefined && schedule !== 'constant')
+  if (steps === undefined && schedule !== 'constant' && schedule !== 'inverse_sqrt')
     throw new InvalidOptionError(`the schedule "${schedule}" needs to know how many steps there are: give "steps"`)
   return steps ?? Infinity
 }

@@ -4,12 +4,14 @@ import { float32 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import { nodeRuntime } from '../runtime/ort-node.js'
 import { Random } from '../util/rng.js'
-import { adamWGraph, type AdamWOptions } from './adamw.js'
+import { adamWGraph, DECAY_FACTORS, type AdamWOptions } from './adamw.js'
 
 const N = 7
+/** What the decay of each parameter is multiplied by, where they differ. */
+const factors = [1, 0, 0.5, 1, 0, 1, 1]
 const STEPS = 12
 
-/** torch.nn.utils.clip_grad_norm_ and torch.optim.AdamW, written down in float64. */
+/** torch.nn.utils.clip_grad_norm_, and AdamW of torch.optim or of earlier transformers, written down in float64. */
 class Reference {
   m = new Float64Array(N)
   v = new Float64Array(N)
@@ -26,12 +28,16 @@ class Reference {
     for (let i = 0; i < N; i++) {
       const lr = typeof rate === 'number' ? rate : rate[i]!
       const g = mean[i]! * clip
-      this.p[i]! *= 1 - lr * this.o.weightDecay
+      const decay = 1 - lr * this.o.weightDecay * (this.o.decayPerParameter === true ? factors[i]! : 1)
+      const hf = this.o.name === 'adamw_hf'
+      if (!hf) this.p[i]! *= decay
       this.m[i] = this.o.beta1 * this.m[i]! + (1 - this.o.beta1) * g
       this.v[i] = this.o.beta2 * this.v[i]! + (1 - this.o.beta2) * g * g
       const mHat = this.m[i]! / (1 - this.o.beta1 ** this.t)
       const vHat = this.v[i]! / (1 - this.o.beta2 ** this.t)
-      this.p[i]! -= (lr * mHat) / (Math.sqrt(vHat) + this.o.epsilon)
+      const correction = 1 - this.o.beta2 ** this.t
+      this.p[i]! -= (lr * mHat) / (Math.sqrt(vHat) + this.o.epsilon / (hf ? Math.sqrt(correction) : 1))
+      if (hf) this.p[i]! *= decay
     }
     return norm
   }
@@ -50,6 +56,14 @@ describe('adamWGraph', () => {
       { weightDecay: 0.1, maxGradNorm: 0.5, beta1: 0.8, beta2: 0.95, epsilon: 1e-3 },
       true,
     ],
+    ['of transformers', { name: 'adamw_hf', epsilon: 1e-2 }, false],
+    [
+      'of transformers, with everything',
+      { name: 'adamw_hf', weightDecay: 0.3, epsilon: 1e-3, maxGradNorm: 0.5, beta2: 0.98 },
+      true,
+    ],
+    ['decay of some parameters', { weightDecay: 0.3, decayPerParameter: true }, false],
+    ['of transformers, with decay of some parameters', { name: 'adamw_hf', weightDecay: 0.3, decayPerParameter: true }, false],
   ])('equals float64 AdamW over 12 steps: %s', async (_name, given, ratePerParameter) => {
     const options = { ...base, ...given }
     const random = new Random(3)
@@ -74,6 +88,7 @@ describe('adamWGraph', () => {
         learning_rate: vector(rates),
         bias_correction1: scalar(1 - options.beta1 ** t),
         bias_correction2: scalar(1 - options.beta2 ** t),
+        ...(options.decayPerParameter === true && { [DECAY_FACTORS]: vector(factors) }),
       })
       const norm = reference.step(
         sum.map((x) => x / tokens),

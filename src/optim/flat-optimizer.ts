@@ -40,18 +40,26 @@ export class FlatOptimizer {
     private readonly betas: readonly [number, number],
     moments: readonly string[],
     private readonly count: number,
+    private readonly constants: Readonly<Record<string, Float32Array>>,
   ) {
     this.state = { moments: Object.fromEntries(moments.map((name) => [name, new Float32Array(count)])), updates: 0 }
   }
 
   /**
    * @param graph of the update
-   * @param betas decays of AdamW's moments, for their bias; zeros for SGD
+   * @param betas decays of AdamW's moments, for their bias; zeros for SGD, and where it is not corrected
    * @param count number of parameters
+   * @param constants what the graph is fed beside, the same at every update, each [parameters]
    */
-  static async create(runtime: Runtime, graph: Graph, betas: readonly [number, number], count: number): Promise<FlatOptimizer> {
+  static async create(
+    runtime: Runtime,
+    graph: Graph,
+    betas: readonly [number, number],
+    count: number,
+    constants: Readonly<Record<string, Float32Array>> = {},
+  ): Promise<FlatOptimizer> {
     const moments = graph.inputs.map(({ name }) => name).filter((name) => name.startsWith('moment'))
-    return new FlatOptimizer(await runtime.createSession(graph), betas, moments, count)
+    return new FlatOptimizer(await runtime.createSession(graph), betas, moments, count, constants)
   }
 
   /**
@@ -70,7 +78,9 @@ export class FlatOptimizer {
     const results = await this.session.run({
       parameters: vector(parameters),
       gradient: vector(gradient),
-      ...Object.fromEntries(Object.entries(state.moments).map(([name, data]) => [name, vector(data)])),
+      ...Object.fromEntries(
+        [...Object.entries(state.moments), ...Object.entries(this.constants)].map(([name, data]) => [name, vector(data)]),
+      ),
       gradient_scale: scalar(scale),
       learning_rate: float32([rates.length], rates),
       bias_correction1: scalar(1 - betas[0] ** step),

@@ -24,6 +24,13 @@ const theirs = [
       0.00012061475842818315,
     ],
   ],
+  [
+    'inverse_sqrt',
+    3,
+    12,
+    [0, 0.0013333333333333333, 0.0026666666666666666, 0.004, 0.0034641016151377548, 0.0030983866769659337, 0.00282842712474619],
+  ],
+  ['inverse_sqrt', 0, 12, [0.004, 0.003999800014998751, 0.003999600059990002, 0.003999400134966259]],
   ['linear', 0, 5, [0.004, 0.0032, 0.0024, 0.0016, 0.0008, 0]],
   ['cosine', 0, 5, [0.004, 0.003618033988749895, 0.002618033988749895, 0.0013819660112501053, 0.0003819660112501053, 0]],
 ] as const
@@ -33,6 +40,19 @@ describe('learningRateAt', () => {
     rates.forEach((rate, step) =>
       expect(learningRateAt(step, { name, learningRate: 0.004, warmupSteps, totalSteps })).toBeCloseTo(rate, 15),
     )
+  })
+
+  it('runs in lines between points, and stays what it is outside of them', () => {
+    const options = {
+      name: 'piecewise',
+      learningRate: 2,
+      warmupSteps: 0,
+      totalSteps: 20,
+      points: { 12: 0.5, 2: 0.25, 4: 1 },
+    } as const
+    const rates = [0, 2, 3, 4, 8, 12, 19].map((step) => learningRateAt(step, options))
+    expect(rates).toEqual([0.5, 0.5, 1.25, 2, 1.5, 1, 1])
+    expect(() => learningRateAt(0, { ...options, points: {} })).toThrow('schedule "piecewise" needs points')
   })
 
   it('survives a warm-up as long as the run', () => {

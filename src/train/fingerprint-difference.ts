@@ -25,6 +25,7 @@ const CALLED: Names = {
   objective: 'what is learned',
   labels: 'the labels',
   totalSteps: 'the number of steps',
+  totalMicroBatches: 'the number of micro-batches',
   saves: 'whether there is out (--out)',
   base: 'base (--base)',
   constants: 'constants (--constants)',
@@ -40,7 +41,9 @@ const parts: Readonly<Record<string, readonly string[]>> = {
 const consequences: Readonly<Record<string, readonly string[]>> = {
   valSplit: ['data', 'evalData', 'totalSteps'],
   valSplitBy: ['data', 'evalData', 'totalSteps'],
-  ...{ schedule: ['totalSteps'], warmup: ['totalSteps'], earlyStopping: ['evalData'] },
+  ...{ schedule: ['totalSteps', 'totalMicroBatches'], warmup: ['totalSteps', 'totalMicroBatches'], earlyStopping: ['evalData'] },
+  scheduleStep: ['totalMicroBatches'],
+  gradAccum: ['totalMicroBatches'],
 }
 
 /** The entries of a fingerprint by the options that they are of. */

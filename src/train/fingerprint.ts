@@ -8,8 +8,10 @@ import { tokenizerFilesOf } from '../formats/tokenizer-files.js'
 import { isFileTensor } from '../graph/types.js'
 import { ContentHash, fingerprintArray, fingerprintFile, fingerprintText } from '../util/fingerprint.js'
 import { isObject } from '../util/json.js'
+import type { ScheduleName } from '../optim/schedule.js'
 import type { Objective } from './objective.js'
-import { optionsWhere, type ResolvedTrainOptions } from './option-table.js'
+import { optionsWhere, trainOptionTable, type ResolvedTrainOptions } from './option-table.js'
+import type { Extent } from './run-data.js'
 import type { Trainee } from './trainee.js'
 
 /** The key of what only the process that begins a run knows: the tensors that are never trained. */
@@ -91,6 +93,15 @@ function frozenFingerprint({ parameters }: Trainee): string | undefined {
   return fingerprintText(parameters.frozen.map(({ name }) => `${name} ${fingerprintArray(parameters.view(name))}`).join('\n'))
 }
 
+/** Options that came when there were checkpoints already: their defaults are not told, so that those runs can go on. */
+const laterOptions = ['optimizer', 'biasCorrection', 'lossMean', 'scheduleStep'] as const
+
+const isDefault = (name: (typeof laterOptions)[number], options: ResolvedTrainOptions): boolean =>
+  options[name] === trainOptionTable[name].default
+
+/** Schedules that do not ask when the run ends. */
+const endlessSchedules: readonly ScheduleName[] = ['constant', 'inverse_sqrt', 'piecewise']
+
 /**
  * A JSON object as text: everything that changes the numbers of a run. Output, evaluation (unless it decides when to stop)
  * and, where it changes nothing, the length of the run may differ.
@@ -101,12 +112,12 @@ export async function runFingerprint(
   objective: Objective,
   dataset: Dataset,
   evalDataset: Dataset | undefined,
-  totalSteps: number,
+  { totalSteps, totalMicroBatches }: Extent,
 ): Promise<string> {
   const { model } = trainee
   // Two processes with four rows each make the same steps as one with eight.
   const batchSize = options.batchSize * options.communicator.size
-  const { schedule, warmup, loss } = options
+  const { warmup, loss } = options
   return JSON.stringify({
     batchSize,
     ...Object.fromEntries(optionsWhere(({ changes }) => changes === 'numbers').map((name) => [name, options[name]])),
@@ -122,8 +133,11 @@ export async function runFingerprint(
     ...(model instanceof FolderModel && model.head !== undefined && { labels: model.task.labels }),
     ...(model.constants !== undefined && { constants: model.constants }),
     ...(typeof loss === 'function' && { lossFunction: fingerprintText(loss.toString()) }),
-    // A constant rate without relative warm-up does not depend on the length of the run, so it may be prolonged.
-    ...(schedule === 'constant' && (warmup >= 1 || warmup === 0) ? {} : { totalSteps }),
+    ...Object.fromEntries(laterOptions.flatMap((name) => (isDefault(name, options) ? [] : [[name, options[name]]]))),
+    // Some rates without relative warm-up do not depend on the length of the run, so it may be prolonged.
+    ...(endlessSchedules.includes(options.schedule) && (warmup >= 1 || warmup === 0)
+      ? {}
+      : { totalSteps, ...(options.scheduleStep === 'micro-batch' && { totalMicroBatches }) }),
     ...(model.environment.base !== undefined && { base: model.environment.base }),
     data: await dataset.fingerprint(),
     ...(options.earlyStopping !== undefined && { evalData: await evalDataset?.fingerprint() }),

@@ -1,7 +1,8 @@
 /** @file Options of a training run: everything there is to say of each but its type and what the run does with it. */
 import { soloCommunicator } from '../distributed/communicator.js'
 import { InvalidOptionError } from '../errors.js'
-import { scheduleNames } from '../optim/schedule.js'
+import { adamWNames } from '../optim/adamw.js'
+import { scheduleNames, type SchedulePoints } from '../optim/schedule.js'
 import { columns } from '../data/column-names.js'
 import { rowData } from '../data/row-data.js'
 import type { RowReading } from '../data/row-reading.js'
@@ -20,6 +21,7 @@ import {
   type Kind,
 } from '../util/option-kinds.js'
 import { trackerNames, type TrackerName } from '../tracking/names.js'
+import { isObject } from '../util/json.js'
 import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
 import { objectiveOptionTable } from './objectives/options.js'
 import { metricsForBest } from './best.js'
@@ -33,6 +35,23 @@ const trackers: Kind<TrackerName | readonly TrackerName[], 'names'> = kind(
   'names',
   `name trackers: ${trackerNames.join(', ')}`,
   (value) => [value].flat().every((each) => (trackerNames as readonly unknown[]).includes(each)),
+)
+
+const isStep = (text: string): boolean => /^\d+$/.test(text) && Number.isSafeInteger(Number(text))
+
+const schedulePoints: Kind<SchedulePoints, 'mapping'> = kind(
+  'mapping',
+  'have whole steps from 0 on and factors of at least 0, at least one',
+  (value) =>
+    isObject(value) &&
+    Object.keys(value).length > 0 &&
+    Object.entries(value).every(([step, factor]) => isStep(step) && Number.isFinite(factor) && (factor as number) >= 0),
+)
+
+const partsOfNames: Kind<readonly string[], 'names'> = kind(
+  'names',
+  'be a list of parts of names, at least one',
+  (value) => Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string' && each !== ''),
 )
 
 type Rows = Partial<OptionTable<TrainOptions, RunColumns>>
@@ -127,6 +146,19 @@ export const rateOptions = {
     help: 'Course of the learning rate.',
     ...{ group: 'learning', changes: 'numbers', card: true },
   },
+  schedulePoints: {
+    is: schedulePoints,
+    flag: { name: 'schedule-points', value: 'STEP=FACTOR,…' },
+    help: 'Of schedule piecewise: what the learning rate is multiplied by at some steps, with lines between them: 0=0,500=1,9000=0.',
+    ...{ group: 'learning', changes: 'numbers', card: true },
+  },
+  scheduleStep: {
+    is: choice(['update', 'micro-batch']),
+    default: 'update',
+    flag: 'schedule-step',
+    help: 'What the schedule and `warmup` count: updates, or the micro-batches in them.',
+    ...{ group: 'learning', changes: 'entry', card: true },
+  },
   warmup: {
     is: number(
       'be a share of all steps (at least 0, below 1) or a whole number of steps',
@@ -169,6 +201,13 @@ export const lengthOptions = {
     help: 'Micro-batches in one update, weighted by their tokens.',
     ...{ group: 'learning', changes: 'numbers', card: true },
   },
+  lossMean: {
+    is: choice(['update', 'micro-batch']),
+    default: 'update',
+    flag: 'loss-mean',
+    help: 'What the loss is a mean over: all tokens of an update, or those of each micro-batch, whose means then count alike.',
+    ...{ group: 'learning', changes: 'entry', card: true },
+  },
 } as const satisfies Rows
 
 export const maxLengthOption = {
@@ -181,11 +220,31 @@ export const maxLengthOption = {
 } as const satisfies Rows
 
 export const optimizerOptions = {
+  optimizer: {
+    is: choice(adamWNames),
+    default: 'adamw',
+    flag: 'optimizer',
+    help: 'AdamW as torch has it, or as transformers had it (adamw_hf): epsilon before the bias correction, decay after the step.',
+    ...{ group: 'learning', changes: 'entry', card: true },
+  },
+  biasCorrection: {
+    is: toggle,
+    default: true,
+    flag: { name: 'no-bias-correction', negates: true },
+    help: "AdamW's moments are taken as they are, not corrected for their beginning at zero.",
+    ...{ group: 'learning', changes: 'entry', card: true },
+  },
   weightDecay: {
     is: atLeast(0),
     default: 0,
     flag: 'weight-decay',
     help: 'Decoupled weight decay.',
+    ...{ group: 'learning', changes: 'numbers', card: true },
+  },
+  noDecay: {
+    is: partsOfNames,
+    flag: { name: 'no-decay', value: 'A,B' },
+    help: 'Parts of names: what is trained and has one of them in its name does not decay: bias,norm.',
     ...{ group: 'learning', changes: 'numbers', card: true },
   },
   maxGradNorm: {
@@ -487,6 +546,7 @@ export function checkSplit({ valSplit, valSplitBy }: Pick<TrainOptions, 'valSpli
 /** @throws InvalidOptionError for an option that nothing would read without another one */
 function checkIsRead(options: ResolvedTrainOptions): void {
   const { samplePrompts, sampleSteps, loraPlusLrRatio, loraPlusLrEmbedding, license, modelCard, out } = options
+  const { schedule, schedulePoints, warmup, noDecay, weightDecay, gradAccum } = options
   // Those with a default count as given where they differ from it.
   const isGiven = (name: 'sampleTokens' | 'saveTotalLimit'): boolean => options[name] !== trainOptionTable[name].default
   const refuse = (name: string, needs: string): never => {
@@ -498,6 +558,15 @@ function checkIsRead(options: ResolvedTrainOptions): void {
   }
   if (loraPlusLrEmbedding !== undefined && loraPlusLrRatio === undefined)
     refuse('loraPlusLrEmbedding', 'loraPlusLrRatio (--lora-plus-ratio)')
+  if ((schedule === 'piecewise') !== (schedulePoints !== undefined))
+    throw new InvalidOptionError('schedule "piecewise" and schedulePoints (--schedule-points) go together: give both, or neither')
+  if (schedule === 'piecewise' && warmup > 0)
+    throw new InvalidOptionError(
+      'schedule "piecewise" has no warmup but that of its schedulePoints (--schedule-points); leave warmup out',
+    )
+  if (noDecay !== undefined && weightDecay === 0) refuse('noDecay', 'weightDecay (--weight-decay)')
+  for (const name of ['lossMean', 'scheduleStep'] as const)
+    if (options[name] !== 'update' && gradAccum === 1) refuse(name, 'gradAccum (--grad-accum) above 1')
   if (license !== undefined && (out === undefined || !modelCard))
     refuse('license', 'a model card to stand in: out, and modelCard')
   if (out === undefined && isGiven('saveTotalLimit')) refuse('saveTotalLimit', 'an output folder (out)')

@@ -2,7 +2,8 @@
 import type { RowData } from '../data/row-data.js'
 import type { RowReading } from '../data/row-reading.js'
 import type { Communicator } from '../distributed/communicator.js'
-import type { ScheduleName } from '../optim/schedule.js'
+import type { AdamWName } from '../optim/adamw.js'
+import type { ScheduleName, SchedulePoints } from '../optim/schedule.js'
 import type { TrackerName } from '../tracking/names.js'
 import type { MetricForBest } from './best.js'
 import type { TrainEvent } from './events.js'
@@ -46,20 +47,41 @@ export interface TrainOptions extends ObjectiveOptions, RowReading {
   readonly steps?: number
   /** Rows in one micro-batch, 8 by default; of several processes, in that of each. */
   readonly batchSize?: number
-  /** Micro-batches in one update, 1 by default; weighted by their labelled tokens. */
+  /** Micro-batches in one update, 1 by default; weighted by their labelled tokens unless `lossMean` says otherwise. */
   readonly gradAccum?: number
+  /**
+   * What the loss of an update with several micro-batches is a mean over: all that they count (`update`), or each alone, of
+   * whose means the mean is taken (`micro-batch`), as scripts do that divide each loss by their number; `update` by default.
+   */
+  readonly lossMean?: 'update' | 'micro-batch'
   /** Of AdamW; 2e-4 where it is not given. */
   readonly learningRate?: number
   /** How the learning rate changes over the steps; `constant` where it is not given. */
   readonly schedule?: ScheduleName
+  /** Of schedule `piecewise`: by the step, counted from 0, what the learning rate is multiplied by there: `{ 0: 0, 500: 1, 9000: 0 }`. */
+  readonly schedulePoints?: SchedulePoints
+  /**
+   * What the schedule and `warmup` count: `update`s, or each `micro-batch`, as scripts do that step it after each; an update
+   * then has the rate of its last micro-batch. `update` by default.
+   */
+  readonly scheduleStep?: 'update' | 'micro-batch'
   /** LoRA+ (Hayou et al., 2024): learning rate of B by that of A, at least 1; the same for both by default. */
   readonly loraPlusLrRatio?: number
   /** Learning rate of adapted embeddings with LoRA+; 1e-6 by default. */
   readonly loraPlusLrEmbedding?: number
   /** Steps of warm-up if 1 or more, a share of all steps if below 1; 0 by default. */
   readonly warmup?: number
+  /**
+   * `adamw` is torch's, `adamw_hf` the one that transformers had before: epsilon is added before the bias of the second
+   * moment is corrected, and weights decay after the step. `adamw` by default.
+   */
+  readonly optimizer?: AdamWName
+  /** Whether AdamW corrects its moments for their beginning at zero; yes unless it is false (as BERT was trained). */
+  readonly biasCorrection?: boolean
   /** Decoupled weight decay (Loshchilov and Hutter, 2019); 0 where it is not given. */
   readonly weightDecay?: number
+  /** Parts of names: what is trained and has one of them in its name does not decay, `['bias', 'norm']`. */
+  readonly noDecay?: readonly string[]
   /** Largest global norm of the gradient, 1 by default; 0 clips nothing. */
   readonly maxGradNorm?: number
   /** Decay of the first moment; 0.9 where it is not given. */

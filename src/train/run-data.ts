@@ -17,19 +17,21 @@ export const batchOptions = (o: ResolvedTrainOptions): BatchOptions => ({
   packing: o.packing,
 })
 
-/** How far the data goes: batches of an epoch, and of the whole run (Infinity if the number of steps decides). */
+/** How far the data goes: batches of an epoch, and of the whole run (`end` is Infinity if the number of steps decides). */
 export interface Extent {
   readonly perEpoch: number
   readonly end: number
   readonly totalSteps: number
+  readonly totalMicroBatches: number
 }
 
 export async function extentOf(dataset: Dataset, options: ResolvedTrainOptions): Promise<Extent> {
   const perEpoch = await dataset.batchesPerEpoch(batchOptions(options))
-  if (options.steps !== undefined) return { perEpoch, end: Infinity, totalSteps: options.steps }
+  const { steps, gradAccum } = options
+  if (steps !== undefined) return { perEpoch, end: Infinity, totalSteps: steps, totalMicroBatches: steps * gradAccum }
   // 0.1 of 30 batches are 3, not the 4 that rounding up 3.0000000000000004 gives.
   const end = Math.max(1, Math.ceil(perEpoch * options.epochs - 1e-9))
-  return { perEpoch, end, totalSteps: Math.ceil(end / options.gradAccum) }
+  return { perEpoch, end, totalSteps: Math.ceil(end / gradAccum), totalMicroBatches: end }
 }
 
 /** Who is told of a run's rows. */

@@ -5,7 +5,6 @@ import type { Dataset, PositionedBatch } from '../data/dataset.js'
 import type { Position } from '../data/order.js'
 import { anyOf } from '../distributed/communicator.js'
 import { InvalidOptionError, TrainingError, messageOf } from '../errors.js'
-import type { AdamWOptions } from '../optim/adamw.js'
 import { loraPlusRates } from '../optim/lora-plus.js'
 import { learningRateAt } from '../optim/schedule.js'
 import { checkData } from './check-data.js'
@@ -50,10 +49,11 @@ import { writeRunCard } from './run-card.js'
 import { initialState, type RunState } from './run-state.js'
 import { DisposableResource } from '../util/disposable.js'
 import { Tracking } from './tracking.js'
-import { UpdateSession } from './update-session.js'
+import { UpdateSession, type UpdateOptions } from './update-session.js'
 import { LossSession } from './loss-session.js'
 import { dropoutSeedOf, GradientSession } from './gradient-session.js'
 import { lossOptions } from './step-graph.js'
+import { UpdateTotal } from './update-total.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 import { checkArgument } from '../util/arguments.js'
 import { traineeArgument } from './trainee-argument.js'
@@ -249,7 +249,7 @@ class Run {
     const fingerprint =
       out === undefined && communicator.size === 1
         ? ''
-        : await together(communicator, () => runFingerprint(trainee, options, objective, dataset, evalDataset, extent.totalSteps))
+        : await together(communicator, () => runFingerprint(trainee, options, objective, dataset, evalDataset, extent))
     await checkSameRun(communicator, fingerprint, options, extent.totalSteps, evalDataset)
 
     const open: { release(): Promise<void> }[] = []
@@ -259,7 +259,9 @@ class Run {
     }
     try {
       const { update, loaded } = await together(communicator, async () => {
-        const update = opened(await UpdateSession.create(trainee, updateOptions(options), rateFactors(trainee, options)))
+        const update = opened(
+          await UpdateSession.create(trainee, { ...updateOptions(options), rateFactors: rateFactors(trainee, options) }),
+        )
         const loaded = output?.continues === true ? await loadCheckpoint(files, output.path, fingerprint, parameters, update.state) : undefined // prettier-ignore
         return { update, loaded }
       })
@@ -536,17 +538,16 @@ class Run {
     return done === true || place(value.next) > end ? undefined : value
   }
 
-  /** One update from `gradAccum` micro-batches, fewer at the end of the data, weighted by what their losses count. */
+  /** One update from `gradAccum` micro-batches, fewer at the end of the data, weighted as `lossMean` says. */
   private async step(batches: AsyncGenerator<PositionedBatch>): Promise<TrainEvent[]> {
     const { options, state } = this
-    const { sessions, extent, objective } = this.prepared
+    const { sessions, objective } = this.prepared
     const { now } = this.trainee.model.environment
     const started = now()
-    let sum = 0
+    const total = new UpdateTotal(options.lossMean)
     let labelled = 0
     let tokens = 0
     const sums: Record<string, number> = {}
-    let gradient: Float32Array | undefined
     let position = state.position
     let microBatches = state.microBatches
     let epoch = position.epoch
@@ -554,28 +555,22 @@ class Run {
       const batch = await this.together(() => this.nextBatch(batches, position))
       if (batch === undefined) break
       const result = await sessions.gradients.run(batch, dropoutSeedOf(options.seed, microBatches++))
-      sum += result.loss
+      total.add(result)
       labelled += result.count
       for (const [name, value] of Object.entries(result.sums)) sums[name] = (sums[name] ?? 0) + value
       tokens += batch.positions
       position = this.normalized(batch.next)
       epoch = batch.next.epoch
-      if (gradient === undefined) gradient = result.gradient
-      else for (let i = 0; i < gradient.length; i++) gradient[i]! += result.gradient[i]!
     }
+    const { gradient, count } = total
     if (gradient === undefined) {
       this.dataEnded = true
       return []
     }
-    const loss = sum / labelled
-    const learningRate = learningRateAt(state.step, {
-      name: options.schedule,
-      learningRate: options.learningRate,
-      warmupSteps: options.warmup < 1 ? Math.ceil(options.warmup * extent.totalSteps) : options.warmup,
-      totalSteps: extent.totalSteps,
-    })
+    const loss = total.loss / count
+    const learningRate = this.rateAt(state.step, microBatches)
     const { norm: gradNorm, applied } = Number.isFinite(loss)
-      ? await sessions.update.run(gradient, 1 / labelled, learningRate)
+      ? await sessions.update.run(gradient, 1 / count, learningRate)
       : { norm: Number.NaN, applied: false }
     const step = state.step + 1
     const skippedInARow = applied ? 0 : state.skippedInARow + 1
@@ -603,6 +598,21 @@ class Run {
       tokensPerSecond: tokens / Math.max(1e-9, (now() - started) / 1000),
     }
     return [...warnings, told]
+  }
+
+  /** The learning rate of an update. @param microBatches those of the run, its own among them */
+  private rateAt(step: number, microBatches: number): number {
+    const { options } = this
+    const { totalSteps, totalMicroBatches } = this.prepared.extent
+    const byUpdate = options.scheduleStep === 'update'
+    const total = byUpdate ? totalSteps : totalMicroBatches
+    return learningRateAt(byUpdate ? step : microBatches - 1, {
+      name: options.schedule,
+      learningRate: options.learningRate,
+      warmupSteps: options.warmup < 1 ? Math.ceil(options.warmup * total) : options.warmup,
+      totalSteps: total,
+      points: options.schedulePoints,
+    })
   }
 
   /** The end of an epoch is the beginning of the next, so that a checkpoint does not depend on which was reached first. */
@@ -740,7 +750,10 @@ function startOf({ state, best }: Start, options: ResolvedTrainOptions, bestBy: 
   return { state: anew, best }
 }
 
-const updateOptions = (o: ResolvedTrainOptions): AdamWOptions => ({
+const updateOptions = (o: ResolvedTrainOptions): UpdateOptions => ({
+  name: o.optimizer,
+  biasCorrection: o.biasCorrection,
+  noDecay: o.noDecay,
   beta1: o.beta1,
   beta2: o.beta2,
   epsilon: o.epsilon,
