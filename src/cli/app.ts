@@ -11,6 +11,7 @@ import { generateCommand } from './commands/generate.js'
 import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
+import { paperTableCommand } from './commands/paper/table.js'
 import { predictCommand } from './commands/predict.js'
 import { pushCommand } from './commands/push.js'
 import { reportCommand } from './commands/report.js'
@@ -41,6 +42,7 @@ export const commands: readonly Command[] = [
   inspectCommand,
   pushCommand,
   demoCommand,
+  paperTableCommand,
 ]
 
 export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const

@@ -1,0 +1,33 @@
+/** @file `lowrank paper table`. */
+import { nodeFiles } from '../../../io/node-files.js'
+import { compareWithPaper } from '../../../paper/table/compare.js'
+import { findRecords } from '../../../paper/table/find-records.js'
+import { comparedHtml, comparedMarkdown } from '../../../paper/table/page.js'
+import { defineCommand } from '../../flags.js'
+
+export const paperTableCommand = defineCommand({
+  name: 'paper table',
+  summary: "Show runs of the paper's experiments beside what was published.",
+  description:
+    'Looks for paper.json in the folders and all below them. Each table has the rows of the paper, what others report who ran the original scripts, every seed, and the mean with its deviation. A number that was not run is a dash.',
+  positionals: ['RUNS…'],
+  without: ['device', 'threads', 'seed'],
+  flags: {
+    html: { type: 'text', value: 'FILE', help: 'Write a page instead of printing Markdown.' },
+    title: { type: 'text', value: 'TEXT', default: 'LoRA: the paper and these runs', help: 'Heading of the page.' },
+  },
+  examples: ['lowrank paper table runs/', 'lowrank paper table runs/e2e runs/glue --html table.html'],
+  prints:
+    '`{"tables":[{"title","columns":[…],"rows":[{"kind":"paper|others|run|mean","name","parameters","cells":{column:text}}],"notes":[…]}]}`; with --html `{"out":…}`.',
+  async run({ html, title }, { output, positionals }) {
+    const files = nodeFiles()
+    const tables = compareWithPaper(await findRecords(files, positionals))
+    if (html !== undefined) {
+      await files.write(html, comparedHtml(tables, title))
+      if (output.json) output.printJson({ out: html })
+      else output.print(`tables in ${html}`)
+    } else if (output.json) output.printJson({ tables })
+    else output.print(comparedMarkdown(tables).trimEnd())
+    return 0
+  },
+})
