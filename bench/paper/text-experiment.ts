@@ -1,0 +1,137 @@
+/** @file Which runs the text experiments are made of: methods beside each other, ranks, and which matrices are adapted. */
+import { join } from 'node:path'
+import { languageModel } from './language-model.js'
+import { lora, type Method } from './methods.js'
+import type { RunStore } from './run-store.js'
+import type { TextOutcome, TextRun } from './text-run.js'
+import { shared } from './texts.js'
+
+/** A base, its name in tables, and its matrices by the paper's names. */
+export interface TextBase {
+  readonly name: string
+  readonly title: string
+  /** Its linear layers. */
+  readonly linear: readonly string[]
+  /** Those of the attention, where each is a layer of its own. */
+  readonly matrices?: Readonly<Record<'q' | 'k' | 'v' | 'o', string>>
+  readonly steps: number
+  folder(threads: number, say: (text: string) => void): Promise<string>
+}
+
+export const textBases: readonly TextBase[] = [
+  {
+    name: 'stories260k',
+    title: 'stories260k, a Llama of 0.26 million parameters',
+    linear: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+    matrices: { q: 'q_proj', k: 'k_proj', v: 'v_proj', o: 'o_proj' },
+    steps: 300,
+    folder: () => Promise.resolve(join(shared, 'models/stories260k')),
+  },
+  {
+    name: 'gpt2-4m',
+    title: 'a GPT-2 of 4.1 million parameters, trained here from scratch',
+    linear: ['c_attn', 'c_proj', 'c_fc'],
+    steps: 200,
+    folder: languageModel,
+  },
+]
+
+export const RANKS = [1, 2, 4, 8, 64] as const
+
+/** Rates that are tried, by kind: what few parameters can bear, all of them cannot. */
+const RATES: Readonly<Record<Method['kind'], readonly number[]>> = {
+  full: [3e-4, 1e-3, 3e-3],
+  bitfit: [1e-3, 3e-3, 1e-2],
+  lora: [1e-3, 3e-3, 1e-2],
+}
+
+export interface MethodResult {
+  readonly method: Method
+  readonly learningRate: number
+  readonly outcomes: readonly TextOutcome[]
+}
+
+/** Tried with LoRA of a middle rank on all layers, for all ranks and matrices: α/r is the same of them all. */
+const probed = (base: TextBase, method: Method): Method => (method.kind === 'lora' ? lora(4, base.linear) : method)
+
+/** The rate that is best after half the steps, told by a seed that no table shows. */
+async function bestRate(store: RunStore, base: TextBase, method: Method, model: string): Promise<number> {
+  const losses = new Map<number, number>()
+  for (const learningRate of RATES[method.kind]) {
+    const probe = { learningRate, seed: 100, steps: base.steps / 2, scored: false }
+    const { loss } = await store.outcome<TextOutcome>(textRunOf(base, probed(base, method), probe), model)
+    losses.set(learningRate, loss)
+  }
+  return [...losses].reduce((a, b) => (b[1] < a[1] ? b : a))[0]
+}
+
+const textRunOf = (base: TextBase, method: Method, rest: Omit<TextRun, 'experiment' | 'base' | 'method'>): TextRun => ({
+  ...{ experiment: 'text', base: base.name, method },
+  ...rest,
+})
+
+/** A method's runs with its best rate. */
+async function measure(
+  store: RunStore,
+  base: TextBase,
+  method: Method,
+  model: string,
+  seeds: number,
+  scored: boolean,
+): Promise<MethodResult> {
+  const learningRate = await bestRate(store, base, method, model)
+  const outcomes: TextOutcome[] = []
+  for (let seed = 0; seed < seeds; seed++)
+    outcomes.push(
+      await store.outcome(
+        textRunOf(base, method, { learningRate, seed, steps: scored ? base.steps : base.steps / 2, scored }),
+        model,
+      ),
+    )
+  return { method, learningRate, outcomes }
+}
+
+/** Tables 3 and 18: full fine-tuning, biases alone, and LoRA of several ranks. */
+export async function methodsBeside(store: RunStore, base: TextBase, model: string, seeds: number): Promise<MethodResult[]> {
+  const methods: readonly Method[] = [
+    { name: 'all weights', kind: 'full' },
+    ...(base.matrices === undefined ? [{ name: 'biases (BitFit)', kind: 'bitfit' } as const] : []),
+    ...RANKS.map((r) => lora(r, base.linear)),
+  ]
+  const results: MethodResult[] = []
+  for (const method of methods) results.push(await measure(store, base, method, model, seeds, true))
+  return results
+}
+
+/** Table 6: ranks by the matrices that they are of. */
+export async function ranksByMatrices(store: RunStore, base: TextBase, model: string, seeds: number): Promise<MethodResult[]> {
+  const { q, k, v, o } = base.matrices!
+  const sets = { Wq: [q], 'Wq, Wv': [q, v], 'Wq, Wk, Wv, Wo': [q, k, v, o] }
+  const results: MethodResult[] = []
+  for (const [name, targets] of Object.entries(sets))
+    for (const r of RANKS) results.push(await measure(store, base, lora(r, targets, `${name}, r = ${r}`), model, seeds, false))
+  return results
+}
+
+/** Table 5: which matrices, where all together may train as many numbers. */
+export async function matricesOfOneBudget(
+  store: RunStore,
+  base: TextBase,
+  model: string,
+  seeds: number,
+): Promise<MethodResult[]> {
+  const { q, k, v, o } = base.matrices!
+  const sets: readonly (readonly [string, number, readonly string[]])[] = [
+    ['Wq', 8, [q]],
+    ['Wk', 8, [k]],
+    ['Wv', 8, [v]],
+    ['Wo', 8, [o]],
+    ['Wq, Wk', 4, [q, k]],
+    ['Wq, Wv', 4, [q, v]],
+    ['Wq, Wk, Wv, Wo', 2, [q, k, v, o]],
+  ]
+  const results: MethodResult[] = []
+  for (const [name, r, targets] of sets)
+    results.push(await measure(store, base, lora(r, targets, `${name}, r = ${r}`), model, seeds, false))
+  return results
+}
