@@ -1,6 +1,6 @@
 /** @file What a beam search can be told. */
 import { InvalidOptionError } from '../errors.js'
-import { kind, number, whole, type Kind } from '../util/option-kinds.js'
+import { choice, kind, number, whole, type Kind } from '../util/option-kinds.js'
 import type { OptionTable, Resolved } from '../util/option-table.js'
 import type { Sampling } from './sampling-options.js'
 
@@ -8,6 +8,12 @@ import type { Sampling } from './sampling-options.js'
 export interface BeamOptions {
   /** Beams of a beam search, 1 by default, which is none. */
   readonly beams?: number
+  /**
+   * Whose rules hold: `transformers` by default, those of its `generate(num_beams)`; `loralib` are those of gpt2_beam.py
+   * (microsoft/LoRA), with which the figures of the LoRA paper were made. That search gives one text, knows no stop strings, lets
+   * `noRepeatNgramSize` and `repetitionPenalty` look at what was generated alone, and goes on while any text can beat the best.
+   */
+  readonly beamStyle?: 'transformers' | 'loralib'
   /**
    * A finished text counts with log p / length^lengthPenalty, its end token included: above 0 favours longer texts; 1 by
    * default.
@@ -29,6 +35,12 @@ const earlyStopping: Kind<boolean | 'never', 'text'> = {
 
 export const beamOptionTable = {
   beams: { is: whole(1), default: 1, flag: 'beams', help: 'Beams of a beam search; 1 is none.' },
+  beamStyle: {
+    is: choice(['transformers', 'loralib']),
+    default: 'transformers',
+    flag: { name: 'beam-style', default: null },
+    help: "Whose rules a beam search has: transformers', unless given, or those of gpt2_beam.py (microsoft/LoRA).",
+  },
   lengthPenalty: {
     is: number('be a finite number', Number.isFinite),
     default: 1,
@@ -54,13 +66,23 @@ export type Beams = Resolved<BeamOptions, typeof beamOptionTable>
  * @param given which of them the caller has given, whatever their value
  * @throws InvalidOptionError naming the option that has no meaning with or without a beam search
  */
-export function checkBeams({ beams, numReturn, temperature, topK, topP }: Beams & Sampling, given: BeamOptions): void {
+export function checkBeams(
+  { beams, beamStyle, numReturn, temperature, topK, topP }: Beams & Sampling,
+  given: BeamOptions & { readonly stop?: unknown },
+): void {
   if (numReturn > beams)
     throw new InvalidOptionError(`numReturn must be a whole number from 1 to the number of beams (${beams}), got ${numReturn}`)
   if (beams === 1) {
-    const alone = (['lengthPenalty', 'earlyStopping'] as const).find((name) => given[name] !== undefined)
+    const alone = (['beamStyle', 'lengthPenalty', 'earlyStopping'] as const).find((name) => given[name] !== undefined)
     if (alone !== undefined) throw new InvalidOptionError(`${alone} belongs to a beam search: set beams to at least 2`)
     return
+  }
+  if (beamStyle === 'loralib') {
+    const unread = (['earlyStopping', 'numReturn', 'stop'] as const).find((name) => given[name] !== undefined)
+    if (unread !== undefined)
+      throw new InvalidOptionError(
+        `${unread} is not of the beam search of style "loralib", which goes on to the last token and gives the best text; leave it out, or take beamStyle "transformers"`,
+      )
   }
   const [drawn] = Object.entries({ temperature: temperature || undefined, topK, topP }).find(([, v]) => v !== undefined) ?? []
   if (drawn !== undefined)

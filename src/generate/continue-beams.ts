@@ -2,8 +2,8 @@
 import { ADAPTER_INDEX } from '../adapters/serving/serving.js'
 import { int64 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
-import type { BeamSearch, RunningBeam } from './beam-search.js'
 import type { DecodeSession } from './decode-session.js'
+import type { RunningBeam, TextSearch } from './text-search.js'
 
 type Tensors = Readonly<Record<string, HostTensor>>
 
@@ -11,7 +11,7 @@ type Tensors = Readonly<Record<string, HostTensor>>
 export interface Search {
   readonly prompt: readonly number[]
   readonly limit: number
-  readonly beams: BeamSearch
+  readonly beams: TextSearch
 }
 
 /** A row of the batch. */

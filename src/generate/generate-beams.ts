@@ -7,6 +7,7 @@ import { continueBeams } from './continue-beams.js'
 import { DecodeSession } from './decode-session.js'
 import type { BeamGeneration, Generation } from './generation.js'
 import type { ResolvedBatchOptions } from './generate-options.js'
+import { LoralibBeamSearch } from './loralib-beam-search.js'
 import { TextStream } from './text-stream.js'
 
 /** What ends texts, and how tokens become text. */
@@ -38,7 +39,11 @@ export async function generateBeams(
   const stream = (prompt: readonly number[]): TextStream => new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
   const searches = prompts.map(({ prompt, limit, ends }) => {
     const text = stops.texts.length === 0 ? undefined : stream(prompt)
-    return { prompt, limit, beams: new BeamSearch({ ...options, prompt, limit, ends, stops: stops.tokens, text }) }
+    const beams =
+      options.beamStyle === 'loralib'
+        ? new LoralibBeamSearch({ ...options, limit, ends })
+        : new BeamSearch({ ...options, prompt, limit, ends, stops: stops.tokens, text })
+    return { prompt, limit, beams }
   })
   const session = await DecodeSession.for(model, parts, Math.max(...prompts.map(({ prompt, limit }) => prompt.length + limit)))
   const spent = await continueBeams(session, searches, tensors, options.signal, model.environment.now)

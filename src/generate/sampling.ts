@@ -53,7 +53,7 @@ export function distribution(logits: Float32Array, { temperature = 1, topK, topP
 }
 
 /** @throws RuntimeError if a logit is NaN or infinite; minus infinity only rules a token out */
-function checkLogits(logits: Float32Array): void {
+export function checkLogits(logits: Float32Array): void {
   const broken = logits.findIndex((logit) => !(logit < Infinity))
   if (broken >= 0)
     throw new RuntimeError(

@@ -29,12 +29,13 @@ VOCABULARY, POSITIONS, WIDTH, LAYERS, HEADS = 48, 64, 16, 2, 2
 RANK, ALPHA = 2, 12
 
 # Of beams and their settings, one that is not named has gpt2_beam.py's default. Lengths of the generated texts are small, so
-# that the model's positions suffice.
+# that the model's positions suffice. One row at a time, as in the README: with more the script reads the logits of the first
+# step from the wrong rows (it indexes the repeated queries by the number of the row in the batch).
 SETTINGS = [
     {"checkpoint": "full", "beam": 10, "length_penalty": 0.8, "eos_token_id": [7, 30]},
     {"checkpoint": "full", "beam": 10, "length_penalty": 0.8, "eos_token_id": [2, 5, 7, 11, 12, 19, 30, 33, 40, 44]},
     {"checkpoint": "full", "beam": 6, "length_penalty": 1.6, "eos_token_id": [2, 5, 7, 11, 12, 19, 30, 33, 40, 44]},
-    {"checkpoint": "full", "beam": 4, "length_penalty": 0.8, "eos_token_id": [7, 30], "batch_size": 1},
+    {"checkpoint": "full", "beam": 4, "length_penalty": 0.8, "eos_token_id": [7, 30]},
     {"checkpoint": "full", "beam": 3, "eos_token_id": [7, 30, 11, 19, 2], "no_repeat_ngram_size": 2},
     {"checkpoint": "full", "beam": 5, "eos_token_id": [7, 30], "no_repeat_ngram_size": 1, "length_penalty": 0.0},
     {"checkpoint": "full", "beam": 2, "eos_token_id": [7, 30], "repetition_penalty": 1.3, "length_penalty": -1.0},
@@ -108,7 +109,7 @@ def write_rows():
 
 def search(model, setting, folder):
     args = argparse.Namespace(
-        batch_size=10, seq_len=40, eval_len=20, min_length=0, beam=1, length_penalty=1.0, no_repeat_ngram_size=4,
+        batch_size=1, seq_len=40, eval_len=20, min_length=0, beam=1, length_penalty=1.0, no_repeat_ngram_size=4,
         repetition_penalty=1.0, eos_token_id=[50256, *setting.get("eos_token_id", [])], output_file="predictions.jsonl",
         work_dir=folder, device="cpu", rank=0, world_size=1, dist=torch.distributed, platform="local",
     )  # fmt: skip
