@@ -1,10 +1,10 @@
 /** @file Attaches the parts of an adapter to a graph. */
 import { GraphBuilder } from '../graph/builder.js'
+import { dropout, DROPOUT_SEED } from '../graph/dropout.js'
 import type { Graph } from '../graph/graph.js'
 import type { TargetModule } from '../graph/target-module.js'
 import { productOfDims } from '../graph/shapes.js'
 import type { Value } from '../graph/types.js'
-import { dropout } from './dropout.js'
 import type { Attachment, Part, PartTensor } from './part.js'
 
 export interface AttachOptions {
@@ -31,7 +31,8 @@ export function attachParts(graph: Graph, parts: readonly Part[], options: Attac
   /** Outputs by what replaced them: a layer may read another adapted layer directly. */
   const changed = new Map<string, string>()
   const p = options.dropout ?? 0
-  const seed = p > 0 ? result.addInput('dropout_seed', 'uint32', [1]) : undefined
+  // The model may have dropouts of its own.
+  const seed = p > 0 ? (result.values.get(DROPOUT_SEED) ?? result.addInput(DROPOUT_SEED, 'uint32', [1])) : undefined
   parts.forEach((part, index) => {
     const at: Attachment = {
       graph: result,

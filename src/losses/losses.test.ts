@@ -12,6 +12,7 @@ import type { SummedLoss } from './attach.js'
 import { summedCrossEntropy } from './cross-entropy.js'
 import { binaryCrossEntropy, squaredError } from './element-wise.js'
 import type { Pooling } from './embedding.js'
+import { rDropLoss } from './r-drop.js'
 import { contrastiveLoss, cosineScoreLoss } from './similarity.js'
 import { spanLoss } from './span.js'
 
@@ -22,6 +23,7 @@ interface Case {
   readonly count: number
   readonly gradient: readonly number[]
   readonly pooling?: Pooling
+  readonly weight?: number
   readonly labels: Record<string, { shape: readonly number[]; values: readonly number[]; integer: boolean }>
 }
 
@@ -29,7 +31,7 @@ const fixture = resolve(import.meta.dirname, '../../test/fixtures/losses.json')
 const { cases } = JSON.parse(readFileSync(fixture, 'utf8')) as { cases: Record<string, Case> }
 const { runtime } = testEnvironment()
 
-function build(name: string, { shape, pooling }: Case): { loss: SummedLoss; x: Value } {
+function build(name: string, { shape, pooling, weight }: Case): { loss: SummedLoss; x: Value } {
   const graph = new Graph(name)
   const rest = shape.slice(1)
   const symbolic = name.startsWith('question') || name.startsWith('token') || pooling !== undefined
@@ -43,6 +45,8 @@ function build(name: string, { shape, pooling }: Case): { loss: SummedLoss; x: V
       return { loss: binaryCrossEntropy(graph, x), x }
     case 'regression':
       return { loss: squaredError(graph, x), x }
+    case 'r-drop':
+      return { loss: rDropLoss(graph, x, weight!), x }
     case 'question-answering':
       return { loss: spanLoss(graph, x), x }
     default: {

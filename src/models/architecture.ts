@@ -33,6 +33,8 @@ export interface Architecture {
   readonly formerNames?: readonly Renamings[]
   /** Paths of modules that are never built (what sees, heads of pretraining): adapters of them are carried, not run. */
   readonly unreadModules?: RegExp
+  /** Whether `build` puts in the dropouts of config.json where the options asks for them. */
+  readonly dropsOut?: boolean
   /** Name of a tensor in our graph for one of a checkpoint, for published names of other versions (`gamma`, `beta`). */
   renameTensor?(name: string): string
   /**

@@ -17,6 +17,17 @@ export interface BertConfig {
   readonly activation: Activation
   readonly maxPositions: number
   readonly tokenTypes: number
+  readonly dropout: EncoderDropout
+}
+
+/** Probabilities of config.json. */
+export interface EncoderDropout {
+  /** Of embeddings, and of what a layer adds to the hidden states. */
+  readonly hidden: number
+  /** Of the weights of attention. */
+  readonly attention: number
+  /** Of what a head reads. */
+  readonly head: number
 }
 
 /** Values of transformers' `BertConfig`, which published configs may leave out. */
@@ -30,6 +41,8 @@ export const bertDefaults: Readonly<Record<string, Json>> = {
   max_position_embeddings: 512,
   type_vocab_size: 2,
   layer_norm_eps: 1e-12,
+  hidden_dropout_prob: 0.1,
+  attention_probs_dropout_prob: 0.1,
 }
 
 /**
@@ -50,6 +63,17 @@ export function readBert(config: ConfigReader): BertConfig {
     activation: activationOf(config, 'hidden_act'),
     maxPositions: config.integer('max_position_embeddings'),
     tokenTypes: config.integer('type_vocab_size'),
+    dropout: readDropout(config),
+  }
+}
+
+/** @param headKey key of the head's own probability, which is that of hidden states where it is absent */
+export function readDropout(config: ConfigReader, headKey = 'classifier_dropout'): EncoderDropout {
+  const hidden = config.probability('hidden_dropout_prob')
+  return {
+    hidden,
+    attention: config.probability('attention_probs_dropout_prob'),
+    head: config.probability(headKey, hidden),
   }
 }
 
@@ -60,7 +84,7 @@ export function readBert(config: ConfigReader): BertConfig {
  */
 export function bertLayer(
   model: ModelBuilder,
-  { hidden, intermediate, activation, epsilon }: BertConfig,
+  { hidden, intermediate, activation, epsilon, dropout }: BertConfig,
   name: string,
   x: Value,
   attention: (x: Value, name: string) => Value,
@@ -68,7 +92,7 @@ export function bertLayer(
   const { b } = model
   const dense = (path: string, y: Value, from: number, to: number): Value => model.linear(path, y, from, to, { bias: true })
   const added = (path: string, y: Value, sum: Value): Value =>
-    model.layerNorm(`${path}.LayerNorm`, b.add(y, sum), hidden, epsilon)
+    model.layerNorm(`${path}.LayerNorm`, b.add(model.dropout(y, dropout.hidden), sum), hidden, epsilon)
   return b.scope(name, () => {
     const heard = dense(`${name}.attention.output.dense`, attention(x, `${name}.attention.self`), hidden, hidden)
     const attended = added(`${name}.attention.output`, heard, x)

@@ -35,7 +35,12 @@ export function buildBert(model: ModelBuilder, bert: BertConfig, task: Task, var
   const { b } = model
   const { vocabularySize, hidden, layers, heads, headDim, epsilon, tokenTypes } = bert
   const inputs = textInputs(model, tokenTypes)
-  const attention = new EncoderAttention(model, { heads, headDim, tokens: 'sequence' }, paddingMask(model, inputs.attentionMask))
+  const { dropout } = bert
+  const attention = new EncoderAttention(
+    model,
+    { heads, headDim, tokens: 'sequence', dropout: dropout.attention },
+    paddingMask(model, inputs.attentionMask),
+  )
 
   const embeddings = (): Value => {
     const name = `${variant.prefix}embeddings`
@@ -43,7 +48,8 @@ export function buildBert(model: ModelBuilder, bert: BertConfig, task: Task, var
     const places = model.embedding(`${name}.position_embeddings`, variant.positions(inputs), bert.maxPositions, hidden)
     const types = inputs.tokenTypeIds && model.embedding(`${name}.token_type_embeddings`, inputs.tokenTypeIds, tokenTypes, hidden)
     const sum = b.add(types === undefined ? words : b.add(words, types), places)
-    return model.layerNorm(`${name}.LayerNorm`, b.reshape(sum, [tokenRows, hidden]), hidden, epsilon)
+    const normed = model.layerNorm(`${name}.LayerNorm`, b.reshape(sum, [tokenRows, hidden]), hidden, epsilon)
+    return model.dropout(normed, dropout.hidden)
   }
   const selfAttention = (x: Value, name: string): Value => {
     const part = (letter: string): Value =>
@@ -55,7 +61,9 @@ export function buildBert(model: ModelBuilder, bert: BertConfig, task: Task, var
   for (let layer = 0; layer < layers; layer++)
     x = bertLayer(model, bert, `${variant.prefix}encoder.layer.${layer}`, x, selfAttention)
   unreadPooler(model, task, () => firstToken(model, x), hidden)
-  const output = textOutput(model, task, x, hidden, (first) => variant.ofSequence(first))
+  const output = textOutput(model, task, { hidden: x, width: hidden, dropout: dropout.head }, (first) =>
+    variant.ofSequence(first),
+  )
   return { hidden: x, ...(output && { output }), vocabularySize, maxPositions: variant.maxPositions }
 }
 
@@ -72,6 +80,7 @@ export const bert: Architecture = {
   ignoredTensors: /(^|\.)embeddings\.(position_ids|token_type_ids)$/,
   spareTensors: /^(cls|classifier|qa_outputs|bert\.pooler)\./,
   unreadModules: /^cls\./,
+  dropsOut: true,
   renameTensor: modernNormName,
   build(model, givenConfig, task, prefix) {
     const config = givenConfig.withDefaults(bertDefaults)
@@ -84,7 +93,7 @@ export const bert: Architecture = {
       positions: () => rowPositions(model),
       ofSequence: (first) => {
         const pooled = model.b.tanh(model.linear('bert.pooler.dense', first, hidden, hidden, { bias: true }))
-        return classifier(model, 'classifier', pooled, hidden, task.numLabels)
+        return classifier(model, 'classifier', model.headDropout(pooled, size.dropout.head), hidden, task.numLabels)
       },
     })
   },

@@ -33,4 +33,12 @@ export interface BuildOptions {
    * tens of megabytes, and a run that never goes beyond 1,024 tokens need not carry them.
    */
   readonly positions?: number
+  /** The model's own dropouts, which need the input `dropout_seed` uint32 [1]; none unless given. */
+  readonly dropout?: ModelDropout
+}
+
+/** Dropout of a model that learns, where its config.json has it: of embeddings, attention, layers and head. */
+export interface ModelDropout {
+  /** Probability of the head's dropout, in place of config.json's. */
+  readonly classifier?: number
 }

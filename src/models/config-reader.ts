@@ -45,6 +45,13 @@ export class ConfigReader {
     return value
   }
 
+  /** A share of what is dropped: at least 0 and below 1. */
+  probability(key: string, fallback?: number): number {
+    const value = this.number(key, fallback)
+    if (value < 0 || value >= 1) throw this.wrong(key, 'a probability in [0, 1)')
+    return value
+  }
+
   boolean(key: string, fallback: boolean): boolean {
     const value = this.get(key) ?? fallback
     if (typeof value !== 'boolean') throw this.wrong(key, 'true or false')

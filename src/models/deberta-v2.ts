@@ -3,7 +3,7 @@ import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import type { Architecture } from './architecture.js'
 import { bert } from './bert.js'
-import { bertLayer, readBert } from './bert-layers.js'
+import { bertLayer, readBert, readDropout } from './bert-layers.js'
 import type { ConfigReader } from './config-reader.js'
 import { EncoderAttention } from './encoder-attention.js'
 import {
@@ -31,6 +31,9 @@ const defaults = {
   layer_norm_eps: 1e-7,
   pooler_hidden_act: 'gelu',
   conv_act: 'tanh',
+  hidden_dropout_prob: 0.1,
+  attention_probs_dropout_prob: 0.1,
+  pooler_dropout: 0,
 }
 
 /** Words of a list, or of a string that joins them by `|`. */
@@ -70,6 +73,7 @@ export const debertaV2: Architecture = {
   // Published v3 checkpoints carry the heads of their pretraining, and positions that nothing reads.
   spareTensors: /^(cls|lm_predictions|mask_predictions|classifier|qa_outputs|pooler|deberta\.embeddings\.position_embeddings)\./,
   unreadModules: /^(cls|lm_predictions|mask_predictions)\./,
+  dropsOut: true,
   renameTensor: bert.renameTensor!,
   build(model, givenConfig, task, base) {
     const { b } = model
@@ -78,6 +82,7 @@ export const debertaV2: Architecture = {
     const size = readBert(config)
     const { vocabularySize, hidden, layers, heads, headDim, epsilon, maxPositions, tokenTypes } = size
     config.expect('attention_head_size', headDim)
+    const dropout = readDropout(config, 'cls_dropout')
     const relative = config.boolean('relative_attention', false)
     const shared = config.boolean('share_att_key', false)
     const kinds = positionKinds(config)
@@ -85,7 +90,11 @@ export const debertaV2: Architecture = {
     const norm = (name: string, x: Value): Value => model.layerNorm(name, x, hidden, epsilon)
 
     const { inputIds, attentionMask, tokenTypeIds } = textInputs(model, tokenTypes)
-    const attention = new EncoderAttention(model, { heads, headDim, tokens: 'sequence' }, pairMask(model, attentionMask))
+    const attention = new EncoderAttention(
+      model,
+      { heads, headDim, tokens: 'sequence', dropout: dropout.attention },
+      pairMask(model, attentionMask),
+    )
     /** 1 for tokens, 0 for padding: [batch*sequence, 1]. */
     const real = b.reshape(b.cast(attentionMask, 'float32'), [tokenRows, 1])
 
@@ -99,7 +108,7 @@ export const debertaV2: Architecture = {
         sum = b.add(sum, model.embedding(`${name}.token_type_embeddings`, tokenTypeIds, tokenTypes, width))
       const rows = b.reshape(sum, [tokenRows, width])
       const projected = width === hidden ? rows : model.linear(`${name}.embed_proj`, rows, width, hidden)
-      return b.mul(norm(`${name}.LayerNorm`, projected), real)
+      return model.dropout(b.mul(norm(`${name}.LayerNorm`, projected), real), dropout.hidden)
     }
 
     /** The table of distances, [2*span, hidden], and how it is looked up. */
@@ -130,7 +139,8 @@ export const debertaV2: Architecture = {
           : dense(`${name}.pos_${letter}_proj`, table, hidden, hidden)
       let bias: Value | undefined
       if (relation !== undefined) {
-        const { table, lookup } = relation
+        const { lookup } = relation
+        const table = model.dropout(relation.table, dropout.hidden)
         if (kinds.c2p) bias = lookup.scores(q, project(table, 'key'), true, scale)
         if (kinds.p2c) {
           const fromKeys = b.transpose(lookup.scores(k, project(table, 'query'), false, scale), [0, 1, 3, 2])
@@ -149,7 +159,7 @@ export const debertaV2: Architecture = {
       const layout = { inChannels: hidden, outChannels: hidden, kernel: [kernel], pads, groups: config.integer('conv_groups', 1) }
       const lines = b.transpose(b.reshape(embedded, ['batch', 'sequence', hidden]), [0, 2, 1])
       const seen = b.reshape(b.transpose(model.convolution(`${name}.conv`, lines, layout), [0, 2, 1]), [tokenRows, hidden])
-      const active = activationOf(config, 'conv_act')(b, b.mul(seen, real))
+      const active = activationOf(config, 'conv_act')(b, model.dropout(b.mul(seen, real), dropout.hidden))
       return b.mul(norm(`${name}.LayerNorm`, b.add(x, active)), real)
     }
 
@@ -159,10 +169,12 @@ export const debertaV2: Architecture = {
       x = bertLayer(model, size, `${base}encoder.layer.${layer}`, x, selfAttention)
       if (layer === 0 && kernel > 0) x = convolve(x, kernel)
     }
-    const output = textOutput(model, task, x, hidden, (first) => {
+    const output = textOutput(model, task, { hidden: x, width: hidden, dropout: dropout.hidden }, (first) => {
       config.expect('pooler_hidden_size', hidden)
       const activation = activationOf(config, 'pooler_hidden_act')
-      return classifier(model, 'classifier', activation(b, dense('pooler.dense', first, hidden, hidden)), hidden, task.numLabels)
+      const context = model.dropout(first, config.probability('pooler_dropout'))
+      const pooled = activation(b, dense('pooler.dense', context, hidden, hidden))
+      return classifier(model, 'classifier', model.headDropout(pooled, dropout.head), hidden, task.numLabels)
     })
     return { hidden: x, ...(output && { output }), vocabularySize, maxPositions }
   },

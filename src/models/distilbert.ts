@@ -26,6 +26,10 @@ const defaults = {
   dim: 768,
   hidden_dim: 3072,
   activation: 'gelu',
+  dropout: 0.1,
+  attention_dropout: 0.1,
+  qa_dropout: 0.1,
+  seq_classif_dropout: 0.2,
 }
 
 export const distilbert: Architecture = {
@@ -38,6 +42,7 @@ export const distilbert: Architecture = {
   ignoredTensors: bert.ignoredTensors!,
   spareTensors: /^(vocab_transform|vocab_layer_norm|vocab_projector|pre_classifier|classifier|qa_outputs)\./,
   unreadModules: /^vocab_(transform|projector)\b/,
+  dropsOut: true,
   renameTensor: bert.renameTensor!,
   build(model, givenConfig, task, base) {
     const { b } = model
@@ -51,7 +56,12 @@ export const distilbert: Architecture = {
     const activation = activationOf(config, 'activation')
 
     const { inputIds, attentionMask } = textInputs(model)
-    const attention = new EncoderAttention(model, { heads, headDim, tokens: 'sequence' }, paddingMask(model, attentionMask))
+    const p = config.probability('dropout')
+    const attention = new EncoderAttention(
+      model,
+      { heads, headDim, tokens: 'sequence', dropout: config.probability('attention_dropout') },
+      paddingMask(model, attentionMask),
+    )
     const dense = (name: string, x: Value, from: number, to: number): Value => model.linear(name, x, from, to, { bias: true })
     const norm = (name: string, x: Value): Value => model.layerNorm(name, x, hidden, EPSILON)
 
@@ -60,20 +70,33 @@ export const distilbert: Architecture = {
       const heard = attention.attend(part('q'), part('k'), part('v'), headDim ** -0.5)
       const attended = norm(`${name}.sa_layer_norm`, b.add(dense(`${name}.attention.out_lin`, heard, hidden, hidden), x))
       const wide = activation(b, dense(`${name}.ffn.lin1`, attended, hidden, inner))
-      return norm(`${name}.output_layer_norm`, b.add(dense(`${name}.ffn.lin2`, wide, inner, hidden), attended))
+      return norm(`${name}.output_layer_norm`, b.add(model.dropout(dense(`${name}.ffn.lin2`, wide, inner, hidden), p), attended))
     }
 
     // Sinusoids (`sinusoidal_pos_embds`) are in the checkpoint like learned positions.
     const words = model.embedding(`${base}embeddings.word_embeddings`, inputIds, vocabularySize, hidden)
     const places = model.embedding(`${base}embeddings.position_embeddings`, rowPositions(model), maxPositions, hidden)
-    let x = norm(`${base}embeddings.LayerNorm`, b.reshape(b.add(words, places), [tokenRows, hidden]))
+    const normed = norm(`${base}embeddings.LayerNorm`, b.reshape(b.add(words, places), [tokenRows, hidden]))
+    let x = model.dropout(normed, p)
     const layers = config.integer('n_layers')
     for (let layer = 0; layer < layers; layer++) {
       const name = `${base}transformer.layer.${layer}`
       x = b.scope(name, () => block(x, name))
     }
-    const output = textOutput(model, task, x, hidden, (first) =>
-      classifier(model, 'classifier', b.relu(dense('pre_classifier', first, hidden, hidden)), hidden, task.numLabels),
+    const output = textOutput(
+      model,
+      task,
+      { hidden: x, width: hidden, dropout: p, answersDropout: config.probability('qa_dropout') },
+      (first) => {
+        const wide = b.relu(dense('pre_classifier', first, hidden, hidden))
+        return classifier(
+          model,
+          'classifier',
+          model.headDropout(wide, config.probability('seq_classif_dropout')),
+          hidden,
+          task.numLabels,
+        )
+      },
     )
     return { hidden: x, ...(output && { output }), vocabularySize, maxPositions }
   },

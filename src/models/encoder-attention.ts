@@ -9,6 +9,8 @@ export interface EncoderAttentionShape {
   readonly headDim: number
   /** Tokens of a row: `sequence`, or a number where every row has as many (the patches of an image). */
   readonly tokens: Dim
+  /** Probability of dropping a weight while training; 0 unless given. */
+  readonly dropout?: number
 }
 
 /** Additive mask of the padding keys, 0 or the most negative float: [batch, 1, 1, sequence]. */
@@ -42,13 +44,11 @@ export class EncoderAttention {
    */
   attend(q: Value, k: Value, v: Value, scale: number, bias?: Value): Value {
     const { b } = this.model
-    const { heads, headDim, tokens } = this.shape
+    const { heads, headDim, tokens, dropout = 0 } = this.shape
     const products = b.matmul(q, k, { transB: true, alpha: scale })
     const scores = bias === undefined ? products : b.add(products, bias)
-    return b.reshape(b.transpose(b.matmul(b.softmax(this.masked(scores)), v), [0, 2, 1, 3]), [
-      multiplyDims('batch', tokens),
-      heads * headDim,
-    ])
+    const weights = this.model.dropout(b.softmax(this.masked(scores)), dropout)
+    return b.reshape(b.transpose(b.matmul(weights, v), [0, 2, 1, 3]), [multiplyDims('batch', tokens), heads * headDim])
   }
   private masked(scores: Value): Value {
     const { b } = this.model

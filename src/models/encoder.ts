@@ -85,29 +85,38 @@ export function unreadPooler(model: ModelBuilder, task: Task, first: () => Value
     model.linear('pooler.dense', first(), width, outputs, { bias: true })
 }
 
+/** What the heads of text tasks read. */
+export interface HeadInput {
+  /** [batch*sequence, width] */
+  readonly hidden: Value
+  readonly width: number
+  /** Probability of dropping an element of what a head of single tokens reads. That of whole rows has places of its own. */
+  readonly dropout: number
+  /** The same of the head that finds answers; 0 unless given. */
+  readonly answersDropout?: number
+}
+
 /**
  * What the head of a text task says, see {@link Backbone.output}; undefined where there is no such head.
- * @param hidden [batch*sequence, width]
  * @param ofSequence logits of a row from what stands at its first token, [batch, width] to [batch, labels]
  */
 export function textOutput(
   model: ModelBuilder,
   task: Task,
-  hidden: Value,
-  width: number,
+  { hidden, width, dropout, answersDropout = 0 }: HeadInput,
   ofSequence: (first: Value) => Value,
 ): Value | undefined {
-  const perToken = (name: string): Value =>
-    model.b.reshape(classifier(model, name, hidden, width, task.numLabels), ['batch', 'sequence', task.numLabels])
+  const perToken = (name: string, x: Value): Value =>
+    model.b.reshape(classifier(model, name, x, width, task.numLabels), ['batch', 'sequence', task.numLabels])
   switch (task.name) {
     case 'feature-extraction':
       return byRow(model, hidden, 'sequence')
     case 'sequence-classification':
       return ofSequence(firstToken(model, hidden))
     case 'token-classification':
-      return perToken('classifier')
+      return perToken('classifier', model.headDropout(hidden, dropout))
     case 'question-answering':
-      return perToken('qa_outputs')
+      return perToken('qa_outputs', model.headDropout(hidden, answersDropout))
     default:
       return undefined
   }

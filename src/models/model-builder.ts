@@ -1,6 +1,7 @@
 /** @file The vocabulary architectures are written in: weights, linear layers, embeddings, norms. */
 import { GraphBuilder } from '../graph/builder.js'
 import { Graph } from '../graph/graph.js'
+import { dropout, DROPOUT_SEED } from '../graph/dropout.js'
 import { dtypeToOnnx } from '../graph/dtypes.js'
 import type { Convolution, ModuleKind } from '../graph/target-module.js'
 import { int, ints, type Initializer, type Value } from '../graph/types.js'
@@ -8,6 +9,9 @@ import type { BuildOptions } from './build-options.js'
 
 /** Weights of a model by their checkpoint names. */
 export type Weights = ReadonlyMap<string, Initializer>
+
+/** Number of a model's first dropout: those before are of the adapter's branches, which are counted from 0. */
+const FIRST_STREAM = 2 ** 24
 
 export interface ConvolutionLayout {
   readonly inChannels: number
@@ -33,6 +37,7 @@ export class ModelBuilder {
   readonly zeroCentered = new Set<string>()
   /** What is wrong with the weights: all of it, so that one message can say it. */
   readonly problems: string[] = []
+  private dropouts = 0
 
   constructor(
     name: string,
@@ -179,6 +184,18 @@ export class ModelBuilder {
     const weight = this.weight(`${name}.weight`, [vocabulary, hidden])
     const y = this.b.gather(weight, ids, 0)
     return this.register(name, 'Embedding', weight, undefined, ids, y, [vocabulary, hidden])
+  }
+
+  /** Dropout with probability `p`, where the graph is built to learn with it: {@link BuildOptions.dropout}. @param x [.., features] */
+  dropout(x: Value, p: number): Value {
+    if (this.options.dropout === undefined || p === 0) return x
+    const seed = this.graph.values.get(DROPOUT_SEED) ?? this.graph.addInput(DROPOUT_SEED, 'uint32', [1])
+    return this.b.scope('dropout', () => dropout(this.b, x, p, seed, FIRST_STREAM + this.dropouts++))
+  }
+
+  /** Dropout of what a head reads. @param p config.json's */
+  headDropout(x: Value, p: number): Value {
+    return this.dropout(x, this.options.dropout?.classifier ?? p)
   }
 
   layerNorm(name: string, x: Value, size: number, epsilon: number): Value {

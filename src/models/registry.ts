@@ -1,5 +1,5 @@
 /** @file The architectures lowrank knows, and the way from config and weights to a graph. */
-import { InvalidModelError } from '../errors.js'
+import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import { prefixOf, type Architecture, type LanguageModelGraph, type ModelGraph } from './architecture.js'
 import type { BuildOptions } from './build-options.js'
@@ -114,7 +114,8 @@ function refuseEndless(config: ConfigReader, tensors: number): void {
  * Builds the graph of a model for the task that its config names, or another that its family has a head for.
  *
  * Inputs and outputs are those of {@link BuildOptions.mode}; `graph.outputs` is the task's output, then `present_key.N`
- * and `present_value.N` layer by layer with a cache. Dropout of the base model is never applied: it is frozen.
+ * and `present_value.N` layer by layer with a cache. The dropouts of config.json are in it where
+ * `options.dropout` asks for them.
  *
  * @param weights by the checkpoint's own names
  * @param source where the weights came from, for messages
@@ -177,6 +178,13 @@ export const tasksOf = (architecture: Architecture): readonly TaskName[] => arch
 
 function assemble(model: ModelBuilder, architecture: Architecture, config: ConfigReader, task: Task): ModelGraph {
   const { graph } = model
+  if (model.options.dropout !== undefined && architecture.dropsOut !== true)
+    throw new InvalidOptionError(
+      `the dropouts of a model of type "${config.string('model_type')}" are not built; models that have them: ${architectures
+        .filter(({ dropsOut }) => dropsOut === true)
+        .flatMap(({ modelTypes }) => modelTypes)
+        .join(', ')}. Leave modelDropout (--model-dropout) out`,
+    )
   const backbone = architecture.build(model, config, task, prefixOf(architecture, task))
   const { hidden, head, output: own, vocabularySize, maxPositions, present = [], cache } = backbone
   const last = own ?? (head && languageModelOutput(model, hidden, head, vocabularySize))

@@ -23,6 +23,7 @@ export const roberta: Architecture = {
   ignoredTensors: bert.ignoredTensors!,
   spareTensors: /^(lm_head|classifier|qa_outputs|roberta\.pooler)\./,
   unreadModules: /^lm_head\./,
+  dropsOut: true,
   renameTensor: bert.renameTensor!,
   build(model, givenConfig, task, prefix) {
     const isFirst = givenConfig.string('model_type') === 'roberta'
@@ -42,8 +43,9 @@ export const roberta: Architecture = {
       maxPositions,
       positions: ({ inputIds }) => positionsBeyond(model, inputIds, padding),
       ofSequence: (first) => {
-        const dense = model.b.tanh(model.linear('classifier.dense', first, hidden, hidden, { bias: true }))
-        return classifier(model, 'classifier.out_proj', dense, hidden, task.numLabels)
+        const dropped = (x: Value): Value => model.headDropout(x, size.dropout.head)
+        const dense = model.b.tanh(model.linear('classifier.dense', dropped(first), hidden, hidden, { bias: true }))
+        return classifier(model, 'classifier.out_proj', dropped(dense), hidden, task.numLabels)
       },
     })
   },

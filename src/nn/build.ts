@@ -1,12 +1,13 @@
 /** @file From a model to a graph, and compiled graphs that follow what changes in the model. */
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
+import { DROPOUT_SEED } from '../graph/dropout.js'
 import { Graph } from '../graph/graph.js'
 import { tensor } from '../graph/constants.js'
 import { formatShape, type HostTensor, type Shape, type Value } from '../graph/types.js'
 import { only } from '../runtime/feeds.js'
 import type { Runtime, Session } from '../runtime/runtime.js'
 import { SessionStore, SharedSession } from '../runtime/session-store.js'
-import { ForwardBuilder, SEED_INPUT } from './forward-builder.js'
+import { ForwardBuilder } from './forward-builder.js'
 import { initializeRest, type Module } from './module.js'
 import type { ModuleBuffer } from './parameter.js'
 import { type Parameter } from './parameter.js'
@@ -77,7 +78,7 @@ export function stateFeeds(builder: ForwardBuilder, seed: number): Record<string
   const feeds: Record<string, HostTensor> = {}
   for (const [{ dtype, shape, data }, value] of builder.trainable) feeds[value.name] = { dtype, shape, data }
   for (const [buffer, value] of builder.buffers) feeds[value.name] = buffer.tensor
-  feeds[SEED_INPUT] = tensor('uint32', [1], [seed >>> 0])
+  feeds[DROPOUT_SEED] = tensor('uint32', [1], [seed >>> 0])
   return feeds
 }
 

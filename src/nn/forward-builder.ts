@@ -1,14 +1,11 @@
 /** @file The builder that `forward` is given: a graph builder that knows parameters, buffers and dropout. */
-import { dropout } from '../adapters/dropout.js'
 import { InvalidOptionError } from '../errors.js'
 import { GraphBuilder } from '../graph/builder.js'
+import { dropout, DROPOUT_SEED } from '../graph/dropout.js'
 import type { Graph } from '../graph/graph.js'
 import { productOfDims } from '../graph/shapes.js'
 import type { Value } from '../graph/types.js'
 import { ModuleBuffer, type Parameter } from './parameter.js'
-
-/** Name of the input that seeds the dropout masks. */
-export const SEED_INPUT = 'dropout_seed'
 
 /** Builds the graph of a model. What is trainable becomes an input, what is frozen an initializer. */
 export class ForwardBuilder extends GraphBuilder {
@@ -70,7 +67,7 @@ export class ForwardBuilder extends GraphBuilder {
   /** Inverted dropout of a tensor of any rank; every call draws a mask of its own. @param p probability of a zero */
   dropout(x: Value, p: number): Value {
     if (p === 0) return x
-    this.seed ??= this.graph.addInput(SEED_INPUT, 'uint32', [1])
+    this.seed ??= this.graph.addInput(DROPOUT_SEED, 'uint32', [1])
     const shape = x.shape!
     const matrix = this.reshape(x, [productOfDims(shape.slice(0, -1)), shape.at(-1)!])
     return this.reshape(dropout(this, matrix, p, this.seed, this.streams++), shape)

@@ -157,11 +157,15 @@ export class OnnxModel extends DisposableResource implements Model {
     return releaseSessions(this)
   }
 
-  build({ mode, packed }: BuildOptions, weights?: ReadonlyMap<string, Initializer>): ModelGraph {
+  build({ mode, packed, dropout }: BuildOptions, weights?: ReadonlyMap<string, Initializer>): ModelGraph {
     checkModelNotDisposed(this)
     if (mode !== 'full') throw new InvalidOptionError(this.cannotGenerate)
     if (packed === true)
       throw new InvalidOptionError('the attention of an .onnx file cannot tell packed examples apart; train without packing')
+    if (dropout !== undefined)
+      throw new InvalidOptionError(
+        'an .onnx file no longer says where its model drops values; leave modelDropout (--model-dropout) out, or train the folder that it was exported from',
+      )
     const graph = this.graph.clone()
     for (const [name, tensor] of weights ?? []) {
       if (!graph.initializers.has(name)) continue

@@ -16,7 +16,7 @@ import { batchOptions, dataToCheck, extentOf, openData } from '../train/run-data
 import { resolveTrainOptions, type ResolvedTrainOptions } from '../train/option-table.js'
 import type { TrainOptions } from '../train/options.js'
 import { Sampler } from '../train/samples.js'
-import { lossOptions, stepGraph, type LossSessionOptions, type StepGraph } from '../train/step-graph.js'
+import { gradientOptions, lossOptions, stepGraph, type LossSessionOptions, type StepGraph } from '../train/step-graph.js'
 import { Tracking } from '../train/tracking.js'
 import { adapterTrainee, type Trainee } from '../train/trainee.js'
 import { measureRates, secondsOf, type MachineRates } from './rates.js'
@@ -107,14 +107,16 @@ interface PlannedRun {
 
 /** The session of an objective, after that of what it must know of each batch first. */
 function plannedRuns(trainee: Trainee, options: LossSessionOptions, training: boolean, batches: readonly Batch[]): PlannedRun[] {
-  const { preliminary } = options.objective
-  if (preliminary === undefined) return [{ planned: planned(trainee, options, training), batches }]
+  const { objective } = options
+  const { preliminary } = objective
+  const run = (batch: Batch): Batch => (training ? objective.learned?.(batch, 0) : undefined) ?? batch
+  if (preliminary === undefined) return [{ planned: planned(trainee, options, training), batches: batches.map(run) }]
   const first = planned(trainee, { ...options, objective: preliminary.objective }, false)
   return [
     { planned: first, batches: batches.flatMap((batch) => preliminary.rowsOf(batch) ?? []) },
     {
       planned: planned(trainee, options, training),
-      batches: batches.map((batch) => preliminary.told(batch, { loss: 0, count: 1 })),
+      batches: batches.map((batch) => run(preliminary.told(batch, { loss: 0, count: 1 }))),
     },
   ]
 }
@@ -190,7 +192,7 @@ export async function planTraining(
   const trainee = subject instanceof Adapter ? adapterTrainee(subject) : subject
   const resolved = resolveTrainOptions(options, 'planTraining', presetModel(trainee.model))
   const { model, parameters } = trainee
-  const { batchSize, gradAccum, maxLength, packing, recompute, evalBatchSize } = resolved
+  const { batchSize, gradAccum, maxLength, packing, evalBatchSize } = resolved
   // What is told of a run and written on its way is checked as train does; nobody is told, and nothing written.
   Tracking.open(trainee, resolved)
   await Sampler.open(trainee, resolved)
@@ -198,7 +200,10 @@ export async function planTraining(
   const stopped = (): boolean => resolved.signal?.aborted === true
   for await (const event of checkData(dataToCheck(resolved, dataset, held), model.environment.now, stopped)) onChecking?.(event)
   const batches = await firstBatches(dataset, resolved, batchSize, BATCHES)
-  const optionsOf = (rows: number, packed: boolean) => ({ ...lossOptions(model, rows, maxLength, packed, objective), recompute })
+  const optionsOf = (rows: number, packed: boolean) => ({
+    ...lossOptions(model, rows, maxLength, packed, objective),
+    ...gradientOptions(resolved),
+  })
   const runs = plannedRuns(trainee, optionsOf(batchSize, packing), true, batches)
   const { planned: training } = runs.at(-1)!
   const memory = runs.map((each) => memoryOf(each.planned, each.batches, trainee))

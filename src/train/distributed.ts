@@ -1,5 +1,5 @@
 /** @file Training over several processes: each has its shard of every batch, and process 0 updates for all. */
-import { mix32 } from '../adapters/dropout.js'
+import { mix32 } from '../graph/dropout.js'
 import type { ParameterVector } from '../adapter/parameter-vector.js'
 import type { Batch } from '../data/batch.js'
 import type { Dataset } from '../data/dataset.js'

@@ -127,6 +127,8 @@ export async function runFingerprint(
     ...(options.loraPlusLrRatio !== undefined && {
       loraPlus: [options.loraPlusLrRatio, options.loraPlusLrEmbedding ?? null],
     }),
+    ...(options.modelDropout && { modelDropout: true }),
+    ...(options.classifierDropout !== undefined && { classifierDropout: options.classifierDropout }),
     ...(objective.name !== 'causal-lm' && { objective: objective.name }),
     ...(objective.name === 'causal-lm' && objective.settings),
     // The head that a folder lacks has its labels in an order that only the run knows.

@@ -1,7 +1,7 @@
 /** @file Loss and gradients of micro-batches. */
 import { tensor } from '../graph/constants.js'
+import { DROPOUT_SEED, mix32 } from '../graph/dropout.js'
 import type { ParameterVector } from '../adapter/parameter-vector.js'
-import { mix32 } from '../adapters/dropout.js'
 import type { Batch } from '../data/batch.js'
 import { only } from '../runtime/feeds.js'
 import { Total, type CompiledStep, type LossResult } from './compiled-step.js'
@@ -41,7 +41,9 @@ export class GradientSession {
    * @param dropoutSeed another number for each micro-batch of a run, see `dropoutSeedOf`
    */
   async run(batch: Batch, dropoutSeed = 0): Promise<GradientResult> {
-    const prepared = await this.prepare(batch)
+    const { objective } = this.compiled
+    const whole = await this.prepare(batch)
+    const prepared = objective.learned?.(whole, dropoutSeed) ?? whole
     const total = new Total(this.compiled, prepared)
     let gradient: Float32Array | undefined
     let seed = mix32(dropoutSeed)
@@ -50,7 +52,7 @@ export class GradientSession {
       const feeds = {
         ...run,
         ...Object.fromEntries(this.parameters.tensors),
-        dropout_seed: tensor('uint32', [1], [seed]),
+        [DROPOUT_SEED]: tensor('uint32', [1], [seed]),
       }
       const results = await session.run(only(feeds, inputs))
       total.add(results)

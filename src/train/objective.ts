@@ -63,6 +63,11 @@ export interface Objective {
   readonly settings?: Readonly<Record<string, unknown>>
   readonly preliminary?: Preliminary
   encoding(options: TaskEncodingOptions): RowEncoding
+  /**
+   * What is run of a micro-batch that is learned from, where that is not the batch itself.
+   * @param seed of whatever is drawn for it: another one for each micro-batch
+   */
+  learned?(batch: Batch, seed: number): Batch
   attach(context: LossContext): ObjectiveGraph
   scores(): Scores
   /** What steps and evaluations give of the sums; undefined of what their rows do not tell. Their means by default. */

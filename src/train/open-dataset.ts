@@ -12,7 +12,8 @@ import { splitRows } from '../data/split.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import type { Objective } from './objective.js'
-import { objectiveFor, rowsTell } from './objectives/index.js'
+import { objectiveFor, rowsTell, type TwoPasses } from './objectives/index.js'
+
 import type { ObjectiveOptions } from './objectives/options.js'
 
 /** Rows as they were given, or open already: what can be read only once is opened only once. */
@@ -78,7 +79,7 @@ export async function openTrainRows(model: Model, data: RowData, split: SplitRow
 }
 
 /** The objective of a model for some rows: their first one tells what the task leaves open. */
-export async function chooseObjective(model: Model, data: Given, options: ObjectiveOptions): Promise<Objective> {
+export async function chooseObjective(model: Model, data: Given, options: ObjectiveOptions & TwoPasses): Promise<Objective> {
   return objectiveFor(model, options, rowsTell(model) ? await firstRow(await openModelRows(model, data)) : undefined)
 }
 

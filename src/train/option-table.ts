@@ -277,6 +277,35 @@ export const optimizerOptions = {
   },
 } as const satisfies Rows
 
+/** What keeps a small data set from being learned by heart. */
+export const regularizationOptions = {
+  modelDropout: {
+    is: toggle,
+    default: false,
+    flag: 'model-dropout',
+    help: "Drop values inside the model while it learns, as its config.json says and Python's Trainer does (BERT, RoBERTa, DistilBERT, DeBERTa).",
+    ...{ group: 'learning', changes: 'entry', card: true },
+  },
+  classifierDropout: {
+    is: number('be a probability in [0, 1)', (value) => value >= 0 && value < 1, 0),
+    flag: 'classifier-dropout',
+    help: "With `modelDropout`: probability of dropping an element of what the head reads; config.json's by default.",
+    ...{ group: 'learning', changes: 'entry', card: true },
+  },
+  rDrop: {
+    is: number('be a finite number above 0', (value) => value > 0 && Number.isFinite(value), 0),
+    flag: 'r-drop',
+    help: 'R-Drop, of classifiers of sequences: weight of the divergence between two passes over each row.',
+    ...{ group: 'learning', changes: 'entry', card: true },
+  },
+  cutoff: {
+    is: number('be a share above 0 and below 1', (value) => value > 0 && value < 1, 0),
+    flag: 'cutoff',
+    help: "With `rDrop`: share of the second pass' tokens that become the unknown one.",
+    ...{ group: 'learning', changes: 'entry', card: true },
+  },
+} as const satisfies Rows
+
 export const loraPlusOptions = {
   loraPlusLrRatio: {
     is: atLeast(1),
@@ -498,6 +527,7 @@ export const trainOptionTable = {
   ...maxLengthOption,
   ...optimizerOptions,
   ...loraPlusOptions,
+  ...regularizationOptions,
   ...batchingOptions,
   ...unlabelledOption,
   ...courseOptions,
@@ -567,6 +597,9 @@ function checkIsRead(options: ResolvedTrainOptions): void {
   if (noDecay !== undefined && weightDecay === 0) refuse('noDecay', 'weightDecay (--weight-decay)')
   for (const name of ['lossMean', 'scheduleStep'] as const)
     if (options[name] !== 'update' && gradAccum === 1) refuse(name, 'gradAccum (--grad-accum) above 1')
+  if (options.classifierDropout !== undefined && !options.modelDropout)
+    refuse('classifierDropout', 'modelDropout (--model-dropout)')
+  if (options.cutoff !== undefined && options.rDrop === undefined) refuse('cutoff', 'rDrop (--r-drop)')
   if (license !== undefined && (out === undefined || !modelCard))
     refuse('license', 'a model card to stand in: out, and modelCard')
   if (out === undefined && isGiven('saveTotalLimit')) refuse('saveTotalLimit', 'an output folder (out)')

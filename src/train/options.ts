@@ -90,6 +90,20 @@ export interface TrainOptions extends ObjectiveOptions, RowReading {
   readonly beta2?: number
   /** Added to the root of the second moment; 1e-8 where it is not given. */
   readonly epsilon?: number
+  /**
+   * Whether the model's own dropouts (of embeddings, attention, layers and head, as its config.json has them) are on while it
+   * learns, as they are in Python's Trainer. Of BERT, RoBERTa, DistilBERT and DeBERTa; no by default.
+   */
+  readonly modelDropout?: boolean
+  /** With `modelDropout`: probability of dropping an element of what the head reads, in place of config.json's. */
+  readonly classifierDropout?: number
+  /**
+   * R-Drop (Liang et al., 2021), of classifiers of sequences: each row is run twice, and how far the two passes are from their
+   * middle is added to the loss with this weight, above 0.
+   */
+  readonly rDrop?: number
+  /** With `rDrop`: share of the second pass' tokens, above 0 and below 1, that are replaced by the tokenizer's unknown one. */
+  readonly cutoff?: number
   /** Longest row in tokens; longer ones are cut. The model's positions by default, with a warning. */
   readonly maxLength?: number
   /** Whether each pass has an order of its own; yes unless it is false. */

@@ -45,11 +45,13 @@ interface DataListeners {
  * @throws InvalidOptionError if there are no rows to evaluate on and an option needs them
  */
 export async function openData(
-  { model }: Trainee,
+  trainee: Trainee,
   options: ResolvedTrainOptions,
   listeners: DataListeners = { data: [], evalData: [] },
 ): Promise<OpenedData> {
+  const { model } = trainee
   const { maxLength, unlabelled } = options
+  checkPassesDiffer(trainee, options)
   const { train, evaluation } = await openTrainAndEvalRows(model, options)
   if (evaluation === undefined) checkNeedsNoEvaluation(options)
   const objective = await chooseObjective(model, train, options)
@@ -58,6 +60,15 @@ export async function openData(
   const dataset = await open(train, listeners.data)
   const evalDataset = evaluation && (await open(evaluation, listeners.evalData))
   return { objective, dataset, evalDataset, options: evaluation === undefined ? options : withFoundRows(options, train.beside) }
+}
+
+/** @throws InvalidOptionError if two passes over a row would be the same, and nothing could be learned of their difference */
+function checkPassesDiffer({ config }: Trainee, { rDrop, cutoff, modelDropout }: ResolvedTrainOptions): void {
+  if (rDrop === undefined || cutoff !== undefined || modelDropout || (config?.loraDropout ?? 0) > 0) return
+  throw new InvalidOptionError(
+    'rDrop (--r-drop) compares two passes over a row, which are the same without dropout: turn on modelDropout (--model-dropout), ' +
+      'give the adapter a dropout (--dropout), or cut off tokens of one pass with cutoff (--cutoff)',
+  )
 }
 
 /** The data of a run, open. */

@@ -4,9 +4,11 @@ import { recompute } from '../autodiff/recompute.js'
 import { lowerLogSumExp } from '../lower/log-sum-exp.js'
 import type { Batch } from '../data/batch.js'
 import type { Model } from '../model/model.js'
+import type { ModelDropout } from '../models/build-options.js'
 import type { BaseScheme } from '../quantize/index.js'
 import { gradientGraph, lossGraph } from './gradient-graph.js'
 import type { Objective, ObjectiveGraph } from './objective.js'
+import type { ResolvedTrainOptions } from './option-table.js'
 import { defaultObjective } from './objectives/index.js'
 import { splitBatch, positionsPerSubBatch, type BatchTensors } from './sub-batches.js'
 import type { Trainee } from './trainee.js'
@@ -35,7 +37,19 @@ export interface LossSessionOptions {
   readonly objective: Objective
   /** Compute activations again in the backward pass rather than keep them; when gradients are asked for. */
   readonly recompute?: boolean
+  /** The model's own dropouts, when gradients are asked for. */
+  readonly dropout?: ModelDropout
 }
+
+/** What of a run's options is for the graph with gradients alone. */
+export const gradientOptions = ({
+  recompute,
+  modelDropout,
+  classifierDropout: classifier,
+}: ResolvedTrainOptions): Pick<LossSessionOptions, 'recompute' | 'dropout'> => ({
+  recompute,
+  ...(modelDropout && { dropout: classifier === undefined ? {} : { classifier } }),
+})
 
 /** What a loss session needs to know of its batches. */
 export function lossOptions(
@@ -69,6 +83,7 @@ export function stepGraph(trainee: Trainee, options: LossSessionOptions, trainin
     positions: options.positions,
     queryBlocks: blocks,
     training,
+    ...(training && options.dropout && { dropout: options.dropout }),
   })
   const built = objective.attach({
     graph: prepared.graph,

@@ -52,7 +52,7 @@ import { Tracking } from './tracking.js'
 import { UpdateSession, type UpdateOptions } from './update-session.js'
 import { LossSession } from './loss-session.js'
 import { dropoutSeedOf, GradientSession } from './gradient-session.js'
-import { lossOptions } from './step-graph.js'
+import { gradientOptions, lossOptions } from './step-graph.js'
 import { UpdateTotal } from './update-total.js'
 import { adapterTrainee, type Trainee } from './trainee.js'
 import { checkArgument } from '../util/arguments.js'
@@ -271,12 +271,11 @@ class Run {
       const ofRows = out === undefined || evalDataset === undefined ? '' : `, ${await together(communicator, () => evalDataset.fingerprint())}` // prettier-ignore
       const start = startOf(await shareStart(communicator, first, parameters), options, `${ruleText(bestRule(options))}${ofRows}`) // prettier-ignore
       const lossOf = (rows: number, packed: boolean) => lossOptions(model, rows, maxLength, packed, objective)
-      const { recompute } = options
       const sessions = await together(communicator, async () => ({
         update: shareUpdate(communicator, update, parameters),
         gradients: shareGradients(
           communicator,
-          opened(await GradientSession.create(trainee, { ...lossOf(batchSize, packing), recompute })),
+          opened(await GradientSession.create(trainee, { ...lossOf(batchSize, packing), ...gradientOptions(options) })),
         ),
         evaluation: evalDataset && opened(await LossSession.create(trainee, lossOf(evalBatchSize, false))),
       }))

@@ -80,4 +80,18 @@ for pooling in ["mean", "cls"]:
     case(f"cosine {pooling}", torch.randn(6, 5, 4), lambda h: cosine(h, pooling), {"attention_mask": mask, "score": score}, {"count": 3, "pooling": pooling})
     case(f"contrastive {pooling}", torch.randn(6, 5, 4), lambda h: contrastive(h, pooling), {"attention_mask": mask}, {"count": 3, "pooling": pooling})
 
+d = torch.tensor([1, 2, -100, 0])
+WEIGHT = 1.7
+
+
+def r_drop(x):
+    """As DebertaV2ForSequenceClassification of microsoft/LoRA has it; the rows of a pair stand one behind the other."""
+    first, second = x[0::2][d >= 0], x[1::2][d >= 0]
+    middle = F.softmax((first + second) / 2, dim=-1)
+    divergence = sum(F.kl_div(F.log_softmax(z, dim=-1), middle, reduction="mean") for z in (first, second))
+    return sum(F.cross_entropy(z, d[d >= 0]) for z in (first, second)) + 0.5 * WEIGHT * divergence
+
+
+case("r-drop", torch.randn(8, 3) * 2, r_drop, {"labels": d.repeat_interleave(2)}, {"count": 3, "weight": WEIGHT})
+
 json.dump({"made_with": {"torch": torch.__version__, "transformers": transformers.__version__}, "cases": cases}, sys.stdout)

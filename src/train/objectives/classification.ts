@@ -1,6 +1,6 @@
 /** @file Classes of sequences, tokens and images; several labels at once; regression. */
 import { classNumber, readClass, readMultiLabel, readNumbers, tokenLabelField } from '../../data/labels.js'
-import { floatLabels, scalarLabel, taskEncoding, type LabelReader } from '../../data/task-encoding.js'
+import { floatLabels, scalarLabel, taskEncoding, type LabelReader, type RowLabels } from '../../data/task-encoding.js'
 import { findWordsField } from '../../data/text-fields.js'
 import { InvalidDataError } from '../../errors.js'
 import type { Graph } from '../../graph/graph.js'
@@ -33,15 +33,18 @@ const onOutput = (
   scores,
 })
 
+/** The label of a row of one class; of -100 there is nothing to learn. */
+export const classLabel = (label: number): RowLabels => ({
+  fields: { labels: scalarLabel(label) },
+  tokens: label === IGNORED_LABEL ? 0 : 1,
+})
+
 /** One class a row, of a sequence or an image: cross-entropy. */
 export const singleLabel = (task: Task): Objective =>
   onOutput(
     'single-label',
     summedCrossEntropy,
-    (row) => {
-      const label = readClass(row, task)
-      return { fields: { labels: scalarLabel(label) }, tokens: label === IGNORED_LABEL ? 0 : 1 }
-    },
+    (row) => classLabel(readClass(row, task)),
     () => classScores(task.numLabels),
   )
 

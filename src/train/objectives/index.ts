@@ -6,10 +6,12 @@ import type { Row } from '../../data/rows.js'
 import { InvalidOptionError } from '../../errors.js'
 import type { Objective } from '../objective.js'
 import { causalLm } from './causal-lm.js'
+import type { TrainOptions } from '../options.js'
 import { sequenceClassification, singleLabel, tokenClassification } from './classification.js'
 import { embeddingSettings } from './embedding-settings.js'
 import { customLoss, outputLoss } from './custom.js'
 import type { ObjectiveOptions } from './options.js'
+import { rDrop } from './r-drop.js'
 import { preferenceObjective, preferenceOptionNames } from './preference.js'
 import { offerHead } from './offer.js'
 import { questionAnswering } from './question-answering.js'
@@ -17,6 +19,9 @@ import { similarity } from './similarity.js'
 
 const isOutput = (loss: ObjectiveOptions['loss']): loss is `output:${string}` =>
   typeof loss === 'string' && loss.startsWith('output:')
+
+/** What of a run's options makes each row run twice. */
+export type TwoPasses = Pick<TrainOptions, 'rDrop' | 'cutoff'>
 
 /** Whether the rows of a model tell what its task leaves open: kinds of labels, scores beside pairs. */
 export const rowsTell = ({ task }: Model): boolean =>
@@ -26,12 +31,16 @@ export const rowsTell = ({ task }: Model): boolean =>
  * The objective of a model for rows such as `first`.
  * @throws InvalidOptionError if the options do not fit the model's task; InvalidDataError if the row tells no kind of label
  */
-export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row | undefined): Objective {
+export function objectiveFor(model: Model, options: ObjectiveOptions & TwoPasses, first: Row | undefined): Objective {
   const { task } = model
-  const { loss, problemType } = options
+  const { loss, problemType, rDrop: weight, cutoff = 0 } = options
   const refuse = (name: string, of: string): never => {
     throw new InvalidOptionError(`${name} is for ${of}, but the model is for ${task.name}`)
   }
+  if (weight !== undefined && (task.name !== 'sequence-classification' || loss !== undefined))
+    throw new InvalidOptionError(
+      `rDrop (--r-drop) is for sequence classifiers with their own loss, but ${loss === undefined ? `the model is for ${task.name}` : 'a loss is given'}`,
+    )
   if (task.name !== 'causal-lm')
     for (const name of ['objective', ...preferenceOptionNames] as const)
       if (options[name] !== undefined) refuse(name, 'language models')
@@ -59,7 +68,10 @@ export function objectiveFor(model: Model, options: ObjectiveOptions, first: Row
       return causalLm(options.labelSmoothing)
     case 'sequence-classification': {
       const type = problemType ?? task.problemType ?? (first === undefined ? undefined : inferProblemType(first, task))
-      return sequenceClassification(task, type ?? (task.numLabels === 1 ? 'regression' : 'single_label_classification'))
+      const kind = type ?? (task.numLabels === 1 ? 'regression' : 'single_label_classification')
+      if (weight === undefined) return sequenceClassification(task, kind)
+      if (kind === 'single_label_classification') return rDrop(task, { weight, cutoff })
+      throw new InvalidOptionError(`rDrop (--r-drop) compares the classes of two passes, but the rows are for ${kind}`)
     }
     case 'image-classification':
       return singleLabel(task)

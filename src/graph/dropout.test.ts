@@ -4,9 +4,9 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { differentiate } from '../autodiff/differentiate.js'
-import { GraphBuilder } from '../graph/builder.js'
-import { tensor } from '../graph/constants.js'
-import { Graph } from '../graph/graph.js'
+import { GraphBuilder } from './builder.js'
+import { tensor } from './constants.js'
+import { Graph } from './graph.js'
 import { nodeRuntime } from '../runtime/ort-node.js'
 import type { Session } from '../runtime/runtime.js'
 import { Random } from '../util/rng.js'
@@ -123,11 +123,25 @@ describe('dropout', () => {
     expect(new Set(Array.from({ length: 100_000 }, (_, i) => mix32(i))).size).toBe(100_000)
   })
 
-  it('refuses what is not a matrix of known width', () => {
+  it('masks the rows of further axes, and columns whose number is not known, as those of a matrix', async () => {
+    const [batch, heads, queries] = [2, 4, 16]
     const graph = new Graph()
-    const x = graph.addInput('x', 'float32', ['rows', 'features'])
-    expect(() => dropout(new GraphBuilder(graph), x, 0.1, graph.addInput('seed', 'uint32', [1]), 0)).toThrow(
-      'dropout needs a matrix [rows, features] with a known number of features, got "x" [rows, features]',
+    const x = graph.addInput('x', 'float32', ['batch', heads, 'queries', 'keys'])
+    const seed = graph.addInput('seed', 'uint32', [1])
+    graph.outputs = [dropout(new GraphBuilder(graph), x, P, seed, 0)]
+    const s = await runtime.createSession(graph)
+    const ones = tensor('float32', [batch, heads, queries, FEATURES], new Float32Array(ROWS * FEATURES).fill(1))
+    const { data } = Object.values(await s.run({ x: ones, seed: tensor('uint32', [1], [42]) }))[0]!
+    expect(data).toEqual(await run(first, 42))
+  })
+
+  it('refuses what has no axis of features, or of unknown rank', () => {
+    const graph = new Graph()
+    const b = new GraphBuilder(graph)
+    const seed = graph.addInput('seed', 'uint32', [1])
+    expect(() => dropout(b, graph.addInput('x', 'float32', ['rows']), 0.1, seed, 0)).toThrow(
+      'dropout needs an array [.., features] of known rank, got "x" [rows]',
     )
+    expect(() => dropout(b, graph.declare('y', 'float32', undefined), 0.1, seed, 0)).toThrow('got "y"')
   })
 })
