@@ -7,7 +7,7 @@ import type { JsonValue } from '../src/util/python-json.js'
 const supported: Readonly<Record<string, readonly [what: string, test: string]>> = {
   r: ['supported', 'test/golden.test.ts'],
   lora_alpha: ['supported', 'test/golden.test.ts'],
-  lora_dropout: ['supported, on the input of A; with DoRA on the base product as well', 'src/adapters/dropout.test.ts'],
+  lora_dropout: ['supported, on the input of A; with DoRA on the base product as well', 'src/graph/dropout.test.ts'],
   target_modules: ['supported: names, endings, regular expressions, `all-linear`', 'src/adapters/targets.test.ts'],
   exclude_modules: ['supported', 'test/oracle/adapters.test.ts (llama-regex-excluded)'],
   modules_to_save: [

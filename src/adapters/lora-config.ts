@@ -12,7 +12,10 @@ export interface LoraConfig {
   readonly loraAlpha: number
   /** Probability, in [0, 1), of dropping an element of the branch's input while training. */
   readonly loraDropout: number
-  /** Names or name endings, a Python regular expression for the whole name, `all-linear`, or null for the architecture's default. */
+  /**
+   * Names or name endings, a Python regular expression for the whole name, `all-linear`, or null for the architecture's default.
+   * `none` gives no layer a branch: with `bias: 'all'` only biases (and a head) are trained, which is BitFit (Ben Zaken et al., 2022).
+   */
   readonly targetModules: readonly string[] | string | null
   /** Same rule as `targetModules`; what it matches is left alone. */
   readonly excludeModules: readonly string[] | string | null
@@ -54,6 +57,13 @@ export interface LoraConfig {
 
 /** PEFT's name of a field: `targetModules` is `target_modules`. */
 export const peftKey = (field: keyof LoraConfig): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+
+/** What PEFT writes into a file whose adapter has no branch at all (its `DUMMY_TARGET_MODULES`). */
+export const NO_TARGETS_IN_FILES = 'dummy-target-modules'
+
+/** `none`, or PEFT's word for it: what else the configuration names is trained, and no layer gets a branch. */
+export const isNoTarget = (targets: LoraConfig['targetModules']): boolean =>
+  typeof targets === 'string' && (targets.toLowerCase() === 'none' || targets === NO_TARGETS_IN_FILES)
 
 /** `all-linear` in any spelling of its letters, as PEFT reads it. */
 export const isAllLinear = (targets: LoraConfig['targetModules']): boolean =>

@@ -60,10 +60,10 @@ export const branchFields = {
     card: true,
   },
   targetModules: {
-    is: targets('be a list of names, a regular expression, "all-linear" or null'),
+    is: targets('be a list of names, a regular expression, "all-linear", "none" or null'),
     default: null,
-    flag: { name: 'target-modules', value: 'A,B | all-linear | REGEX' },
-    help: "Layers to adapt: names or name endings, all-linear, or a regular expression for the whole name. The architecture's usual ones by default.",
+    flag: { name: 'target-modules', value: 'A,B | all-linear | none | REGEX' },
+    help: "Layers to adapt: names or name endings, all-linear, none (with `bias` all: BitFit), or a regular expression for the whole name. The architecture's usual ones by default.",
     group: 'adapter',
     card: true,
   },

@@ -3,7 +3,7 @@ import { InvalidOptionError } from '../errors.js'
 import type { TargetModule } from '../graph/target-module.js'
 import { compareCodePoints } from '../util/python-json.js'
 import { scaleOf, type LoraTarget } from './lora.js'
-import { isAllLinear, type LoraConfig } from './lora-config.js'
+import { isAllLinear, isNoTarget, NO_TARGETS_IN_FILES, type LoraConfig } from './lora-config.js'
 import { nearestNames } from '../util/nearest.js'
 import { pythonRegex } from './python-regex.js'
 
@@ -145,6 +145,7 @@ export function matchTargets(
   config: LoraConfig,
   options: { readonly anyRank?: boolean } = {},
 ): LoraTarget[] {
+  if (isNoTarget(config.targetModules)) return noTargets(config)
   const targets = expand(modules, config)
   const matches = targetMatcher(config, targets)
   const matched = [...modules.values()].filter(({ name }) => matches(name))
@@ -173,6 +174,16 @@ export function matchTargets(
       )
     return { module, r, alpha, scale: scaleOf(alpha, r, config.useRslora) }
   })
+}
+
+/** @throws InvalidOptionError if nothing else is trained */
+function noTargets({ bias, modulesToSave, trainableTokenIndices, loraDropout }: LoraConfig): LoraTarget[] {
+  if (loraDropout > 0)
+    throw new InvalidOptionError('"loraDropout" is of branches, and with "targetModules" "none" there are none; leave it out')
+  if (bias === 'all' || (modulesToSave ?? []).length > 0 || trainableTokenIndices !== null) return []
+  throw new InvalidOptionError(
+    '"targetModules" is "none", and nothing else is trained; name what is: "bias" "all" (BitFit), "modulesToSave" or "trainableTokenIndices"',
+  )
 }
 
 /** The last part of a dotted name: what a module is called where it lies. */
@@ -248,6 +259,7 @@ export function minimalSuffixes(targets: readonly string[], others: Iterable<str
  * more by the shortest endings, as PEFT does. Lists are sorted (PEFT's order is random).
  */
 export function targetModulesForFile(modules: ReadonlyMap<string, TargetModule>, config: LoraConfig): readonly string[] | string {
+  if (isNoTarget(config.targetModules)) return NO_TARGETS_IN_FILES
   const targets = expand(modules, config)
   if (typeof targets === 'string') return targets
   const unique = [...new Set(targets)].sort(compareCodePoints)

@@ -46,8 +46,8 @@ function names(value: unknown, where: string, expected = 'names separated by com
 function modules(value: unknown, where: string): string[] | string {
   if (isList(value)) return names(value, where)
   if (typeof value !== 'string' || value === '')
-    fail(where, 'names separated by commas, "all-linear" or a regular expression', value)
-  return value === 'all-linear' || !/^[\w.,\s-]+$/.test(value) ? value : names(value, where)
+    fail(where, 'names separated by commas, "all-linear", "none" or a regular expression', value)
+  return value === 'all-linear' || value === 'none' || !/^[\w.,\s-]+$/.test(value) ? value : names(value, where)
 }
 
 function mapping(value: unknown, where: string): Record<string, number> {

@@ -66,6 +66,12 @@ export const adapterCases: readonly AdapterCase[] = [
   { name: 'gpt2-dora', moved: true, base: 'gpt2', options: { ...random, useDora: true, targetModules: ['c_attn', 'c_fc'] } },
   { name: 'gpt2-bias', moved: true, base: 'gpt2', options: { ...random, loraBias: true, bias: 'lora_only' } },
   { name: 'gpt2-bias-all', moved: true, base: 'gpt2', options: { ...random, bias: 'all', modulesToSave: ['ln_f'] } },
+  {
+    name: 'gpt2-bitfit',
+    moved: true,
+    base: 'gpt2',
+    options: { targetModules: 'none', bias: 'all', baseModelNameOrPath: 'base' },
+  },
   { name: 'llama-saved', moved: true, base: 'llama', options: { ...random, modulesToSave: ['lm_head', 'norm'] } },
   { name: 'llama-tokens', moved: true, base: 'llama', options: { ...random, trainableTokenIndices: [5, 17, 42] } },
   {
