@@ -2,11 +2,13 @@
 import { LoraPart } from '../adapters/lora.js'
 import type { LoraConfig } from '../adapters/lora-config.js'
 import type { Adapter } from '../adapter/adapter.js'
-import { endsFile } from '../model/generation-config.js'
+import { besideFiles } from '../model/beside-files.js'
+import { FolderModel } from '../model/folder-model.js'
 import type { Model } from '../model/model.js'
 import { ParameterVector } from '../adapter/parameter-vector.js'
 import { loadTensor, toFloat32 } from '../formats/safetensors.js'
 import type { GenerateOptions } from '../generate/generate-options.js'
+import { tokenizerFilesOf } from '../formats/tokenizer-files.js'
 import { generate } from '../generate/generate.js'
 import type { Generation } from '../generate/generation.js'
 import type { Graph } from '../graph/graph.js'
@@ -85,6 +87,14 @@ function adapterFingerprint({ targets, parameters, parts, config }: Adapter): st
   })
 }
 
+/** The tokenizer's files of a model folder, without which what is saved reads no text; of an .onnx file the folder has them. */
+async function tokenizerOf(model: Model): Promise<[name: string, bytes: Uint8Array][]> {
+  if (!(model instanceof FolderModel)) return []
+  const { files } = model.environment
+  const names = await tokenizerFilesOf(files, model.path)
+  return Promise.all(names.map(async (name) => [name, await files.read(`${model.path}/${name}`)] as [string, Uint8Array]))
+}
+
 /**
  * Trains every weight of a model from its current values: pre-training and full fine-tuning.
  * All weights are held in memory, with two moments each.
@@ -116,8 +126,9 @@ export async function fullTrainee(model: Model): Promise<Trainee> {
       }
     },
     async save(folder) {
-      for (const [name, bytes] of await endsFile(model, [...ends]))
-        await model.environment.files.write(`${folder}/${name}`, bytes)
+      const { files } = model.environment
+      for (const [name, bytes] of [...(await tokenizerOf(model)), ...(await besideFiles(model, [...ends]))])
+        await files.write(`${folder}/${name}`, bytes)
       await model.saveWeights(folder, parameters.tensors)
     },
     addEndTokens(ids) {
