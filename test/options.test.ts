@@ -29,6 +29,8 @@ const calls: Readonly<Record<string, () => unknown>> = {
   loadModel: () => lowrank.loadModel('nowhere', wrong()),
   addLora: () => lowrank.addLora(model, wrong()),
   loadAdapter: () => lowrank.loadAdapter(model, 'nowhere', wrong()),
+  randomWeights: () => lowrank.randomWeights({ ...llamaConfig }, 1, wrong()),
+  weightShapes: () => lowrank.weightShapes({ ...llamaConfig }, wrong()),
   loadTokenizer: () => lowrank.loadTokenizer('nowhere', wrong()),
   inspect: () => lowrank.inspect('nowhere', wrong()),
   collectLabels: () => lowrank.collectLabels('nowhere', wrong()),

@@ -95,6 +95,8 @@ function adapterTask(
       return names.some((name) => ANSWERS.test(name)) ? task : undefined
     case 'feature-extraction':
       return names.some((name) => BARE.test(name)) ? task : undefined
+    case 'masked-lm':
+      return names.some((name) => BARE.test(name)) ? undefined : task
     default:
       return undefined
   }
@@ -125,7 +127,7 @@ export async function headForAdapter(
   }
   // What the user asked for stays; strict loading then says what does not fit.
   if (task === undefined || model.head !== undefined || !tasksOf(model.architecture).includes(task)) return model
-  const isLabelled = task !== 'question-answering' && task !== 'feature-extraction'
+  const isLabelled = task.endsWith('-classification')
   return model.withHead({ task: task as HeadOptions['task'] & string, ...(isLabelled && headLabels(labels, named)) })
 }
 

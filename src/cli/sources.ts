@@ -21,6 +21,7 @@ export interface SourceFlags {
   /** Of the commands that run the model. */
   readonly base?: string | undefined
   readonly task?: string | undefined
+  readonly objective?: string | undefined
   readonly labels?: readonly string[] | undefined
   readonly 'num-labels'?: number | undefined
   readonly 'new-head'?: boolean | undefined
@@ -58,6 +59,10 @@ export const hubOptions = (output: Output): HubOptions => ({
 /** `--labels auto` of `train`: read from the data. */
 export const isAuto = ({ labels }: Pick<SourceFlags, 'labels'>): boolean => labels?.length === 1 && labels[0] === 'auto'
 
+/** The task that the flags ask for: said, or told by an objective that is of one head alone. */
+export const taskOf = ({ task, objective }: Pick<SourceFlags, 'task' | 'objective'>): TaskOption | undefined =>
+  (task as TaskOption | undefined) ?? (objective === 'mlm' ? 'masked-lm' : undefined)
+
 /** The head that the flags ask for. */
 function headOptions(flags: SourceFlags): Partial<HeadOptions> {
   if (isAuto(flags))
@@ -65,7 +70,7 @@ function headOptions(flags: SourceFlags): Partial<HeadOptions> {
       '--labels auto is for lowrank train: a model and an adapter know their labels. Leave --labels out, or name them.',
     )
   const asked = defined({
-    task: flags.task as TaskOption | undefined,
+    task: taskOf(flags),
     labels: flags.labels,
     numLabels: flags['num-labels'],
     newHead: flags['new-head'] === true ? true : undefined,

@@ -4,7 +4,7 @@ import type { Files } from '../io/files.js'
 import { prefetch } from '../util/prefetch.js'
 import { Random } from '../util/rng.js'
 import type { Batch, PackedRow } from './batch.js'
-import { causalLmEncoding, type AnyExample, type CausalLmEncodingOptions, type RowEncoding } from './encoding.js'
+import { causalLmEncoding, type AnyExample, type CausalLmEncodingOptions, type Draw, type RowEncoding } from './encoding.js'
 import type { Example } from './examples.js'
 import { bucket, BUCKET_WINDOW, epochOrder, packRows, type Packs, type Position } from './order.js'
 import { openRowData, type OpenedRows } from './open-data.js'
@@ -321,10 +321,11 @@ export class Dataset<E extends AnyExample = AnyExample> {
   private async *groups(epoch: number, first: number, options: BatchOptions): AsyncGenerator<PackedRow<E>[]> {
     const { batchSize } = options
     if (options.packing === true) return yield* this.packedGroups(epoch, first, options)
+    const draw = { seed: options.seed ?? 0, epoch }
     const order = epochOrder(this.length, { ...orderOptions(options), epoch })
     if (options.bucket === true) return yield* this.bucketGroups(order, epoch, first, options)
     for (let start = first * batchSize; start < order.length; start += batchSize) {
-      yield (await this.examples(order.subarray(start, start + batchSize))).map((example) => [example])
+      yield (await this.examples(order.subarray(start, start + batchSize), draw)).map((example) => [example])
     }
   }
 
@@ -338,7 +339,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
     const rows = BUCKET_WINDOW * batchSize
     for (let window = Math.floor(first / BUCKET_WINDOW); window * rows < order.length; window++) {
       const indices = order.subarray(window * rows, (window + 1) * rows)
-      const examples = await this.examples(indices)
+      const examples = await this.examples(indices, { seed: options.seed ?? 0, epoch })
       const random = options.shuffle === true ? Random.derive(options.seed ?? 0, 'bucket', epoch, window) : undefined
       const batches = bucket(examples, (example) => this.encoding.lengthOf(example), batchSize, random)
       // Skipped rows may have cost batches: the count of a window stays, so that positions do.
@@ -354,7 +355,7 @@ export class Dataset<E extends AnyExample = AnyExample> {
     for (let start = first * options.batchSize; start < rows.length; start += options.batchSize) {
       const group: PackedRow<E>[] = []
       for (const row of rows.subarray(start, start + options.batchSize)) {
-        group.push(await this.examples(order.subarray(starts[row], starts[row + 1])))
+        group.push(await this.examples(order.subarray(starts[row], starts[row + 1]), { seed: options.seed ?? 0, epoch }))
       }
       yield group
     }
@@ -390,11 +391,11 @@ export class Dataset<E extends AnyExample = AnyExample> {
     checkLeastRows(this.encoding, options)
   }
 
-  private async examples(indices: Uint32Array): Promise<E[]> {
+  private async examples(indices: Uint32Array, draw: Omit<Draw, 'row'>): Promise<E[]> {
     const examples: E[] = []
     for (const index of indices) {
       const example = await this.example(index)
-      if (example !== undefined) examples.push(example)
+      if (example !== undefined) examples.push(this.encoding.drawn?.(example, { ...draw, row: index }) ?? example)
     }
     return examples
   }

@@ -16,9 +16,22 @@ export interface AnyExample {
   readonly desirable?: boolean
 }
 
+/** Which example of which epoch is drawn. */
+export interface Draw {
+  readonly seed: number
+  readonly epoch: number
+  /** The row's number over all files. */
+  readonly row: number
+}
+
 export interface RowEncoding<E extends AnyExample = AnyExample> {
   /** @throws InvalidDataError naming file, line and field */
   encode(row: Row): E
+  /**
+   * The example as one epoch has it, of which something is random: a function of the draw alone, whatever was drawn before.
+   * Nothing is, by default. Positions stay as many.
+   */
+  drawn?(example: E, draw: Draw): E
   /** Positions of an example: rows of similar length share a batch, and short ones a row. */
   lengthOf(example: E): number
   /** The sizes of what cannot be padded, for messages; examples of one batch must have the same. */

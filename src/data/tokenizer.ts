@@ -79,6 +79,8 @@ export class Tokenizer {
   readonly padTokenId: number
   /** Stands for a whole text in classifiers, where the tokenizer names one. */
   readonly clsTokenId: number | undefined
+  /** Stands in the place of tokens that a masked language model is asked for, where the tokenizer names one. */
+  readonly maskTokenId: number | undefined
   /** Stands for what the vocabulary lacks, where the tokenizer names one. */
   readonly unkTokenId: number | undefined
   private readonly template: ChatTemplate | undefined
@@ -105,8 +107,9 @@ export class Tokenizer {
     this.eosTokenIds = special.ends
     this.modelEosTokenIds = special.modelEnds
     this.unkTokenId = special.unk
-    const { cls_token: cls } = special.names
-    this.clsTokenId = cls === undefined ? undefined : pipeline.idOf(cls)
+    const idOf = (name: string | undefined): number | undefined => (name === undefined ? undefined : pipeline.idOf(name))
+    this.clsTokenId = idOf(special.names['cls_token'])
+    this.maskTokenId = idOf(special.names['mask_token'])
     this.padTokenId = special.pad ?? special.eos ?? 0
     const { prefix, suffix } = this.surroundings(tokenizerClass === undefined ? contents.config : {})
     this.prefix = prefix
@@ -126,6 +129,11 @@ export class Tokenizer {
   static create(contents: TokenizerFolder, folder: string, clock: () => Date, lowercase = false): Tokenizer {
     const { pipeline, ...built } = buildPipeline(contents, folder, lowercase)
     return new Tokenizer(pipeline, folder, built, contents, clock)
+  }
+
+  /** Number of tokens: the vocabulary's and those added to it. */
+  get size(): number {
+    return this.pipeline.size
   }
 
   /** Whether dialogues can be laid out. */

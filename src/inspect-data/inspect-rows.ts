@@ -134,7 +134,9 @@ class Reading {
 
   add(example: AnyExample, row: Row, index: number, told: Told): void {
     const { objective, encoding } = this.options
-    const view = viewOf(example)
+    const { seed = 0 } = this.options.batches
+    // As the first epoch has it; rows are compared by what is not drawn.
+    const view = viewOf(encoding.drawn?.(example, { seed, epoch: 0, row: index }) ?? example)
     this.usable++
     this.tokens += view.positions
     const learned = this.learnedOf(view)
@@ -151,7 +153,7 @@ class Reading {
       if (this.empty.first.length < MOST_PLACES) this.empty.first.push(placeOf(this.dataset, index))
     }
     this.labels.add(view)
-    this.compare(view, index, told)
+    this.compare(viewOf(example), index, told)
     if (this.shown.length < this.options.shown) this.shown.push(this.show(example, view, index))
   }
 

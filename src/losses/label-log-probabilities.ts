@@ -1,4 +1,4 @@
-/** @file Log-probabilities that a language model gives the next labels: in chunks, on labelled positions alone. */
+/** @file Log-probabilities that a language model gives labels, the next ones or those of masked tokens: in chunks, on labelled positions alone. */
 import { InvalidModelError } from '../errors.js'
 import type { GraphBuilder } from '../graph/builder.js'
 import type { Graph } from '../graph/graph.js'
@@ -22,8 +22,8 @@ export interface HeadOptions {
 
 /** Where labels count. */
 export interface LabelledPositions {
-  /** The labels without the first of each row, int64 [batch, next]: position t predicts label t+1, as in transformers. */
-  readonly next: Value
+  /** The labels by the position that predicts each, int64 [batch, next] or [batch, sequence]. */
+  readonly labels: Value
   /** Row and position of each that is not -100, int64 [labelled, 2]. */
   readonly positions: Value
   /** int64 [labelled]. */
@@ -34,18 +34,23 @@ export interface LabelledPositions {
 export const withoutFirst = (b: GraphBuilder, x: Value): Value =>
   b.emit('Slice', [x, b.int64s([1]), b.int64s([2 ** 31 - 1]), b.int64s([1])], {}, { shapes: [['batch', 'next']] })
 
-/** @param labels int64 [batch, sequence], not shifted */
-export function labelledPositions(b: GraphBuilder, labels: Value): LabelledPositions {
-  const next = withoutFirst(b, labels)
+/**
+ * Where the next labels count: position t predicts label t+1, as in transformers.
+ * @param labels int64 [batch, sequence], not shifted
+ */
+export const labelledPositions = (b: GraphBuilder, labels: Value): LabelledPositions => labelledHere(b, withoutFirst(b, labels))
+
+/** Where labels count that are predicted from their own positions. @param labels int64 [batch, positions] */
+export function labelledHere(b: GraphBuilder, labels: Value): LabelledPositions {
   const positions = b.transpose(
-    b.emit('NonZero', [b.not(b.equal(next, IGNORED_LABEL))], {}, { shapes: [[2, 'labelled']] }),
+    b.emit('NonZero', [b.not(b.equal(labels, IGNORED_LABEL))], {}, { shapes: [[2, 'labelled']] }),
     [1, 0],
   )
-  return { next, positions, targets: b.emit('GatherND', [next, positions]) }
+  return { labels, positions, targets: b.emit('GatherND', [labels, positions]) }
 }
 
 /**
- * log softmax(logits)[next label] of every labelled position, one value [labelled of the chunk, 1] for each chunk.
+ * log softmax(logits)[label] of every labelled position, one value [labelled of the chunk, 1] for each chunk.
  *
  * Only rows that have a label reach the head at all, which for completion-only training saves most of the largest product
  * of a small model; and they reach it in chunks, so that no [tokens, vocabulary] array is larger than a chunk.
@@ -80,7 +85,7 @@ const smoothed = (b: GraphBuilder, ofLabel: Value, scores: Value, smoothing: num
 export function logProbabilities(b: GraphBuilder, labelled: LabelledPositions, options: HeadOptions): Value {
   const picked = b.concat(labelLogProbabilities(b, labelled, options), 0)
   const values = b.emit('Reshape', [picked, b.int64s([-1])], {}, { shapes: [['labelled']] })
-  const zeros = b.mul(b.cast(labelled.next, 'float32'), 0)
+  const zeros = b.mul(b.cast(labelled.labels, 'float32'), 0)
   return b.emit('ScatterND', [zeros, labelled.positions, values])
 }
 

@@ -155,7 +155,7 @@ export function logRatios(b: GraphBuilder, labelled: LabelledPositions, options:
   return b.sub(b.reduceSum(policy, [1], false), b.reduceSum(reference, [1], false))
 }
 
-const counts = (b: GraphBuilder, { next }: LabelledPositions): Value => b.not(b.equal(next, IGNORED_LABEL))
+const counts = (b: GraphBuilder, { labels }: LabelledPositions): Value => b.not(b.equal(labels, IGNORED_LABEL))
 
 /** A value for each row as those of the chosen and of the rejected ones, [pairs] each. */
 function pairs(b: GraphBuilder, rows: Value): [Value, Value] {

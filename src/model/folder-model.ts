@@ -13,7 +13,7 @@ import { ConfigReader, type Json } from '../models/config-reader.js'
 import { freshModules, headOptionKeys, headWeights, requestHead, type HeadOptions } from '../models/new-head.js'
 import { buildModel, findArchitecture, graphNames, tasksOf, weightShapes } from '../models/registry.js'
 import { replicatedConfig, replicatedNames, type LayerRanges } from '../models/replicate-layers.js'
-import { readTask, type Task } from '../models/task.js'
+import { readTask, taskNamed, type Task, type TaskName } from '../models/task.js'
 import { checkKeys } from '../util/option-keys.js'
 import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import type { Environment } from '../environment.js'
@@ -139,7 +139,7 @@ export class FolderModel extends DisposableResource implements Model {
     refuseQuantizedConfig(config)
     const architecture = findArchitecture(config)
     const tensors =
-      outline && !(await hasCheckpoint(files, path)) ? outlineOf(config) : (await openCheckpoint(files, path)).weights
+      outline && !(await hasCheckpoint(files, path)) ? outlineOf(config, head) : (await openCheckpoint(files, path)).weights
     refuseQuantizedTensors(tensors.keys(), path)
     const sentence = await readSentenceSettings(files, path)
     const origin = { config, tensors, sentence }
@@ -194,11 +194,11 @@ export class FolderModel extends DisposableResource implements Model {
     environment: Environment,
     config: ConfigReader,
     weights: ReadonlyMap<string, Initializer>,
-    options: { path?: string; tokenizer?: Tokenizer } = {},
+    options: { path?: string; tokenizer?: Tokenizer; task?: TaskName } = {},
   ): FolderModel {
     const path = options.path ?? config.source
     const architecture = findArchitecture(config)
-    const task = readTask(config, tasksOf(architecture))
+    const task = options.task === undefined ? readTask(config, tasksOf(architecture)) : taskNamed(config, options.task)
     const model = new FolderModel({ environment, path, id: path, config, architecture, weights, task })
     if (options.tokenizer !== undefined) model.tokenizerPromise = Promise.resolve(options.tokenizer)
     return model
@@ -289,9 +289,10 @@ export class FolderModel extends DisposableResource implements Model {
 }
 
 /** Tensors of a config's names and shapes, without a value. */
-const outlineOf = (config: ConfigReader): ReadonlyMap<string, Initializer> =>
+const outlineOf = (config: ConfigReader, { task }: HeadOptions): ReadonlyMap<string, Initializer> =>
   new Map(
-    [...weightShapes(config)].map(([name, shape]) => [
+    // A head of pretraining is never made anew, so it must be there.
+    [...weightShapes(config, task === 'masked-lm' ? taskNamed(config, task) : undefined)].map(([name, shape]) => [
       name,
       { dtype: 'float32', shape, file: { path: config.source, offset: 0, length: 0 } },
     ]),

@@ -2,10 +2,12 @@
 import type { Value } from '../graph/types.js'
 import type { Architecture, Backbone } from './architecture.js'
 import { bertDefaults, bertLayer, readBert, type BertConfig } from './bert-layers.js'
+import type { ConfigReader } from './config-reader.js'
 import { EncoderAttention, paddingMask } from './encoder-attention.js'
 import {
   classifier,
   firstToken,
+  maskedLmHead,
   refuseLanguageModelOptions,
   rowPositions,
   textInputs,
@@ -13,6 +15,7 @@ import {
   textTasks,
   tokenRows,
   unreadPooler,
+  type MaskedLmHead,
   type TextInputs,
 } from './encoder.js'
 import type { ModelBuilder } from './model-builder.js'
@@ -28,10 +31,18 @@ export interface BertVariant {
   positions(inputs: TextInputs): Value
   /** Logits of a row from what stands at its first token. */
   ofSequence(first: Value): Value
+  /** The head of the family's masked language model, whose matrix is that of the words. */
+  ofMasked(): Omit<MaskedLmHead, 'words'>
 }
 
 /** Builds the graph of BERT or RoBERTa with transformers' module names (`bert.encoder.layer.0.attention.self.query`, …). */
-export function buildBert(model: ModelBuilder, bert: BertConfig, task: Task, variant: BertVariant): Backbone {
+export function buildBert(
+  model: ModelBuilder,
+  config: ConfigReader,
+  bert: BertConfig,
+  task: Task,
+  variant: BertVariant,
+): Backbone {
   const { b } = model
   const { vocabularySize, hidden, layers, heads, headDim, epsilon, tokenTypes } = bert
   const inputs = textInputs(model, tokenTypes)
@@ -64,8 +75,18 @@ export function buildBert(model: ModelBuilder, bert: BertConfig, task: Task, var
   const output = textOutput(model, task, { hidden: x, width: hidden, dropout: dropout.head }, (first) =>
     variant.ofSequence(first),
   )
-  return { hidden: x, ...(output && { output }), vocabularySize, maxPositions: variant.maxPositions }
+  const words = `${variant.prefix}embeddings.word_embeddings`
+  const head = maskedLmHead(model, config, task, bert, () => ({ ...variant.ofMasked(), words }))
+  return { hidden: x, ...head, ...(output && { output }), vocabularySize, maxPositions: variant.maxPositions }
 }
+
+/** Names of the masked language model's head, which DeBERTa keeps. */
+export const bertPredictions = {
+  dense: 'cls.predictions.transform.dense',
+  norm: 'cls.predictions.transform.LayerNorm',
+  decoder: 'cls.predictions.decoder',
+  decoderBias: 'cls.predictions.bias',
+} as const
 
 /** Checkpoints of TensorFlow's time call scale and shift of a norm so. */
 export const modernNormName = (name: string): string =>
@@ -87,7 +108,7 @@ export const bert: Architecture = {
     refuseLanguageModelOptions(model, config)
     const size = readBert(config)
     const { hidden, maxPositions } = size
-    return buildBert(model, size, task, {
+    return buildBert(model, config, size, task, {
       prefix,
       maxPositions,
       positions: () => rowPositions(model),
@@ -95,6 +116,7 @@ export const bert: Architecture = {
         const pooled = model.b.tanh(model.linear('bert.pooler.dense', first, hidden, hidden, { bias: true }))
         return classifier(model, 'classifier', model.headDropout(pooled, size.dropout.head), hidden, task.numLabels)
       },
+      ofMasked: () => ({ ...bertPredictions, activation: size.activation, epsilon: size.epsilon }),
     })
   },
 }

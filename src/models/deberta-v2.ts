@@ -2,13 +2,14 @@
 import { InvalidModelError } from '../errors.js'
 import type { Value } from '../graph/types.js'
 import type { Architecture } from './architecture.js'
-import { bert } from './bert.js'
+import { bert, bertPredictions } from './bert.js'
 import { bertLayer, readBert, readDropout } from './bert-layers.js'
 import type { ConfigReader } from './config-reader.js'
 import { EncoderAttention } from './encoder-attention.js'
 import {
   activationOf,
   classifier,
+  maskedLmHead,
   refuseLanguageModelOptions,
   rowPositions,
   textInputs,
@@ -62,6 +63,14 @@ function pairMask({ b }: ModelBuilder, attentionMask: Value): Value {
   const real = b.cast(attentionMask, 'bool')
   return b.and(b.unsqueeze(real, [1, 2]), b.unsqueeze(real, [1, 3]))
 }
+
+/** The head of the original code (`legacy: false`), whose scores are no layer. */
+const originalPredictions = {
+  dense: 'lm_predictions.lm_head.dense',
+  norm: 'lm_predictions.lm_head.LayerNorm',
+  decoder: undefined,
+  decoderBias: 'lm_predictions.lm_head.bias',
+} as const
 
 export const debertaV2: Architecture = {
   modelTypes: ['deberta-v2'],
@@ -176,6 +185,12 @@ export const debertaV2: Architecture = {
       const pooled = activation(b, dense('pooler.dense', context, hidden, hidden))
       return classifier(model, 'classifier', model.headDropout(pooled, dropout.head), hidden, task.numLabels)
     })
-    return { hidden: x, ...(output && { output }), vocabularySize, maxPositions }
+    const head = maskedLmHead(model, config, task, size, () => {
+      const rest = { activation: size.activation, epsilon, words: `${base}embeddings.word_embeddings` }
+      return config.boolean('legacy', true)
+        ? { ...bertPredictions, ...rest, width: config.integer('embedding_size', hidden) }
+        : { ...originalPredictions, ...rest }
+    })
+    return { hidden: x, ...head, ...(output && { output }), vocabularySize, maxPositions }
   },
 }

@@ -7,6 +7,7 @@ import {
   activationOf,
   classifier,
   evenHeads,
+  maskedLmHead,
   refuseLanguageModelOptions,
   rowPositions,
   textInputs,
@@ -98,6 +99,10 @@ export const distilbert: Architecture = {
         )
       },
     )
-    return { hidden: x, ...(output && { output }), vocabularySize, maxPositions }
+    const head = maskedLmHead(model, config, task, { hidden, vocabularySize }, () => ({
+      ...{ dense: 'vocab_transform', norm: 'vocab_layer_norm', decoder: 'vocab_projector', decoderBias: 'vocab_projector.bias' },
+      ...{ activation, epsilon: EPSILON, words: `${base}embeddings.word_embeddings` },
+    }))
+    return { hidden: x, ...head, ...(output && { output }), vocabularySize, maxPositions }
   },
 }

@@ -3,6 +3,7 @@ import { InvalidModelError, InvalidOptionError } from '../errors.js'
 import { multiplyDims } from '../graph/dim/index.js'
 import type { Dim, Value } from '../graph/types.js'
 import { activationNamed, type Activation } from './activations.js'
+import type { Backbone } from './architecture.js'
 import type { ConfigReader } from './config-reader.js'
 import type { ModelBuilder } from './model-builder.js'
 import type { Task, TaskName } from './task.js'
@@ -13,6 +14,7 @@ export const textTasks: readonly TaskName[] = [
   'sequence-classification',
   'token-classification',
   'question-answering',
+  'masked-lm',
 ]
 
 /** @throws InvalidOptionError for ways of building that only language models have */
@@ -83,6 +85,48 @@ export const classifier = (model: ModelBuilder, name: string, x: Value, width: n
 export function unreadPooler(model: ModelBuilder, task: Task, first: () => Value, width: number, outputs = width): void {
   if (task.name === 'feature-extraction' && !model.lacksWeight('pooler.dense.weight'))
     model.linear('pooler.dense', first(), width, outputs, { bias: true })
+}
+
+/** The head of a masked language model: its modules, what lies between them, and the width of the words. */
+export interface MaskedLmHead {
+  /** The dense layer, from the hidden states to the width of the words. */
+  readonly dense: string
+  readonly activation: Activation
+  readonly norm: string
+  readonly epsilon: number
+  /** The layer of the scores, whose matrix is that of the words unless the config unties them; none where it is no layer. */
+  readonly decoder: string | undefined
+  /** The bias of the scores; where the matrix is not that of the words, the layer has its own. */
+  readonly decoderBias: string
+  readonly words: string
+  /** Numbers of a word's row, the hidden size by default. */
+  readonly width?: number
+}
+
+/** Scores of every token of the vocabulary at each position, as {@link Backbone.head} takes them; of `masked-lm` alone. */
+export function maskedLmHead(
+  model: ModelBuilder,
+  config: ConfigReader,
+  task: Task,
+  { hidden, vocabularySize }: { readonly hidden: number; readonly vocabularySize: number },
+  of: () => MaskedLmHead,
+): Pick<Backbone, 'head'> {
+  if (task.name !== 'masked-lm') return {}
+  const { dense, activation, norm, epsilon, decoder, decoderBias, words, width = hidden } = of()
+  const table = `${words}.weight`
+  const isTied = config.boolean('tie_word_embeddings', true)
+  return {
+    head(rows) {
+      const inner = activation(model.b, model.linear(dense, rows, hidden, width, { bias: true }))
+      const normed = model.layerNorm(norm, inner, width, epsilon)
+      if (decoder !== undefined)
+        return isTied
+          ? model.head(decoder, normed, width, vocabularySize, table, decoderBias)
+          : model.head(decoder, normed, width, vocabularySize, undefined, `${decoder}.bias`)
+      const bias = model.weight(decoderBias, [vocabularySize])
+      return model.b.gemm(normed, model.weight(table, [vocabularySize, width]), { c: bias, transB: true })
+    },
+  }
 }
 
 /** What the heads of text tasks read. */

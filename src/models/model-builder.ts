@@ -133,22 +133,24 @@ export class ModelBuilder {
     x: Value,
     inFeatures: number,
     outFeatures: number,
-    options: { bias?: boolean; weightName?: string; isOutputHead?: boolean; again?: boolean } = {},
+    options: { bias?: boolean; weightName?: string; biasName?: string; isOutputHead?: boolean; again?: boolean } = {},
   ): Value {
     const weight = this.weight(options.weightName ?? `${name}.weight`, [outFeatures, inFeatures])
-    const bias = options.bias === true ? this.weight(`${name}.bias`, [outFeatures]) : undefined
+    const bias = options.bias === true ? this.weight(options.biasName ?? `${name}.bias`, [outFeatures]) : undefined
     const y = this.b.gemm(x, weight, { c: bias, transB: true, name })
     return this.register(name, 'Linear', weight, bias, x, y, [inFeatures, outFeatures], options)
   }
 
   /**
-   * The language-model head, a linear layer without bias. `tiedTo` names the embedding whose matrix it shares; a
-   * checkpoint that brings a matrix of its own nevertheless is believed, as transformers does since version 5.
+   * The language-model head, a linear layer, without bias unless its name is given. `tiedTo` names the embedding whose
+   * matrix it shares; a checkpoint that brings a matrix of its own nevertheless is believed, as transformers does since
+   * version 5.
    */
-  head(name: string, x: Value, hidden: number, vocabulary: number, tiedTo?: string): Value {
+  head(name: string, x: Value, hidden: number, vocabulary: number, tiedTo?: string, biasName?: string): Value {
     const own = `${name}.weight`
     const weightName = tiedTo === undefined || this.hasWeight(own) ? own : tiedTo
-    return this.linear(name, x, hidden, vocabulary, { weightName, isOutputHead: true })
+    const bias = biasName === undefined ? {} : { bias: true, biasName }
+    return this.linear(name, x, hidden, vocabulary, { weightName, isOutputHead: true, ...bias })
   }
 
   /** transformers' `Conv1D` (GPT-2): x [rows, in] times W [in, out], plus bias. */

@@ -63,6 +63,7 @@ const classEndings: Readonly<Partial<Record<TaskName, string>>> = {
   'question-answering': 'ForQuestionAnswering',
   'image-classification': 'ForImageClassification',
   'feature-extraction': 'Model',
+  'masked-lm': 'ForMaskedLM',
 }
 
 /** Last layers of a head, under the names that heads of several tasks share. */

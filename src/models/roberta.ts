@@ -1,6 +1,7 @@
 /** @file RoBERTa (Liu et al., 2019), XLM-RoBERTa and CamemBERT: BERT with positions counted from the padding id and a deeper head. */
 import { InvalidModelError } from '../errors.js'
 import { int, type Value } from '../graph/types.js'
+import { activationNamed } from './activations.js'
 import type { Architecture } from './architecture.js'
 import { bert, buildBert } from './bert.js'
 import { bertDefaults, readBert } from './bert-layers.js'
@@ -38,7 +39,7 @@ export const roberta: Architecture = {
       throw new InvalidModelError(
         `${config.source}: positions start behind "pad_token_id" (${padding}), which leaves none of "max_position_embeddings" (${size.maxPositions})`,
       )
-    return buildBert(model, size, task, {
+    return buildBert(model, config, size, task, {
       prefix,
       maxPositions,
       positions: ({ inputIds }) => positionsBeyond(model, inputIds, padding),
@@ -47,6 +48,12 @@ export const roberta: Architecture = {
         const dense = model.b.tanh(model.linear('classifier.dense', dropped(first), hidden, hidden, { bias: true }))
         return classifier(model, 'classifier.out_proj', dropped(dense), hidden, task.numLabels)
       },
+      ofMasked: () => ({
+        ...{ dense: 'lm_head.dense', norm: 'lm_head.layer_norm', decoder: 'lm_head.decoder', decoderBias: 'lm_head.bias' },
+        // Whatever `hidden_act` is.
+        activation: activationNamed('gelu', config.source),
+        epsilon: size.epsilon,
+      }),
     })
   },
 }

@@ -11,6 +11,7 @@ export const taskNames = [
   'question-answering',
   'image-classification',
   'feature-extraction',
+  'masked-lm',
 ] as const
 
 /**
@@ -28,6 +29,7 @@ const taskSynonyms = {
   'token-classification': 'ner TOKEN_CLS',
   'question-answering': 'QUESTION_ANS',
   'feature-extraction': 'sentence-similarity',
+  'masked-lm': 'fill-mask mlm masked-language-modeling',
 } as const satisfies Partial<Record<TaskOption, string>>
 
 const tasksByWord: ReadonlyMap<string, TaskOption> = new Map([
@@ -71,7 +73,7 @@ const classEndings: readonly (readonly [RegExp, TaskName])[] = [
   [/ForQuestionAnswering$/, 'question-answering'],
   [/ForImageClassification$/, 'image-classification'],
   [/Model$/, 'feature-extraction'],
-  // Of models saved with the head of their pretraining, the encoder is what there is to use.
+  // Of models saved with the head of their pretraining, the encoder is what is used, unless the task `masked-lm` is asked for.
   [/ForMaskedLM$|ForPreTraining$|ForNextSentencePrediction$|ForMaskedImageModeling$/, 'feature-extraction'],
 ]
 
@@ -109,9 +111,15 @@ export function readTask(
   return taskNamed(config, name)
 }
 
+/** Tasks without labels of their own. */
+const unlabelled: ReadonlySet<TaskName> = new Set(['causal-lm', 'feature-extraction', 'masked-lm'])
+
+/** Whether a model says which token stands at a place: its scores are of the whole vocabulary. */
+export const scoresTokens = ({ name }: Pick<Task, 'name'>): boolean => name === 'causal-lm' || name === 'masked-lm'
+
 /** A task with the labels that config.json gives. @throws InvalidModelError for labels that are no list */
 export function taskNamed(config: ConfigReader, name: TaskName): Task {
-  if (name === 'causal-lm' || name === 'feature-extraction') return { name, numLabels: 0, labels: [] }
+  if (unlabelled.has(name)) return { name, numLabels: 0, labels: [] }
   if (name === 'question-answering') return { name, numLabels: 2, labels: [] }
   const labels = readLabels(config)
   const problemType = config.json['problem_type']

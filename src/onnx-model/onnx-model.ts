@@ -14,7 +14,7 @@ import type { DimOverrides } from '../lower/file-dims.js'
 import type { InputConstants } from '../lower/input-constants.js'
 import type { ConfigReader } from '../models/config-reader.js'
 import { architectures } from '../models/registry.js'
-import type { Task, TaskOption } from '../models/task.js'
+import { scoresTokens, type Task, type TaskOption } from '../models/task.js'
 import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import type { Environment } from '../environment.js'
 import { releaseSessions } from '../model/session-pool.js'
@@ -265,7 +265,7 @@ function vocabularyOf({ inputs, modules, config, task }: OnnxModel, output: Valu
   if (!inputs.some(({ name }) => name === 'input_ids')) return 0
   const table = [...modules.values()].find(({ kind, input }) => kind === 'Embedding' && input === 'input_ids')
   const told = config?.json['vocab_size']
-  const last = task.name === 'causal-lm' ? output.shape?.at(-1) : undefined
+  const last = scoresTokens(task) ? output.shape?.at(-1) : undefined
   return table?.inFeatures ?? (typeof told === 'number' ? told : typeof last === 'number' ? last : 0)
 }
 

@@ -4,7 +4,7 @@ import type { Graph } from '../graph/graph.js'
 import type { TargetModule } from '../graph/target-module.js'
 import { productOfDims } from '../graph/shapes.js'
 import type { Value } from '../graph/types.js'
-import type { Task } from '../models/task.js'
+import { scoresTokens, type Task } from '../models/task.js'
 import { beforeSoftmax } from './read.js'
 
 const LOGITS = 'logits'
@@ -47,7 +47,7 @@ export function withTaskOutput(given: Graph, output: Value, task: Task): { graph
   const b = new GraphBuilder(graph)
   const others = graph.outputs.filter(({ name }) => name !== output.name)
   if (task.name === 'custom') return { graph, hidden: output }
-  if (task.name === 'causal-lm') {
+  if (scoresTokens(task)) {
     const isLogits = output.name === LOGITS
     const scores = isLogits ? rename(graph, output, graph.uniqueName(`${LOGITS}/scores`)) : output
     const [, , size] = scores.shape!

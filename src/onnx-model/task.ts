@@ -5,6 +5,7 @@ import { formatShape, isFloat, type Value } from '../graph/types.js'
 import type { ConfigReader } from '../models/config-reader.js'
 import {
   classOf,
+  scoresTokens,
   taskMeant,
   taskNamed,
   taskOfClass,
@@ -22,6 +23,7 @@ const outputNames: Readonly<Record<TaskName, readonly string[]>> = {
   'image-classification': ['logits'],
   'question-answering': ['start_logits'],
   'feature-extraction': ['last_hidden_state', 'token_embeddings', 'sentence_embedding'],
+  'masked-lm': ['logits', 'prediction_logits', 'prediction_scores', 'scores', 'output'],
   custom: [],
 }
 
@@ -59,7 +61,7 @@ export function findTask(graph: Graph, request: TaskRequest, config: ConfigReade
       `task must be one of ${taskOptions.join(', ')}, got "${given}"${meant === undefined ? '' : `. Did you mean "${meant}"?`}`,
     )
   }
-  const name = given ?? toldByConfig(config) ?? toldByNames(graph, outputs)
+  const name = given ?? toldByConfig(config, outputs) ?? toldByNames(graph, outputs)
   const output = findOutput(outputs, name, request.output, source, config?.json['vocab_size'])
   return { task: taskOf(name, output, config, source), output }
 }
@@ -68,8 +70,11 @@ export function findTask(graph: Graph, request: TaskRequest, config: ConfigReade
  * The task of the class that config.json names. Of others (`SegformerForSemanticSegmentation`), and of those that write
  * a text for another (T5), whose labels are not shifted as a language model's are, it tells nothing.
  */
-function toldByConfig(config: ConfigReader | undefined): TaskName | undefined {
+function toldByConfig(config: ConfigReader | undefined, outputs: readonly Value[]): TaskName | undefined {
   const className = config && classOf(config)
+  // Exported with its head, it has scores of tokens in place of states.
+  const hasStates = outputs.some(({ name }) => outputNames['feature-extraction'].includes(name))
+  if (className?.endsWith('ForMaskedLM') === true && !hasStates) return 'masked-lm'
   const task = className === undefined ? undefined : taskOfClass(className)
   return task === 'causal-lm' && config?.json['is_encoder_decoder'] === true ? undefined : task
 }
@@ -104,7 +109,7 @@ function findOutput(
   // Caches and hidden states beside them have another rank, or another width.
   const fitting = outputs.filter(({ shape }) => ranks[task as TaskName]?.includes(shape?.length ?? -1) === true)
   const ofVocabulary = fitting.filter(({ shape }) => shape?.at(-1) === vocabulary)
-  for (const few of [fitting, task === 'causal-lm' ? ofVocabulary : []]) if (few.length === 1) return few[0]!
+  for (const few of [fitting, scoresTokens({ name: task as TaskName }) ? ofVocabulary : []]) if (few.length === 1) return few[0]!
   throw new InvalidOptionError(
     `${source} has none of the outputs that ${task} usually has (${usual.join(', ')}), and several others: ${outputsOf(outputs)}; say which with { output }`,
   )
@@ -118,6 +123,7 @@ const ranks: Readonly<Partial<Record<TaskName, readonly number[]>>> = {
   'token-classification': [3],
   'question-answering': [2, 3],
   'feature-extraction': [2, 3],
+  'masked-lm': [3],
 }
 
 function taskOf(given: string, output: Value, config: ConfigReader | undefined, source: string): Task {
@@ -130,7 +136,7 @@ function taskOf(given: string, output: Value, config: ConfigReader | undefined, 
       `output "${output.name}" ${formatShape(output.shape)} of ${source} does not fit the task ${given}, which needs one of rank ${allowed.join(' or ')}; choose another task, or say which output with { output }`,
     )
   const told = config === undefined ? { name, numLabels: 0, labels: [] } : taskNamed(config, name)
-  if (name === 'causal-lm' || name === 'feature-extraction') return { name, numLabels: 0, labels: [] }
+  if (scoresTokens({ name }) || name === 'feature-extraction') return { name, numLabels: 0, labels: [] }
   if (name === 'question-answering') return { name, numLabels: 2, labels: [] }
   const last = output.shape!.at(-1)!
   const numLabels = typeof last === 'number' ? last : told.numLabels

@@ -103,6 +103,10 @@ function checkTask(model: Model, options: Options): void {
       `${model.path} is a language model, which continues texts: use generate (lowrank generate). ` +
         "For predictions open it with a task and an adapter that brings the head, such as { task: 'sequence-classification' } (--task)",
     )
+  if (task.name === 'masked-lm')
+    throw new InvalidOptionError(
+      `${model.path} is a masked language model, whose scores of all tokens come from forward; for predictions open it with another task (--task) and an adapter that brings the head`,
+    )
   if (task.name === 'custom')
     throw new InvalidOptionError(
       model instanceof OnnxModel ? model.noTask : `nothing says what ${model.path} is for; open it with a task (--task)`,

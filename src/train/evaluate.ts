@@ -98,7 +98,7 @@ export async function evaluateDataset(
  * @param sums names of the objective's further sums
  */
 export const metricNames = (objective: Objective, sums: readonly string[]): readonly string[] =>
-  objective.name === 'causal-lm'
+  objective.perplexity === true
     ? ['loss', 'perplexity']
     : [
         'loss',
@@ -114,6 +114,6 @@ function evaluationOf(
   examples: number,
 ): Evaluation {
   const loss = sum / count
-  if (objective.name === 'causal-lm') return { loss, perplexity: Math.exp(loss), tokens: count }
+  if (objective.perplexity === true) return { loss, perplexity: Math.exp(loss), tokens: count }
   return { loss, ...meansOf(objective, sums, count), ...scores.result(), examples }
 }

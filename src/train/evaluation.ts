@@ -4,9 +4,9 @@
 export interface Evaluation {
   /** Mean over labelled tokens (in nats), rows or images. */
   readonly loss: number
-  /** Of a language model: e to the loss. */
+  /** Of a language model, or a masked one: e to the loss. */
   readonly perplexity?: number
-  /** Of a language model: labelled tokens. */
+  /** Of a language model, or a masked one: labelled tokens. */
   readonly tokens?: number
   /** Of every other: rows that were counted. */
   readonly examples?: number

@@ -65,6 +65,7 @@ const tasks: Readonly<Record<TaskName, { readonly tag?: string; readonly auto: s
   'question-answering': { tag: 'question-answering', auto: 'AutoModelForQuestionAnswering' },
   'image-classification': { tag: 'image-classification', auto: 'AutoModelForImageClassification' },
   'feature-extraction': { tag: 'feature-extraction', auto: 'AutoModel' },
+  'masked-lm': { tag: 'fill-mask', auto: 'AutoModelForMaskedLM' },
   custom: { auto: 'AutoModel' },
 }
 

@@ -59,6 +59,8 @@ export interface Objective {
   readonly divisible: boolean
   /** Whether attention may be computed in blocks of queries, and rows hold several examples: causal models alone. */
   readonly causal: boolean
+  /** Whether its loss is a mean over tokens of a vocabulary, of which evaluations give the perplexity. */
+  readonly perplexity?: boolean
   /** The options of the user that it has, with their defaults. */
   readonly settings?: Readonly<Record<string, unknown>>
   readonly preliminary?: Preliminary

@@ -23,7 +23,7 @@ export interface ModelCases {
 
 export const modelCases = JSON.parse(readFileSync('test/fixtures/models/logits.json', 'utf8')) as ModelCases
 
-function values(name: string, shape: readonly number[]): Float32Array {
+export function formulaValues(name: string, shape: readonly number[]): Float32Array {
   const hash = [...name].reduce((sum, c, i) => sum + (i + 1) * c.charCodeAt(0), 0) % 1009
   const base = shape.length === 1 && name.endsWith('weight') ? 1 : 0
   const size = shape.length === 1 ? 0.2 : 0.4
@@ -33,5 +33,5 @@ function values(name: string, shape: readonly number[]): Float32Array {
 export const configOf = (json: Record<string, Json>): ConfigReader => new ConfigReader(json, 'config.json')
 
 export function formulaWeights(config: ConfigReader): Map<string, HostTensor> {
-  return new Map([...weightShapes(config)].map(([name, shape]) => [name, float32(shape, values(name, shape))]))
+  return new Map([...weightShapes(config)].map(([name, shape]) => [name, float32(shape, formulaValues(name, shape))]))
 }

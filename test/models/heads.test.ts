@@ -209,7 +209,7 @@ describe('fresh heads', () => {
   it.each([
     [
       { task: 'image-classification' },
-      /task "image-classification" is not supported for model type "bert"; supported are feature-extraction, .*question-answering, classification, regression$/,
+      /task "image-classification" is not supported for model type "bert"; supported are feature-extraction, .*question-answering, masked-lm, classification, regression$/,
     ],
     [{ task: 'text-classification' }, /"text-classification" is not supported .*Did you mean "sequence-classification"\?$/],
     [{ task: 'ner' }, /Did you mean "token-classification"\?$/],

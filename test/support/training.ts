@@ -13,6 +13,7 @@ import type { HostTensor } from '../../src/graph/types.js'
 import type { Files } from '../../src/io/files.js'
 import { ConfigReader, type Json } from '../../src/models/config-reader.js'
 import { randomWeights } from '../../src/models/random.js'
+import { taskNamed, type TaskName } from '../../src/models/task.js'
 import type { DoneEvent, EvalEvent, StepEvent, TrainEvent } from '../../src/train/events.js'
 import { train } from '../../src/train/trainer.js'
 import { Random } from '../../src/util/rng.js'
@@ -52,8 +53,9 @@ export function tinyModel(json: Record<string, Json> = llamaConfig, environment 
 }
 
 /** Writes a model folder as transformers would. */
-export function writeModel(folder: string, json: Record<string, Json> = llamaConfig, seed = 1): void {
-  const weights = randomWeights(new ConfigReader(json, 'tiny'), seed)
+export function writeModel(folder: string, json: Record<string, Json> = llamaConfig, seed = 1, task?: TaskName): void {
+  const config = new ConfigReader(json, 'tiny')
+  const weights = randomWeights(config, seed, task && taskNamed(config, task))
   writeFileSync(join(folder, 'config.json'), JSON.stringify(json))
   writeFileSync(join(folder, 'model.safetensors'), encodeSafetensors(weights as Map<string, HostTensor>))
 }

@@ -254,7 +254,7 @@ describe('mistakes', () => {
   })
 
   it.each<[Partial<TrainOptions>, RegExp]>([
-    [{ objective: 'ppo' as 'dpo' }, /objective must be "sft", "dpo", "orpo" or "kto", got "ppo"/],
+    [{ objective: 'ppo' as 'dpo' }, /objective must be "sft", "dpo", "orpo", "kto" or "mlm", got "ppo"/],
     [{ beta: 0.2 }, /beta is for objective "dpo", "orpo" or "kto", but the objective is "sft"/],
     [{ objective: 'orpo', lossType: 'ipo' }, /lossType is for objective "dpo" or "kto", but the objective is "orpo"/],
     [{ objective: 'dpo', beta: 0 }, /beta must be a finite number above 0, got 0/],

@@ -1,7 +1,7 @@
 /** @file `lowrank data`. */
 import { InvalidOptionError } from '../../errors.js'
 import { dataInspectionTable } from '../../inspect-data/options.js'
-import type { DataInspectionOptions, HeadOptions, TaskOption } from '../../index.js'
+import type { DataInspectionOptions, HeadOptions } from '../../index.js'
 import { defineCommand, defined } from '../flags.js'
 import { count } from '../format.js'
 import { headFlags, labelsOfDataFlag } from '../head-flags.js'
@@ -10,7 +10,7 @@ import { flagsFrom, optionsFrom } from '../option-flags.js'
 import { showDataInspection } from '../data-view.js'
 import { nodeFiles } from '../../io/node-files.js'
 import { refuseInput } from '../not-an-input.js'
-import { hubOptions, isAuto, library, readingOf } from '../sources.js'
+import { hubOptions, isAuto, library, readingOf, taskOf } from '../sources.js'
 import { UsageError } from '../usage-error.js'
 
 export const dataCommand = defineCommand({
@@ -60,9 +60,9 @@ export const dataCommand = defineCommand({
         throw new InvalidOptionError(`"${html}" is there already. Choose another file, or replace it with --overwrite.`)
     }
     const { collectLabels, inspectData } = await library()
-    const { task, 'num-labels': numLabels, 'new-head': newHead, output: read, constants, dims } = values
+    const { 'num-labels': numLabels, 'new-head': newHead, output: read, constants, dims } = values
     const head: Partial<HeadOptions> = defined({
-      task: task as TaskOption | undefined,
+      task: taskOf(values),
       labels: isAuto(values) ? undefined : values.labels,
       numLabels,
       newHead: newHead ? true : undefined,

@@ -16,6 +16,7 @@ export const causalLm = (labelSmoothing = 0): Objective => ({
   ...(labelSmoothing > 0 && { settings: { labelSmoothing } }),
   divisible: true,
   causal: true,
+  perplexity: true,
   encoding: causalLmEncoding,
   attach({ graph, hidden, positions, vocabularySize, chunkBytes, training }) {
     const chunks = lossChunks(positions, vocabularySize, chunkBytes)

@@ -13,6 +13,7 @@ import { customLoss, outputLoss } from './custom.js'
 import type { ObjectiveOptions } from './options.js'
 import { rDrop } from './r-drop.js'
 import { preferenceObjective, preferenceOptionNames } from './preference.js'
+import { maskedLm, MLM_PROBABILITY } from './masked-lm.js'
 import { offerHead } from './offer.js'
 import { questionAnswering } from './question-answering.js'
 import { similarity } from './similarity.js'
@@ -41,9 +42,15 @@ export function objectiveFor(model: Model, options: ObjectiveOptions & TwoPasses
     throw new InvalidOptionError(
       `rDrop (--r-drop) is for sequence classifiers with their own loss, but ${loss === undefined ? `the model is for ${task.name}` : 'a loss is given'}`,
     )
+  if (options.objective === 'mlm' && task.name !== 'masked-lm')
+    throw new InvalidOptionError(
+      `objective "mlm" is for encoders with the head of a masked language model, but the model is for ${task.name}; open it with { task: 'masked-lm' } (--task masked-lm)`,
+    )
+  if (task.name !== 'masked-lm' && options.mlmProbability !== undefined)
+    refuse('mlmProbability', 'masked language models (masked-lm)')
   if (task.name !== 'causal-lm')
     for (const name of ['objective', ...preferenceOptionNames] as const)
-      if (options[name] !== undefined) refuse(name, 'language models')
+      if (options[name] !== undefined && options[name] !== 'mlm') refuse(name, 'language models')
   const preference = preferenceObjective(options)
   if (preference !== undefined) {
     if (loss === undefined) return preference
@@ -66,6 +73,8 @@ export function objectiveFor(model: Model, options: ObjectiveOptions & TwoPasses
       )
     case 'causal-lm':
       return causalLm(options.labelSmoothing)
+    case 'masked-lm':
+      return maskedLm(options.mlmProbability ?? MLM_PROBABILITY)
     case 'sequence-classification': {
       const type = problemType ?? task.problemType ?? (first === undefined ? undefined : inferProblemType(first, task))
       const kind = type ?? (task.numLabels === 1 ? 'regression' : 'single_label_classification')

@@ -13,9 +13,10 @@ export interface ObjectiveOptions {
   /**
    * What a language model learns: `sft` (the next token), or from rows {"prompt", "chosen", "rejected"} a preference:
    * `dpo` against the model without the adapter, `orpo` without a reference; or from rows {"prompt", "completion", "label"},
-   * each desirable (true) or not, `kto` against the model without the adapter. `sft` by default.
+   * each desirable (true) or not, `kto` against the model without the adapter. `sft` by default. Of an encoder with the task
+   * `masked-lm`: `mlm`, the tokens that are hidden from it.
    */
-  readonly objective?: 'sft' | 'dpo' | 'orpo' | 'kto'
+  readonly objective?: 'sft' | 'dpo' | 'orpo' | 'kto' | 'mlm'
   /** Of `dpo` and `kto` how far the policy may leave the reference, of `orpo` the weight of the odds ratio (λ); 0.1 by default. */
   readonly beta?: number
   /**
@@ -45,6 +46,8 @@ export interface ObjectiveOptions {
    * '' is none. Its `default_prompt_name` by default.
    */
   readonly promptName?: string | readonly [string, string]
+  /** Of `mlm`: chance of each token that is no special one to be hidden; 0.15 by default. */
+  readonly mlmProbability?: number
   /** What the labels of a sequence classifier are; the model's `problem_type`, else told by the first row. */
   readonly problemType?: ProblemType
 }
@@ -79,9 +82,9 @@ type Rows = Partial<OptionTable<ObjectiveOptions, RunColumns>>
 /** Of language models. */
 export const preferenceOptions = {
   objective: {
-    is: choice(['sft', 'dpo', 'orpo', 'kto'], 'be "sft", "dpo", "orpo" or "kto"'),
+    is: choice(['sft', 'dpo', 'orpo', 'kto', 'mlm'], 'be "sft", "dpo", "orpo", "kto" or "mlm"'),
     flag: 'objective',
-    help: 'What a language model learns: the next token (sft, by default), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference; or from rows {"prompt","completion","label"}, each desirable (true) or not: kto.',
+    help: 'What a language model learns: the next token (sft, by default), or from rows {"prompt","chosen","rejected"} a preference: dpo against the model without the adapter, orpo without a reference; or from rows {"prompt","completion","label"}, each desirable (true) or not: kto. Of an encoder whose head says hidden tokens (--task masked-lm, which this opens it with): mlm.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   beta: {
@@ -138,6 +141,12 @@ export const objectiveOptionTable = {
       read: (names: readonly string[]) => (names.length === 1 ? names[0] : names),
     },
     help: "Which of an embedding model's prompts (config_sentence_transformers.json) is put before the texts, or one for each text of a pair; its default by default.",
+    ...{ group: 'task', changes: 'entry', card: true },
+  },
+  mlmProbability: {
+    is: number('be above 0 and at most 1', (value) => value > 0 && value <= 1, 0),
+    flag: 'mlm-probability',
+    help: 'Of mlm: chance of each token that is no special one to be hidden; 0.15 by default.',
     ...{ group: 'task', changes: 'entry', card: true },
   },
   problemType: {

@@ -34,6 +34,7 @@ export function preferenceObjective(options: ObjectiveOptions): Objective | unde
   }
   switch (objective) {
     case 'sft':
+    case 'mlm':
       return undefined
     case 'dpo': {
       const lossType = lossTypeOf(options, dpoLossTypes)
