@@ -1,24 +1,23 @@
-/** @file Rows with what was predicted of them, as lines of JSON or as a table. */
+/** @file Rows with what a model says of them, as lines of JSON or as a table. */
 import { existsSync } from 'node:fs'
 import { InvalidDataError, InvalidOptionError } from '../errors.js'
-import type { Prediction } from '../index.js'
 import { at, type Row } from '../data/rows.js'
 import { keptKeys, keptNumber } from '../util/exact-json.js'
 import { PythonFloat, pythonFloat } from '../util/python-json.js'
 
-/** A row and its prediction. */
-export interface PredictedRow {
+/** A row and what was made of it. */
+export interface PredictedRow<P extends object = object> {
   readonly row: Row
-  readonly prediction: Prediction
+  readonly prediction: P
 }
 
-/** The field that a prediction is written to; of a table the beginning of the names of its columns. */
-const FIELD = 'prediction'
+/** The field that it is written to; of a table the beginning of the names of its columns. */
+export type AnswerField = 'prediction' | 'generation'
 
 /** Bytes that are written at once. */
 const CHUNK_BYTES = 64 << 10
 
-type Writer = (rows: AsyncIterable<PredictedRow>) => AsyncGenerator<string>
+type Writer = (rows: AsyncIterable<PredictedRow>, field: AnswerField) => AsyncGenerator<string>
 
 const writers: Readonly<Record<string, Writer>> = { jsonl: jsonLines, ndjson: jsonLines, csv: table }
 
@@ -29,16 +28,17 @@ const writers: Readonly<Record<string, Writer>> = { jsonl: jsonLines, ndjson: js
 export function predictionWriter(
   out: string,
   overwrite: boolean,
+  field: AnswerField = 'prediction',
 ): (rows: AsyncIterable<PredictedRow>) => AsyncGenerator<Uint8Array> {
   const extension = /\.([^./\\]+)$/.exec(out)?.[1]?.toLowerCase() ?? ''
   const writer = Object.hasOwn(writers, extension) ? writers[extension] : undefined
   if (writer === undefined)
     throw new InvalidOptionError(
-      `"${out}": predictions are written as .jsonl, .ndjson or .csv${extension === 'parquet' ? '; Parquet is read, but not written' : ''}. Give the file one of these endings`,
+      `"${out}": ${field}s are written as .jsonl, .ndjson or .csv${extension === 'parquet' ? '; Parquet is read, but not written' : ''}. Give the file one of these endings`,
     )
   if (!overwrite && existsSync(out))
     throw new InvalidOptionError(`"${out}" is there already. Choose another file, or replace it with overwrite (--overwrite).`)
-  return (rows) => inChunks(writer(rows))
+  return (rows) => inChunks(writer(rows, field))
 }
 
 async function* inChunks(lines: AsyncGenerator<string>): AsyncGenerator<Uint8Array> {
@@ -53,24 +53,24 @@ async function* inChunks(lines: AsyncGenerator<string>): AsyncGenerator<Uint8Arr
   if (chunk !== '') yield utf8.encode(chunk)
 }
 
-/** A row's own fields, and the prediction beside them. @throws InvalidDataError for a row that has such a field, or a number that JavaScript does not hold */
-export function predictionLine({ row, prediction }: PredictedRow): string {
-  if (Object.hasOwn(row.value, FIELD)) refuseField(row, FIELD)
+/** A row's own fields, and what was made of it beside them. @throws InvalidDataError for a row that has such a field, or a number that JavaScript does not hold */
+export function predictionLine({ row, prediction }: PredictedRow, field: AnswerField = 'prediction'): string {
+  checkField(row, field)
   const own = keptKeys(row.value).map((key) => `${JSON.stringify(key)}:${json(row.value, key, row)}`)
-  return `{${[...own, `${JSON.stringify(FIELD)}:${JSON.stringify(prediction)}`].join(',')}}`
+  return `{${[...own, `${JSON.stringify(field)}:${JSON.stringify(prediction)}`].join(',')}}`
 }
 
-async function* jsonLines(rows: AsyncIterable<PredictedRow>): AsyncGenerator<string> {
-  for await (const row of rows) yield predictionLine(row)
+async function* jsonLines(rows: AsyncIterable<PredictedRow>, field: AnswerField): AsyncGenerator<string> {
+  for await (const row of rows) yield predictionLine(row, field)
 }
 
 /** A table with a header: the fields of the first row, then those of its prediction, `prediction.label` and the like. */
-async function* table(rows: AsyncIterable<PredictedRow>): AsyncGenerator<string> {
+async function* table(rows: AsyncIterable<PredictedRow>, field: AnswerField): AsyncGenerator<string> {
   let columns: readonly string[] | undefined
   for await (const { row, prediction } of rows) {
-    const taken = Object.keys(row.value).find((name) => name.startsWith(`${FIELD}.`))
-    if (taken !== undefined) refuseField(row, taken)
-    const said = Object.entries(prediction).map(([name, value]) => [`${FIELD}.${name}`, cell(value)] as const)
+    const taken = Object.keys(row.value).find((name) => name.startsWith(`${field}.`))
+    if (taken !== undefined) refuseField(row, taken, field)
+    const said = Object.entries(prediction).map(([name, value]) => [`${field}.${name}`, cell(value)] as const)
     const own = Object.keys(row.value).map((name) => [name, textOf(row, name)] as const)
     const cells = new Map([...own, ...said])
     if (columns === undefined) {
@@ -86,9 +86,14 @@ async function* table(rows: AsyncIterable<PredictedRow>): AsyncGenerator<string>
   }
 }
 
-function refuseField(row: Row, name: string): never {
+/** @throws InvalidDataError for a row whose own field would be written over */
+export function checkField(row: Row, field: AnswerField): void {
+  if (Object.hasOwn(row.value, field)) refuseField(row, field, field)
+}
+
+function refuseField(row: Row, name: string, field: AnswerField): never {
   throw new InvalidDataError(
-    `${at(row)}: the row has a field "${name}" already, where the prediction is written; give it another name.`,
+    `${at(row)}: the row has a field "${name}" already, where the ${field} is written; give it another name.`,
   )
 }
 

@@ -1,4 +1,4 @@
-/** @file Lines of standard input. */
+/** @file Standard input: its lines, or the whole of it. */
 import { InvalidDataError } from '../errors.js'
 import type { Row } from '../data/rows.js'
 import { joinBytes } from '../util/join-bytes.js'
@@ -29,11 +29,22 @@ export async function* linesAsRows(input: AsyncIterable<Uint8Array>): AsyncGener
   }
 }
 
+/** All of it as one text. @throws InvalidDataError for bytes that are no UTF-8 */
+export async function wholeText(input: AsyncIterable<Uint8Array>): Promise<string> {
+  const parts: Uint8Array[] = []
+  for await (const bytes of input) parts.push(bytes)
+  return decoded(joinBytes(parts), 'stdin', false)
+}
+
 function textOf(bytes: Uint8Array, line: number): string {
+  // A byte order mark stands at the beginning of the first line alone.
+  return decoded(bytes, `stdin, line ${line}`, line > 1)
+}
+
+function decoded(bytes: Uint8Array, where: string, ignoreBOM: boolean): string {
   try {
-    // A byte order mark stands at the beginning of the first line alone.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: line > 1 }).decode(bytes)
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM }).decode(bytes)
   } catch (cause) {
-    throw new InvalidDataError(`stdin, line ${line}: the bytes are not valid UTF-8; give text in UTF-8.`, { cause })
+    throw new InvalidDataError(`${where}: the bytes are not valid UTF-8; give text in UTF-8.`, { cause })
   }
 }

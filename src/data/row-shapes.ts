@@ -144,14 +144,20 @@ function dialogue(row: Row, field: string): Extract<RowShape, { kind: 'messages'
   return { kind: 'messages', messages, learned: learnedTurns(row, field, messages), variables: templateVariables(row) }
 }
 
-/** A system prompt that stands beside the dialogue becomes its first turn. @throws InvalidDataError if it has one already */
-function withSystem(row: Row, messages: readonly Message[]): readonly Message[] {
-  if (!hasField(row, 'system') || row.value['system'] === '') return messages
-  const content = textField(row, 'system')
+/**
+ * A system prompt that stands beside the dialogue becomes its first turn.
+ * @param given one that stands for all rows
+ * @throws InvalidDataError if there is one already
+ */
+export function withSystem(row: Row, messages: readonly Message[], given?: string): readonly Message[] {
+  const own = hasField(row, 'system') && row.value['system'] !== '' ? textField(row, 'system') : undefined
+  const content = given ?? own
+  if (content === undefined) return messages
+  const place = given === undefined ? '"system" stands beside' : 'a system prompt is given for'
   if (messages[0]?.role === 'system')
-    throw new InvalidDataError(
-      `${at(row)}: "system" stands beside a dialogue that begins with a system turn; leave one of them out.`,
-    )
+    throw new InvalidDataError(`${at(row)}: ${place} a dialogue that begins with a system turn; leave one of them out.`)
+  if (given !== undefined && own !== undefined)
+    throw new InvalidDataError(`${at(row)}: ${place} a row that has one under "system"; leave one of them out.`)
   return [{ role: 'system', content }, ...messages]
 }
 

@@ -63,8 +63,8 @@ const adapterName: Kind<string | null, 'text'> = kind(
 const promptOptionTable = {
   prompt: {
     is: text,
-    flag: { name: 'prompt', value: 'T', required: true },
-    help: 'Text to continue. One that begins with two hyphens is given as --prompt=T.',
+    flag: { name: 'prompt', value: 'T' },
+    help: 'Text to continue; - reads it from stdin. One that begins with two hyphens is given as --prompt=T.',
   },
   messages: { effect: true },
   variables: { effect: true },

@@ -11,7 +11,12 @@ import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import { Random } from '../util/rng.js'
 import { DecodeSession } from './decode-session.js'
 import { generateBeams } from './generate-beams.js'
-import { resolveGenerateOptions, type GenerateOptions, type ResolvedGenerateOptions } from './generate-options.js'
+import {
+  resolveGenerateOptions,
+  type GenerateOptions,
+  type PromptOption,
+  type ResolvedGenerateOptions,
+} from './generate-options.js'
 import type { FinishReason, GenerateEvent, Generation } from './generation.js'
 import { nextToken } from './sampling.js'
 import { TextStream } from './text-stream.js'
@@ -144,10 +149,24 @@ export function stopStrings(
   return { texts, tokens }
 }
 
-export function promptIds(model: Model, tokenizer: Tokenizer | undefined, options: GenerateOptions): readonly number[] {
+/** @throws InvalidOptionError for a model that writes no text */
+export function checkGenerates(model: Model): void {
   if (model instanceof OnnxModel) throw new InvalidOptionError(model.cannotGenerate)
   if (model.task.name !== 'causal-lm')
     throw new InvalidOptionError(`only language models write text; ${model.path} is for ${model.task.name}`)
+}
+
+/**
+ * The tokens of a prompt.
+ * @throws InvalidOptionError for a model that writes no text, and unless there is exactly one prompt, with a token; InvalidDataError for
+ * text without a tokenizer and ids that the model has not
+ */
+export function promptIds(
+  model: Model,
+  tokenizer: Tokenizer | undefined,
+  options: Pick<GenerateOptions, PromptOption>,
+): readonly number[] {
+  checkGenerates(model)
   const given = [options.prompt, options.messages, options.inputIds].filter((v) => v !== undefined).length
   if (given !== 1)
     throw new InvalidOptionError(

@@ -5,11 +5,11 @@ import { subjectArgument } from '../adapter/subject-arguments.js'
 import { answeredPrompts, type AnsweredPrompt } from '../data/answered-prompts.js'
 import type { RowData } from '../data/row-data.js'
 import type { RowReading } from '../data/row-reading.js'
-import { rowsOf, at } from '../data/rows.js'
-import { InvalidDataError } from '../errors.js'
-import { promptIds } from '../generate/generate.js'
+import { rowsOf } from '../data/rows.js'
+import { checkGenerates } from '../generate/generate.js'
 import { generateBatch } from '../generate/generate-batch.js'
 import { batchOptionTable, resolveBatchOptions, type BatchOptions } from '../generate/generate-options.js'
+import { rowPromptIds } from '../generate/generate-rows.js'
 import { meteorOptionTable } from '../metrics/meteor/meteor.js'
 import { score, type MetricName, type ScoreOptions, type Scores } from '../metrics/score.js'
 import type { Segment } from '../metrics/segment.js'
@@ -109,9 +109,6 @@ export async function evaluateTexts(subject: Model | Adapter | AdapterSet, given
 /** Every prompt is looked at before the first is continued. */
 async function checkRoom(model: Model, prompts: readonly AnsweredPrompt[]): Promise<void> {
   const tokenizer = await model.tokenizer()
-  for (const { given, row } of prompts) {
-    const { length } = promptIds(model, tokenizer, given)
-    if (length >= model.maxPositions)
-      throw new InvalidDataError(`${at(row)}: the prompt has ${length} tokens, but the model has only ${model.maxPositions} positions; shorten it`) // prettier-ignore
-  }
+  checkGenerates(model)
+  for (const { given, row } of prompts) rowPromptIds(model, tokenizer, given, row)
 }

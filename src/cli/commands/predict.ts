@@ -152,9 +152,9 @@ async function* rowsOfTexts(texts: readonly string[]): AsyncGenerator<Row> {
 }
 
 /** How far the rows are, on a terminal. */
-function progress(answers: AsyncIterable<PredictedRow>, total: number | undefined, output: Output) {
+function progress(answers: AsyncIterable<PredictedRow<Prediction>>, total: number | undefined, output: Output) {
   let done = 0
-  const rows = async function* (): AsyncGenerator<PredictedRow> {
+  const rows = async function* (): AsyncGenerator<PredictedRow<Prediction>> {
     let told = Date.now()
     try {
       for await (const answer of answers) {
