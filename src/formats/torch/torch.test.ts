@@ -10,7 +10,7 @@ import { nodeFiles } from '../../io/node-files.js'
 import { halfToFloat, bfloat16ToFloat } from '../../util/half.js'
 import { Random } from '../../util/rng.js'
 import { ByteReader } from './bytes.js'
-import { encodeTorch, inPlace, namedTensors, openTorch, readTorchTensors } from './index.js'
+import { encodeTorch, streamTorch, inPlace, namedTensors, openTorch, readTorchTensors } from './index.js'
 import { readPickle } from './pickle.js'
 import { PickleDict } from './values.js'
 
@@ -158,6 +158,22 @@ describe('writing', () => {
     expect(loaded).toEqual(written)
     const file = await openTorch(files, path)
     for (const { offset } of file.storages.values()) expect(offset % 64).toBe(0)
+  })
+
+  it('puts tensors under a key, stores a shared one once, and gives the same bytes in pieces', async () => {
+    const [a, b] = [tensor('float32', [2, 3], [1, 2, 3, 4, 5, 6]), tensor('int64', [1], [7])]
+    const list = [['w.a', a], ['w.b', b], ['tied.a', a]] as const // prettier-ignore
+    const whole = encodeTorch(list, 'archive', 'model_state_dict')
+    const pieces: Uint8Array[] = []
+    for await (const piece of streamTorch(list, (each) => Promise.resolve(each), { wrapper: 'model_state_dict' }))
+      pieces.push(piece)
+    expect(Buffer.concat(pieces).equals(whole)).toBe(true)
+    const path = join(folder, 'wrapped.pt')
+    await files.write(path, whole)
+    const { loaded, wrapper } = await readTorchTensors(files, path)
+    expect([...loaded]).toEqual(list)
+    expect(wrapper).toBe('model_state_dict')
+    expect((await openTorch(files, path)).storages.size).toBe(2)
   })
 
   it('is read with 64-bit sizes and offsets everywhere, as archives above 4 GB have them', async () => {

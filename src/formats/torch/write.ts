@@ -66,10 +66,23 @@ const stridesOf = (shape: readonly number[]): number[] => {
 
 const emptyOrderedDict = [...global('collections', 'OrderedDict'), 0x29, 0x52]
 
-/** The pickle of an OrderedDict of tensors; tensor i lies in storage i. */
-function pickle(tensors: readonly (readonly [string, HostTensor])[]): Uint8Array {
-  const out = new Bytes().add([0x80, 2, ...emptyOrderedDict, 0x28])
-  tensors.forEach(([name, { dtype, shape }], i) => {
+/** What the head of a file tells of a tensor. */
+type TensorHead = Pick<HostTensor, 'dtype' | 'shape'>
+
+/** Tensors that are stored, each once: one that stands there by two names is shared, as tied weights are. */
+const storagesOf = <T>(tensors: readonly (readonly [string, T])[]): readonly T[] => [
+  ...new Set(tensors.map(([, tensor]) => tensor)),
+]
+
+/** The pickle of an OrderedDict of tensors, in a dict of one key where there is a wrapper. */
+function pickle(tensors: readonly (readonly [string, TensorHead])[], wrapper: string | undefined): Uint8Array {
+  const out = new Bytes().add([0x80, 2])
+  // EMPTY_DICT, the key; SETITEM at the end.
+  if (wrapper !== undefined) out.add([0x7d, ...text(wrapper)])
+  out.add([...emptyOrderedDict, 0x28])
+  const storages = new Map(storagesOf(tensors).map((tensor, i) => [tensor, i]))
+  tensors.forEach(([name, tensor]) => {
+    const { dtype, shape } = tensor
     const storage = storageNames[dtype]
     if (storage === undefined)
       throw new InvalidModelError(`tensor "${name}": element type ${dtype} cannot be stored in a torch file`)
@@ -78,14 +91,14 @@ function pickle(tensors: readonly (readonly [string, HostTensor])[]): Uint8Array
       ...global('torch._utils', '_rebuild_tensor_v2'),
       0x28,
       // The storage: ('storage', type, key, location, elements) as a persistent id.
-      ...[0x28, ...text('storage'), ...global('torch', storage), ...text(String(i)), ...text('cpu')],
+      ...[0x28, ...text('storage'), ...global('torch', storage), ...text(String(storages.get(tensor)!)), ...text('cpu')],
       ...[...integer(elementCount(shape)), 0x74, 0x51],
       ...[...integer(0), ...tuple(shape), ...tuple(stridesOf(shape))],
       // requires_grad, backward_hooks
       ...[0x89, ...emptyOrderedDict, 0x74, 0x52],
     ])
   })
-  return out.add([0x75, 0x2e]).join()
+  return out.add([0x75, ...(wrapper === undefined ? [] : [0x73]), 0x2e]).join()
 }
 
 const table = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -105,56 +118,108 @@ const ALIGNMENT = 64
 const LARGEST = 0xfffffffe
 
 /** A zip of stored entries, each aligned through the extra field of its header, as PyTorch writes it. */
-function zip(entries: readonly (readonly [string, Uint8Array])[]): Uint8Array {
-  const out = new Bytes()
-  const directory = new Bytes()
-  for (const [name, bytes] of entries) {
+class ZipWriter {
+  private readonly directory = new Bytes()
+  private count = 0
+  private length = 0
+
+  /** The bytes of an entry, to be written behind those before it. */
+  entry(name: string, bytes: Uint8Array): Uint8Array[] {
     const encoded = utf8.encode(name)
-    const offset = out.length
-    const before = offset + 30 + encoded.length
+    const before = this.length + 30 + encoded.length
     // An extra field has a head of 4 bytes; id "FB" is PyTorch's.
     const padding = (ALIGNMENT - ((before + 4) % ALIGNMENT)) % ALIGNMENT
     const shared = [...u16(20), ...u16(0x800), ...u16(0), ...u16(0), ...u16(0x21), ...u32(crc32(bytes)), ...u32(bytes.length)]
     const common = [...shared, ...u32(bytes.length), ...u16(encoded.length)]
-    out.add([...u32(0x04034b50), ...common, ...u16(4 + padding)]).add(encoded)
-    out.add([0x46, 0x42, ...u16(padding), ...new Array<number>(padding).fill(0x5a)]).add(bytes)
-    directory.add([
-      ...u32(0x02014b50),
-      ...u16(20),
-      ...common,
-      ...u16(0),
-      ...u16(0),
-      ...u16(0),
-      ...u16(0),
-      ...u32(0),
-      ...u32(offset),
-    ])
-    directory.add(encoded)
+    const head = new Bytes()
+      .add([...u32(0x04034b50), ...common, ...u16(4 + padding)])
+      .add(encoded)
+      .add([0x46, 0x42, ...u16(padding), ...new Array<number>(padding).fill(0x5a)])
+      .join()
+    this.directory
+      .add([
+        ...u32(0x02014b50),
+        ...u16(20),
+        ...common,
+        ...u16(0),
+        ...u16(0),
+        ...u16(0),
+        ...u16(0),
+        ...u32(0),
+        ...u32(this.length),
+      ])
+      .add(encoded)
+    this.length += head.length + bytes.length
+    this.count++
+    if (this.length > LARGEST || this.count > 0xfffe) throw tooLarge()
+    return [head, bytes]
   }
-  const start = out.length
-  if (start > LARGEST || entries.length > 0xfffe)
-    throw new InvalidModelError(
-      'a torch file of 4 GB or more, or of more than 65,000 tensors, cannot be written; use safetensors',
-    )
-  out.add(directory.join())
-  const count = u16(entries.length)
-  return out.add([...u32(0x06054b50), 0, 0, 0, 0, ...count, ...count, ...u32(directory.length), ...u32(start), 0, 0]).join()
+
+  /** What stands behind all entries. */
+  end(): Uint8Array {
+    const { directory, length } = this
+    const count = u16(this.count)
+    const bytes = directory.join()
+    return new Bytes()
+      .add(bytes)
+      .add([...u32(0x06054b50), 0, 0, 0, 0, ...count, ...count, ...u32(bytes.length), ...u32(length), 0, 0])
+      .join()
+  }
+}
+
+const tooLarge = (): InvalidModelError =>
+  new InvalidModelError('a torch file of 4 GB or more, or of more than 65,000 tensors, cannot be written; use safetensors')
+
+/** How a file is written. */
+export interface TorchWriteOptions {
+  /** The folder inside the archive, which `torch.save` takes from the file's name; `archive` by default. */
+  readonly name?: string
+  /** The key under which the tensors lie, as in `torch.save({'model_state_dict': …})`; they are the whole of it by default. */
+  readonly wrapper?: string
 }
 
 /**
- * A torch file in memory.
+ * A torch file in pieces, one tensor in memory at a time. What stands there by two names is stored once.
+ * @param load reads a tensor of the list
+ * @throws InvalidModelError for an element type that PyTorch lacks, or 4 GB and more
+ * @example
+ * await files.write('model.pt', streamTorch(weights, (tensor) => loadTensor(files, tensor)))
+ */
+export async function* streamTorch<T extends TensorHead>(
+  tensors: Iterable<readonly [string, T]>,
+  load: (tensor: T) => Promise<HostTensor>,
+  { name = 'archive', wrapper }: TorchWriteOptions = {},
+): AsyncGenerator<Uint8Array> {
+  const list = [...tensors]
+  const zip = new ZipWriter()
+  for (const [entry, bytes] of headEntries(list, wrapper)) yield* zip.entry(`${name}/${entry}`, bytes)
+  for (const [i, tensor] of storagesOf(list).entries()) yield* zip.entry(`${name}/data/${i}`, bytesOf(await load(tensor)))
+  yield* zip.entry(`${name}/version`, utf8.encode('3\n'))
+  yield zip.end()
+}
+
+/** What stands before the storages. */
+const headEntries = (list: readonly (readonly [string, TensorHead])[], wrapper?: string): [string, Uint8Array][] => [
+  ['data.pkl', pickle(list, wrapper)],
+  ['.format_version', utf8.encode('1')],
+  ['byteorder', utf8.encode('little')],
+]
+
+/**
+ * A torch file in memory. A tensor that stands there by two names is stored once.
  * @param name the folder inside the archive, which `torch.save` takes from the file's name
+ * @param wrapper the key under which the tensors lie, as in `torch.save({'model_state_dict': …})`; they are the whole of it by default
  * @throws InvalidModelError for an element type that PyTorch lacks, or 4 GB and more
  * @example
  * await files.write('model.pt', encodeTorch(stateDict(model)))
  */
-export function encodeTorch(tensors: Iterable<readonly [string, HostTensor]>, name = 'archive'): Uint8Array {
+export function encodeTorch(tensors: Iterable<readonly [string, HostTensor]>, name = 'archive', wrapper?: string): Uint8Array {
   const list = [...tensors]
-  return zip([
-    [`${name}/data.pkl`, pickle(list)],
-    [`${name}/.format_version`, utf8.encode('1')],
-    [`${name}/byteorder`, utf8.encode('little')],
-    ...list.map(([, tensor], i): [string, Uint8Array] => [`${name}/data/${i}`, bytesOf(tensor)]),
-    [`${name}/version`, utf8.encode('3\n')],
-  ])
+  const zip = new ZipWriter()
+  const out = new Bytes()
+  const add = (entry: string, bytes: Uint8Array): void => zip.entry(`${name}/${entry}`, bytes).forEach((piece) => out.add(piece))
+  for (const [entry, bytes] of headEntries(list, wrapper)) add(entry, bytes)
+  storagesOf(list).forEach((tensor, i) => add(`data/${i}`, bytesOf(tensor)))
+  add('version', utf8.encode('3\n'))
+  return out.add(zip.end()).join()
 }
