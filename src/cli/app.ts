@@ -11,6 +11,7 @@ import { generateCommand } from './commands/generate.js'
 import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
+import { paperNlgTrainCommand } from './commands/paper/nlg-train.js'
 import { paperTableCommand } from './commands/paper/table.js'
 import { predictCommand } from './commands/predict.js'
 import { pushCommand } from './commands/push.js'
@@ -42,6 +43,7 @@ export const commands: readonly Command[] = [
   inspectCommand,
   pushCommand,
   demoCommand,
+  paperNlgTrainCommand,
   paperTableCommand,
 ]
 
