@@ -38,7 +38,11 @@ function parseMerges(text: string, path: string): [string, string][] {
   return merges
 }
 
-async function readBpe(files: Files, folder: string, names: VocabularyFiles): Promise<Record<string, unknown>> {
+/**
+ * What tokenizer.json would hold of a vocabulary and its merges, without a token that is added to it.
+ * @throws InvalidDataError naming the line that is no merge; FileError for a file that is missing
+ */
+export async function readBpe(files: Files, folder: string, names: VocabularyFiles): Promise<Record<string, unknown>> {
   const vocab = await readJsonObject(files, `${folder}/${names.vocabulary}`, InvalidDataError)
   const path = `${folder}/${names.merges}`
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }

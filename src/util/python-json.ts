@@ -1,4 +1,4 @@
-/** @file JSON as Python's `json.dumps(value, indent=2, sort_keys=True)` writes it, so that files compare equal byte for byte. */
+/** @file JSON as Python's `json.dumps` writes it, so that files compare equal byte for byte. */
 
 /** What JSON can hold. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
@@ -45,7 +45,15 @@ export function pythonFloat(value: number): string {
 const pythonString = (text: string): string =>
   JSON.stringify(text).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
-/** JSON text with sorted keys, two spaces a level and ASCII only. Whole numbers are written as Python's int. */
+/** A value on one line, as `json.dumps(value)` writes it: keys in their order, ASCII only, a blank behind commas and colons. */
+export function pythonJsonLine(value: Writable): string {
+  if (Array.isArray(value)) return `[${(value as readonly Writable[]).map(pythonJsonLine).join(', ')}]`
+  if (value === null || typeof value !== 'object' || value instanceof PythonFloat) return pythonJson(value)
+  const members = Object.entries(value).map(([key, item]) => `${pythonString(key)}: ${pythonJsonLine(item as Writable)}`)
+  return `{${members.join(', ')}}`
+}
+
+/** `json.dumps(value, indent=2, sort_keys=True)`: JSON text with sorted keys, two spaces a level and ASCII only. Whole numbers are written as Python's int. */
 export function pythonJson(value: Writable, indent = ''): string {
   if (value === null || typeof value === 'boolean') return String(value)
   if (typeof value === 'string') return pythonString(value)

@@ -8,6 +8,8 @@ import argparse
 import json
 import os
 import random
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -134,7 +136,116 @@ def logits_of(model, rows):
         return [[round(x, 5) for x in model(torch.tensor([row["context"]]))[0][0, -1].tolist()] for row in rows[:2]]
 
 
+# Texts with what is easily read otherwise: signs, accents, marks, emoji, white space of several kinds, digits that are no digits.
+E2E = (
+    "name : Blue Spice | Type : coffee shop | area : city centre||A coffee shop in the city centre area called Blue Spice . \n"
+    "name : Blue Spice | Type : coffee shop | area : city centre||Blue Spice is a coffee shop , it's in the city centre.\r\n"
+    "name : Caf\u00e9 \u00a320-25||\u00a320-\u00a325 at the Cafe\u0301 \u2013 \u201cgood\u201d || dropped\n"
+    "  name : \u6771\u4eac \U0001f35c | x_y : 3\u00bd||\u2003\u6771\u4eac\U0001f35c\u200d\U0001f468 costs 3\u00bd \u2462  don't\tI'll\x1c\n"
+    "name : \u0130STANBUL \u03a3\u0391\u03a3||\u0130stanbul \u03a3\u0391\u03a3 , STRASSE Stra\u00dfe <|endoftext|> behind the end\n"
+)
+WEBNLG = {
+    "entries": [
+        {"1": {"category": "Airport", "modifiedtripleset": [
+            {"subject": "Aarhus_Airport", "property": "cityServed", "object": "\"Aarhus, Denmark\""},
+            {"subject": "Aarhus", "property": "country", "object": "Denmark"}],
+            "lexicalisations": [{"comment": "good", "lex": "Aarhus airport serves Aarhus ."}, {"comment": "toFix", "lex": "No ."},
+                                {"comment": "good", "lex": "In Denmark, Aarhus\u2019 airport: Aarhus_Airport."}]}},
+        {"2": {"category": "Politician", "modifiedtripleset": [{"subject": "A", "property": "b", "object": "C"}],
+               "lexicalisations": [{"comment": "good", "lex": "A is b of C ."}]}},
+        {"3": {"category": "Food", "modifiedtripleset": [], "lexicalisations": [{"comment": "good", "lex": "Nothing\n\nmore"}]}},
+    ]
+}  # fmt: skip
+DART = [
+    {"tripleset": [["Mars Hill College", "JOINED", "1973"], ["Mars Hill College", "LOCATION \u0130", "Mars Hill"]],
+     "annotations": [{"source": "x", "text": "A school from Mars Hill joined in 1973 ."}, {"source": "y", "text": "It joined ."}]},
+    {"tripleset": [["\U0001f680", "[TITLE]", "\u00c9"]], "annotations": [{"source": "x", "text": "\u00c9 ."}]},
+]  # fmt: skip
+INPUTS = {"e2e": ("e2e.txt", E2E), "webnlg": ("webnlg.json", json.dumps(WEBNLG)), "dart": ("dart.json", json.dumps(DART))}
+MERGES = ["t h", "th e", "\u0120 the", "\u0120 a", "\u0120 i", "\u0120i s", "e r", "o n", "\u0120 c", "\u0120c o", "a r", "\u0120 n", "m e", "a me"]
+
+
+def write_vocabulary(folder):
+    """GPT-2's kind of vocabulary with few merges: its characters for bytes in their order, then what is merged."""
+    import encoder
+
+    pieces = list(encoder.bytes_to_unicode().values())
+    pieces += ["".join(merge.split()) for merge in MERGES]
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    vocabulary["<|endoftext|>"] = 50256
+    files = {"encoder.json": json.dumps(vocabulary), "vocab.bpe": "#version: 0.2\n" + "".join(f"{m}\n" for m in MERGES)}
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf8")
+    return files
+
+
+def predictions_of(rows, rng):
+    """Of each row the tokens of another one's text, ended in one of several ways and filled up with zeros, in any order."""
+    made = []
+    for i in range(len(rows)):
+        ids = [t for t in rows[(i * 2 + 1) % len(rows)]["completion"] if t != 50256][:40]
+        ids += rng.choice([[50256], [198, 198], []])
+        made.append({"id": i, "predict": ids + [0] * (44 - len(ids) if ids[-1] in (50256, 198) else 0)})
+    rng.shuffle(made)
+    return "".join(json.dumps(row) + "\n" for row in made)
+
+
+def run(script, *args, cwd):
+    stub = cwd / "stub/progress"
+    stub.mkdir(parents=True, exist_ok=True)
+    (stub / "__init__.py").touch()
+    (stub / "bar.py").write_text("class Bar: pass\n")
+    subprocess.run(
+        [sys.executable, SRC / script, *args], cwd=cwd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(cwd / "stub")},
+    )  # fmt: skip
+
+
+def text_of(path):
+    return path.read_bytes().decode("utf8")
+
+
+def write_texts():
+    rng = random.Random(7)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = write_vocabulary(folder)
+        stages, decoded = {}, []
+        for data_set, (file, text) in INPUTS.items():
+            (folder / file).write_bytes(text.encode("utf8"))
+            files[file] = text
+            formatted, encoded = f"{data_set}_formatted.jsonl", f"{data_set}.jsonl"
+            run(f"format_converting_{data_set}.py", file, formatted, cwd=folder)
+            run("gpt2_encode.py", "--vocab", ".", "--input", formatted, "--output", encoded, "--add_bos", "--add_eos", cwd=folder)
+            run("gpt2_encode.py", "--vocab", ".", "--input", formatted, "--output", "bare.jsonl", cwd=folder)
+            stages[data_set] = {
+                "formatted": text_of(folder / formatted), "encoded": text_of(folder / encoded), "bare": text_of(folder / "bare.jsonl"),
+            }  # fmt: skip
+            rows = [json.loads(line) for line in stages[data_set]["encoded"].splitlines()]
+            samples = f"{data_set}_predictions.jsonl"
+            files[samples] = predictions_of(rows, rng)
+            (folder / samples).write_text(files[samples])
+            settings = [[], ["--tokenize"], ["--lower", "--tokenize", "--ref_num", "2"]]
+            if data_set == "webnlg":
+                settings += [["--filter", "seen"], ["--filter", "unseen", "--ref_num", "1"]]
+            if data_set == "e2e":
+                files["unique.txt"] = "".join(f"{i % 3}\n" for i in range(len(rows)))
+                (folder / "unique.txt").write_text(files["unique.txt"])
+                settings = [[], ["--lower"], ["--lower", "--tokenize", "--ref_unique_file", "unique.txt"]]
+            for flags in settings:
+                shutil.rmtree(folder / "out", ignore_errors=True)
+                (folder / "out").mkdir()
+                run(
+                    "gpt2_decode.py", "--vocab", ".", "--sample_file", samples, "--input_file", formatted, "--ref_type", data_set,
+                    "--output_ref_file", "out/refs", "--output_pred_file", "out/hyps", *flags, cwd=folder,
+                )  # fmt: skip
+                found = {str(path.relative_to(folder)): text_of(path) for path in sorted(folder.glob("out/**/*")) if path.is_file()}
+                decoded.append({"dataSet": data_set, "flags": flags, "files": found})
+    (OUT / "texts.json").write_text(json.dumps({"files": files, "stages": stages, "decoded": decoded}, indent=1) + "\n")
+
+
 def main():
+    write_texts()
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29519")
     torch.distributed.init_process_group("gloo", rank=0, world_size=1)
     OUT.mkdir(parents=True, exist_ok=True)
