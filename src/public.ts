@@ -1,6 +1,7 @@
 /** @file What the entries for Node and for browsers have in common: every name that needs neither. */
 export type { Conversion, ConvertOptions } from './adapter/convert.js'
 export { Adapter, addLora, type LoadAdapterOptions, type LoraOptions, type SaveOptions } from './adapter/adapter.js'
+export { startFrom, type AdapterStart } from './adapter/start-from.js'
 export type { Model } from './model/model.js'
 export type { ModelOptions } from './load-model.js'
 export type { DialogueOptions, MaskedTokens, PlacedText, Tokenizer, TokenSpan, TurnEnd } from './data/tokenizer.js'

@@ -73,6 +73,12 @@ export const trainFlags = {
     value: 'DIR',
     help: 'Go on training this adapter (PEFT folder or hub id) in place of a new one.',
   },
+  'init-adapter': {
+    group: 'adapter',
+    type: 'text',
+    value: 'PATH',
+    help: 'Begin where this adapter, trained for another task, has ended: its branches, and what else has the same shape; a head for other labels stays fresh. A PEFT folder, or a file of any format that `convert` reads.',
+  },
   ...flagsOf(fileOptions),
   ...loraFlagsOf(branchFields),
   ...loraFlagsOf(layerFields),

@@ -1,7 +1,7 @@
 /** @file `lowrank train`. */
 import { leaderFirst, type Communicator } from '../../distributed/communicator.js'
 import { InvalidOptionError, messageOf } from '../../errors.js'
-import type { Adapter, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
+import type { Adapter, AdapterStart, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
 import { loraFieldTable } from '../../adapters/lora-fields.js'
 import { splitOptions, trainOptionTable } from '../../train/option-table.js'
 import { REPORT_FILE } from '../../train/report-file.js'
@@ -44,10 +44,21 @@ function checkAgrees(adapter: Adapter, values: TrainValues, given: ReadonlySet<s
   }
 }
 
+/** What of a new adapter another one has given. */
+function startText(path: string, { taken, fresh }: AdapterStart): string {
+  const modules = [...new Set(fresh.map((name) => name.replace(/^base_model\.model\.|\.(weight|bias)$/g, '')))]
+  return `begins as ${path}: ${taken.length} tensors${modules.length === 0 ? '' : `; fresh: ${modules.join(', ')}`}`
+}
+
 async function openTrained(model: Model, values: TrainValues, { output, given }: CommandContext): Promise<Adapter> {
   if (values.adapter === undefined) {
-    const { addLora, initializeEva } = await library()
+    const { addLora, initializeEva, startFrom } = await library()
     const fresh = await addLora(await withLabelsOf(model, values), loraOptions(values))
+    if (values['init-adapter'] !== undefined) {
+      if (values.init !== 'default')
+        throw new UsageError('--init is for adapters that begin anew; leave it or --init-adapter out.')
+      output.note(startText(values['init-adapter'], await startFrom(fresh, values['init-adapter'])))
+    }
     if (values.init !== 'eva') return fresh
     const { data, seed, 'batch-size': batchSize, 'max-length': maxLength } = values
     const rows = { data, ...readingOf(values), ...optionsFrom(splitOptions, values) }
@@ -56,6 +67,8 @@ async function openTrained(model: Model, values: TrainValues, { output, given }:
   // A folder does not tell how its adapter was trained, and what is loaded is trained whole.
   if (isAuto(values))
     throw new UsageError('--labels auto is for new adapters; leave it out, the one that goes on knows its labels.')
+  if (values['init-adapter'] !== undefined)
+    throw new UsageError('--init-adapter is for new adapters, and --adapter goes on with one; leave one of them out.')
   if (values['freeze-a']) throw new UsageError('--freeze-a is for new adapters; leave it or --adapter out.')
   const adapter = await openAdapter(model, values.adapter, output)
   checkAgrees(adapter, values, given)
