@@ -185,7 +185,7 @@ export interface TorchWriteOptions {
  * @example
  * await files.write('model.pt', streamTorch(weights, (tensor) => loadTensor(files, tensor)))
  */
-export async function* streamTorch<T extends TensorHead>(
+export async function* streamTorch<T extends Pick<HostTensor, 'dtype' | 'shape'>>(
   tensors: Iterable<readonly [string, T]>,
   load: (tensor: T) => Promise<HostTensor>,
   { name = 'archive', wrapper }: TorchWriteOptions = {},

@@ -6,23 +6,17 @@
 import type { Batch } from '../../data/batch.js'
 import type { Environment } from '../../environment.js'
 import { FileError, InvalidOptionError, TrainingError } from '../../errors.js'
-import type { HostTensor } from '../../graph/types.js'
-import { FolderModel } from '../../model/folder-model.js'
-import { randomWeights } from '../../models/random.js'
 import { dropoutSeedOf, GradientSession } from '../../train/gradient-session.js'
 import { LossSession } from '../../train/loss-session.js'
 import { causalLm } from '../../train/objectives/causal-lm.js'
 import { lossOptions } from '../../train/step-graph.js'
-import { fullTrainee, type Trainee } from '../../train/trainee.js'
+import type { Trainee } from '../../train/trainee.js'
 import { UpdateSession } from '../../train/update-session.js'
-import { mergedLora } from './merged-lora.js'
-import { findConfig } from './model-cards.js'
-import { openGpt2 } from './open-gpt2.js'
+import { openTraining, type OpenTraining } from './open-training.js'
 import { checkpointName, isCheckpointName, writeLora, writeWhole } from './training-checkpoints.js'
 import { Meter, type NlgTrainingDone, type NlgTrainingEvent } from './training-events.js'
 import { resolveNlgTraining, type NlgTrainingOptions, type ResolvedNlgTraining } from './training-options.js'
 import { trainingRate, type Schedule } from './training-rates.js'
-import { TrainingRows } from './training-rows.js'
 
 /** Added to the number of labels that a loss is divided by. */
 const LABELS_EPSILON = 1e-4
@@ -32,9 +26,6 @@ const LEAST_SMOOTHING = 1e-4
 
 /** Batches of an evaluation between two of which something is told. */
 const TOLD_BATCHES = 100
-
-/** The card of a run that names none. */
-const DEFAULT_CARD = 'gpt2.md'
 
 /**
  * Trains as gpt2_ft.py does and yields what it prints, and every step.
@@ -74,42 +65,10 @@ async function checkPlace(
       throw new InvalidOptionError(`the run begins with ${path}, which it could write over; name another folder with --work_dir`)
 }
 
-/** The model of a run, with what is trained of it. */
-interface Opened {
-  readonly model: FolderModel
-  readonly trainee: Trainee
-  /** Of LoRA alone, by names in the model; undefined where the whole model is trained. */
-  readonly lora: ReadonlyMap<string, HostTensor> | undefined
-}
-
-async function openTrained(environment: Environment, options: ResolvedNlgTraining): Promise<Opened> {
-  const { init_checkpoint: checkpoint, base_checkpoint: base, model_card: modelCard } = options
-  const { lora_dim: rank, lora_alpha: alpha, lora_dropout: dropout, random_seed: seed } = options
-  const opened =
-    checkpoint === undefined
-      ? { model: await randomGpt2(environment, options), lora: new Map<string, HostTensor>() }
-      : await openGpt2(environment, { checkpoint, base, modelCard, card: DEFAULT_CARD, loraDim: rank, loraAlpha: alpha })
-  const { model, lora: start } = opened
-  if (rank === 0) return { model, trainee: await fullTrainee(model), lora: undefined }
-  if ('adapter' in opened && opened.adapter !== undefined && start.size === 0)
-    throw new InvalidOptionError(
-      `--init_checkpoint ${checkpoint!} is a PEFT folder, whose form is not the one that is trained here; convert it to loralib's, or train it with lowrank train`,
-    )
-  const trainee = mergedLora(model, { rank, alpha, dropout, seed }, start)
-  return { model, trainee, lora: trainee.tensors }
-}
-
-/** A model that nothing has been learned by, as the script makes it. */
-async function randomGpt2(environment: Environment, { model_card, random_seed }: ResolvedNlgTraining): Promise<FolderModel> {
-  const config = await findConfig(environment.files, model_card, [], DEFAULT_CARD)
-  return FolderModel.fromWeights(environment, config, randomWeights(config, random_seed))
-}
-
-interface Prepared extends Opened {
+/** A run before its first step. */
+interface Prepared extends OpenTraining {
   readonly environment: Environment
   readonly options: ResolvedNlgTraining
-  readonly rows: TrainingRows
-  readonly validRows: TrainingRows
   readonly schedule: Schedule
   readonly gradients: GradientSession
   readonly evaluation: LossSession
@@ -128,14 +87,8 @@ class NlgRun {
   }
 
   static async open(environment: Environment, options: ResolvedNlgTraining): Promise<NlgRun> {
-    const { files } = environment
-    const opened = await openTrained(environment, options)
-    const { model, trainee } = opened
-    if (options.seq_len > model.maxPositions)
-      throw new InvalidOptionError(`--seq_len is ${options.seq_len}, but the model has ${model.maxPositions} positions`)
-    const shape = { sequenceLength: options.seq_len, seed: options.random_seed, vocabularySize: model.vocabularySize }
-    const rows = await TrainingRows.open(files, options.train_data, { ...shape, batchSize: options.train_batch_size, objective: options.obj }) // prettier-ignore
-    const validRows = await TrainingRows.open(files, options.valid_data, { ...shape, batchSize: options.valid_batch_size, objective: 'clm' }) // prettier-ignore
+    const opened = await openTraining(environment, options)
+    const { model, trainee, rows } = opened
     const schedule = scheduleOf(options, rows.batchesPerEpoch)
     const objective = causalLm(options.label_smooth > LEAST_SMOOTHING ? options.label_smooth : 0)
     const lossOf = (batchSize: number) => lossOptions(model, batchSize, options.seq_len, false, objective)
@@ -146,7 +99,7 @@ class NlgRun {
     }
     try {
       return new NlgRun({
-        ...{ ...opened, environment, options, rows, validRows, schedule },
+        ...{ ...opened, environment, options, schedule },
         update: await opening(UpdateSession.create(trainee, updateOptions(options, trainee))),
         gradients: await opening(GradientSession.create(trainee, lossOf(options.train_batch_size))),
         evaluation: await opening(LossSession.create(trainee, lossOf(options.valid_batch_size))),

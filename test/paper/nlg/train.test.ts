@@ -270,6 +270,14 @@ describe('refusals', () => {
     expect(readdirSync(work_dir)).toEqual(['model.1.pt', 'model.7.pt'])
   })
 
+  it('rows before weights: of a large model, too, a wrong file is told at once', async () => {
+    const options = { ...files, model_card: 'gpt2.lg', train_data: rows('{"context":[1],"completion":[50257]}\n'), max_step: 1 }
+    const begun = performance.now()
+    await expect(trained({ ...options, work_dir: `${folder}/never` })).rejects.toThrow('holds the number 50257')
+    // 774 million random numbers take minutes.
+    expect(performance.now() - begun).toBeLessThan(5000)
+  })
+
   it('an aborted run has saved what it learned', async () => {
     const controller = new AbortController()
     const events: NlgTrainingEvent[] = []
