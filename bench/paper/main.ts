@@ -1,15 +1,17 @@
 /**
  * @file The paper's experiments at the size of this machine: `npm run bench:paper`.
  *
- *     npm run bench:paper -- [--only text,glue] [--seeds 3] [--threads 2] [--out DIR]
+ *     npm run bench:paper -- [--only text,ranks,matrices,claims] [--bases stories260k] [--seeds 3] [--threads 2] [--out DIR]
  *
  * Reads E2E, DART, WebNLG, GLUE and stories260k beside the checkout. Every run is a process of its own and is kept in
  * `paper-runs.json`; what is there is not run again. `npm run docs` makes the tables of docs/paper.md from it.
  */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { measureClaims, trainByTurns, type trainedKinds } from './claims.js'
 import { RunStore } from './run-store.js'
 import { matricesOfOneBudget, methodsBeside, ranksByMatrices, textBases } from './text-experiment.js'
 import { textRun, type TextRun } from './text-run.js'
@@ -17,9 +19,11 @@ import { hasTexts } from './texts.js'
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'ranks,matrices,text' },
+    only: { type: 'string', default: 'text,ranks,matrices,claims' },
     bases: { type: 'string', default: textBases.map(({ name }) => name).join(',') },
     seeds: { type: 'string', default: '3' },
+    /** Turns of what is timed. */
+    rounds: { type: 'string', default: '7' },
     threads: { type: 'string', default: '2' },
     out: { type: 'string', default: join(dirname(fileURLToPath(import.meta.url)), '../results') },
     /** What a child does, as JSON. */
@@ -35,6 +39,11 @@ async function main(): Promise<void> {
   await mkdir(values.out, { recursive: true })
   const store = new RunStore(join(values.out, 'paper-runs.json'), threads, say)
   const only = values.only.split(',')
+  if (only.includes('claims')) {
+    const claims = await measureClaims(threads, Number(values.rounds))
+    const machine = { processor: cpus()[0]!.model, cores: cpus().length, threads }
+    await writeFile(join(values.out, 'paper-claims.json'), `${JSON.stringify({ machine, ...claims }, null, 1)}\n`)
+  }
   for (const base of textBases.filter(({ name }) => values.bases.split(',').includes(name))) {
     const model = await base.folder(threads, say)
     if (only.includes('text')) await methodsBeside(store, base, model, seeds)
@@ -44,8 +53,12 @@ async function main(): Promise<void> {
   }
 }
 
-if (values.task === undefined) await main()
-else {
-  const { run, model, threads } = JSON.parse(values.task) as { run: TextRun; model: string; threads: number }
-  process.stdout.write(`${JSON.stringify(await textRun(run, model, threads))}\n`)
+type Task = { readonly run: TextRun; readonly model: string } | { readonly claims: (typeof trainedKinds)[number] }
+
+async function child({ threads, ...task }: Task & { readonly threads: number }): Promise<void> {
+  if ('claims' in task) await trainByTurns(task.claims, threads)
+  else process.stdout.write(`${JSON.stringify(await textRun(task.run, task.model, threads))}\n`)
 }
+
+if (values.task === undefined) await main()
+else await child(JSON.parse(values.task) as Task & { readonly threads: number })

@@ -40,7 +40,7 @@ export const RANKS = [1, 2, 4, 8, 64] as const
 
 /** Rates that are tried, by kind: what few parameters can bear, all of them cannot. */
 const RATES: Readonly<Record<Method['kind'], readonly number[]>> = {
-  full: [3e-4, 1e-3, 3e-3],
+  full: [1e-3, 3e-3, 1e-2],
   bitfit: [1e-3, 3e-3, 1e-2],
   lora: [1e-3, 3e-3, 1e-2],
 }
