@@ -10,7 +10,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
-import type { Adapter} from '../../src/index.js';
+import type { Adapter } from '../../src/index.js'
 import { addLora, fullTrainee, generateBatch, loadModel, merge, Random, train, type Trainee } from '../../src/index.js'
 import { nodeArguments } from '../child.js'
 import { folder, gpt2Small } from '../models.js'

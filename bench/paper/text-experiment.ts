@@ -42,7 +42,7 @@ export const RANKS = [1, 2, 4, 8, 64] as const
 const RATES: Readonly<Record<Method['kind'], readonly number[]>> = {
   full: [1e-3, 3e-3, 1e-2],
   bitfit: [1e-3, 3e-3, 1e-2],
-  lora: [1e-3, 3e-3, 1e-2],
+  lora: [3e-3, 1e-2, 3e-2],
 }
 
 export interface MethodResult {
