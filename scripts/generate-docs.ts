@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { architecturesDocument } from './generate-architectures-doc.js'
 import { opsDocument } from './generate-ops-doc.js'
+import { paperDocument } from './generate-paper-doc.js'
 import { presetsDocument } from './generate-presets-doc.js'
 import { cliDocument } from './generate-cli-doc.js'
 import { loraConfigDocument } from './generate-lora-config-doc.js'
@@ -11,5 +12,6 @@ const write = (name: string, text: string): void => writeFileSync(new URL(`../do
 write('architectures.md', architecturesDocument())
 write('ops.md', opsDocument())
 write('cli.md', await cliDocument())
+write('paper.md', await paperDocument())
 write('presets.md', await presetsDocument())
 write('lora-config.md', await loraConfigDocument())

@@ -12,6 +12,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { measureClaims, trainByTurns, type trainedKinds } from './claims.js'
+import { methodsPicture } from './results.js'
 import { RunStore } from './run-store.js'
 import { matricesOfOneBudget, methodsBeside, ranksByMatrices, textBases } from './text-experiment.js'
 import { textRun, type TextRun } from './text-run.js'
@@ -46,7 +47,10 @@ async function main(): Promise<void> {
   }
   for (const base of textBases.filter(({ name }) => values.bases.split(',').includes(name))) {
     const model = await base.folder(threads, say)
-    if (only.includes('text')) await methodsBeside(store, base, model, seeds)
+    if (only.includes('text')) {
+      await methodsBeside(store, base, model, seeds)
+      await writeFile(join(values.out, `paper-${base.name}.svg`), methodsPicture(store.runs, base))
+    }
     if (base.matrices === undefined) continue
     if (only.includes('ranks')) await ranksByMatrices(store, base, model, seeds)
     if (only.includes('matrices')) await matricesOfOneBudget(store, base, model, seeds)

@@ -1,17 +1,12 @@
 /** @file The runs that are kept, as the tables of docs/paper.md and their pictures. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { mean } from '../../src/metrics/mean.js'
 import { markdownTable } from '../report.js'
+import { mean, plusMinus } from '../statistics.js'
 import { lineChart } from '../svg.js'
 import type { Claims } from './claims.js'
 import type { TextBase } from './text-experiment.js'
-import type { TextOutcome, TextRun } from './text-run.js'
-
-interface Kept {
-  readonly run: TextRun
-  readonly outcome: TextOutcome
-}
+import type { Kept } from './run-store.js'
 
 export interface KeptClaims extends Claims {
   readonly machine: { readonly processor: string; readonly cores: number; readonly threads: number }
@@ -23,14 +18,6 @@ const read = (folder: string, name: string): unknown =>
 export const keptRuns = (folder: string): readonly Kept[] =>
   (read(folder, 'paper-runs.json') as readonly Kept[] | undefined) ?? []
 export const keptClaims = (folder: string): KeptClaims | undefined => read(folder, 'paper-claims.json') as KeptClaims | undefined
-
-/** 0.7123 ± 0.0123, the deviation of a sample. */
-export function plusMinus(values: readonly number[], digits: number): string {
-  const middle = mean(values)
-  if (values.length < 2) return middle.toFixed(digits)
-  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1))
-  return `${middle.toFixed(digits)} ± ${deviation.toFixed(digits)}`
-}
 
 const whole = (count: number): string => count.toLocaleString('en-US')
 

@@ -3,10 +3,12 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { nodeArguments } from '../child.js'
+import type { TextOutcome, TextRun } from './text-run.js'
 
-interface Kept {
-  readonly run: unknown
-  readonly outcome: unknown
+/** A run that was made. */
+export interface Kept {
+  readonly run: TextRun
+  readonly outcome: TextOutcome
 }
 
 /** Makes runs, each in a process of its own so that its memory is its own, and remembers them. */
@@ -22,20 +24,25 @@ export class RunStore {
     for (const each of JSON.parse(readFileSync(file, 'utf8')) as readonly Kept[]) this.kept.set(JSON.stringify(each.run), each)
   }
 
+  /** All that were made. */
+  get runs(): readonly Kept[] {
+    return [...this.kept.values()]
+  }
+
   /** The outcome of a run: that of before, or of a new process. */
-  async outcome<Outcome>(run: object, model: string): Promise<Outcome> {
+  async outcome(run: TextRun, model: string): Promise<TextOutcome> {
     const key = JSON.stringify(run)
     const before = this.kept.get(key)
-    if (before !== undefined) return before.outcome as Outcome
+    if (before !== undefined) return before.outcome
     const outcome = await this.inChild(JSON.stringify({ run, model, threads: this.threads }))
     this.kept.set(key, { run, outcome })
     await writeFile(`${this.file}.part`, `[\n${[...this.kept.values()].map((each) => JSON.stringify(each)).join(',\n')}\n]\n`)
     await rename(`${this.file}.part`, this.file)
     this.say(`${key}: ${JSON.stringify(outcome).slice(0, 160)}`)
-    return outcome as Outcome
+    return outcome
   }
 
-  private inChild(task: string): Promise<unknown> {
+  private inChild(task: string): Promise<TextOutcome> {
     const child = spawn(process.execPath, [...nodeArguments('paper/main.ts'), '--task', task], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -44,7 +51,7 @@ export class RunStore {
     return new Promise((done, fail) => {
       child.on('error', fail)
       child.on('close', (code) => {
-        if (code === 0) done(JSON.parse(text.trim().split('\n').at(-1)!))
+        if (code === 0) done(JSON.parse(text.trim().split('\n').at(-1)!) as TextOutcome)
         else fail(new Error(`a run ended with ${code}: ${task}`))
       })
     })

@@ -59,7 +59,7 @@ async function bestRate(store: RunStore, base: TextBase, method: Method, model: 
   const losses = new Map<number, number>()
   for (const learningRate of RATES[method.kind]) {
     const probe = { learningRate, seed: 100, steps: base.steps / 2, scored: false }
-    const { loss } = await store.outcome<TextOutcome>(textRunOf(base, probed(base, method), probe), model)
+    const { loss } = await store.outcome(textRunOf(base, probed(base, method), probe), model)
     losses.set(learningRate, loss)
   }
   return [...losses].reduce((a, b) => (b[1] < a[1] ? b : a))[0]
@@ -109,9 +109,25 @@ export async function ranksByMatrices(store: RunStore, base: TextBase, model: st
   const sets = { Wq: [q], 'Wq, Wv': [q, v], 'Wq, Wk, Wv, Wo': [q, k, v, o] }
   const results: MethodResult[] = []
   for (const [name, targets] of Object.entries(sets))
-    for (const r of RANKS) results.push(await measure(store, base, lora(r, targets, `${name}, r = ${r}`), model, seeds, false))
+    for (const r of RANKS) results.push(await measure(store, base, lora(r, targets, named(name, r)), model, seeds, false))
   return results
 }
+
+/** Sets of matrices that together train about as many numbers: their names, the rank of each, and of what. */
+const BUDGET: readonly (readonly [set: string, r: number, matrices: readonly ('q' | 'k' | 'v' | 'o')[]])[] = [
+  ['Wq', 8, ['q']],
+  ['Wk', 8, ['k']],
+  ['Wv', 8, ['v']],
+  ['Wo', 8, ['o']],
+  ['Wq, Wk', 4, ['q', 'k']],
+  ['Wq, Wv', 4, ['q', 'v']],
+  ['Wq, Wk, Wv, Wo', 2, ['q', 'k', 'v', 'o']],
+]
+
+const named = (set: string, r: number): string => `${set}, r = ${r}`
+
+/** The names of Table 5's rows. */
+export const matrixSets = BUDGET.map(([set, r]) => named(set, r))
 
 /** Table 5: which matrices, where all together may train as many numbers. */
 export async function matricesOfOneBudget(
@@ -120,18 +136,10 @@ export async function matricesOfOneBudget(
   model: string,
   seeds: number,
 ): Promise<MethodResult[]> {
-  const { q, k, v, o } = base.matrices!
-  const sets: readonly (readonly [string, number, readonly string[]])[] = [
-    ['Wq', 8, [q]],
-    ['Wk', 8, [k]],
-    ['Wv', 8, [v]],
-    ['Wo', 8, [o]],
-    ['Wq, Wk', 4, [q, k]],
-    ['Wq, Wv', 4, [q, v]],
-    ['Wq, Wk, Wv, Wo', 2, [q, k, v, o]],
-  ]
   const results: MethodResult[] = []
-  for (const [name, r, targets] of sets)
-    results.push(await measure(store, base, lora(r, targets, `${name}, r = ${r}`), model, seeds, false))
+  for (const [set, r, matrices] of BUDGET) {
+    const targets = matrices.map((matrix) => base.matrices![matrix])
+    results.push(await measure(store, base, lora(r, targets, named(set, r)), model, seeds, false))
+  }
   return results
 }

@@ -1,0 +1,105 @@
+/** @file docs/paper.md: the paper's experiments, and what came of those that were run here, from the runs that bench/paper keeps. */
+import { fileURLToPath } from 'node:url'
+import { format } from 'prettier'
+import { keptClaims, keptRuns, matricesTable, methodsTable, ranksTable, type KeptClaims } from '../bench/paper/results.js'
+import { matrixSets, RANKS, textBases } from '../bench/paper/text-experiment.js'
+import { markdownTable } from '../bench/report.js'
+import type { Spread } from '../bench/statistics.js'
+
+const results = fileURLToPath(new URL('../bench/results', import.meta.url))
+
+/** The Markdown of docs/paper.md. */
+export function paperDocument(): Promise<string> {
+  return format([INTRODUCTION, ...textSections(), ...claimSections(keptClaims(results)), LIMITS].join('\n'), {
+    parser: 'markdown',
+    printWidth: 130,
+  })
+}
+
+function textSections(): string[] {
+  const runs = keptRuns(results)
+  const bases = textBases.flatMap((base) => {
+    const table = methodsTable(runs, base)
+    if (table.length === 0) return []
+    return [
+      ...[`### E2E on ${base.title}`, '', ...table],
+      ...[`![Loss of the validation rows](../bench/results/paper-${base.name}.svg)`, ''],
+    ]
+  })
+  const [first] = textBases
+  return [
+    ...[TEXTS, ...bases],
+    ...['### Which rank, of which matrices (tables 6 and 18)', '', RANKS_TEXT, '', ...ranksTable(runs, first!, RANKS)],
+    ...['### Which matrices, of one budget (table 5)', '', MATRICES_TEXT, '', ...matricesTable(runs, first!, matrixSets)],
+  ]
+}
+
+const between = ({ median, min, max }: Spread, digits: number, times = 1): string =>
+  `${(median * times).toFixed(digits)} (${(min * times).toFixed(digits)} to ${(max * times).toFixed(digits)})`
+
+const bytes = (count: number): string => (count < 1e7 ? `${(count / 1e6).toFixed(2)} MB` : `${(count / 1e9).toFixed(2)} GB`)
+
+function claimSections(claims: KeptClaims | undefined): string[] {
+  if (claims === undefined) return []
+  const { machine, training, stepRatio, latency } = claims
+  const { adapter, 'all weights': full } = training
+  const times = (value: number): string => (value >= 10 ? value.toFixed(0) : value.toFixed(2))
+  return [
+    ...['## The four claims', ''],
+    `GPT-2 small with random weights, r = 4 on \`c_attn\`, rows of 256 tokens, four a step; ${machine.processor}, ${machine.threads} threads. Medians, from the least to the greatest; both sides by turns in one run.`,
+    '',
+    ...markdownTable(
+      ['', 'LoRA', 'all weights, Adam', 'all weights by LoRA'],
+      [
+        ['trained parameters', adapter.trainedParameters.toLocaleString('en-US'), full.trainedParameters.toLocaleString('en-US'), `${times(full.trainedParameters / adapter.trainedParameters)}`], // prettier-ignore
+        ['checkpoint', bytes(adapter.checkpointBytes), bytes(full.checkpointBytes), times(full.checkpointBytes / adapter.checkpointBytes)], // prettier-ignore
+        ['peak memory', bytes(adapter.peakBytes), bytes(full.peakBytes), times(full.peakBytes / adapter.peakBytes)],
+        ['seconds per step', between(adapter.secondsPerStep, 2), between(full.secondsPerStep, 2), `${(1 / stepRatio.median).toFixed(2)}`], // prettier-ignore
+      ],
+    ),
+    ...['A pass over a batch in milliseconds (the paper has its table 1 of GPT-2 medium on a GPU):', ''],
+    ...markdownTable(
+      ['batch x tokens', 'base', 'merged', 'unmerged', 'merged by base', 'unmerged by base'],
+      latency.map(({ batch, length, base, merged, unmerged }) => [
+        ...[`${batch} x ${length}`, between(base, 0), between(merged, 0), between(unmerged, 0)],
+        ...[(merged.median / base.median).toFixed(3), (unmerged.median / base.median).toFixed(3)],
+      ]),
+    ),
+  ]
+}
+
+const INTRODUCTION = `# The paper's experiments
+
+<!-- Made by \`npm run docs\` from the runs in bench/results; do not edit. -->
+
+Hu et al., [LoRA: Low-Rank Adaptation of Large Language Models](https://arxiv.org/abs/2106.09685) (2021), with the scripts of
+[microsoft/LoRA](https://github.com/microsoft/LoRA), in two parts:
+
+- **With its weights and its data**, one command per row: [docs/paper-nlg.md](paper-nlg.md) for GPT-2 on E2E, WebNLG and DART stage by
+  stage, with the original flags and files; [docs/paper-nlu.md](paper-nlu.md) for RoBERTa and DeBERTa on GLUE.
+  \`lowrank paper table runs/\` puts what came of it beside the published numbers and those that others report. No number of the
+  paper's models was run for this page: it needs a GPU and their weights.
+- **At the size of a small machine**, run and published here: the same comparisons on models of 0.26 and 4.1 million parameters.
+  \`npm run bench:paper\` repeats them; every run stands in \`bench/results/paper-runs.json\`.
+
+What can be concluded of small models is how methods stand to each other, not how well they do.
+`
+
+const TEXTS = `## Text generation (tables 3, 6 and 18)
+
+E2E, 2,400 rows of its training set, eight a step, AdamW with weight decay 0.01, a linear schedule with 5 % of warm-up; LoRA on all
+linear layers with α = 2r. The learning rate of each method is the best of three after half the steps, chosen by a seed that no
+table has. Loss of 100 rows of the validation set; texts for 60 meanings of the test set, with all of their references, by beams of
+four. Three seeds, mean ± deviation. METEOR without synonyms and paraphrases, as its name says.
+`
+
+const RANKS_TEXT = `Loss after half the steps, on stories260k. Its width is 64, so r = 64 is no low rank any more.`
+
+const MATRICES_TEXT = `The same, where all choices train about as many numbers (keys and values of this model are half as wide).`
+
+const LIMITS = `## What is not here
+
+- The rows of the paper themselves: see above.
+- Prefix tuning, PreLayer and Adapter-L: the original repository has no code of them.
+- GPT-3 on WikiSQL, MNLI and SAMSum: neither weights nor code are public.
+`
