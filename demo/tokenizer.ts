@@ -14,7 +14,7 @@ const DIGITS = /\d|\D+/gu
 const WORDS = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu
 
 /** GPT-2's printable stand-ins for the 256 bytes: visible Latin-1 characters are themselves, the others follow from 256. */
-const byteLetters: readonly string[] = (() => {
+export const byteLetters: readonly string[] = (() => {
   let next = 256
   const visible = (byte: number): boolean => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173)
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(visible(byte) ? byte : next++))
