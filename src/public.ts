@@ -76,6 +76,8 @@ export type { BatchOptions, BatchPrompt, GenerateOptions, PromptOption } from '.
 export type { SamplingOptions } from './generate/sampling-options.js'
 export type { BeamOptions } from './generate/beam-options.js'
 export { generateBatch } from './generate/generate-batch.js'
+export { ContinuousBatch, type ContinuousBatchOptions } from './generate/continuous-batch.js'
+export type { ContinuousPrompt } from './generate/continuous-prompt.js'
 export { AdapterSet, type AdapterSetOptions } from './adapter/adapter-set.js'
 export { forward, logits, type ForwardOptions, type Tensors } from './adapter/forward.js'
 export { combineAdapters, type CombineOptions, type WeightedAdapter } from './adapter/combine.js'

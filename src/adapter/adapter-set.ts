@@ -226,6 +226,17 @@ export class AdapterSet extends DisposableResource {
     return { parts: this.parts().one, tensors: this.tensorsOf(this.active) }
   }
 
+  /** @internal The same of one adapter alone, whatever is active. @throws InvalidOptionError if there is none of the name */
+  servingOne(name: string): Serving {
+    this.entry(name)
+    return { parts: this.parts().one, tensors: this.tensorsOf([name]) }
+  }
+
+  /** @internal Whether rows of this adapter can stand in a batch beside those of others: it replaces nothing of the base. */
+  isMixable(name: string): boolean {
+    return this.entry(name).replacements.size === 0
+  }
+
   /**
    * The parts and tensors of a batch whose rows have adapters of their own.
    * @param rows name of each row's adapter; null is the base model

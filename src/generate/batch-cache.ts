@@ -107,6 +107,50 @@ export class BatchCache {
     this.padding = rows.map((row) => this.padding[row]!)
   }
 
+  /** Puts the rows of another cache behind these: all rows end at the same slot, so the shorter ones begin later. */
+  join(other: BatchCache): void {
+    const length = Math.max(this.length, other.length)
+    this.shift(length - this.length)
+    const start = length - other.length
+    const { kvHeads, headDim } = this.shape
+    const { rows } = this
+    const joined = (own: Float32Array, others: Float32Array): Float32Array => {
+      const needed = (rows + other.rows) * this.rowSize
+      let buffer = own
+      if (needed > own.length) (buffer = new Float32Array(needed)).set(own)
+      for (let head = 0; head < other.rows * kvHeads; head++) {
+        const from = head * other.capacity * headDim
+        const to = ((rows * kvHeads + head) * this.capacity + start) * headDim
+        buffer.set(others.subarray(from, from + other.length * headDim), to)
+      }
+      return buffer
+    }
+    this.keys = this.keys.map((keys, layer) => joined(keys, other.keys[layer]!))
+    this.values = this.values.map((values, layer) => joined(values, other.values[layer]!))
+    this.padding = [...this.padding, ...other.padding.map((padding) => padding + start)]
+  }
+
+  /** Gives up slots that no row sees any more, once they are as many as the rest: the longest row has left. */
+  trim(): void {
+    const unseen = Math.min(...this.padding)
+    if (unseen * 2 >= this.length) this.shift(-unseen)
+  }
+
+  /** Moves all rows so many slots to the right, or to the left over slots that none of them sees. */
+  private shift(slots: number): void {
+    if (slots === 0) return
+    this.reserve(this.length + slots)
+    const { kvHeads, headDim } = this.shape
+    const [from, to] = [Math.max(0, -slots), Math.max(0, slots)]
+    for (const buffer of [...this.keys, ...this.values])
+      for (let head = 0; head < this.rows * kvHeads; head++) {
+        const start = head * this.capacity
+        buffer.copyWithin((start + to) * headDim, (start + from) * headDim, (start + this.length) * headDim)
+      }
+    this.length += slots
+    this.padding = this.padding.map((padding) => padding + slots)
+  }
+
   private insert(buffer: Float32Array, present: HostTensor, count: number): void {
     const { kvHeads, headDim } = this.shape
     const data = present.data as Float32Array
