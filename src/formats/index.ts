@@ -15,7 +15,15 @@ export { valueTypes as ggufValueTypes } from './gguf/types.js'
 export type { GgufArray, GgufNumberType, GgufValueOf } from './gguf/types.js'
 export type { TorchStorage, TorchTensor } from './torch/values.js'
 export type { ParsedAdapterConfig } from './peft-config.js'
-export { encodeTorch, streamTorch, loadTorchTensor, namedTensors, openTorch, readTorchTensors } from './torch/index.js'
+export {
+  encodeTorch,
+  streamTorch,
+  loadTorchTensor,
+  namedTensors,
+  openTorch,
+  readTorchTensors,
+  type TensorHead,
+} from './torch/index.js'
 export type { NamedTensors, TorchFile, TorchWriteOptions } from './torch/index.js'
 export { encodeGguf, loadGgufTensor, readGgufHeader } from './gguf/index.js'
 export type { GgufHeader, GgufItem, GgufTensor, GgufValue, GgufValueType } from './gguf/index.js'

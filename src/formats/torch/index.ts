@@ -2,4 +2,4 @@
 export { openTorch, type TorchFile } from './read.js'
 export { inPlace, isContiguous, loadTorchTensor, namedTensors, readTorchTensors, type NamedTensors } from './tensors.js'
 export { TorchTensor, type TorchStorage } from './values.js'
-export { encodeTorch, streamTorch, type TorchWriteOptions } from './write.js'
+export { encodeTorch, streamTorch, type TensorHead, type TorchWriteOptions } from './write.js'

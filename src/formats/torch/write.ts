@@ -67,7 +67,7 @@ const stridesOf = (shape: readonly number[]): number[] => {
 const emptyOrderedDict = [...global('collections', 'OrderedDict'), 0x29, 0x52]
 
 /** What the head of a file tells of a tensor. */
-type TensorHead = Pick<HostTensor, 'dtype' | 'shape'>
+export type TensorHead = Pick<HostTensor, 'dtype' | 'shape'>
 
 /** Tensors that are stored, each once: one that stands there by two names is shared, as tied weights are. */
 const storagesOf = <T>(tensors: readonly (readonly [string, T])[]): readonly T[] => [
