@@ -12,6 +12,9 @@ import { initCommand } from './commands/init.js'
 import { inspectCommand } from './commands/inspect.js'
 import { mergeCommand } from './commands/merge.js'
 import { paperNlgTrainCommand } from './commands/paper/nlg-train.js'
+import { paperNlgBeamCommand } from './commands/paper/nlg-beam.js'
+import { paperNlgDecodeCommand } from './commands/paper/nlg-decode.js'
+import { paperNlgPrepareCommand } from './commands/paper/nlg-prepare.js'
 import { paperTableCommand } from './commands/paper/table.js'
 import { predictCommand } from './commands/predict.js'
 import { pushCommand } from './commands/push.js'
@@ -44,6 +47,9 @@ export const commands: readonly Command[] = [
   pushCommand,
   demoCommand,
   paperNlgTrainCommand,
+  paperNlgPrepareCommand,
+  paperNlgBeamCommand,
+  paperNlgDecodeCommand,
   paperTableCommand,
 ]
 

@@ -2,7 +2,10 @@
 import type { OptionGroup } from '../util/option-groups.js'
 import type { TextType } from '../util/option-kinds.js'
 
-/** One flag; its name is the key of the table, in kebab-case, and also its key in a config file. */
+/**
+ * One flag; its name is the key of the table, in kebab-case (flags of other programs keep theirs: `lora_dim`), and also its key in
+ * a config file.
+ */
 export interface Flag {
   readonly type: TextType
   readonly help: string
@@ -10,6 +13,8 @@ export interface Flag {
   readonly group?: OptionGroup
   /** The library's option whose value it is. */
   readonly option?: string
+  /** Another program's short name, with its hyphen: `-nr`. */
+  readonly short?: string
   /** What stands for the value in the help: `DIR`, `N`. */
   readonly value?: string
   readonly required?: true

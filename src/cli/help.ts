@@ -68,6 +68,9 @@ function shellLines(text: string, width: number): string[] {
 
 type NamedFlag = readonly [name: string, flag: Flag]
 
+/** How it is written: `--metrics`, or with a short name `-m, --metrics`. */
+const spelling = ([name, { short }]: NamedFlag): string => `${short === undefined ? '' : `${short}, `}--${name}`
+
 /** The flags under the headings of their groups, or under one where not all flags have a group. */
 function sections(flags: readonly NamedFlag[]): (readonly [heading: string, flags: readonly NamedFlag[]])[] {
   const grouped = flags.every((each): each is [string, GroupedFlag] => each[1].group !== undefined)
@@ -79,9 +82,12 @@ const WIDTH = 80
 const INDENT = 27
 
 /** A flag and what it means, beside it or, if it is long, below. */
-function helpRow([name, flag]: NamedFlag): string[] {
+function helpRow(named: NamedFlag): string[] {
+  const [, flag] = named
   const right = wrap(remarks(flag), WIDTH - INDENT)
-  const left = wrap(`--${name} ${placeholder(flag)}`.trimEnd(), WIDTH - 6).map((line, i) => `${i === 0 ? '  ' : '      '}${line}`)
+  const left = wrap(`${spelling(named)} ${placeholder(flag)}`.trimEnd(), WIDTH - 6).map(
+    (line, i) => `${i === 0 ? '  ' : '      '}${line}`,
+  )
   const first = left.length === 1 && left[0]!.length < INDENT ? [`${left[0]!.padEnd(INDENT)}${right.shift()}`] : left
   return [...first, ...right.map((line) => `${' '.repeat(INDENT)}${line}`)]
 }
@@ -96,7 +102,7 @@ export function commandHelp(command: Command): string {
   return [
     ...wrap(command.summary, WIDTH),
     '',
-    `Usage: ${usage(command)}`,
+    ...wrap(`Usage: ${usage(command)}`, WIDTH - 2).map((line, i) => (i === 0 ? line : `  ${line}`)),
     '',
     ...wrap(command.description, WIDTH),
     ...rows,
@@ -150,7 +156,8 @@ const flagTable = (flags: readonly NamedFlag[]): string[] => [
   '| flag | value | meaning |',
   '| --- | --- | --- |',
   ...flags.map(
-    ([name, flag]) => `| \`--${name}\` | ${placeholder(flag) === '' ? '' : cell(placeholder(flag))} | ${cell(remarks(flag))} |`,
+    ([name, flag]) =>
+      `| \`${spelling([name, flag])}\` | ${placeholder(flag) === '' ? '' : cell(placeholder(flag))} | ${cell(remarks(flag))} |`,
   ),
 ]
 

@@ -1,4 +1,4 @@
-/** @file A file that is written must not be one that is read. */
+/** @file What is written must not be a file that is read, nor one that is there and shall stay. */
 import { InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 
@@ -20,5 +20,23 @@ export async function refuseInput(
     const read = await files.realPath(input)
     if (written === read || written.startsWith(`${read.replace(/[/\\]+$/, '')}/`))
       throw new InvalidOptionError(`"${out}" is ${what}, which is never replaced; choose another file`)
+  }
+}
+
+/**
+ * @param outs files that are to be written
+ * @param inputs files that are read
+ * @throws InvalidOptionError for one that is read, or is there already and shall not be replaced
+ */
+export async function checkOutputs(
+  files: Files,
+  outs: readonly string[],
+  inputs: readonly string[],
+  overwrite: boolean,
+): Promise<void> {
+  for (const out of outs) {
+    await refuseInput(files, out, inputs, 'a file that is read')
+    if (!overwrite && (await files.exists(out)))
+      throw new InvalidOptionError(`"${out}" is there already. Choose another file, or replace it with --overwrite.`)
   }
 }

@@ -77,12 +77,24 @@ interface RawArguments {
   readonly help: boolean
 }
 
+/** Arguments with the names of flags in place of short ones; behind `--` nothing is a flag. */
+function unabbreviated(flags: Flags, args: readonly string[]): string[] {
+  const names = new Map(Object.entries(flags).flatMap(([name, { short }]) => (short === undefined ? [] : [[short, `--${name}`]])))
+  const end = args.indexOf('--')
+  return args.map((arg, i) => (end < 0 || i < end ? (names.get(arg) ?? arg) : arg))
+}
+
 function readArguments(command: Command, flags: Flags, args: readonly string[]): RawArguments {
   const types = Object.entries(flags).map(
     ([name, { type }]) => [name, { type: type === 'switch' ? 'boolean' : 'string' }] as const,
   )
   // Not strict: the tokens are checked below, with suggestions, and so that `--data a b` may list files.
-  const { tokens } = parseArgs({ args: [...args], options: Object.fromEntries(types), strict: false, tokens: true })
+  const { tokens } = parseArgs({
+    args: unabbreviated(flags, args),
+    options: Object.fromEntries(types),
+    strict: false,
+    tokens: true,
+  })
   const raw: RawArguments['raw'] = new Map()
   const positionals: string[] = []
   let list: string[] | undefined

@@ -1,10 +1,9 @@
 /** @file Scores of texts as they are printed, and segment by segment in a file. */
-import { InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 import type { MetricScore, Scores, Segment } from '../metrics/index.js'
 import type { Output } from './flags.js'
 import { counted, table } from './format.js'
-import { refuseInput } from './not-an-input.js'
+import { checkOutputs } from './not-an-input.js'
 import { UsageError } from './usage-error.js'
 
 const entriesOf = (scores: Scores): [string, MetricScore][] => Object.entries(scores)
@@ -40,9 +39,7 @@ export async function checkSegmentFile(
     if (overwrite) throw new UsageError('--overwrite is for the file of --per-segment.')
     return
   }
-  await refuseInput(files, out, await inputs(), 'a file that is read')
-  if (!overwrite && (await files.exists(out)))
-    throw new InvalidOptionError(`"${out}" is there already. Choose another file, or replace it with --overwrite.`)
+  await checkOutputs(files, [out], await inputs(), overwrite)
 }
 
 /** Prints scores, and writes those of segments where a file is named. */
