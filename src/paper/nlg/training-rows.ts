@@ -4,13 +4,11 @@
  */
 import { makeBatch, type Batch } from '../../data/batch.js'
 import type { Example } from '../../data/examples.js'
-import { openJsonl } from '../../data/read-jsonl.js'
-import { fileAt } from '../../data/row-file.js'
-import { at, kindOf, type Row } from '../../data/rows.js'
 import { InvalidDataError } from '../../errors.js'
 import type { Files } from '../../io/files.js'
 import { IGNORED_LABEL } from '../../losses/causal-lm.js'
 import { MersenneTwister } from './mersenne-twister.js'
+import { readTokenRows, type TokenRow } from './stage-files.js'
 
 /** What of a row is learned: the completion (`clm`), or everything behind the first token (`jlm`). */
 export type TrainingObjective = 'clm' | 'jlm'
@@ -45,14 +43,11 @@ export class TrainingRows {
 
   /**
    * Reads all rows: {"context": [ids], "completion": [ids]}, one a line.
-   * @throws InvalidDataError naming the line and the field that is missing or no list of token ids
+   * @throws InvalidDataError naming the row that cannot be learned from, and why
    */
   static async open(files: Files, path: string, options: TrainingRowOptions): Promise<TrainingRows> {
-    const source = await openJsonl(await fileAt(files, path))
-    if (source.length === 0)
-      throw new InvalidDataError(`${path} holds no row; expected {"context": [ids], "completion": [ids]}, one a line`)
-    const examples: Example[] = []
-    for (let i = 0; i < source.length; i++) examples.push(exampleOf(await source.row(i), options))
+    const rows = await readTokenRows(files, path)
+    const examples = rows.map((row, i) => exampleOf(row, `${path}, row ${i + 1}`, options))
     if (!examples.some(({ tokens }) => tokens > 0))
       throw new InvalidDataError(
         `${path}: no row has a token to learn within its first ${options.sequenceLength} tokens; raise --seq_len`,
@@ -89,11 +84,19 @@ export class TrainingRows {
   }
 }
 
-function exampleOf(row: Row, { sequenceLength, objective, vocabularySize }: TrainingRowOptions): Example {
-  const [context, completion] = [tokensOf(row, 'context', vocabularySize), tokensOf(row, 'completion', vocabularySize)]
+function exampleOf(
+  { context, completion }: TokenRow,
+  where: string,
+  { sequenceLength, objective, vocabularySize }: TrainingRowOptions,
+): Example {
   if (context.length === 0)
-    throw new InvalidDataError(`${at(row)}: "context" holds no token, so that nothing predicts the completion's first one`)
+    throw new InvalidDataError(
+      `${where}: the context has no token, so that nothing predicts the completion's first one; encode it with --add_bos`,
+    )
   const all = [...context, ...completion]
+  const wrong = all.find((id) => id >= vocabularySize)
+  if (wrong !== undefined)
+    throw new InvalidDataError(`${where}: token id ${wrong} is not in the model's vocabulary of ${vocabularySize}`)
   const inputIds = all.slice(0, sequenceLength)
   const learned = objective === 'jlm' ? 1 : context.length
   return {
@@ -103,19 +106,4 @@ function exampleOf(row: Row, { sequenceLength, objective, vocabularySize }: Trai
     tokens: Math.max(0, inputIds.length - learned),
     truncated: all.length > sequenceLength,
   }
-}
-
-function tokensOf(row: Row, field: 'context' | 'completion', vocabularySize: number): readonly number[] {
-  const value = row.value[field]
-  const isToken = (id: unknown): boolean => Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabularySize
-  if (!Array.isArray(value))
-    throw new InvalidDataError(
-      `${at(row)}: "${field}" is ${kindOf(value)}; expected a list of token ids, as gpt2_encode.py and lowrank paper nlg prepare write it`,
-    )
-  const wrong: unknown = value.find((id) => !isToken(id))
-  if (wrong !== undefined)
-    throw new InvalidDataError(
-      `${at(row)}: "${field}" holds ${kindOf(wrong)}, but a token id is a whole number from 0 to ${vocabularySize - 1}`,
-    )
-  return value as number[]
 }

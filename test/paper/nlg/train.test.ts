@@ -244,12 +244,15 @@ describe('refusals', () => {
   })
 
   it.each<[string, string]>([
-    ['{"context":[1],"completion":[2]}\n{"context":[],"completion":[2]}\n', 'line 2: "context" holds no token'],
-    ['{"context":[1],"completion":"a text"}\n', 'line 1: "completion" is text; expected a list of token ids'],
     [
-      '{"context":[1],"completion":[48]}\n',
-      'line 1: "completion" holds the number 48, but a token id is a whole number from 0 to 47',
+      '{"context":[1],"completion":[2]}\n{"context":[],"completion":[2]}\n',
+      'row 2: the context has no token, so that nothing predicts the completion',
     ],
+    [
+      '{"context":[1],"completion":"a text"}\n',
+      'line 1: "completion" must be a list of token ids, as gpt2_encode.py writes it, but is',
+    ],
+    ['{"context":[1],"completion":[48]}\n', 'row 1: token id 48 is not in'],
     ['{"context":[1,2,3,4],"completion":[5]}\n', 'no row has a token to learn within its first 4 tokens; raise --seq_len'],
     ['\n', 'holds no row'],
   ])('rows %j', async (text, message) => {
@@ -273,7 +276,7 @@ describe('refusals', () => {
   it('rows before weights: of a large model, too, a wrong file is told at once', async () => {
     const options = { ...files, model_card: 'gpt2.lg', train_data: rows('{"context":[1],"completion":[50257]}\n'), max_step: 1 }
     const begun = performance.now()
-    await expect(trained({ ...options, work_dir: `${folder}/never` })).rejects.toThrow('holds the number 50257')
+    await expect(trained({ ...options, work_dir: `${folder}/never` })).rejects.toThrow('token id 50257 is not in')
     // 774 million random numbers take minutes.
     expect(performance.now() - begun).toBeLessThan(5000)
   })
