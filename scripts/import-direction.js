@@ -36,6 +36,7 @@ export const rooms = [
     'load-model',
     'adapter',
     'inspect',
+    'analyze',
     'generate',
     'train',
     'predict',

@@ -53,6 +53,20 @@ export type {
   InspectOptions,
   ModelInspection,
 } from './inspect/inspection.js'
+export { analyzeAdapter, type AdapterAnalysis, type AnalyzedLayer, type AnalyzeOptions } from './analyze/analyze-adapter.js'
+export type { Amplification } from './analyze/amplification.js'
+export type { LeftOut } from './analyze/branches.js'
+export {
+  compareAdapters,
+  type AdapterComparison,
+  type ComparedLayer,
+  type ComparedMatrix,
+  type CompareOptions,
+} from './analyze/compare-adapters.js'
+export type { SimilarityGrid } from './analyze/similarity.js'
+export type { Spectrum } from './analyze/spectrum.js'
+export { analysisPage, type NamedAnalysis, type NamedComparison } from './report/analysis-page.js'
+export { similarityPicture } from './report/similarity-picture.js'
 export { merge, type Merged, type MergeOptions, type MergeResult } from './adapter/merge.js'
 export { exportOnnx, exportWithAdapterInputs } from './adapter/export.js'
 export type { OnnxFileSizes } from './export/onnx-file.js'

@@ -55,6 +55,8 @@ const calls: Readonly<Record<string, () => unknown>> = {
   forward: () => lowrank.forward(model, {}, wrong()),
   logits: () => lowrank.logits(model, [[1]], wrong()),
   combineAdapters: () => lowrank.combineAdapters(model, [], wrong()),
+  analyzeAdapter: () => lowrank.analyzeAdapter(adapter, wrong()),
+  compareAdapters: () => lowrank.compareAdapters(adapter, adapter, wrong()),
   extractLora: () => lowrank.extractLora(model, model, wrong({ r: 1 })),
   initializeEva: () => lowrank.initializeEva(adapter, wrong({ data: 'nowhere' })),
   report: () => lowrank.report('nowhere', wrong()),
@@ -107,6 +109,8 @@ const without = new Set([
   ...[
     'Adapter',
     'FolderModel',
+    'analysisPage',
+    'similarityPicture',
     'OnnxModel',
     'fullTrainee',
     'loraStateDict',

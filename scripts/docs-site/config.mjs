@@ -39,6 +39,7 @@ export default {
           docs('A classifier', 'guide-classification'),
           page('Recipes', '/recipes'),
           docs('Heads', 'heads'),
+          docs('What was learned', 'analyze'),
           docs('Preferences', 'preference'),
           docs('Many adapters', 'adapters'),
           docs('.onnx files', 'onnx'),

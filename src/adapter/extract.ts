@@ -4,13 +4,14 @@ import { completeLoraConfig } from '../adapters/complete-lora-config.js'
 import { weightName } from '../adapters/lora.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidModelError, InvalidOptionError } from '../errors.js'
-import { outputsFirst, type TargetModule } from '../graph/target-module.js'
+import type { TargetModule } from '../graph/target-module.js'
 import { formatShape } from '../graph/types.js'
-import { matrix, transposed, type Matrix } from '../util/linear-algebra/matrix.js'
+import type { Matrix } from '../util/linear-algebra/matrix.js'
 import { energyOf, svdOfEnergy, truncatedSvd } from '../util/linear-algebra/truncated-svd.js'
 import type { Adapter } from './adapter.js'
 import { readBaseWeights } from '../model/base-weights.js'
 import { adapterFromMatrices, type LayerMatrices } from './adapter-from-matrices.js'
+import { asOutputs } from './oriented-weight.js'
 import type { Model } from '../model/model.js'
 import { checkModelNotDisposed } from '../util/disposable.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
@@ -84,7 +85,7 @@ export async function extractLora(base: Model, tuned: Model, options: ExtractOpt
         `${module.name} is a grouped convolution, whose change is no product of two matrices; leave it out`,
       )
     const difference = await differenceOf(base, tuned, name)
-    if (difference !== undefined) layers.push(branchOf(module, asOutputs(module, difference), r, energy))
+    if (difference !== undefined) layers.push(branchOf(module, asOutputs(module, difference.shape, difference.values), r, energy))
   }
   if (layers.length === 0)
     throw new InvalidModelError(
@@ -127,15 +128,6 @@ async function differenceOf(base: Model, tuned: Model, name: string): Promise<Di
   const bad = values.findIndex((x) => !Number.isFinite(x))
   if (bad >= 0) throw new InvalidModelError(`tensor "${name}", element ${bad}: ${a[bad]} and ${b[bad]} have no finite difference`)
   return { shape: ours.shape, values }
-}
-
-/** The weight as [out, in]. */
-function asOutputs({ kind, outFeatures, factor = 1 }: TargetModule, { shape, values }: Difference): Matrix {
-  const W = matrix(shape[0]!, values.length / shape[0]!, values)
-  const oriented = outputsFirst(kind) ? W : transposed(W)
-  if (oriented.rows !== outFeatures)
-    throw new RangeError(`internal: a weight of ${oriented.rows} outputs, ${outFeatures} expected`)
-  return factor === 1 ? oriented : { ...oriented, data: oriented.data.map((x) => x * factor) }
 }
 
 function branchOf(

@@ -6,6 +6,7 @@ import { dataCommand } from './commands/data.js'
 import { demoCommand } from './commands/demo.js'
 import { evalCommand } from './commands/eval.js'
 import { exportCommand } from './commands/export.js'
+import { analyzeCommand } from './commands/analyze.js'
 import { extractCommand } from './commands/extract.js'
 import { generateCommand } from './commands/generate.js'
 import { initCommand } from './commands/init.js'
@@ -39,6 +40,7 @@ export const commands: readonly Command[] = [
   generateCommand,
   mergeCommand,
   combineCommand,
+  analyzeCommand,
   extractCommand,
   exportCommand,
   convertCommand,

@@ -15,8 +15,9 @@ const firstOf = ({ U, S, V }: Svd, r: number): Svd => ({ U: firstColumns(U, r), 
 /**
  * The `r` largest singular values and their vectors, to about ten digits of the captured energy: by subspace iteration (Halko, Martinsson and
  * Tropp, 2011, algorithm 4.4) with spare columns until the values stand still, or exactly where the matrix is small or most of it is asked for.
+ * @param tolerance the share of the energy that a further iteration may still find
  */
-export function truncatedSvd(a: Matrix, r: number): Svd {
+export function truncatedSvd(a: Matrix, r: number, tolerance = 1e-11): Svd {
   const smaller = Math.min(a.rows, a.columns)
   const rank = Math.min(r, smaller)
   if (smaller <= SMALL || 3 * rank >= smaller) return firstOf(svd(a), rank)
@@ -31,7 +32,7 @@ export function truncatedSvd(a: Matrix, r: number): Svd {
     const { Q, R } = qr(product(a, Z))
     const small = svd(R)
     const captured = small.S.subarray(0, rank).reduce((sum, s) => sum + s * s, 0)
-    if (i === MOST_ITERATIONS || captured - energy <= 1e-11 * captured)
+    if (i === MOST_ITERATIONS || captured - energy <= tolerance * captured)
       return firstOf({ U: product(Q, small.U), S: small.S, V: product(Z, small.V) }, rank)
     energy = captured
     Z = qr(product(at, Q)).Q
