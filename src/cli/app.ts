@@ -16,6 +16,7 @@ import { paperNlgTrainCommand } from './commands/paper/nlg-train.js'
 import { paperNlgBeamCommand } from './commands/paper/nlg-beam.js'
 import { paperNlgDecodeCommand } from './commands/paper/nlg-decode.js'
 import { paperNlgPrepareCommand } from './commands/paper/nlg-prepare.js'
+import { paperNlgScoreDartCommand, paperNlgScoreE2eCommand, paperNlgScoreWebnlgCommand } from './commands/paper/nlg-score.js'
 import { paperTableCommand } from './commands/paper/table.js'
 import { predictCommand } from './commands/predict.js'
 import { pushCommand } from './commands/push.js'
@@ -52,6 +53,9 @@ export const commands: readonly Command[] = [
   paperNlgPrepareCommand,
   paperNlgBeamCommand,
   paperNlgDecodeCommand,
+  paperNlgScoreE2eCommand,
+  paperNlgScoreWebnlgCommand,
+  paperNlgScoreDartCommand,
   paperTableCommand,
 ]
 

@@ -6,6 +6,7 @@ import { didYouMean, UsageError } from './usage-error.js'
 export const commandGroups: Readonly<Record<string, string>> = {
   paper: 'Run the experiments of the LoRA paper stage by stage, and show their results beside the published ones.',
   'paper nlg': "Its text generation: GPT-2 on E2E, WebNLG and DART, stage by stage with the original scripts' flags and files.",
+  'paper nlg score': 'Score texts as the scorers do that the paper used.',
   'paper nlu': 'Its text understanding: RoBERTa and DeBERTa on GLUE.',
 }
 

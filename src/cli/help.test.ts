@@ -11,11 +11,13 @@ describe('--help', () => {
   it.each(commands.map((command) => [command.name, command] as const))('%s fits 80 columns and has every flag', (_, command) => {
     const lines = commandHelp(command).split('\n')
     expect(lines.filter((line) => line.length > 80)).toEqual([])
-    for (const flag of Object.keys(flagsOf(command)))
+    for (const [flag, { short }] of Object.entries(flagsOf(command))) {
+      const spelled = `  ${short === undefined ? '' : `${short}, `}--${flag}`
       expect(
-        lines.filter((line) => line.startsWith(`  --${flag} `) || line === `  --${flag}`),
+        lines.filter((line) => line.startsWith(`${spelled} `) || line === spelled),
         flag,
       ).toHaveLength(1)
+    }
   })
 
   it('keeps choices and examples whole over their lines', () => {

@@ -58,7 +58,7 @@ export function wrap(text: string, width: number): string[] {
 /** A line for a shell on several, each but the last with what tells the shell so. */
 function shellLines(text: string, width: number): string[] {
   const lines: string[] = []
-  for (const piece of text.split(/ (?=--)/)) {
+  for (const piece of text.split(/ (?=--?[a-zA-Z])/)) {
     const last = lines.at(-1)
     if (last !== undefined && last.length + 1 + piece.length + 2 <= width) lines[lines.length - 1] = `${last} ${piece}`
     else lines.push(last === undefined ? piece : `  ${piece}`)
