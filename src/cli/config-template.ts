@@ -49,7 +49,8 @@ const examples: Readonly<Record<TextType, (value: string) => unknown>> = {
   names: (value) => list(firstOf(value)),
   modules: (value) => (value.includes('all-linear') ? 'all-linear' : list(firstOf(value))),
   integers: () => [0, 1],
-  mapping: () => ({ NAME: 1 }),
+  // Of a flag that shows its keys, `0=1,…`, the first of them.
+  mapping: (value) => ({ [value.includes('=') ? value.split('=')[0]! : 'NAME']: 1 }),
   columns: () => ({ prompt: 'question' }),
   constants: () => ({ NAME: 1 }),
 }

@@ -148,7 +148,7 @@ export const rateOptions = {
   },
   schedulePoints: {
     is: schedulePoints,
-    flag: { name: 'schedule-points', value: 'STEP=FACTOR,…' },
+    flag: { name: 'schedule-points', value: '0=FACTOR,STEP=FACTOR,…' },
     help: 'Of schedule piecewise: what the learning rate is multiplied by at some steps, with lines between them: 0=0,500=1,9000=0.',
     ...{ group: 'learning', changes: 'numbers', card: true },
   },

@@ -60,7 +60,10 @@ describe('wrong usage ends with 2 and one hint', () => {
       ['eval', '--model', 'x', '--data', 'y', '--batch-size', 'many'],
       /--batch-size must be a whole number of at least 1, got "many"/,
     ],
-    [['train', '--schedule', 'cosin'], /--schedule must be one of constant, linear, cosine, got "cosin"/],
+    [
+      ['train', '--schedule', 'cosin'],
+      /--schedule must be one of constant, linear, cosine, inverse_sqrt, piecewise, got "cosin"/,
+    ],
     [['inspect', 'a', 'b'], /unexpected argument "b"/],
     [['inspect'], /lowrank inspect needs PATH/],
   ])('%j', async (args, message) => {

@@ -125,7 +125,7 @@ describe('options', () => {
     [{ warmup: 1.5 }, 'warmup must be a share of all steps (at least 0, below 1) or a whole number of steps, got 1.5'],
     [{ beta2: 1 }, 'beta2 must be at least 0 and below 1, got 1'],
     [{ seed: -1 }, 'seed must be a whole number of at least 0 and at most 53 bits, got -1'],
-    [{ schedule: 'cosin' }, 'schedule must be one of constant, linear, cosine, got "cosin"'],
+    [{ schedule: 'cosin' }, 'schedule must be one of constant, linear, cosine, inverse_sqrt, piecewise, got "cosin"'],
     [{ onNan: 'ignore' }, 'onNan must be "stop" or "skip", got "ignore"'],
     [{ packing: 'yes' }, 'packing must be true or false, got "yes"'],
     [
