@@ -2,7 +2,6 @@
 import { InvalidOptionError } from '../errors.js'
 import { choice, kind, number, whole, type Kind } from '../util/option-kinds.js'
 import type { OptionTable, Resolved } from '../util/option-table.js'
-import type { Sampling } from './sampling-options.js'
 
 /** Options of a beam search. */
 export interface BeamOptions {
@@ -24,7 +23,10 @@ export interface BeamOptions {
    * likely to beat them; `never` only when none can.
    */
   readonly earlyStopping?: boolean | 'never'
-  /** Texts to give, best first; 1 by default, and at most `beams`. */
+  /**
+   * Texts to give of each prompt, 1 by default: of a beam search the best, at most `beams`; sampled ones have seeds of their own, `seed`,
+   * `seed + 1`, …, and are what those seeds give alone.
+   */
   readonly numReturn?: number
 }
 
@@ -56,27 +58,44 @@ export const beamOptionTable = {
     },
     help: 'When a beam search ends: with as many finished texts as beams; when better ones are unlikely (false, unless given); or impossible.',
   },
-  numReturn: { is: whole(1), default: 1, flag: null, help: 'Texts that a beam search gives, best first.' },
+  numReturn: {
+    is: whole(1),
+    default: 1,
+    flag: { name: 'num-return', default: null },
+    help: 'Texts of each prompt: the best of a beam search, or sampled with seeds from --seed on. 1 unless given.',
+  },
 } as const satisfies OptionTable<BeamOptions>
 
 /** The options with their defaults. */
 export type Beams = Resolved<BeamOptions, typeof beamOptionTable>
+
+/** What is about single tokens as they are drawn, which a beam search does not do. */
+interface Drawing {
+  readonly temperature: number
+  readonly topK?: number | undefined
+  readonly topP?: number | undefined
+  readonly minP?: number | undefined
+}
 
 /**
  * @param given which of them the caller has given, whatever their value
  * @throws InvalidOptionError naming the option that has no meaning with or without a beam search
  */
 export function checkBeams(
-  { beams, beamStyle, numReturn, temperature, topK, topP }: Beams & Sampling,
+  { beams, beamStyle, numReturn, temperature, topK, topP, minP }: Beams & Drawing,
   given: BeamOptions & { readonly stop?: unknown },
 ): void {
-  if (numReturn > beams)
-    throw new InvalidOptionError(`numReturn must be a whole number from 1 to the number of beams (${beams}), got ${numReturn}`)
+  if (numReturn > 1 && beams === 1 && temperature === 0)
+    throw new InvalidOptionError(
+      `numReturn ${numReturn} would give the same text ${numReturn} times: sample, with a temperature above 0, or search with as many beams`,
+    )
   if (beams === 1) {
     const alone = (['beamStyle', 'lengthPenalty', 'earlyStopping'] as const).find((name) => given[name] !== undefined)
     if (alone !== undefined) throw new InvalidOptionError(`${alone} belongs to a beam search: set beams to at least 2`)
     return
   }
+  if (numReturn > beams)
+    throw new InvalidOptionError(`numReturn must be a whole number from 1 to the number of beams (${beams}), got ${numReturn}`)
   if (beamStyle === 'loralib') {
     const unread = (['earlyStopping', 'numReturn', 'stop'] as const).find((name) => given[name] !== undefined)
     if (unread !== undefined)
@@ -84,7 +103,8 @@ export function checkBeams(
         `${unread} is not of the beam search of style "loralib", which goes on to the last token and gives the best text; leave it out, or take beamStyle "transformers"`,
       )
   }
-  const [drawn] = Object.entries({ temperature: temperature || undefined, topK, topP }).find(([, v]) => v !== undefined) ?? []
+  const [drawn] =
+    Object.entries({ temperature: temperature || undefined, topK, topP, minP }).find(([, v]) => v !== undefined) ?? []
   if (drawn !== undefined)
     throw new InvalidOptionError(`${drawn} samples, and a beam search (beams ${beams}) does not: leave out one of the two`)
 }

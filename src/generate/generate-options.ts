@@ -1,13 +1,30 @@
 /** @file What can be asked of a generation. */
 import type { Message, TemplateVariables } from '../data/messages.js'
 import { InvalidOptionError } from '../errors.js'
-import { abortSignal, kind, seed, text, whole, type Kind } from '../util/option-kinds.js'
-import { resolveOptions, type OptionTable, type Resolved } from '../util/option-table.js'
+import { abortSignal, kind, seed, text, toggle, whole, type Kind } from '../util/option-kinds.js'
+import { checkKeys, pickKeys } from '../util/option-keys.js'
+import { resolveOptions, withoutDefaults, type OptionTable, type Resolved } from '../util/option-table.js'
 import { beamOptionTable, checkBeams, type BeamOptions } from './beam-options.js'
 import { samplingOptionTable, type SamplingOptions } from './sampling-options.js'
 
+/** How much is generated of a prompt, and how. */
+export interface TextOptions extends SamplingOptions, Pick<BeamOptions, 'numReturn'> {
+  /** Most tokens to generate, 128 by default; the model's positions limit it too. */
+  readonly maxNewTokens?: number
+  /** The text ends before the first of these; special tokens such as `<|im_end|>` are recognised too. */
+  readonly stop?: string | readonly string[]
+  /** Tokens that end the text, beside the model's own. */
+  readonly eosTokenIds?: readonly number[]
+  /** The model's own end tokens are tokens like others; `eosTokenIds` and `stop` end the text. False by default. */
+  readonly ignoreEos?: boolean
+  /** Seed of sampling, 0 by default. */
+  readonly seed?: number
+  /** Ends the text at the next token. */
+  readonly signal?: AbortSignal
+}
+
 /** What is generated from, how much and how: exactly one of `prompt`, `messages` and `inputIds`. */
-export interface GenerateOptions extends SamplingOptions, BeamOptions {
+export interface GenerateOptions extends TextOptions, BeamOptions {
   /** Text to continue, tokenised as the model's tokenizer does. */
   readonly prompt?: string
   /** A dialogue to answer, by the model's chat template. */
@@ -16,30 +33,21 @@ export interface GenerateOptions extends SamplingOptions, BeamOptions {
   readonly variables?: TemplateVariables
   /** Token ids to continue, for models without a tokenizer. */
   readonly inputIds?: readonly number[]
-  /** Most tokens to generate, 128 by default; the model's positions limit it too. */
-  readonly maxNewTokens?: number
-  /** The text ends before the first of these; special tokens such as `<|im_end|>` are recognised too. */
-  readonly stop?: string | readonly string[]
-  /** Tokens that end the text, beside the model's own. */
-  readonly eosTokenIds?: readonly number[]
-  /** Seed of sampling, 0 by default. */
-  readonly seed?: number
-  /** Ends the text at the next token. */
-  readonly signal?: AbortSignal
 }
 
 /** The options that say what is continued. */
 export type PromptOption = 'prompt' | 'messages' | 'variables' | 'inputIds'
 
-/** One row of a batch: exactly one of `prompt`, `messages` and `inputIds`. */
-export interface BatchPrompt extends Pick<GenerateOptions, PromptOption> {
+/**
+ * One row of a batch: exactly one of `prompt`, `messages` and `inputIds`, and what of the options is its own in place of the batch's. A
+ * signal of its own ends this row alone, which frees its place at the next token.
+ */
+export interface BatchPrompt extends Pick<GenerateOptions, PromptOption>, TextOptions {
   /** Name of an adapter of the set, or null for the base model. Once one row says it, those that do not are the base's. */
   readonly adapter?: string | null
-  /** Seed of this row's sampling; the options' by default. */
-  readonly seed?: number
 }
 
-/** What holds for every row of a batch. */
+/** What holds for every row of a batch that does not say otherwise. A signal ends them all. */
 export type BatchOptions = Omit<GenerateOptions, PromptOption>
 
 const isTextOrTexts = (value: unknown): boolean =>
@@ -71,8 +79,8 @@ const promptOptionTable = {
   inputIds: { effect: true },
 } as const satisfies OptionTable<Pick<GenerateOptions, PromptOption>>
 
-/** What holds for each of several prompts too. */
-export const batchOptionTable = {
+/** How each text is generated. */
+const textOptionTable = {
   maxNewTokens: { is: whole(1), default: 128, flag: 'max-new-tokens', help: 'Most tokens to generate.' },
   ...samplingOptionTable,
   stop: { is: texts, flag: { name: 'stop', value: 'T…' }, help: 'Stop before this text; may be repeated.' },
@@ -81,10 +89,17 @@ export const batchOptionTable = {
     flag: { name: 'eos-token-ids', value: 'ID…' },
     help: "Tokens that end the text, beside the model's own.",
   },
-  ...beamOptionTable,
+  ignoreEos: { is: toggle, default: false, flag: 'ignore-eos', help: "The model's own end tokens do not end the text." },
+  numReturn: beamOptionTable.numReturn,
   seed: { is: seed, default: 0, flag: { name: 'seed', common: true }, help: 'Seed of sampling.' },
   signal: { effect: abortSignal },
-} as const satisfies OptionTable<BatchOptions>
+} as const satisfies OptionTable<TextOptions>
+
+/** What holds for each of several prompts too. */
+export const batchOptionTable = { ...textOptionTable, ...beamOptionTable } as const satisfies OptionTable<BatchOptions>
+
+/** Of a text that is read and nothing else: there is one of each prompt. */
+export const writtenOptionTable = (({ numReturn: _, ...rows }) => rows)(batchOptionTable)
 
 /** All of them, in the order of `--help`. */
 export const generateOptionTable = {
@@ -94,8 +109,8 @@ export const generateOptionTable = {
 
 export const batchPromptTable = {
   ...promptOptionTable,
+  ...withoutDefaults(textOptionTable),
   adapter: { is: adapterName, flag: null, help: 'Adapter of the set that continues this prompt.' },
-  seed: { is: seed, flag: null, help: "Seed of this prompt's sampling." },
 } as const satisfies OptionTable<BatchPrompt>
 
 /** The options of a batch with their defaults. */
@@ -112,15 +127,62 @@ function checkLengths({ minNewTokens, maxNewTokens }: ResolvedBatchOptions): voi
 /** Fills in the defaults. @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
 export function resolveGenerateOptions(given: GenerateOptions): ResolvedGenerateOptions {
   const resolved = resolveOptions(generateOptionTable, given, 'generate')
-  checkLengths(resolved)
-  checkBeams(resolved, given)
+  checkTogether(resolved, given)
   return resolved
 }
 
 /** Fills in the defaults. @throws InvalidOptionError naming the option that is unknown, out of range or contradicts another */
 export function resolveBatchOptions(given: BatchOptions): ResolvedBatchOptions {
   const resolved = resolveOptions(batchOptionTable, given, 'generateBatch')
+  checkTogether(resolved, given)
+  return resolved
+}
+
+function checkTogether(resolved: ResolvedBatchOptions, given: BatchOptions): void {
   checkLengths(resolved)
   checkBeams(resolved, given)
-  return resolved
+}
+
+/** A row of a batch with all that holds for it. */
+export interface ResolvedRow {
+  readonly given: Pick<BatchPrompt, PromptOption | 'adapter'>
+  readonly options: ResolvedBatchOptions
+  /** Ends this row alone. */
+  readonly signal: AbortSignal | undefined
+}
+
+/**
+ * The options of a batch, and its rows, each with its own in place of the batch's.
+ * @throws InvalidOptionError naming the row, where it is the row's own option, and the option that is unknown, out of range or contradicts
+ * another
+ */
+export function resolveBatch(
+  prompts: readonly BatchPrompt[],
+  common: BatchOptions,
+): { readonly options: ResolvedBatchOptions; readonly rows: readonly ResolvedRow[] } {
+  const shared = resolveBatchOptions(common)
+  const rows = prompts.map((prompt, i): ResolvedRow => {
+    checkKeys(prompt, batchPromptTable, `generateBatch, prompt ${i}`)
+    return inRow(i, () => {
+      const given = resolveOptions(batchPromptTable, prompt, 'generateBatch')
+      const { signal, ...own } = pickKeys(given, textOptionTable)
+      if (signal !== undefined && shared.beams > 1)
+        throw new InvalidOptionError(
+          'beams are searched together, so that no row has a signal of its own; give one for the batch',
+        )
+      const options = Object.keys(own).length === 0 ? shared : resolveBatchOptions({ ...common, ...own })
+      return { given, options, signal }
+    })
+  })
+  return { options: shared, rows }
+}
+
+/** Puts the row before the message of an error. */
+function inRow<T>(row: number, work: () => T): T {
+  try {
+    return work()
+  } catch (cause) {
+    if (!(cause instanceof InvalidOptionError)) throw cause
+    throw new InvalidOptionError(`prompt ${row}: ${cause.message}`, { cause })
+  }
 }

@@ -9,7 +9,7 @@ import { InvalidDataError, InvalidOptionError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { generateBatch } from './generate-batch.js'
 import { resolveBatchOptions, type BatchOptions } from './generate-options.js'
-import { checkGenerates, promptIds } from './generate.js'
+import { checkGenerates, promptIds } from './prompt-ids.js'
 import type { Generation } from './generation.js'
 
 /** Batches whose rows are sorted by length together. */

@@ -1,27 +1,20 @@
 /** @file Text generation on a model, with or without an adapter. */
-import type { Serving } from '../adapters/serving/serving.js'
 import type { Adapter } from '../adapter/adapter.js'
 import { modelOf, servingOf, type AdapterSet } from '../adapter/adapter-set.js'
-import { endTokensOf } from './end-tokens.js'
-import type { Model } from '../model/model.js'
-import { OnnxModel } from '../onnx-model/onnx-model.js'
-import { neededTokenizer } from '../data/needed-tokenizer.js'
-import type { Tokenizer } from '../data/tokenizer.js'
-import { InvalidDataError, InvalidOptionError } from '../errors.js'
-import { Random } from '../util/rng.js'
-import { DecodeSession } from './decode-session.js'
-import { generateBeams } from './generate-beams.js'
-import {
-  resolveGenerateOptions,
-  type GenerateOptions,
-  type PromptOption,
-  type ResolvedGenerateOptions,
-} from './generate-options.js'
-import type { FinishReason, GenerateEvent, Generation } from './generation.js'
-import { nextToken } from './sampling.js'
-import { TextStream } from './text-stream.js'
-import { checkArgument } from '../util/arguments.js'
 import { subjectArgument } from '../adapter/subject-arguments.js'
+import type { Serving } from '../adapters/serving/serving.js'
+import type { Model } from '../model/model.js'
+import { checkArgument } from '../util/arguments.js'
+import { continuedPrompt, generationOf, perSecond, tokensOf } from './continued-prompt.js'
+import { continueTexts } from './continue-texts.js'
+import { DecodeSession } from './decode-session.js'
+import { endTokensOf } from './end-tokens.js'
+import { generateBeams } from './generate-beams.js'
+import { resolveGenerateOptions, type GenerateOptions, type ResolvedGenerateOptions } from './generate-options.js'
+import type { GenerateEvent, Generation } from './generation.js'
+import { prepareText } from './prepare-text.js'
+import { RunningText, type TextSettings } from './running-text.js'
+import { TextStream } from './text-stream.js'
 
 /**
  * Continues a prompt: greedily, by sampling with a temperature above 0, or by a beam search with `beams` above 1, which
@@ -42,7 +35,7 @@ export async function generate(subject: Model | Adapter | AdapterSet, options: G
 }
 
 /**
- * `generate`, token by token; the generator's return value is the whole. What a beam search finds is known at its end, and
+ * `generate`, token by token; the generator's return value is the whole. Of several samples (`numReturn`) each event tells whose it is. What a beam search finds is known at its end, and
  * comes then. The adapter, its scale and the options are those of the call: what is switched, trained or changed later does
  * not reach it.
  * @example
@@ -75,124 +68,61 @@ async function* continuePrompt(
   endTokens: Promise<ReadonlySet<number>>,
   options: ResolvedGenerateOptions,
 ): AsyncGenerator<GenerateEvent, Generation> {
-  const { now } = model.environment
   const tokenizer = await model.tokenizer()
-  const prompt = promptIds(model, tokenizer, options)
-  const room = model.maxPositions - prompt.length
-  if (room < 1)
-    throw new InvalidOptionError(
-      `the prompt has ${prompt.length} tokens, but the model has only ${model.maxPositions} positions; shorten it`,
-    )
-  const limit = Math.min(options.maxNewTokens, room)
-
-  const stops = stopStrings(model, tokenizer, options)
-  const ends = new Set([...(await endTokens), ...(options.eosTokenIds ?? [])])
-
-  if (options.beams > 1) {
-    const [best] = await generateBeams(model, serving, [{ prompt, limit, ends }], { tokenizer, stops }, options)
-    const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
-    for (const id of best!.ids) yield { id, text: text.push(id) }
-    const rest = text.finish()
-    if (rest !== '') yield { id: undefined, text: rest }
-    return best!
-  }
-
-  const random = Random.derive(options.seed, 'generate')
-  const { parts, tensors } = serving
-  const session = await DecodeSession.for(model, parts, prompt.length + limit)
+  const settings = prepareText(model, tokenizer, options, options, await endTokens)
+  if (options.beams > 1) return yield* searched(model, serving, settings, options)
+  if (options.numReturn > 1) return yield* sampled(model, serving, settings, options)
+  const { now } = model.environment
+  const { prompt, limit } = settings
+  const session = await DecodeSession.for(model, serving.parts, prompt.length + limit)
   const cache = session.newCache()
-  const text = new TextStream(tokenizer ?? { decode: () => '' }, prompt, stops.texts)
-  const ids: number[] = []
-  let finishReason: FinishReason = 'length'
-  let pending: readonly number[] = prompt
+  const text = new RunningText({ ...settings, signal: options.signal }, options.seed)
+  let pending = prompt
   let spent = 0
-  while (ids.length < limit) {
-    if (options.signal?.aborted === true) {
-      finishReason = 'aborted'
-      break
-    }
+  while (text.running) {
     // What the reader does between two tokens is no time of the model's.
     const started = now()
-    const id = nextToken(await session.run(pending, cache, tensors), { prompt, ids, ends }, options, random)
+    const event = text.advance(await session.run(pending, cache, serving.tensors))
     spent += now() - started
-    if (ends.has(id) || stops.tokens.has(id)) {
-      finishReason = ends.has(id) ? 'eos' : 'stop'
-      break
-    }
-    ids.push(id)
-    yield { id, text: text.push(id) }
-    if (text.stopped) break
-    pending = [id]
+    if (event === undefined) break
+    yield event
+    pending = [text.ids.at(-1)!]
   }
   const rest = text.finish()
-  if (rest !== '') yield { id: undefined, text: rest }
-  if (text.stopped) finishReason = 'stop'
-  return { text: text.text, ids, tokensPerSecond: ids.length / Math.max(1e-6, spent / 1000), finishReason }
+  if (rest !== undefined) yield rest
+  return { ...text.result(), tokensPerSecond: perSecond(text.ids.length, spent) }
 }
 
-/** Stop strings, and apart from them those that are one special token, which text never shows. */
-export function stopStrings(
+/** What a beam search finds is known at its end. */
+async function* searched(
   model: Model,
-  tokenizer: Tokenizer | undefined,
-  { stop = [] }: Pick<GenerateOptions, 'stop'>,
-): { texts: readonly string[]; tokens: ReadonlySet<number> } {
-  const texts = typeof stop === 'string' ? [stop] : stop
-  if (texts.length === 0) return { texts, tokens: new Set() }
-  const known = neededTokenizer(tokenizer, `stop strings need a tokenizer, and ${model.path}`, 'use eosTokenIds')
-  if (texts.includes('')) throw new InvalidOptionError('a stop string must not be empty')
-  const tokens = new Set<number>()
-  for (const text of texts) {
-    const [id, ...more] = known.encode(text, { addSpecialTokens: false })
-    if (id === undefined || more.length > 0) continue
-    if (known.decode([id]) === text && known.decode([id], { skipSpecialTokens: true }) === '') tokens.add(id)
-  }
-  return { texts, tokens }
+  serving: Serving,
+  settings: TextSettings,
+  options: ResolvedGenerateOptions,
+): AsyncGenerator<GenerateEvent, Generation> {
+  const [best] = await generateBeams(model, serving, [{ settings, options }], options.signal)
+  const text = new TextStream(settings.decoder, settings.prompt, settings.stops.texts)
+  for (const id of best!.ids) yield { index: 0, id, text: text.push(id) }
+  const rest = text.finish()
+  if (rest !== '') yield { index: 0, id: undefined, text: rest }
+  return best!
 }
 
-/** @throws InvalidOptionError for a model that writes no text */
-export function checkGenerates(model: Model): void {
-  if (model instanceof OnnxModel) throw new InvalidOptionError(model.cannotGenerate)
-  if (model.task.name !== 'causal-lm')
-    throw new InvalidOptionError(`only language models write text; ${model.path} is for ${model.task.name}`)
-}
-
-/**
- * The tokens of a prompt.
- * @throws InvalidOptionError for a model that writes no text, and unless there is exactly one prompt, with a token; InvalidDataError for
- * text without a tokenizer and ids that the model has not
- */
-export function promptIds(
+/** Several texts of one prompt, token by token. */
+async function* sampled(
   model: Model,
-  tokenizer: Tokenizer | undefined,
-  options: Pick<GenerateOptions, PromptOption>,
-): readonly number[] {
-  checkGenerates(model)
-  const given = [options.prompt, options.messages, options.inputIds].filter((v) => v !== undefined).length
-  if (given !== 1)
-    throw new InvalidOptionError(
-      `give exactly one of prompt, messages and inputIds; ${given === 0 ? 'none was given' : `${given} were given`}`,
-    )
-  if (options.variables !== undefined && options.messages === undefined)
-    throw new InvalidOptionError('variables are for the chat template of messages; give messages with them')
-  let ids: readonly number[]
-  if (options.inputIds !== undefined) ids = options.inputIds
-  else {
-    const known = neededTokenizer(tokenizer, `a text cannot be continued: ${model.path}`, 'give inputIds')
-    ids =
-      options.messages === undefined
-        ? known.encodePrompt(options.prompt!)
-        : known.encode(
-            known.applyChatTemplate(options.messages, {
-              addGenerationPrompt: true,
-              ...(options.variables && { variables: options.variables }),
-            }),
-            { addSpecialTokens: false },
-          )
+  serving: Serving,
+  settings: TextSettings,
+  options: ResolvedGenerateOptions,
+): AsyncGenerator<GenerateEvent, Generation> {
+  const prompt = continuedPrompt(settings, options)
+  const session = await DecodeSession.for(model, serving.parts, settings.prompt.length + settings.limit)
+  const stream = continueTexts(session, [prompt], serving.tensors, options.signal, model.environment.now)
+  let next = await stream.next()
+  for (; next.done !== true; next = await stream.next()) yield next.value.event
+  for (const text of prompt.texts) {
+    const rest = text.finish()
+    if (rest !== undefined) yield rest
   }
-  if (ids.length === 0)
-    throw new InvalidOptionError('the prompt is empty and the tokenizer puts nothing before it: there is nothing to continue')
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= model.vocabularySize)
-  if (wrong !== undefined)
-    throw new InvalidDataError(`token id ${wrong} of the prompt is not in the model's vocabulary of ${model.vocabularySize}`)
-  return ids
+  return generationOf(prompt, perSecond(tokensOf([prompt]), next.value))
 }

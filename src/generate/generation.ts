@@ -13,18 +13,25 @@ export interface Generation {
   readonly tokensPerSecond: number
   /** Why it ended. */
   readonly finishReason: FinishReason
+  /** With `numReturn` above 1, all texts that were sampled, in the order of their seeds; the first is the generation itself. */
+  readonly samples?: readonly SampledText[]
   /** What a beam search found, `numReturn` texts or fewer, best first; the first is the generation itself. */
   readonly beams?: readonly BeamGeneration[]
 }
 
+/** A text among several of one prompt. */
+export type SampledText = Pick<Generation, 'text' | 'ids' | 'finishReason'>
+
 /** A text that a beam search found. */
-export interface BeamGeneration extends Pick<Generation, 'text' | 'ids' | 'finishReason'> {
+export interface BeamGeneration extends SampledText {
   /** Log probability over length^lengthPenalty; a token that ended the text counts in both. */
   readonly score: number
 }
 
 /** A step of a generation. */
 export interface GenerateEvent {
+  /** Which of several texts it belongs to, where `numReturn` asks for them; 0 otherwise. */
+  readonly index: number
   /** The token; undefined where, at the end, text is left that was held back for a stop string or a whole character. */
   readonly id: number | undefined
   /** Text that became certain with this token; may be empty. */

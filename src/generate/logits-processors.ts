@@ -1,4 +1,4 @@
-/** @file What is done to logits before the next token is chosen, as transformers' logits processors do it. */
+/** @file What is done to logits before the next token is chosen, as transformers' logits processors and OpenAI's penalties do it. */
 import { InvalidOptionError } from '../errors.js'
 import type { Sampling } from './sampling-options.js'
 
@@ -12,7 +12,10 @@ export interface TextSoFar {
 }
 
 /** The options of generation that change logits. */
-export type ProcessorOptions = Pick<Sampling, 'repetitionPenalty' | 'noRepeatNgramSize' | 'minNewTokens'>
+export type ProcessorOptions = Pick<
+  Sampling,
+  'logitBias' | 'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty' | 'noRepeatNgramSize' | 'minNewTokens'
+>
 
 /** Divides positive and multiplies negative logits of tokens that were there before; each token once. Works in place. */
 export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
@@ -20,6 +23,21 @@ export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>,
     const value = logits[id]
     if (value !== undefined) logits[id] = value > 0 ? value / penalty : value * penalty
   }
+}
+
+/** Adds to the logits of some tokens. Works in place. */
+function addBias(logits: Float32Array, bias: Readonly<Record<number, number>>): void {
+  for (const [id, value] of Object.entries(bias)) logits[Number(id)]! += value
+}
+
+/**
+ * Takes from the logits of tokens that were generated: `presence` once, `frequency` for each time (the formula of OpenAI's API).
+ * Works in place.
+ */
+export function penalizeCounts(logits: Float32Array, ids: readonly number[], presence: number, frequency: number): void {
+  const counts = new Map<number, number>()
+  for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1)
+  for (const [id, count] of counts) logits[id]! -= presence + frequency * count
 }
 
 /** Rules out every token that would complete an n-gram which `text` has already. Works in place. */
@@ -33,15 +51,15 @@ export function banRepeatedNgrams(logits: Float32Array, text: readonly number[],
 }
 
 /**
- * Repetition penalty, then the n-grams that may not come again, then the ends that may not come yet: transformers' order.
+ * Bias and repetition penalty, in transformers' order, OpenAI's penalties, then the n-grams that may not come again and the ends that
+ * may not come yet.
  * @param logits of the last position, or their log probabilities; changed
  */
-export function processLogits(
-  logits: Float32Array,
-  { prompt, ids, ends }: TextSoFar,
-  { repetitionPenalty, noRepeatNgramSize, minNewTokens }: ProcessorOptions,
-): void {
+export function processLogits(logits: Float32Array, { prompt, ids, ends }: TextSoFar, options: ProcessorOptions): void {
+  const { logitBias, repetitionPenalty, presencePenalty, frequencyPenalty, noRepeatNgramSize, minNewTokens } = options
+  if (logitBias !== undefined) addBias(logits, logitBias)
   if (repetitionPenalty !== 1) penalizeRepetition(logits, [...prompt, ...ids], repetitionPenalty)
+  if (presencePenalty !== 0 || frequencyPenalty !== 0) penalizeCounts(logits, ids, presencePenalty, frequencyPenalty)
   if (noRepeatNgramSize > 0) banRepeatedNgrams(logits, [...prompt, ...ids], noRepeatNgramSize)
   if (ids.length < minNewTokens) for (const end of ends) logits[end] = -Infinity
 }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { resolveOptions } from '../util/option-table.js'
 import { Random } from '../util/rng.js'
 import { samplingOptionTable, type Sampling, type SamplingOptions } from './sampling-options.js'
-import { banRepeatedNgrams, penalizeRepetition, type TextSoFar } from './logits-processors.js'
+import { banRepeatedNgrams, penalizeRepetition, processLogits, type TextSoFar } from './logits-processors.js'
 import { argmax, distribution, nextToken } from './sampling.js'
 
 const sampling = (options: SamplingOptions = {}): Sampling => resolveOptions(samplingOptionTable, options, 'generate')
@@ -40,6 +40,28 @@ describe('sampling', () => {
     expect(left([2, 2], 2)).toEqual([0, 1, 3, 4])
     expect(left([], 1)).toEqual([0, 1, 2, 3, 4])
     expect(left([2], 2)).toEqual([0, 1, 2, 3, 4])
+  })
+
+  it('takes from the logits of generated tokens what OpenAI defines, and not from those of the prompt', () => {
+    const ids = [1, 3, 1, 1]
+    const options = sampling({ presencePenalty: 0.5, frequencyPenalty: 0.25 })
+    const logits = Float32Array.of(1, 2, 3, -4)
+    processLogits(logits, { prompt: [0, 0, 2], ids, ends: new Set() }, options)
+    // mu[j] - c[j] * frequency - (c[j] > 0) * presence
+    expect([...logits]).toEqual([1, 2 - 3 * 0.25 - 0.5, 3, -4 - 0.25 - 0.5])
+    const raised = Float32Array.of(0, 0)
+    processLogits(raised, { ...nothing, ids: [1] }, sampling({ presencePenalty: -2 }))
+    expect([...raised]).toEqual([0, 2])
+  })
+
+  it('keeps what is as likely as a share of the likeliest, of what top-p left', () => {
+    const p = logs(0.5, 0.3, 0.15, 0.05)
+    expect(distribution(p, { minP: 0.29 }).ids).toEqual([0, 1, 2])
+    expect(distribution(p, { minP: 0.31 }).ids).toEqual([0, 1])
+    expect(distribution(p, { minP: 0.29, topP: 0.8 }).ids).toEqual([0, 1])
+    // A temperature flattens before the share is taken: (0.05 / 0.5) ** (1 / 2) is 0.316.
+    expect(distribution(p, { minP: 0.31, temperature: 2 }).ids).toEqual([0, 1, 2, 3])
+    expect(distribution(p, { minP: 0 }).ids).toEqual([0, 1, 2, 3])
   })
 
   it('rules out ends before the least number of tokens, and says so if nothing is left', () => {
@@ -104,6 +126,12 @@ describe('sampling', () => {
     expect(() => sampling({ temperature: -1 })).toThrow('temperature must be a finite number of at least 0, got -1')
     expect(() => sampling({ topK: 0 })).toThrow('topK must be a whole number of at least 1, got 0')
     expect(() => sampling({ topP: 1.5 })).toThrow('topP must be above 0 and at most 1, got 1.5')
+    expect(() => sampling({ minP: 1.1 })).toThrow('minP must be from 0 to 1, got 1.1')
+    expect(() => sampling({ presencePenalty: NaN })).toThrow('presencePenalty must be a finite number, got NaN')
+    for (const logitBias of [{ x: 1 }, { '-1': 1 }, { 5: Infinity }, [1]])
+      expect(() => sampling({ logitBias: logitBias as Record<number, number> })).toThrow(
+        'logitBias must give finite numbers by token id',
+      )
     expect(() => sampling({ repetitionPenalty: 0 })).toThrow('repetitionPenalty must be above 0, got 0')
   })
 })
@@ -119,7 +147,7 @@ const cases = JSON.parse(readFileSync('test/fixtures/generate/sampling.json', 'u
 describe('sampling as transformers does', () => {
   it.each(cases.map((c) => [JSON.stringify(c.options), c] as const))('%s', (_, { options, logits, seen, probabilities }) => {
     const values = Float32Array.from(logits)
-    penalizeRepetition(values, seen, options.repetitionPenalty ?? 1)
+    processLogits(values, { ...nothing, prompt: seen }, sampling(options))
     const ours = distribution(values, options)
     expect(ours.ids.map(String)).toEqual(Object.keys(probabilities))
     Object.values(probabilities).forEach((p, i) => expect(Math.abs(ours.probabilities[i]! - p)).toBeLessThan(1e-6))

@@ -19,11 +19,11 @@ export interface Candidates {
 }
 
 /**
- * What temperature (1 leaves the probabilities as they are), top-k and top-p leave. Both cut at a value, so that equals share a fate whatever their order: with
+ * What temperature (1 leaves the probabilities as they are), top-k, top-p and min-p leave. All cut at a value, so that equals share a fate whatever their order: with
  * the k-th likeliest stay all that are as likely, as in transformers. Values alone are sorted, never ids by a comparator,
  * which would take longer than a small model itself.
  */
-export function distribution(logits: Float32Array, { temperature = 1, topK, topP }: SamplingOptions): Candidates {
+export function distribution(logits: Float32Array, { temperature = 1, topK, topP, minP = 0 }: SamplingOptions): Candidates {
   const cutsK = topK !== undefined && topK < logits.length
   const cutsP = topP !== undefined && topP < 1
   const ascending = cutsK || cutsP ? logits.slice().sort() : logits
@@ -45,6 +45,8 @@ export function distribution(logits: Float32Array, { temperature = 1, topK, topP
   for (let id = 0; id < logits.length; id++) {
     if (logits[id]! < lowest) continue
     const w = weight(logits[id]!)
+    // The likeliest has weight 1.
+    if (w < minP) continue
     ids.push(id)
     probabilities.push(w)
     kept += w
@@ -76,7 +78,7 @@ export function logProbabilities(logits: Float32Array): Float32Array {
 }
 
 /**
- * The next token: what processes logits, then temperature, top-k, top-p, in this order.
+ * The next token: what processes logits, then temperature, top-k, top-p, min-p, in this order.
  * @param logits of the last position; changed
  * @throws RuntimeError if a logit is NaN or infinite; minus infinity only rules a token out
  * @throws InvalidOptionError if the options rule out every token

@@ -6,9 +6,9 @@ import { answeredPrompts, type AnsweredPrompt } from '../data/answered-prompts.j
 import type { RowData } from '../data/row-data.js'
 import type { RowReading } from '../data/row-reading.js'
 import { rowsOf } from '../data/rows.js'
-import { checkGenerates } from '../generate/generate.js'
+import { checkGenerates } from '../generate/prompt-ids.js'
 import { generateBatch } from '../generate/generate-batch.js'
-import { batchOptionTable, resolveBatchOptions, type BatchOptions } from '../generate/generate-options.js'
+import { resolveBatchOptions, writtenOptionTable, type BatchOptions } from '../generate/generate-options.js'
 import { rowPromptIds } from '../generate/generate-rows.js'
 import { meteorOptionTable } from '../metrics/meteor/meteor.js'
 import { score, type MetricName, type ScoreOptions, type Scores } from '../metrics/score.js'
@@ -23,7 +23,8 @@ import { openEvaluatedRows } from './open-dataset.js'
 import { checkSplit, readingOptions, splitOptions } from './option-table.js'
 
 /** Options of `evaluateTexts`: the rows, the metrics, and how texts are generated. */
-export interface EvaluateTextsOptions extends RowReading, Omit<BatchOptions, 'numReturn'>, Omit<ScoreOptions, 'official'> {
+export interface EvaluateTextsOptions
+  extends RowReading, Pick<BatchOptions, keyof typeof writtenOptionTable>, Omit<ScoreOptions, 'official'> {
   /** Rows with a prompt and a completion, or dialogues that end with an answer; as of `evaluate`. */
   readonly data: RowData
   /** The rows that a run with the same `valSplit`, `valSplitBy` and `seed` set aside, and no others. */
@@ -60,8 +61,6 @@ const comparisonOptions = {
   lowercase: { is: toggle },
 } as const satisfies OptionTable<Omit<ScoreOptions, 'official'>>
 
-const { numReturn: _, ...generationOptions } = batchOptionTable
-
 export const evaluateTextsOptionTable = {
   data: evaluateOptionTable.data,
   ...readingOptions,
@@ -69,7 +68,7 @@ export const evaluateTextsOptionTable = {
   metrics: { is: metricList, required: true },
   ...comparisonOptions,
   batchSize: evaluateOptionTable.batchSize,
-  ...generationOptions,
+  ...writtenOptionTable,
   onProgress: { effect: callback },
 } as const satisfies OptionTable<EvaluateTextsOptions>
 
@@ -87,7 +86,7 @@ export async function evaluateTexts(subject: Model | Adapter | AdapterSet, given
   checkArgument(subject, subjectArgument, 'evaluateTexts')
   const options = resolveOptions(evaluateTextsOptionTable, given, 'evaluateTexts')
   checkSplit(options)
-  const generation = pickKeys(given, generationOptions)
+  const generation = pickKeys(given, writtenOptionTable)
   resolveBatchOptions(generation)
   const compared = pickKeys(given, comparisonOptions)
   // What metrics lack is told before texts are written.

@@ -77,6 +77,14 @@ export function flagName(row: OptionRow): string | undefined {
 
 export type AnyTable = Readonly<Record<string, OptionRow>>
 
+type WithoutDefaults<T> = { readonly [K in keyof T]: Omit<T[K], 'default' | 'defaultsTo'> }
+
+/** The same options without defaults: of what stands in place of others where it is given. */
+export const withoutDefaults = <const T extends object>(table: T): WithoutDefaults<T> =>
+  Object.fromEntries(
+    Object.entries(table as unknown as AnyTable).map(([name, { default: _, defaultsTo: __, ...row }]) => [name, row]),
+  ) as unknown as WithoutDefaults<T>
+
 type Filled<T> = {
   [K in keyof T]: T[K] extends { readonly default: unknown } | { readonly defaultsTo: unknown } ? K : never
 }[keyof T]

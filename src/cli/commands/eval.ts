@@ -1,7 +1,7 @@
 /** @file `lowrank eval`. */
 import { evaluateOptionTable } from '../../train/evaluate-options.js'
 import { maxLengthOption, readingOptions, splitOptions } from '../../train/option-table.js'
-import { batchOptionTable } from '../../generate/generate-options.js'
+import { writtenOptionTable } from '../../generate/generate-options.js'
 import { nodeFiles } from '../../io/node-files.js'
 import { checkMetrics } from '../../metrics/score.js'
 import { defineCommand, defined, type commonFlags, type Output, type Values } from '../flags.js'
@@ -32,7 +32,7 @@ const rowFlags = {
 const lossFlags = { ...flagsFrom(maxLengthOption), ...objectiveFlags } as const satisfies Flags
 
 /** Of texts that are written and compared. */
-const textFlags = { ...flagsFrom(batchOptionTable), ...metricFlags, ...writtenMeteorFlags } as const satisfies Flags
+const textFlags = { ...flagsFrom(writtenOptionTable), ...metricFlags, ...writtenMeteorFlags } as const satisfies Flags
 
 /** Flags that were given, of those that the other kind of evaluation has. */
 const strangers = (flags: Flags, given: ReadonlySet<string>): string[] => Object.keys(flags).filter((name) => given.has(name))
@@ -111,7 +111,7 @@ async function evaluateTexts(
       data,
       ...defined({ columns, header, valSplit, valSplitBy, batchSize }),
       // Defaults are the library's: some options may stand only beside others.
-      ...optionsFrom(batchOptionTable, flagsGiven),
+      ...optionsFrom(writtenOptionTable, flagsGiven),
       ...compared,
       ...meteor.options,
       metrics,

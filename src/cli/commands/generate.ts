@@ -75,7 +75,7 @@ export const generateCommand = defineCommand({
     'lowrank generate --model SmolLM2-135M --adapter poet=out/poet --adapter lawyer=out/lawyer --data prompts.jsonl --out answers.jsonl',
   ],
   prints:
-    '`{"text":…,"ids":[…],"finishReason":…,"tokensPerSecond":…}`; `text` and `ids` are what was generated, without the prompt, and `finishReason` is `eos`, `stop` or `length`. Of `--data` a line for each row, its own fields and `"generation":{"text":…,"ids":[…],"finishReason":…}`, with or without `--json`; with `--out` one line, `{"out":…,"rows":…}`.',
+    '`{"text":…,"ids":[…],"finishReason":…,"tokensPerSecond":…}`; `text` and `ids` are what was generated, without the prompt, and `finishReason` is `eos`, `stop` or `length`; with `--num-return` also `"samples":[…]` or, of a beam search, `"beams":[…]`. Of `--data` a line for each row, its own fields and `"generation":{"text":…,"ids":[…],"finishReason":…}`, with or without `--json`; with `--out` one line, `{"out":…,"rows":…}`.',
   async run(values, context) {
     checkPromptFlags(values)
     const adapters = values.adapter ?? []
@@ -110,18 +110,24 @@ async function continueOne(
   // People read along; programs get the whole. Nothing is written before the first token, for the options may be wrong.
   let next = await stream.next()
   if (!output.json && 'prompt' in prompted) output.write(prompted.prompt)
-  for (; next.done !== true; next = await stream.next()) if (!output.json) output.write(next.value.text)
-  const { tokensPerSecond, ...generated } = next.value
-  if (output.json) output.printJson({ ...told(generated), tokensPerSecond })
+  for (; next.done !== true; next = await stream.next()) if (!output.json && next.value.index === 0) output.write(next.value.text)
+  const { tokensPerSecond } = next.value
+  const texts = next.value.samples ?? next.value.beams ?? [next.value]
+  if (output.json) output.printJson({ ...told(next.value), tokensPerSecond })
   else {
     output.print('')
-    output.note(output.color.dim(`${count(generated.ids.length)} tokens, ${digits(tokensPerSecond, 3)} tokens/s`))
+    for (const { text } of texts.slice(1)) output.write(`${'prompt' in prompted ? prompted.prompt : ''}${text}\n`)
+    const tokens = texts.reduce((sum, { ids }) => sum + ids.length, 0)
+    output.note(output.color.dim(`${count(tokens)} tokens, ${digits(tokensPerSecond, 3)} tokens/s`))
   }
   return 0
 }
 
-/** What is told of a text. */
-const told = ({ text, ids, finishReason }: Omit<Generation, 'tokensPerSecond'>) => ({ text, ids, finishReason })
+/** What is told of a text: of several also the others. */
+const told = ({ tokensPerSecond: _, beams, ...generated }: Generation) => ({
+  ...generated,
+  ...(beams !== undefined && beams.length > 1 && { beams }),
+})
 
 async function continueRows(
   values: GenerateValues,
