@@ -12,10 +12,8 @@ export interface TextSoFar {
 }
 
 /** The options of generation that change logits. */
-export type ProcessorOptions = Pick<
-  Sampling,
-  'logitBias' | 'repetitionPenalty' | 'presencePenalty' | 'frequencyPenalty' | 'noRepeatNgramSize' | 'minNewTokens'
->
+export type ProcessorOptions = Pick<Sampling, 'repetitionPenalty' | 'noRepeatNgramSize' | 'minNewTokens'> &
+  Partial<Pick<Sampling, 'logitBias' | 'presencePenalty' | 'frequencyPenalty'>>
 
 /** Divides positive and multiplies negative logits of tokens that were there before; each token once. Works in place. */
 export function penalizeRepetition(logits: Float32Array, seen: Iterable<number>, penalty: number): void {
@@ -56,7 +54,7 @@ export function banRepeatedNgrams(logits: Float32Array, text: readonly number[],
  * @param logits of the last position, or their log probabilities; changed
  */
 export function processLogits(logits: Float32Array, { prompt, ids, ends }: TextSoFar, options: ProcessorOptions): void {
-  const { logitBias, repetitionPenalty, presencePenalty, frequencyPenalty, noRepeatNgramSize, minNewTokens } = options
+  const { logitBias, repetitionPenalty, presencePenalty = 0, frequencyPenalty = 0, noRepeatNgramSize, minNewTokens } = options
   if (logitBias !== undefined) addBias(logits, logitBias)
   if (repetitionPenalty !== 1) penalizeRepetition(logits, [...prompt, ...ids], repetitionPenalty)
   if (presencePenalty !== 0 || frequencyPenalty !== 0) penalizeCounts(logits, ids, presencePenalty, frequencyPenalty)

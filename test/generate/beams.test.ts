@@ -136,8 +136,6 @@ describe('a beam search', () => {
       lengthPenalty: 0,
       earlyStopping: false,
       repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
       noRepeatNgramSize: 0,
       minNewTokens: 0,
     }
@@ -160,15 +158,7 @@ describe('a beam search', () => {
     const search = (ends: readonly number[]) =>
       new BeamSearch({
         ...{ beams: 2, prompt: [0], limit: 9, ends: new Set(ends), stops: new Set<number>(), text: undefined },
-        ...{
-          lengthPenalty: 1,
-          earlyStopping: false,
-          repetitionPenalty: 1,
-          presencePenalty: 0,
-          frequencyPenalty: 0,
-          noRepeatNgramSize: 1,
-          minNewTokens: 0,
-        },
+        ...{ lengthPenalty: 1, earlyStopping: false, repetitionPenalty: 1, noRepeatNgramSize: 1, minNewTokens: 0 },
       })
     const advance = (beams: BeamSearch): void => {
       while (beams.running.length > 0) beams.advance(beams.running.map(() => Float32Array.of(3, 2, 1)))

@@ -82,8 +82,6 @@ describe('a beam search of style "loralib"', () => {
         ends: new Set([0]),
         lengthPenalty: 1,
         repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
         noRepeatNgramSize: 0,
         minNewTokens: 0,
       },
@@ -113,16 +111,7 @@ describe('a beam search of style "loralib"', () => {
   it('says so where the options rule out every token, and what is broken', () => {
     const search = () =>
       new LoralibBeamSearch({
-        ...{
-          beams: 2,
-          limit: 9,
-          ends: new Set<number>(),
-          lengthPenalty: 1,
-          repetitionPenalty: 1,
-          presencePenalty: 0,
-          frequencyPenalty: 0,
-          noRepeatNgramSize: 1,
-        },
+        ...{ beams: 2, limit: 9, ends: new Set<number>(), lengthPenalty: 1, repetitionPenalty: 1, noRepeatNgramSize: 1 },
         minNewTokens: 0,
       })
     const running = search()
