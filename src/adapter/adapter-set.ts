@@ -266,11 +266,6 @@ export class AdapterSet extends DisposableResource {
     return { parts, tensors: { ...this.stacked, [ADAPTER_INDEX]: index } }
   }
 
-  /** @internal Whether an adapter can serve single rows of a batch: it replaces no tensor of the base, which all rows share. */
-  servesRows(name: string): boolean {
-    return this.entry(name).replacements.size === 0
-  }
-
   /** Forgets the adapters. The sessions are the model's, which other sets may use: {@link FolderModel.dispose} gives them back. */
   protected release(): Promise<void> {
     for (const held of [this.entries, this.layers, this.replaced, this.prepared]) held.clear()

@@ -1,31 +1,19 @@
-/** @file A text that a continuous batch writes: its tokens, what is known of it, and who reads it. */
-import { Random } from '../util/rng.js'
-import type { FinishReason, GenerateEvent, Generation } from './generation.js'
-import type { ResolvedBatchOptions } from './generate-options.js'
-import { nextToken } from './sampling.js'
-import type { TextStream } from './text-stream.js'
+/** @file A text that a continuous batch writes: what is known of it, and who reads it. */
+import type { GenerateEvent, Generation } from './generation.js'
+import { perSecond } from './continued-prompt.js'
+import { RunningText, type TextSettings } from './running-text.js'
 
 /** What a text begins with. */
 export interface TextBeginning {
-  readonly prompt: readonly number[]
+  readonly settings: TextSettings
   /** Null is the base model, or the subject that the batch is of. */
   readonly adapter: string | null
-  /** Most tokens. */
-  readonly limit: number
-  readonly stream: TextStream
-  readonly options: ResolvedBatchOptions
-  /** Tokens that end it. */
-  readonly ends: ReadonlySet<number>
-  /** Special tokens that stop it as stop strings do. */
-  readonly stops: ReadonlySet<number>
+  readonly seed: number
 }
 
 export class ContinuedText {
-  /** Its tokens so far. */
-  readonly ids: number[] = []
   private beginning: TextBeginning | undefined
-  private random = new Random(0)
-  private finishReason: FinishReason = 'length'
+  private text: RunningText | undefined
   /** Known and not read yet. */
   private readonly events: GenerateEvent[] = []
   private outcome: { readonly generation: Generation } | { readonly error: unknown } | undefined
@@ -37,13 +25,19 @@ export class ContinuedText {
     this.started = now()
   }
 
+  /** @throws what a constraint throws at its beginning */
   begin(beginning: TextBeginning): void {
     this.beginning = beginning
-    this.random = Random.derive(beginning.options.seed, 'generate')
+    this.text = new RunningText(beginning.settings, beginning.seed)
   }
 
   get prompt(): readonly number[] {
-    return this.beginning!.prompt
+    return this.beginning!.settings.prompt
+  }
+
+  /** Its tokens so far. */
+  get ids(): readonly number[] {
+    return this.text!.ids
   }
 
   get adapter(): string | null {
@@ -52,37 +46,28 @@ export class ContinuedText {
 
   /** Tokens that it may have in the end, its prompt's among them. */
   get longest(): number {
-    return this.prompt.length + this.beginning!.limit
+    return this.prompt.length + this.beginning!.settings.limit
   }
 
   /** Whether nobody wants more of it. */
   get isAborted(): boolean {
-    return this.isLeft || this.beginning?.options.signal?.aborted === true
+    return this.isLeft || this.beginning?.settings.signal?.aborted === true
   }
 
   /** Takes the next token; whether there may be another. @param logits changed @throws as `nextToken` */
   advance(logits: Float32Array): boolean {
-    const { prompt, ends, stops, stream, options, limit } = this.beginning!
-    const id = nextToken(logits, { prompt, ids: this.ids, ends }, options, this.random)
-    if (ends.has(id) || stops.has(id)) {
-      this.finishReason = ends.has(id) ? 'eos' : 'stop'
-      return false
-    }
-    this.ids.push(id)
-    this.tell({ id, text: stream.push(id) })
-    return !stream.stopped && this.ids.length < limit
+    const event = this.text!.advance(logits)
+    if (event !== undefined) this.tell(event)
+    return this.text!.running
   }
 
   /** There are no more tokens. */
   end(): void {
-    const { stream } = this.beginning!
-    if (this.isAborted) this.finishReason = 'aborted'
-    const rest = stream.finish()
-    if (rest !== '') this.tell({ id: undefined, text: rest })
-    if (stream.stopped) this.finishReason = 'stop'
-    const seconds = Math.max(1e-6, (this.now() - this.started) / 1000)
-    const { finishReason, ids } = this
-    this.outcome = { generation: { text: stream.text, ids, tokensPerSecond: ids.length / seconds, finishReason } }
+    const text = this.text!
+    if (this.isAborted) text.abort()
+    const rest = text.finish()
+    if (rest !== undefined) this.tell(rest)
+    this.outcome = { generation: { ...text.result(), tokensPerSecond: perSecond(text.ids.length, this.now() - this.started) } }
     this.wake()
   }
 

@@ -15,7 +15,7 @@ import type { BatchCache } from './batch-cache.js'
 import { ContinuedText } from './continued-text.js'
 import { DecodeSession } from './decode-session.js'
 import type { GenerateEvent, Generation } from './generation.js'
-import { continuedPrompt, type ContinuousPrompt } from './continuous-prompt.js'
+import { continuousPrompt, type ContinuousPrompt } from './continuous-prompt.js'
 
 /** How a batch runs. */
 export interface ContinuousBatchOptions {
@@ -104,7 +104,7 @@ export class ContinuousBatch {
 
   private async enter(text: ContinuedText, given: ContinuousPrompt): Promise<void> {
     try {
-      text.begin(await continuedPrompt(this.subject, given))
+      text.begin(await continuousPrompt(this.subject, given))
     } catch (error) {
       text.fail(error)
       return

@@ -136,7 +136,7 @@ function batchesOf(subject: Model | Adapter | AdapterSet, rows: readonly PromptR
 
 /** Whether rows of other adapters may stand beside those of this one. */
 const mixes = (subject: Model | Adapter | AdapterSet, adapter: string | null | undefined): boolean =>
-  !(subject instanceof AdapterSet) || adapter === null || adapter === undefined || subject.servesRows(adapter)
+  !(subject instanceof AdapterSet) || adapter === null || adapter === undefined || subject.isMixable(adapter)
 
 function continueBatch(
   subject: Model | Adapter | AdapterSet,
