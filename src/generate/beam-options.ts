@@ -83,7 +83,7 @@ interface Drawing {
  */
 export function checkBeams(
   { beams, beamStyle, numReturn, temperature, topK, topP, minP }: Beams & Drawing,
-  given: BeamOptions & { readonly stop?: unknown },
+  given: BeamOptions & { readonly stop?: unknown; readonly constraint?: unknown },
 ): void {
   if (numReturn > 1 && beams === 1 && temperature === 0)
     throw new InvalidOptionError(
@@ -96,6 +96,10 @@ export function checkBeams(
   }
   if (numReturn > beams)
     throw new InvalidOptionError(`numReturn must be a whole number from 1 to the number of beams (${beams}), got ${numReturn}`)
+  if (given.constraint !== undefined)
+    throw new InvalidOptionError(
+      `a constraint follows one text, and a beam search (beams ${beams}) weighs many; leave out one of the two`,
+    )
   if (beamStyle === 'loralib') {
     const unread = (['earlyStopping', 'numReturn', 'stop'] as const).find((name) => given[name] !== undefined)
     if (unread !== undefined)

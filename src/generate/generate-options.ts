@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../errors.js'
 import { abortSignal, kind, seed, text, toggle, whole, type Kind } from '../util/option-kinds.js'
 import { checkKeys, pickKeys } from '../util/option-keys.js'
 import { resolveOptions, withoutDefaults, type OptionTable, type Resolved } from '../util/option-table.js'
+import { constraintKind, type Constraint } from './constraint.js'
 import { beamOptionTable, checkBeams, type BeamOptions } from './beam-options.js'
 import { samplingOptionTable, type SamplingOptions } from './sampling-options.js'
 
@@ -17,6 +18,8 @@ export interface TextOptions extends SamplingOptions, Pick<BeamOptions, 'numRetu
   readonly eosTokenIds?: readonly number[]
   /** The model's own end tokens are tokens like others; `eosTokenIds` and `stop` end the text. False by default. */
   readonly ignoreEos?: boolean
+  /** Which tokens may come at each step, as a grammar says; each text has a state of its own. */
+  readonly constraint?: Constraint
   /** Seed of sampling, 0 by default. */
   readonly seed?: number
   /** Ends the text at the next token. */
@@ -90,6 +93,7 @@ const textOptionTable = {
     help: "Tokens that end the text, beside the model's own.",
   },
   ignoreEos: { is: toggle, default: false, flag: 'ignore-eos', help: "The model's own end tokens do not end the text." },
+  constraint: { effect: constraintKind },
   numReturn: beamOptionTable.numReturn,
   seed: { is: seed, default: 0, flag: { name: 'seed', common: true }, help: 'Seed of sampling.' },
   signal: { effect: abortSignal },

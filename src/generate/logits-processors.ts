@@ -1,5 +1,6 @@
 /** @file What is done to logits before the next token is chosen, as transformers' logits processors and OpenAI's penalties do it. */
 import { InvalidOptionError } from '../errors.js'
+import { ruleOutOthers, type TokenSet } from './constraint.js'
 import type { Sampling } from './sampling-options.js'
 
 /** What stands before the next token. */
@@ -9,6 +10,8 @@ export interface TextSoFar {
   readonly ids: readonly number[]
   /** Tokens that would end the text. */
   readonly ends: ReadonlySet<number>
+  /** The only tokens that may follow, where a constraint says which. */
+  readonly allowed?: TokenSet | undefined
 }
 
 /** The options of generation that change logits. */
@@ -49,26 +52,27 @@ export function banRepeatedNgrams(logits: Float32Array, text: readonly number[],
 }
 
 /**
- * Bias and repetition penalty, in transformers' order, OpenAI's penalties, then the n-grams that may not come again and the ends that
- * may not come yet.
+ * Bias and repetition penalty, in transformers' order, OpenAI's penalties, then the n-grams that may not come again, the ends that may
+ * not come yet, and what a constraint does not allow.
  * @param logits of the last position, or their log probabilities; changed
  */
-export function processLogits(logits: Float32Array, { prompt, ids, ends }: TextSoFar, options: ProcessorOptions): void {
+export function processLogits(logits: Float32Array, { prompt, ids, ends, allowed }: TextSoFar, options: ProcessorOptions): void {
   const { logitBias, repetitionPenalty, presencePenalty = 0, frequencyPenalty = 0, noRepeatNgramSize, minNewTokens } = options
   if (logitBias !== undefined) addBias(logits, logitBias)
   if (repetitionPenalty !== 1) penalizeRepetition(logits, [...prompt, ...ids], repetitionPenalty)
   if (presencePenalty !== 0 || frequencyPenalty !== 0) penalizeCounts(logits, ids, presencePenalty, frequencyPenalty)
   if (noRepeatNgramSize > 0) banRepeatedNgrams(logits, [...prompt, ...ids], noRepeatNgramSize)
   if (ids.length < minNewTokens) for (const end of ends) logits[end] = -Infinity
+  if (allowed !== undefined) ruleOutOthers(logits, allowed)
 }
 
 /** What to say where the options have ruled out every token. @param vocabulary how many there are */
 export const nothingMayFollow = (
-  { prompt, ids }: Pick<TextSoFar, 'prompt' | 'ids'>,
+  { prompt, ids, allowed }: Pick<TextSoFar, 'prompt' | 'ids' | 'allowed'>,
   { noRepeatNgramSize, minNewTokens }: ProcessorOptions,
   vocabulary: number,
 ): InvalidOptionError =>
   new InvalidOptionError(
     `no token may follow the ${prompt.length + ids.length} so far: noRepeatNgramSize ${noRepeatNgramSize} and ` +
-      `minNewTokens ${minNewTokens} rule out all ${vocabulary}; raise the one or lower the other`,
+      `minNewTokens ${minNewTokens} rule out all ${vocabulary}${allowed === undefined ? '' : ' that the constraint would allow'}; raise the one or lower the other`,
   )

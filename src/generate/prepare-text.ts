@@ -40,5 +40,6 @@ export function prepareText(
     stops: stopStrings(model, tokenizer, options),
     decoder: tokenizer ?? SILENT,
     sampling: options,
+    constraint: options.constraint,
   }
 }

@@ -1,7 +1,7 @@
 /** @file One text while it is generated: what its next token is chosen by, and where it ends. */
 import { Random } from '../util/rng.js'
+import { isEmpty, type Constraint, type ConstraintState } from './constraint.js'
 import type { FinishReason, GenerateEvent, SampledText } from './generation.js'
-import type { TextSoFar } from './logits-processors.js'
 import { nextToken } from './sampling.js'
 import type { Sampling } from './sampling-options.js'
 import type { Stops } from './stop-strings.js'
@@ -17,15 +17,17 @@ export interface TextSettings {
   readonly stops: Stops
   readonly decoder: Decoder
   readonly sampling: Sampling
+  readonly constraint?: Constraint | undefined
   /** Ends it at the next token. */
   readonly signal?: AbortSignal | undefined
 }
 
 /** A text and its random numbers: whoever else is in a batch, it becomes what it is alone. */
-export class RunningText implements TextSoFar {
+export class RunningText {
   readonly ids: number[] = []
   private readonly random: Random
   private readonly stream: TextStream
+  private readonly constraint: ConstraintState | undefined
   private reason: FinishReason | undefined
 
   /** @param index which of several texts of the prompt it is */
@@ -35,15 +37,8 @@ export class RunningText implements TextSoFar {
     readonly index = 0,
   ) {
     this.random = Random.derive(seed, 'generate')
+    this.constraint = settings.constraint?.begin(settings.prompt)
     this.stream = new TextStream(settings.decoder, settings.prompt, settings.stops.texts)
-  }
-
-  get prompt(): readonly number[] {
-    return this.settings.prompt
-  }
-
-  get ends(): ReadonlySet<number> {
-    return this.settings.ends
   }
 
   /** Whether it goes on; its signal may have ended it. */
@@ -60,16 +55,22 @@ export class RunningText implements TextSoFar {
   /**
    * Takes the next token.
    * @param logits [vocabulary]; changed
-   * @returns nothing where the token ended the text
+   * @returns nothing where the token ended the text, or none is allowed
    * @throws RuntimeError and InvalidOptionError as {@link nextToken}
    */
   advance(logits: Float32Array): GenerateEvent | undefined {
-    const { ends, stops, limit, sampling } = this.settings
-    const id = nextToken(logits, this, sampling, this.random)
+    const { prompt, ends, stops, limit, sampling } = this.settings
+    const allowed = this.constraint?.allowed()
+    if (allowed !== undefined && isEmpty(allowed)) {
+      this.reason = 'stop'
+      return undefined
+    }
+    const id = nextToken(logits, { prompt, ids: this.ids, ends, allowed }, sampling, this.random)
     if (ends.has(id) || stops.tokens.has(id)) {
       this.reason = ends.has(id) ? 'eos' : 'stop'
       return undefined
     }
+    this.constraint?.accept(id)
     this.ids.push(id)
     const text = this.stream.push(id)
     if (this.stream.stopped) this.reason = 'stop'
