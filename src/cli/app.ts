@@ -17,6 +17,7 @@ import { paperNlgBeamCommand } from './commands/paper/nlg-beam.js'
 import { paperNlgDecodeCommand } from './commands/paper/nlg-decode.js'
 import { paperNlgPrepareCommand } from './commands/paper/nlg-prepare.js'
 import { paperNlgScoreDartCommand, paperNlgScoreE2eCommand, paperNlgScoreWebnlgCommand } from './commands/paper/nlg-score.js'
+import { paperNluRunCommand } from './commands/paper/nlu-run.js'
 import { paperTableCommand } from './commands/paper/table.js'
 import { predictCommand } from './commands/predict.js'
 import { pushCommand } from './commands/push.js'
@@ -56,6 +57,7 @@ export const commands: readonly Command[] = [
   paperNlgScoreE2eCommand,
   paperNlgScoreWebnlgCommand,
   paperNlgScoreDartCommand,
+  paperNluRunCommand,
   paperTableCommand,
 ]
 
