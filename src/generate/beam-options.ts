@@ -83,7 +83,12 @@ interface Drawing {
  */
 export function checkBeams(
   { beams, beamStyle, numReturn, temperature, topK, topP, minP }: Beams & Drawing,
-  given: BeamOptions & { readonly stop?: unknown; readonly constraint?: unknown },
+  given: BeamOptions & {
+    readonly stop?: unknown
+    readonly constraint?: unknown
+    readonly logprobs?: unknown
+    readonly promptLogprobs?: unknown
+  },
 ): void {
   if (numReturn > 1 && beams === 1 && temperature === 0)
     throw new InvalidOptionError(
@@ -96,6 +101,11 @@ export function checkBeams(
   }
   if (numReturn > beams)
     throw new InvalidOptionError(`numReturn must be a whole number from 1 to the number of beams (${beams}), got ${numReturn}`)
+  const told = (['logprobs', 'promptLogprobs'] as const).find((name) => given[name] !== undefined)
+  if (told !== undefined)
+    throw new InvalidOptionError(
+      `${told} tells of single tokens, and a beam search (beams ${beams}) of whole texts, by their score; leave out one of the two`,
+    )
   if (given.constraint !== undefined)
     throw new InvalidOptionError(
       `a constraint follows one text, and a beam search (beams ${beams}) weighs many; leave out one of the two`,

@@ -32,7 +32,7 @@ export interface ConstraintState {
  * }
  */
 export interface Constraint {
-  /** @param prompt its tokens */
+  /** A text begins. @param prompt the tokens that it follows */
   begin(prompt: readonly number[]): ConstraintState
 }
 

@@ -1,8 +1,9 @@
 /** @file Texts of several prompts continued together, in a batch of which each leaves when it ends. */
 import type { HostTensor } from '../graph/types.js'
 import { rowsOf } from './continue-beams.js'
-import type { DecodeSession } from './decode-session.js'
+import type { DecodeSession, OnLogits } from './decode-session.js'
 import type { GenerateEvent } from './generation.js'
+import type { PromptLogprobs } from './logprobs.js'
 import type { RunningText } from './running-text.js'
 
 type Tensors = Readonly<Record<string, HostTensor>>
@@ -13,6 +14,8 @@ export interface ContinuedPrompt {
   /** Most tokens that may follow. */
   readonly limit: number
   readonly texts: readonly RunningText[]
+  /** Told of the prompt while it is read, where its tokens are scored. */
+  readonly scores?: PromptLogprobs
 }
 
 /** A token of one of the texts. */
@@ -51,9 +54,16 @@ export async function* continueTexts(
   let spent = 0
   if (signal?.aborted === true) for (const { text } of places) text.abort()
   places = places.filter(({ text }) => text.running)
-  while (places.length > 0) {
+  const score: OnLogits | undefined = prompts.some(({ scores }) => scores !== undefined)
+    ? (row, slot, logits) => prompts[row]!.scores?.read(slot - padding[row]!, logits)
+    : undefined
+  for (
+    let isPrompt = true;
+    places.length > 0 || (isPrompt && score !== undefined && signal?.aborted !== true);
+    isPrompt = false
+  ) {
     const started = now()
-    const logits = await session.runRows(tokens, cache, tensors)
+    const logits = await session.runRows(tokens, cache, tensors, isPrompt ? score : undefined)
     const width = logits.length / tokens.length
     const events: BatchEvent[] = []
     for (const { row, text, from } of places) {

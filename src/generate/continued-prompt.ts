@@ -1,6 +1,7 @@
 /** @file A prompt with the texts that follow it, from options to what is given. */
 import type { ResolvedBatchOptions } from './generate-options.js'
 import type { Generation } from './generation.js'
+import { PromptLogprobs } from './logprobs.js'
 import { RunningText, type TextSettings } from './running-text.js'
 import type { ContinuedPrompt } from './continue-texts.js'
 
@@ -10,7 +11,8 @@ export function continuedPrompt(
   { numReturn, seed }: Pick<ResolvedBatchOptions, 'numReturn' | 'seed'>,
 ): ContinuedPrompt {
   const texts = Array.from({ length: numReturn }, (_, i) => new RunningText(settings, seed + i, i))
-  return { prompt: settings.prompt, limit: settings.limit, texts }
+  const { prompt, limit, promptLogprobs } = settings
+  return { prompt, limit, texts, ...(promptLogprobs !== undefined && { scores: new PromptLogprobs(prompt, promptLogprobs) }) }
 }
 
 /** Tokens that were generated. */
@@ -21,10 +23,15 @@ export const tokensOf = (prompts: readonly ContinuedPrompt[]): number =>
 export const perSecond = (tokens: number, spent: number): number => tokens / Math.max(1e-6, spent / 1000)
 
 /** What is given of texts that have ended. */
-export function generationOf({ texts }: ContinuedPrompt, tokensPerSecond: number): Generation {
+export function generationOf({ texts, scores }: ContinuedPrompt, tokensPerSecond: number): Generation {
   const samples = texts.map((text) => {
     text.finish()
     return text.result()
   })
-  return { ...samples[0]!, tokensPerSecond, ...(samples.length > 1 && { samples }) }
+  return {
+    ...samples[0]!,
+    tokensPerSecond,
+    ...(samples.length > 1 && { samples }),
+    ...(scores && { promptLogprobs: scores.found }),
+  }
 }

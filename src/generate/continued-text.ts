@@ -1,5 +1,7 @@
 /** @file A text that a continuous batch writes: what is known of it, and who reads it. */
 import type { GenerateEvent, Generation } from './generation.js'
+import type { OnLogits } from './decode-session.js'
+import { PromptLogprobs } from './logprobs.js'
 import { perSecond } from './continued-prompt.js'
 import { RunningText, type TextSettings } from './running-text.js'
 
@@ -14,6 +16,7 @@ export interface TextBeginning {
 export class ContinuedText {
   private beginning: TextBeginning | undefined
   private text: RunningText | undefined
+  private scores: PromptLogprobs | undefined
   /** Known and not read yet. */
   private readonly events: GenerateEvent[] = []
   private outcome: { readonly generation: Generation } | { readonly error: unknown } | undefined
@@ -29,6 +32,14 @@ export class ContinuedText {
   begin(beginning: TextBeginning): void {
     this.beginning = beginning
     this.text = new RunningText(beginning.settings, beginning.seed)
+    const { prompt, promptLogprobs } = beginning.settings
+    if (promptLogprobs !== undefined) this.scores = new PromptLogprobs(prompt, promptLogprobs)
+  }
+
+  /** Told of the prompt while it is read, where its tokens are scored. */
+  get onPrompt(): OnLogits | undefined {
+    const { scores } = this
+    return scores && ((_, slot, logits) => scores.read(slot, logits))
   }
 
   get prompt(): readonly number[] {
@@ -56,6 +67,8 @@ export class ContinuedText {
 
   /** Takes the next token; whether there may be another. @param logits changed @throws as `nextToken` */
   advance(logits: Float32Array): boolean {
+    // A prompt may be scored alone.
+    if (!this.text!.running) return false
     const event = this.text!.advance(logits)
     if (event !== undefined) this.tell(event)
     return this.text!.running
@@ -67,7 +80,9 @@ export class ContinuedText {
     if (this.isAborted) text.abort()
     const rest = text.finish()
     if (rest !== undefined) this.tell(rest)
-    this.outcome = { generation: { ...text.result(), tokensPerSecond: perSecond(text.ids.length, this.now() - this.started) } }
+    const tokensPerSecond = perSecond(text.ids.length, this.now() - this.started)
+    const promptLogprobs = this.scores?.found
+    this.outcome = { generation: { ...text.result(), tokensPerSecond, ...(promptLogprobs && { promptLogprobs }) } }
     this.wake()
   }
 

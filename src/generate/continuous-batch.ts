@@ -152,7 +152,7 @@ export class ContinuousBatch {
       const { session, tensors } = await this.serve(group, [text])
       reading.cache ??= session.newBatchCache([0], text.longest)
       const piece = text.prompt.slice(reading.done, reading.done + this.options.prefillTokens)
-      const logits = await session.runRows([piece], reading.cache, tensors)
+      const logits = await session.runRows([piece], reading.cache, tensors, text.onPrompt)
       reading.done += piece.length
       if (reading.done < text.prompt.length) return
       this.reading = undefined

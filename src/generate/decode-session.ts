@@ -13,11 +13,24 @@ import { KvCache, type CacheShape } from './cache.js'
 /** Tokens of a prompt in one run: the scores of attention grow with their number times the whole length. */
 const PREFILL = 512
 
+/** Bytes of logits that one run gives at most, where those of all positions are asked for. */
+const LOGITS_BYTES = 64 << 20
+
+/** Told the logits after each token: its row, its slot in the cache, [vocabulary]. */
+export type OnLogits = (row: number, slot: number, logits: Float32Array) => void
+
 /** Tokens behind those that are cached. */
 const cachedRun: RunKind = {
   name: 'cached',
   build: (model, positions) => model.build({ mode: 'cached', positions }),
   compile: ({ environment }, graph) => createModelSession(environment, graph),
+}
+
+/** The same with the logits of every position: a graph of its own, for it costs the head's product for each. */
+const scoredRun: RunKind = {
+  ...cachedRun,
+  name: 'cached with all logits',
+  build: (model, positions) => model.build({ mode: 'cached', positions, allLogits: true }),
 }
 
 /**
@@ -40,8 +53,8 @@ export class DecodeSession {
     )
   }
 
-  private feed(feeds: Readonly<Record<string, HostTensor>>): Promise<Record<string, HostTensor>> {
-    return sessionsOf(this.model).use(cachedRun, this.parts, this.positions, ({ session, inputs, zeros }) =>
+  private feed(feeds: Readonly<Record<string, HostTensor>>, kind = cachedRun): Promise<Record<string, HostTensor>> {
+    return sessionsOf(this.model).use(kind, this.parts, this.positions, ({ session, inputs, zeros }) =>
       // Not every architecture asks for positions, or for lengths of the cache and the row.
       session.run(only({ ...zeros, ...feeds }, inputs)),
     )
@@ -67,19 +80,30 @@ export class DecodeSession {
 
   /**
    * Appends as many tokens to every row of a cache, of which those before the row's beginning are not seen.
+   * @param onLogits told the logits after each of them, which takes a graph of its own
    * @returns the logits after the last of them, [batch, vocabulary]
    */
   async runRows(
     rows: readonly (readonly number[])[],
     cache: BatchCache,
     adapter: Readonly<Record<string, HostTensor>>,
+    onLogits?: OnLogits,
   ): Promise<Float32Array> {
     const length = rows[0]!.length
-    for (let start = 0; ; start += PREFILL) {
-      const feeds = { ...cache.feedsFor(rows.map((row) => row.slice(start, start + PREFILL))), ...adapter }
-      const results = await this.feed(feeds)
+    const width = this.model.vocabularySize
+    const scored = Math.max(1, Math.floor(LOGITS_BYTES / (4 * width * rows.length)))
+    const most = onLogits === undefined ? PREFILL : Math.min(PREFILL, scored)
+    for (let start = 0; ; start += most) {
+      const slot = cache.length
+      const feeds = { ...cache.feedsFor(rows.map((row) => row.slice(start, start + most))), ...adapter }
+      const results = await this.feed(feeds, onLogits === undefined ? cachedRun : scoredRun)
       cache.append(results)
-      if (start + PREFILL >= length) return results['logits']!.data as Float32Array
+      const logits = results['logits']!.data as Float32Array
+      const count = Math.min(most, length - start)
+      if (onLogits !== undefined)
+        for (let i = 0; i < rows.length * count; i++)
+          onLogits(Math.floor(i / count), slot + (i % count), logits.subarray(i * width, (i + 1) * width))
+      if (start + most >= length) return onLogits === undefined ? logits : lastOfRows(logits, rows.length, width)
     }
   }
 
@@ -122,4 +146,12 @@ export class DecodeSession {
     cache.append(results, ids)
     return results['logits']!.data as Float32Array
   }
+}
+
+/** Of logits [rows, positions, vocabulary] those after the last position, [rows, vocabulary]. */
+function lastOfRows(logits: Float32Array, rows: number, width: number): Float32Array {
+  const last = new Float32Array(rows * width)
+  const size = logits.length / rows
+  for (let row = 0; row < rows; row++) last.set(logits.subarray((row + 1) * size - width, (row + 1) * size), row * width)
+  return last
 }

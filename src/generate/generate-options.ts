@@ -10,7 +10,7 @@ import { samplingOptionTable, type SamplingOptions } from './sampling-options.js
 
 /** How much is generated of a prompt, and how. */
 export interface TextOptions extends SamplingOptions, Pick<BeamOptions, 'numReturn'> {
-  /** Most tokens to generate, 128 by default; the model's positions limit it too. */
+  /** Most tokens to generate, 128 by default; the model's positions limit it too. With `promptLogprobs` it may be 0. */
   readonly maxNewTokens?: number
   /** The text ends before the first of these; special tokens such as `<|im_end|>` are recognised too. */
   readonly stop?: string | readonly string[]
@@ -18,6 +18,13 @@ export interface TextOptions extends SamplingOptions, Pick<BeamOptions, 'numRetu
   readonly eosTokenIds?: readonly number[]
   /** The model's own end tokens are tokens like others; `eosTokenIds` and `stop` end the text. False by default. */
   readonly ignoreEos?: boolean
+  /**
+   * Tells how likely the model found each token of the text, and so many of the likeliest in its place: 0 tells of the token alone. What
+   * the model itself says counts, before temperature, penalties and bias.
+   */
+  readonly logprobs?: number
+  /** The same for each token of the prompt, of which the first has none. */
+  readonly promptLogprobs?: number
   /** Which tokens may come at each step, as a grammar says; each text has a state of its own. */
   readonly constraint?: Constraint
   /** Seed of sampling, 0 by default. */
@@ -84,7 +91,7 @@ const promptOptionTable = {
 
 /** How each text is generated. */
 const textOptionTable = {
-  maxNewTokens: { is: whole(1), default: 128, flag: 'max-new-tokens', help: 'Most tokens to generate.' },
+  maxNewTokens: { is: whole(0), default: 128, flag: 'max-new-tokens', help: 'Most tokens to generate.' },
   ...samplingOptionTable,
   stop: { is: texts, flag: { name: 'stop', value: 'T…' }, help: 'Stop before this text; may be repeated.' },
   eosTokenIds: {
@@ -93,6 +100,16 @@ const textOptionTable = {
     help: "Tokens that end the text, beside the model's own.",
   },
   ignoreEos: { is: toggle, default: false, flag: 'ignore-eos', help: "The model's own end tokens do not end the text." },
+  logprobs: {
+    is: whole(0),
+    flag: 'logprobs',
+    help: 'Tell the log probability of each token, and those of the N likeliest in its place.',
+  },
+  promptLogprobs: {
+    is: whole(0),
+    flag: 'prompt-logprobs',
+    help: 'The same for each token of the prompt; with --max-new-tokens 0 for these alone.',
+  },
   constraint: { effect: constraintKind },
   numReturn: beamOptionTable.numReturn,
   seed: { is: seed, default: 0, flag: { name: 'seed', common: true }, help: 'Seed of sampling.' },
@@ -103,7 +120,7 @@ const textOptionTable = {
 export const batchOptionTable = { ...textOptionTable, ...beamOptionTable } as const satisfies OptionTable<BatchOptions>
 
 /** Of a text that is read and nothing else: there is one of each prompt. */
-export const writtenOptionTable = (({ numReturn: _, ...rows }) => rows)(batchOptionTable)
+export const writtenOptionTable = (({ numReturn: _, logprobs: __, promptLogprobs: ___, ...rows }) => rows)(batchOptionTable)
 
 /** All of them, in the order of `--help`. */
 export const generateOptionTable = {
@@ -123,7 +140,11 @@ export type ResolvedBatchOptions = Resolved<BatchOptions, typeof batchOptionTabl
 /** The options of one generation with their defaults. */
 export type ResolvedGenerateOptions = Resolved<GenerateOptions, typeof generateOptionTable>
 
-function checkLengths({ minNewTokens, maxNewTokens }: ResolvedBatchOptions): void {
+function checkLengths({ minNewTokens, maxNewTokens, promptLogprobs }: ResolvedBatchOptions): void {
+  if (maxNewTokens === 0 && promptLogprobs === undefined)
+    throw new InvalidOptionError(
+      'maxNewTokens must be a whole number of at least 1, got 0; it may be 0 where promptLogprobs asks for the prompt alone',
+    )
   if (minNewTokens > maxNewTokens)
     throw new InvalidOptionError(`minNewTokens must be at most maxNewTokens (${maxNewTokens}), got ${minNewTokens}`)
 }

@@ -71,7 +71,8 @@ async function* continuePrompt(
   const tokenizer = await model.tokenizer()
   const settings = prepareText(model, tokenizer, options, options, await endTokens)
   if (options.beams > 1) return yield* searched(model, serving, settings, options)
-  if (options.numReturn > 1) return yield* sampled(model, serving, settings, options)
+  // Rows of a batch share what is read of a prompt, and can be told of it.
+  if (options.numReturn > 1 || options.promptLogprobs !== undefined) return yield* batched(model, serving, settings, options)
   const { now } = model.environment
   const { prompt, limit } = settings
   const session = await DecodeSession.for(model, serving.parts, prompt.length + limit)
@@ -108,8 +109,8 @@ async function* searched(
   return best!
 }
 
-/** Several texts of one prompt, token by token. */
-async function* sampled(
+/** The texts of one prompt as a batch, token by token. */
+async function* batched(
   model: Model,
   serving: Serving,
   settings: TextSettings,

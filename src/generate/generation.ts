@@ -1,4 +1,5 @@
 /** @file What a generation gives. */
+import type { TokenLogprob } from './logprobs.js'
 
 /** Why a text ended: an end token, a stop string, the number of tokens, or a signal. */
 export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted'
@@ -13,6 +14,10 @@ export interface Generation {
   readonly tokensPerSecond: number
   /** Why it ended. */
   readonly finishReason: FinishReason
+  /** With `logprobs`: of each of `ids`. */
+  readonly logprobs?: readonly TokenLogprob[]
+  /** With `promptLogprobs`: of each token of the prompt; null of the first, before which there is nothing. */
+  readonly promptLogprobs?: readonly (TokenLogprob | null)[]
   /** With `numReturn` above 1, all texts that were sampled, in the order of their seeds; the first is the generation itself. */
   readonly samples?: readonly SampledText[]
   /** What a beam search found, `numReturn` texts or fewer, best first; the first is the generation itself. */
@@ -20,7 +25,7 @@ export interface Generation {
 }
 
 /** A text among several of one prompt. */
-export type SampledText = Pick<Generation, 'text' | 'ids' | 'finishReason'>
+export type SampledText = Pick<Generation, 'text' | 'ids' | 'finishReason' | 'logprobs'>
 
 /** A text that a beam search found. */
 export interface BeamGeneration extends SampledText {
@@ -36,4 +41,6 @@ export interface GenerateEvent {
   readonly id: number | undefined
   /** Text that became certain with this token; may be empty. */
   readonly text: string
+  /** With `logprobs`: how likely the model found the token. */
+  readonly logprob?: TokenLogprob
 }

@@ -26,7 +26,8 @@ export function prepareText(
 ): TextSettings {
   const prompt = promptIds(model, tokenizer, given)
   const room = model.maxPositions - prompt.length
-  if (room < 1)
+  // A prompt that is scored and not continued may fill them.
+  if (room < Math.min(1, options.maxNewTokens))
     throw new InvalidOptionError(
       `${name} has ${prompt.length} tokens, but the model has only ${model.maxPositions} positions; shorten it`,
     )
@@ -41,5 +42,7 @@ export function prepareText(
     decoder: tokenizer ?? SILENT,
     sampling: options,
     constraint: options.constraint,
+    logprobs: options.logprobs,
+    promptLogprobs: options.promptLogprobs,
   }
 }

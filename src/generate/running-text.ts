@@ -2,6 +2,7 @@
 import { Random } from '../util/rng.js'
 import { isEmpty, type Constraint, type ConstraintState } from './constraint.js'
 import type { FinishReason, GenerateEvent, SampledText } from './generation.js'
+import { tokenLogprob, type TokenLogprob } from './logprobs.js'
 import { nextToken } from './sampling.js'
 import type { Sampling } from './sampling-options.js'
 import type { Stops } from './stop-strings.js'
@@ -18,6 +19,10 @@ export interface TextSettings {
   readonly decoder: Decoder
   readonly sampling: Sampling
   readonly constraint?: Constraint | undefined
+  /** Likeliest tokens that are told beside each of the text's own; undefined tells of none. */
+  readonly logprobs?: number | undefined
+  /** The same for each token of the prompt. */
+  readonly promptLogprobs?: number | undefined
   /** Ends it at the next token. */
   readonly signal?: AbortSignal | undefined
 }
@@ -25,6 +30,7 @@ export interface TextSettings {
 /** A text and its random numbers: whoever else is in a batch, it becomes what it is alone. */
 export class RunningText {
   readonly ids: number[] = []
+  private readonly logprobs: TokenLogprob[] = []
   private readonly random: Random
   private readonly stream: TextStream
   private readonly constraint: ConstraintState | undefined
@@ -36,6 +42,7 @@ export class RunningText {
     seed: number,
     readonly index = 0,
   ) {
+    if (settings.limit === 0) this.reason = 'length'
     this.random = Random.derive(seed, 'generate')
     this.constraint = settings.constraint?.begin(settings.prompt)
     this.stream = new TextStream(settings.decoder, settings.prompt, settings.stops.texts)
@@ -65,6 +72,8 @@ export class RunningText {
       this.reason = 'stop'
       return undefined
     }
+    // What chooses changes them.
+    const own = this.settings.logprobs === undefined ? undefined : logits.slice()
     const id = nextToken(logits, { prompt, ids: this.ids, ends, allowed }, sampling, this.random)
     if (ends.has(id) || stops.tokens.has(id)) {
       this.reason = ends.has(id) ? 'eos' : 'stop'
@@ -75,7 +84,9 @@ export class RunningText {
     const text = this.stream.push(id)
     if (this.stream.stopped) this.reason = 'stop'
     else if (this.ids.length === limit) this.reason = 'length'
-    return { index: this.index, id, text }
+    const logprob = own && tokenLogprob(own, id, this.settings.logprobs!)
+    if (logprob !== undefined) this.logprobs.push(logprob)
+    return { index: this.index, id, text, ...(logprob && { logprob }) }
   }
 
   /** What was held back of the text, at its end; nothing the second time. */
@@ -86,6 +97,11 @@ export class RunningText {
   }
 
   result(): SampledText {
-    return { text: this.stream.text, ids: this.ids, finishReason: this.reason ?? 'aborted' }
+    return {
+      text: this.stream.text,
+      ids: this.ids,
+      finishReason: this.reason ?? 'aborted',
+      ...(this.settings.logprobs !== undefined && { logprobs: this.logprobs }),
+    }
   }
 }

@@ -33,6 +33,8 @@ export interface BuildOptions {
    * tens of megabytes, and a run that never goes beyond 1,024 tokens need not carry them.
    */
   readonly positions?: number
+  /** In `cached` mode: `logits` of all new positions, [batch, sequence, vocabulary], in place of the last. */
+  readonly allLogits?: boolean
   /** The model's own dropouts, which need the input `dropout_seed` uint32 [1]; none unless given. */
   readonly dropout?: ModelDropout
 }

@@ -202,7 +202,7 @@ function languageModelOutput(
   head: (hidden: Value) => Value,
   vocabularySize: number,
 ): Value {
-  if (options.mode !== 'cached') {
+  if (options.mode !== 'cached' || options.allLogits === true) {
     const shape = ['batch', 'sequence', vocabularySize]
     return b.emit('Reshape', [head(hidden), b.shapeVector(shape)], {}, { name: 'logits', shapes: [shape] })
   }

@@ -24,7 +24,7 @@ import { checkSplit, readingOptions, splitOptions } from './option-table.js'
 
 /** Options of `evaluateTexts`: the rows, the metrics, and how texts are generated. */
 export interface EvaluateTextsOptions
-  extends RowReading, Pick<BatchOptions, keyof typeof writtenOptionTable>, Omit<ScoreOptions, 'official'> {
+  extends RowReading, Omit<BatchOptions, 'numReturn' | 'logprobs' | 'promptLogprobs'>, Omit<ScoreOptions, 'official'> {
   /** Rows with a prompt and a completion, or dialogues that end with an answer; as of `evaluate`. */
   readonly data: RowData
   /** The rows that a run with the same `valSplit`, `valSplitBy` and `seed` set aside, and no others. */

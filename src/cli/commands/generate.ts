@@ -75,7 +75,7 @@ export const generateCommand = defineCommand({
     'lowrank generate --model SmolLM2-135M --adapter poet=out/poet --adapter lawyer=out/lawyer --data prompts.jsonl --out answers.jsonl',
   ],
   prints:
-    '`{"text":…,"ids":[…],"finishReason":…,"tokensPerSecond":…}`; `text` and `ids` are what was generated, without the prompt, and `finishReason` is `eos`, `stop` or `length`; with `--num-return` also `"samples":[…]` or, of a beam search, `"beams":[…]`. Of `--data` a line for each row, its own fields and `"generation":{"text":…,"ids":[…],"finishReason":…}`, with or without `--json`; with `--out` one line, `{"out":…,"rows":…}`.',
+    '`{"text":…,"ids":[…],"finishReason":…,"tokensPerSecond":…}`; `text` and `ids` are what was generated, without the prompt, and `finishReason` is `eos`, `stop` or `length`; with `--num-return` also `"samples":[…]` or, of a beam search, `"beams":[…]`, with `--logprobs` `"logprobs":[{"id":…,"logprob":…,"top":[{"id":…,"logprob":…},…]},…]`, with `--prompt-logprobs` the same as `promptLogprobs`, null of the first token. Of `--data` a line for each row, its own fields and `"generation":{"text":…,"ids":[…],"finishReason":…}`, with or without `--json`; with `--out` one line, `{"out":…,"rows":…}`.',
   async run(values, context) {
     checkPromptFlags(values)
     const adapters = values.adapter ?? []
@@ -101,6 +101,8 @@ async function continueOne(
   if (lost !== undefined) throw new UsageError(`--${lost} is for rows of --data.`)
   if (adapters.length > 1)
     throw new UsageError('several adapters are for rows of --data, which name theirs; a prompt is continued by one.')
+  const scored = (['logprobs', 'prompt-logprobs'] as const).find((name) => values[name] !== undefined)
+  if (scored !== undefined && !output.json) throw new UsageError(`--${scored} is told in JSON: give --json, or rows of --data.`)
   const { generateStream } = await library()
   const model = await openModel(values, output)
   const { files } = model.environment
