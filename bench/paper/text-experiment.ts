@@ -14,6 +14,8 @@ export interface TextBase {
   readonly linear: readonly string[]
   /** Those of the attention, where each is a layer of its own. */
   readonly matrices?: Readonly<Record<'q' | 'k' | 'v' | 'o', string>>
+  /** Of the tables; none that is larger than a layer. */
+  readonly ranks: readonly number[]
   readonly steps: number
   folder(threads: number, say: (text: string) => void): Promise<string>
 }
@@ -24,6 +26,7 @@ export const textBases: readonly TextBase[] = [
     title: 'stories260k, a Llama of 0.26 million parameters',
     linear: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
     matrices: { q: 'q_proj', k: 'k_proj', v: 'v_proj', o: 'o_proj' },
+    ranks: [1, 2, 4, 8, 32],
     steps: 300,
     folder: () => Promise.resolve(join(shared, 'models/stories260k')),
   },
@@ -31,12 +34,11 @@ export const textBases: readonly TextBase[] = [
     name: 'gpt2-4m',
     title: 'a GPT-2 of 4.1 million parameters, trained here from scratch',
     linear: ['c_attn', 'c_proj', 'c_fc'],
+    ranks: [1, 2, 4, 8, 64],
     steps: 200,
     folder: languageModel,
   },
 ]
-
-export const RANKS = [1, 2, 4, 8, 64] as const
 
 /** Rates that are tried, by kind: what few parameters can bear, all of them cannot. */
 const RATES: Readonly<Record<Method['kind'], readonly number[]>> = {
@@ -96,7 +98,7 @@ export async function methodsBeside(store: RunStore, base: TextBase, model: stri
   const methods: readonly Method[] = [
     { name: 'all weights', kind: 'full' },
     ...(base.matrices === undefined ? [{ name: 'biases (BitFit)', kind: 'bitfit' } as const] : []),
-    ...RANKS.map((r) => lora(r, base.linear)),
+    ...base.ranks.map((r) => lora(r, base.linear)),
   ]
   const results: MethodResult[] = []
   for (const method of methods) results.push(await measure(store, base, method, model, seeds, true))
@@ -109,7 +111,7 @@ export async function ranksByMatrices(store: RunStore, base: TextBase, model: st
   const sets = { Wq: [q], 'Wq, Wv': [q, v], 'Wq, Wk, Wv, Wo': [q, k, v, o] }
   const results: MethodResult[] = []
   for (const [name, targets] of Object.entries(sets))
-    for (const r of RANKS) results.push(await measure(store, base, lora(r, targets, named(name, r)), model, seeds, false))
+    for (const r of base.ranks) results.push(await measure(store, base, lora(r, targets, named(name, r)), model, seeds, false))
   return results
 }
 
