@@ -28,6 +28,8 @@ const first: Readonly<Record<string, (x: never) => unknown>> = {
   addLora: (x) => lowrank.addLora(x),
   loadAdapter: (x) => lowrank.loadAdapter(x, 'nowhere'),
   AdapterSet: (x) => new lowrank.AdapterSet(x),
+  ContinuousBatch: (x) => new lowrank.ContinuousBatch(x),
+  startFrom: (x) => lowrank.startFrom(x, 'nowhere'),
   combineAdapters: (x) => lowrank.combineAdapters(x, [{ adapter, weight: 1 }]),
   analyzeAdapter: (x) => lowrank.analyzeAdapter(x),
   compareAdapters: (x) => lowrank.compareAdapters(x, adapter),

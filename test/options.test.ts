@@ -52,6 +52,8 @@ const calls: Readonly<Record<string, () => unknown>> = {
   generateBatch: () => lowrank.generateBatch(model, [], wrong()),
   'generateBatch, a prompt': () => lowrank.generateBatch(model, [wrong({ inputIds: [1] })]),
   AdapterSet: () => new lowrank.AdapterSet(model, wrong()),
+  ContinuousBatch: () => new lowrank.ContinuousBatch(model, wrong()),
+  'ContinuousBatch.add': () => drain(new lowrank.ContinuousBatch(model).add(wrong({ inputIds: [1] }))),
   forward: () => lowrank.forward(model, {}, wrong()),
   logits: () => lowrank.logits(model, [[1]], wrong()),
   combineAdapters: () => lowrank.combineAdapters(model, [], wrong()),
@@ -108,6 +110,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
 const without = new Set([
   ...[
     'Adapter',
+    'startFrom',
     'FolderModel',
     'analysisPage',
     'similarityPicture',
