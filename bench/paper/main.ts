@@ -1,7 +1,7 @@
 /**
  * @file The paper's experiments at the size of this machine: `npm run bench:paper`.
  *
- *     npm run bench:paper -- [--only text,ranks,matrices,claims] [--bases stories260k] [--seeds 3] [--threads 2] [--out DIR]
+ *     npm run bench:paper -- [--only text,ranks,matrices,glue,claims] [--bases stories260k] [--seeds 3] [--threads 2] [--out DIR]
  *
  * Reads E2E, DART, WebNLG, GLUE and stories260k beside the checkout. Every run is a process of its own and is kept in
  * `paper-runs.json`; what is there is not run again. `npm run docs` makes the tables of docs/paper.md from it.
@@ -13,14 +13,17 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { measureClaims, trainByTurns, type trainedKinds } from './claims.js'
 import { methodsPicture } from './results.js'
-import { RunStore } from './run-store.js'
+import { glueBeside } from './glue-experiment.js'
+import { glueRun } from './glue-run.js'
+import { RunStore, type Run } from './run-store.js'
+import { textEncoder } from './text-encoder.js'
 import { matricesOfOneBudget, methodsBeside, ranksByMatrices, textBases } from './text-experiment.js'
-import { textRun, type TextRun } from './text-run.js'
+import { textRun } from './text-run.js'
 import { hasTexts } from './texts.js'
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'text,ranks,matrices,claims' },
+    only: { type: 'string', default: 'text,ranks,matrices,glue,claims' },
     bases: { type: 'string', default: textBases.map(({ name }) => name).join(',') },
     seeds: { type: 'string', default: '3' },
     /** Turns of what is timed. */
@@ -45,6 +48,7 @@ async function main(): Promise<void> {
     const machine = { processor: cpus()[0]!.model, cores: cpus().length, threads }
     await writeFile(join(values.out, 'paper-claims.json'), `${JSON.stringify({ machine, ...claims }, null, 1)}\n`)
   }
+  if (only.includes('glue')) await glueBeside(store, await textEncoder(threads, say), seeds)
   for (const base of textBases.filter(({ name }) => values.bases.split(',').includes(name))) {
     const model = await base.folder(threads, say)
     if (only.includes('text')) {
@@ -57,11 +61,14 @@ async function main(): Promise<void> {
   }
 }
 
-type Task = { readonly run: TextRun; readonly model: string } | { readonly claims: (typeof trainedKinds)[number] }
+type Task = { readonly run: Run; readonly model: string } | { readonly claims: (typeof trainedKinds)[number] }
+
+const outcomeOf = (run: Run, model: string, threads: number): Promise<object> =>
+  run.experiment === 'text' ? textRun(run, model, threads) : glueRun(run, model, threads)
 
 async function child({ threads, ...task }: Task & { readonly threads: number }): Promise<void> {
   if ('claims' in task) await trainByTurns(task.claims, threads)
-  else process.stdout.write(`${JSON.stringify(await textRun(task.run, task.model, threads))}\n`)
+  else process.stdout.write(`${JSON.stringify(await outcomeOf(task.run, task.model, threads))}\n`)
 }
 
 if (values.task === undefined) await main()

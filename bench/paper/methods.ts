@@ -21,10 +21,17 @@ export const lora = (r: number, targets: readonly string[], name = `LoRA, r = ${
   targets,
 })
 
-/** LoRA's options of a method; the others' are no adapters. */
-export const loraOptions = ({ r, targets }: Method, seed: number): LoraOptions => ({
-  ...{ r: r!, loraAlpha: SCALE * r!, targetModules: [...targets!], loraDropout: 0, seed },
-})
+/** An adapter's options of a method; all weights are none. */
+const loraOptions = ({ kind, r, targets }: Method, seed: number): LoraOptions =>
+  kind === 'bitfit'
+    ? { targetModules: 'none', bias: 'all', seed }
+    : {
+        r: r!,
+        loraAlpha: SCALE * r!,
+        targetModules: targets![0] === 'all-linear' ? 'all-linear' : [...targets!],
+        loraDropout: 0,
+        seed,
+      }
 
 /** What is trained, by a method. */
 export async function traineeOf(model: Model, method: Method, seed: number): Promise<Adapter | Trainee> {

@@ -6,7 +6,10 @@ import { mean, plusMinus } from '../statistics.js'
 import { lineChart } from '../svg.js'
 import type { Claims } from './claims.js'
 import type { TextBase } from './text-experiment.js'
+import { glueMethods } from './glue-experiment.js'
+import { glueTasks, type GlueOutcome, type GlueRun } from './glue-run.js'
 import type { Kept } from './run-store.js'
+import type { TextOutcome, TextRun } from './text-run.js'
 
 export interface KeptClaims extends Claims {
   readonly machine: { readonly processor: string; readonly cores: number; readonly threads: number }
@@ -21,12 +24,22 @@ export const keptClaims = (folder: string): KeptClaims | undefined => read(folde
 
 const whole = (count: number): string => count.toLocaleString('en-US')
 
+interface KeptText {
+  readonly run: TextRun
+  readonly outcome: TextOutcome
+}
+
+interface KeptGlue {
+  readonly run: GlueRun
+  readonly outcome: GlueOutcome
+}
+
 /** Runs of one base, by method in their order; those that were made to find a rate are no results. */
-function byMethod(runs: readonly Kept[], base: TextBase, scored: boolean): Map<string, Kept[]> {
-  const found = new Map<string, Kept[]>()
-  for (const kept of runs) {
+function byMethod(runs: readonly Kept[], base: TextBase, scored: boolean): Map<string, KeptText[]> {
+  const found = new Map<string, KeptText[]>()
+  for (const kept of runs as readonly KeptText[]) {
     const { run } = kept
-    if (run.base !== base.name || run.scored !== scored || run.seed >= FIRST_PROBE) continue
+    if (run.experiment !== 'text' || run.base !== base.name || run.scored !== scored || run.seed >= FIRST_PROBE) continue
     found.set(run.method.name, [...(found.get(run.method.name) ?? []), kept])
   }
   return found
@@ -86,4 +99,19 @@ export function matricesTable(runs: readonly Kept[], base: TextBase, names: read
     return [[name, whole(kept[0]!.outcome.trainedParameters), plusMinus(kept.map(({ outcome }) => outcome.loss), 3)]] // prettier-ignore
   })
   return rows.length === 0 ? [] : markdownTable(['adapted', 'parameters', 'loss'], rows)
+}
+
+/** Table 2: a row a method, a column a task. */
+export function glueTable(runs: readonly Kept[]): string[] {
+  const glue = (runs as readonly KeptGlue[]).filter(({ run }) => run.experiment === 'glue' && run.seed < FIRST_PROBE)
+  const rows = glueMethods.flatMap(({ name }) => {
+    const own = glue.filter(({ run }) => run.method.name === name)
+    if (own.length === 0) return []
+    const cells = glueTasks.map((task) => {
+      const scores = own.filter(({ run }) => run.task === task).map(({ outcome }) => 100 * outcome.score)
+      return scores.length === 0 ? '–' : plusMinus(scores, 1)
+    })
+    return [[name, whole(own[0]!.outcome.trainedParameters), String(own[0]!.run.learningRate), ...cells]]
+  })
+  return rows.length === 0 ? [] : markdownTable(['trained', 'parameters, the head among them', 'rate', ...glueTasks], rows)
 }

@@ -61,7 +61,7 @@ async function bestRate(store: RunStore, base: TextBase, method: Method, model: 
   const losses = new Map<number, number>()
   for (const learningRate of RATES[method.kind]) {
     const probe = { learningRate, seed: 100, steps: base.steps / 2, scored: false }
-    const { loss } = await store.outcome(textRunOf(base, probed(base, method), probe), model)
+    const { loss } = await store.outcome<TextOutcome>(textRunOf(base, probed(base, method), probe), model)
     losses.set(learningRate, loss)
   }
   return [...losses].reduce((a, b) => (b[1] < a[1] ? b : a))[0]
@@ -85,7 +85,7 @@ async function measure(
   const outcomes: TextOutcome[] = []
   for (let seed = 0; seed < seeds; seed++)
     outcomes.push(
-      await store.outcome(
+      await store.outcome<TextOutcome>(
         textRunOf(base, method, { learningRate, seed, steps: scored ? base.steps : base.steps / 2, scored }),
         model,
       ),
