@@ -60,7 +60,7 @@ const facts: Readonly<Record<GlueTask, TaskFacts>> = {
 /** Rows of a file, in an order of their own: files of GLUE are sorted by source. */
 async function rowsOf(task: GlueTask, file: string, most: number): Promise<Row[]> {
   const lines = (await readFile(join(shared, 'data/glue', task, file), 'utf8')).trimEnd().split('\n')
-  const rows = lines.flatMap((line) => facts[task].row(line.split('\t')) ?? [])
+  const rows = lines.map((line) => facts[task].row(line.split('\t'))).filter((row) => row !== undefined)
   return Random.derive(1, file).shuffle(rows).slice(0, most)
 }
 

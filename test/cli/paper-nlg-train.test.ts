@@ -1,5 +1,5 @@
 /** @file `lowrank paper nlg train` as it is typed: events, lines, presets, and what it refuses. */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { temporaryFolder } from '../support/training.js'
 import { runCli } from './run-cli.js'
@@ -18,7 +18,30 @@ it('trains by a preset, before which goes what is given', async () => {
   // 2 layers · (A [4, 16] + B [32, 2]); the first rate of a warm-up is 0.
   expect(json()[0]).toMatchObject({ maxStep: 1, rows: 8, trainableParameters: 256 })
   expect(json()[2]).toMatchObject({ step: 1, learningRate: 0 })
-  expect(readdirSync(out)).toEqual(['model.1.pt'])
+  expect(readdirSync(out)).toEqual(['model.1.pt', 'nlg-run.json'])
+})
+
+it('is a run to whose record the scores of its texts are added, for the table', async () => {
+  const out = `${folder}/recorded`
+  const flags = ['--preset', 'webnlg-gpt2-medium-lora', ...tiny, '--lora_dim', '2', '--max_step', '1', '--work_dir', out]
+  expect((await runCli([...command, ...flags])).code).toBe(0)
+  writeFileSync(`${folder}/hyps`, 'the cat sat on the mat\nthe dog ran home fast\n')
+  writeFileSync(`${folder}/refs`, 'the cat sat on the mat\nthe dog ran off so fast\n')
+  const texts = ['-R', `${folder}/refs`, '-H', `${folder}/hyps`, '-nr', '1', '-m', 'bleu', '--record', out]
+  for (const split of ['seen', 'unseen']) {
+    const scored = await runCli(['paper', 'nlg', 'score', 'webnlg', ...texts, '--split', split, '--json'])
+    expect(scored.code, scored.stderr).toBe(0)
+  }
+  const record = JSON.parse(readFileSync(`${out}/paper.json`, 'utf8')) as { readonly metrics: Record<string, { BLEU: number }> }
+  expect(record).toMatchObject({ task: 'webnlg', preset: 'webnlg-gpt2-medium-lora', seed: 110, trainedParameters: 256 })
+  expect(Object.keys(record.metrics)).toEqual(['seen', 'unseen'])
+  const table = await runCli(['paper', 'table', out])
+  const cell = record.metrics['seen']!.BLEU.toFixed(1)
+  expect(table.stdout).toContain(`seed 110 | 256 | ${cell} | ${cell} | – |`)
+  const other = await runCli(['paper', 'nlg', 'score', 'dart', ...texts])
+  expect(other.stderr).toContain('paper.json is of webnlg, and these scores are of dart')
+  const none = await runCli(['paper', 'nlg', 'score', 'dart', ...texts.slice(0, -1), folder])
+  expect(none.stderr).toContain('holds no nlg-run.json, which lowrank paper nlg train writes')
 })
 
 it('prints the lines of gpt2_ft.py', async () => {

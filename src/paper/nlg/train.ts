@@ -127,7 +127,7 @@ class NlgRun {
     let aborted = false
     for (let epoch = 1; !aborted; epoch++) {
       yield { event: 'epoch', epoch }
-      aborted = yield* this.epoch(epoch)
+      aborted = yield* this.savedOnError(epoch)
       if (this.step >= schedule.maxSteps || (options.max_epoch !== undefined && epoch >= options.max_epoch)) break
     }
     const done: NlgTrainingDone = {
@@ -138,6 +138,20 @@ class NlgRun {
     }
     yield done
     return done
+  }
+
+  /** An epoch; an error in it saves what was learned before. */
+  private async *savedOnError(epoch: number): AsyncGenerator<NlgTrainingEvent, boolean> {
+    try {
+      return yield* this.epoch(epoch)
+    } catch (error) {
+      if (this.step > 0 && this.savedAt !== this.step) {
+        // What went wrong first is what counts.
+        const saved = await this.save(false).catch(() => undefined)
+        if (saved !== undefined) yield saved
+      }
+      throw error
+    }
   }
 
   /** @returns whether the run was asked to stop */

@@ -38,7 +38,7 @@ export const paperTables: readonly PaperTable[] = [
       text('e2e', 'test', 'BLEU', 100, 1),
       text('e2e', 'test', 'NIST', 1, 2),
       text('e2e', 'test', 'METEOR', 100, 1),
-      text('e2e', 'test', 'ROUGE-L', 100, 1),
+      text('e2e', 'test', 'ROUGE_L', 100, 1, 'ROUGE-L'),
       text('e2e', 'test', 'CIDEr', 1, 2),
     ],
     published: publishedE2e,

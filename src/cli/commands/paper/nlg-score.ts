@@ -1,7 +1,9 @@
 /** @file `lowrank paper nlg score e2e`, `… webnlg` and `… dart`. */
 import { nodeFiles } from '../../../io/node-files.js'
 import { segmentsOfFiles, type TextFile } from '../../../metrics/index.js'
+import { readRun, recordScores } from '../../../paper/nlg/run-description.js'
 import { checkEvalMetrics, scoreE2e, scoreGenerationEval, segmentTable, type PrintedScore } from '../../../paper/nlg/score.js'
+import type { Flag } from '../../flag.js'
 import type { Command, Output } from '../../flags.js'
 import { defineCommand } from '../../flags.js'
 import { counted, table } from '../../format.js'
@@ -13,7 +15,16 @@ const prints =
   '`{"segments":N,"scores":{"BLEU":…,…}}`, by the names and on the scales of the scorer; METEOR without paraphrases is called by what it matched.'
 
 const printJson = (scores: readonly PrintedScore[], segments: number, output: Output): void =>
-  output.printJson({ segments, scores: Object.fromEntries(scores.map(({ name, score }) => [name, score])) })
+  output.printJson({ segments, scores: named(scores) })
+
+const record = {
+  type: 'text',
+  value: 'WORK_DIR',
+  help: "Write the scores into paper.json of the folder that lowrank paper nlg train wrote the model's checkpoints to, for lowrank paper table.",
+} as const satisfies Flag
+
+const named = (scores: readonly PrintedScore[]): Record<string, number> =>
+  Object.fromEntries(scores.map(({ name, score }) => [name, score]))
 
 const read = async (name: string): Promise<TextFile> => ({ name, text: await nodeFiles().readText(name) })
 
@@ -30,6 +41,7 @@ export const paperNlgScoreE2eCommand = defineCommand({
     header: { type: 'switch', short: '-H', help: 'With --table: a line with names above.' },
     'sent-level': { type: 'text', short: '-l', value: 'FILE', help: 'Write the scores of each segment there, a line with tabs each.' }, // prettier-ignore
     overwrite: { type: 'switch', help: 'Replace the file --sent-level.' },
+    record,
     ...meteorFlags,
   },
   examples: [
@@ -46,6 +58,7 @@ export const paperNlgScoreE2eCommand = defineCommand({
     if (overwrite && out === undefined) throw new UsageError('--overwrite is for the file of --sent-level.')
     const files = nodeFiles()
     if (out !== undefined) await checkOutputs(files, [out], positionals, overwrite)
+    const run = values.record === undefined ? undefined : await readRun(files, values.record)
     const data = await openMeteorData(files, values, ['meteor'])
     const segments = segmentsOfFiles(await read(hypotheses), await read(references))
     const scores = scoreE2e(segments, { ...data.options, ...(await data.paraphrases(segments, { tokenizer: 'ptb' })) })
@@ -58,6 +71,7 @@ export const paperNlgScoreE2eCommand = defineCommand({
       for (const each of scores) output.print(`${each.name}: ${fixed(each)}`)
     }
     if (out !== undefined) await files.write(out, segmentTable(scores))
+    if (run !== undefined) await recordScores(files, values.record!, run, 'e2e', 'test', named(scores))
     return 0
   },
 })
@@ -79,6 +93,15 @@ const generationEval = (dataSet: 'webnlg' | 'dart', title: string): Command =>
       language: { type: 'text', short: '-lng', choices: ['en'], default: 'en', help: 'Language of the texts.' },
       num_refs: { type: 'integer', short: '-nr', value: 'N', min: 1, default: 4, help: 'Files of references.' },
       metrics: { type: 'names', short: '-m', value: 'A,B', help: 'Some of bleu, meteor, chrf++, ter; all of them unless given.' },
+      record,
+      ...(dataSet === 'webnlg' && {
+        split: {
+          type: 'text',
+          choices: ['all', 'seen', 'unseen'],
+          default: 'all',
+          help: 'With --record: which texts these are, as --filter of lowrank paper nlg decode chose them.',
+        } satisfies Flag,
+      }),
       ...meteorFlags,
     },
     examples: [
@@ -89,6 +112,7 @@ const generationEval = (dataSet: 'webnlg' | 'dart', title: string): Command =>
       const { reference, hypothesis, num_refs: count, metrics = ['bleu', 'meteor', 'ter', 'chrf++'] } = values
       checkEvalMetrics(metrics)
       const files = nodeFiles()
+      const run = values.record === undefined ? undefined : await readRun(files, values.record)
       const data = await openMeteorData(files, values, metrics)
       const names = count === 1 ? [reference] : Array.from({ length: count }, (_, i) => `${reference}${i}`)
       const texts = await read(hypothesis)
@@ -100,6 +124,15 @@ const generationEval = (dataSet: 'webnlg' | 'dart', title: string): Command =>
         for (const line of table(scores.map(({ name }) => name), [scores.map(fixed)], [...scores.keys()])) output.print(line) // prettier-ignore
         output.note(output.color.dim(counted(segments.length, 'segment')))
       }
+      if (run !== undefined)
+        await recordScores(
+          files,
+          values.record!,
+          run,
+          dataSet,
+          (values as { readonly split?: string }).split ?? 'test',
+          named(scores),
+        )
       return 0
     },
   })

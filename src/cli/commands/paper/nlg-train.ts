@@ -1,8 +1,10 @@
 /** @file `lowrank paper nlg train`. */
+import { describeRun } from '../../../paper/nlg/run-description.js'
 import { linesOf } from '../../../paper/nlg/training-events.js'
 import {
   nlgTrainingPresets,
   nlgTrainingTable,
+  resolveNlgTraining,
   refusedFlags,
   withNlgTrainingPreset,
   type NlgTrainingOptions,
@@ -52,8 +54,14 @@ export const paperNlgTrainCommand = defineCommand({
     const { nodeEnvironment } = await library()
     const { trainNlg } = await import('../../../paper/nlg/train.js')
     const environment = nodeEnvironment({ device: values.device as Device, ...defined({ threads: values.threads }) })
+    const { work_dir, init_checkpoint, random_seed } = resolveNlgTraining(options as NlgTrainingOptions)
     let aborted = false
     for await (const event of trainNlg(environment, { ...(options as NlgTrainingOptions), signal: interrupted })) {
+      if (event.event === 'start')
+        await describeRun(environment.files, work_dir, {
+          ...defined({ preset: values.preset }),
+          ...{ model: init_checkpoint ?? 'random weights', seed: random_seed, trainedParameters: event.trainableParameters },
+        })
       if (output.json) output.printJson(event)
       else for (const line of linesOf(event)) output.print(line)
       if (event.event === 'done') aborted = event.reason === 'aborted'

@@ -1,0 +1,40 @@
+/** @file What a training leaves beside its checkpoints for the scores of its texts: `nlg-run.json`. */
+import { InvalidDataError } from '../../errors.js'
+import type { Files } from '../../io/files.js'
+import { isObject, parseJsonObject } from '../../util/json.js'
+import { parseRecord, RECORD_FILE, writeRecord, type nlgTasks, type PaperRecord } from '../record.js'
+
+/** A training, as the table of the paper's numbers names it. */
+export type NlgRunDescription = Pick<PaperRecord, 'preset' | 'model' | 'seed' | 'trainedParameters'>
+
+const RUN_FILE = 'nlg-run.json'
+
+/** Tells what is trained in a folder. */
+export const describeRun = (files: Files, folder: string, run: NlgRunDescription): Promise<void> =>
+  files.write(`${folder}/${RUN_FILE}`, `${JSON.stringify(run, null, 2)}\n`)
+
+/** @throws InvalidDataError for a folder that no training of ours has written */
+export async function readRun(files: Files, folder: string): Promise<NlgRunDescription> {
+  const file = `${folder}/${RUN_FILE}`
+  if (!(await files.exists(file)))
+    throw new InvalidDataError(`${folder} holds no ${RUN_FILE}, which lowrank paper nlg train writes; name its --work_dir`)
+  return parseJsonObject(await files.readText(file), file, InvalidDataError, 'train again') as unknown as NlgRunDescription
+}
+
+/** Adds the scores of a split to the record of a run; those of its other splits stay. */
+export async function recordScores(
+  files: Files,
+  folder: string,
+  run: NlgRunDescription,
+  task: (typeof nlgTasks)[number],
+  split: string,
+  scores: Readonly<Record<string, number>>,
+): Promise<void> {
+  const file = `${folder}/${RECORD_FILE}`
+  const before = (await files.exists(file)) ? parseRecord(await files.readText(file), file) : undefined
+  if (before !== undefined && before.task !== task)
+    throw new InvalidDataError(`${file} is of ${before.task}, and these scores are of ${task}; score each run's own texts`)
+  const { preset, model, seed, trainedParameters } = run
+  const metrics = { ...(isObject(before?.metrics) && before.metrics), [split]: scores }
+  await writeRecord(files, folder, { task, ...(preset !== undefined && { preset }), model, seed, trainedParameters, metrics })
+}
