@@ -1,6 +1,7 @@
 /** @file `npm run docs`: writes the documents that are made from code. Tests fail while one of them is out of date. */
 import { writeFileSync } from 'node:fs'
 import { architecturesDocument } from './generate-architectures-doc.js'
+import { generationDocument } from './generate-generation-doc.js'
 import { opsDocument } from './generate-ops-doc.js'
 import { paperDocument } from './generate-paper-doc.js'
 import { presetsDocument } from './generate-presets-doc.js'
@@ -11,6 +12,7 @@ const write = (name: string, text: string): void => writeFileSync(new URL(`../do
 
 write('architectures.md', architecturesDocument())
 write('ops.md', opsDocument())
+write('generate.md', await generationDocument())
 write('cli.md', await cliDocument())
 write('paper.md', await paperDocument())
 write('presets.md', await presetsDocument())

@@ -41,6 +41,7 @@ export default {
           docs('Heads', 'heads'),
           docs('What was learned', 'analyze'),
           docs('Preferences', 'preference'),
+          docs('Generating', 'generate'),
           docs('Many adapters', 'adapters'),
           docs('.onnx files', 'onnx'),
           docs('In the browser', 'browser'),

@@ -1,0 +1,110 @@
+/** @file docs/generate.md: how texts are generated, with a table of the options from their own. */
+import { format } from 'prettier'
+import { generateOptionTable } from '../src/generate/generate-options.js'
+import { flagName, type AnyTable, type OptionRow } from '../src/util/option-table.js'
+
+/** What only code can give, which has no words of its own in the table. */
+const words: Readonly<Record<string, string>> = {
+  messages: 'Dialogue to answer by the chat template; on the command line from `--messages`.',
+  variables: 'What the chat template is given beside the dialogue: `tools`, `documents`, `enable_thinking`, …',
+  inputIds: 'Token ids to continue, for models without a tokenizer.',
+  constraint: 'Which tokens may come at each step, see below.',
+  signal: 'Ends the text at the next token.',
+}
+
+const table = generateOptionTable as unknown as AnyTable
+
+/** The help of a flag names others by their options. */
+const said = (name: string, row: OptionRow): string => ('help' in row ? row.help : undefined) ?? words[name] ?? missing(name)
+
+function missing(name: string): never {
+  throw new Error(`internal: docs/generate.md says nothing of ${name}`)
+}
+
+function line([name, row]: [string, OptionRow]): string {
+  const flag = flagName(row)
+  const preset = row.default === undefined || row.default === false ? '' : JSON.stringify(row.default).replaceAll('"', '')
+  return `| \`${name}\` | ${flag === undefined ? '' : `\`--${flag}\``} | ${preset} | ${said(name, row).replaceAll('|', '\\|')} |`
+}
+
+/** The Markdown of docs/generate.md. */
+export function generationDocument(): Promise<string> {
+  const text = [INTRODUCTION, '| option | flag | default | meaning |', '| --- | --- | --- | --- |', ...Object.entries(table).map(line), REST] // prettier-ignore
+  return format(text.join('\n'), { parser: 'markdown', printWidth: 130, semi: false, singleQuote: true })
+}
+
+const INTRODUCTION = `# Generating texts
+
+Made by \`npm run docs\`; a test fails when it is out of date.
+
+\`\`\`bash
+npx lowrank generate --model M --adapter out --prompt "Once upon a time"
+npx lowrank generate --model M --system "Be brief." --messages chat.json
+npx lowrank generate --model M --prompt-file story.txt --temperature 0.8 --top-p 0.95 --num-return 3
+cat question.txt | npx lowrank generate --model M --prompt -
+npx lowrank generate --model M --adapter poet=out/poet lawyer=out/lawyer --data prompts.jsonl --out answers.jsonl
+\`\`\`
+
+\`--messages\` is a file or JSON: a list of \`{"role", "content"}\`, or an object with it under \`messages\`, which may have \`tools\`,
+\`documents\` and \`chat_template_kwargs\` for the template. With \`--system\` a prompt is what the user says.
+
+Rows of \`--data\` are \`{"prompt"}\`, \`{"messages"}\`, \`{"conversations"}\` or \`{"instruction", "input"?}\`, in any format that training
+reads. All are looked at before the first is continued: a row that cannot be is named by file and line. They come out in their order,
+as they are, with the text under \`generation\`. Where adapters have names, a row chooses its own under \`adapter\`; rows of
+different adapters share a batch, but for adapters that replace tensors of the base (saved modules, trained biases or tokens).
+
+In TypeScript \`generate\` gives the whole, \`generateStream\` token by token, \`generateBatch\` many prompts at once, of which each may
+have options, a seed and a signal of its own, and \`ContinuousBatch\` texts that come and go ([many adapters](adapters.md)). A text
+is what it is alone, whoever else is in the batch, but for rounding.
+
+\`\`\`ts
+const [poem, contract] = await generateBatch(adapters, [
+  { prompt: 'Roses', adapter: 'poet', temperature: 0.9, seed: 7, numReturn: 3 },
+  { prompt: 'Whereas', adapter: 'lawyer', maxNewTokens: 400, signal },
+])
+\`\`\`
+
+## Options
+`
+
+const REST = `
+Each next token is chosen so: the bias is added; repetition, presence and frequency penalties; n-grams that may not come again, ends
+that may not come yet and what a constraint does not allow are ruled out; then temperature, top-k, top-p and min-p, each of
+what the one before left. Names and order are those of transformers; the presence and frequency penalties, which it lacks, are OpenAI's
+and look at what was generated alone.
+
+Texts of \`numReturn\` are sampled with the seeds \`seed\`, \`seed + 1\`, … and are what those seeds give alone; the prompt is read once.
+
+## Log probabilities
+
+\`logprobs\` and \`promptLogprobs\` tell the natural logarithm of the probability that the model itself gives a token, before
+temperature, penalties and bias, and the same of the likeliest tokens in its place. With \`maxNewTokens: 0\` a prompt is scored and not
+continued:
+
+\`\`\`ts
+const { promptLogprobs } = await generate(model, { prompt, maxNewTokens: 0, promptLogprobs: 0 })
+const total = promptLogprobs!.reduce((sum, token) => sum + (token?.logprob ?? 0), 0)
+\`\`\`
+
+## Constraints
+
+A \`Constraint\` says at each step which tokens may follow, as ids or as a bit mask, so that any grammar engine may stand behind it. It
+begins a state for each text:
+
+\`\`\`ts
+const yesOrNo: Constraint = {
+  begin: () => {
+    let said = false
+    return { allowed: () => (said ? [end] : [yes, no]), accept: () => void (said = true) }
+  },
+}
+await generate(model, { prompt, constraint: yesOrNo })
+\`\`\`
+
+An end token that is to come must be among those allowed. A state that allows none ends the text.
+
+## Beam searches
+
+With \`beams\` above 1 the likeliest text is searched for. Penalties, bias and what rules tokens out hold there too; what is about
+single tokens as they are drawn (temperature, top-k, top-p, min-p, log probabilities, constraints, a signal of one row) is refused.
+`
