@@ -2,10 +2,11 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { addLora, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
+import { addLora, loadAdapter, type Adapter, type LoraOptions } from '../../src/adapter/adapter.js'
 import { convert } from '../../src/adapter/convert.js'
 import { startFrom } from '../../src/adapter/start-from.js'
 import { FolderModel } from '../../src/model/folder-model.js'
+import { runCli } from '../cli/run-cli.js'
 import { randomRows, runTraining, temporaryFolder, testEnvironment, writeModel, writeRows } from '../support/training.js'
 
 const folder = temporaryFolder()
@@ -55,6 +56,24 @@ it.each(['a folder', 'a file of loralib, which does not tell alpha'])(
 it('takes the head too where it has as many labels', async () => {
   const { fresh } = await startFrom(await open(3), mnli)
   expect(fresh).toEqual([])
+})
+
+it('is a flag of train, which says what is fresh', async () => {
+  const flags = ['--model', base, '--task', 'classification', '--num-labels', '2', '--data', join(folder, 'two.jsonl')]
+  const rows = randomRows(4).map(({ input_ids }, i) => ({ input_ids: [0, ...input_ids.map((id) => id + 3)], label: i % 2 }))
+  writeRows(join(folder, 'two.jsonl'), rows)
+  const start = ['--r', '4', '--alpha', '8', '--steps', '1', '--lr', '0', '--out', join(folder, 'two'), '--init-adapter', mnli]
+  const { code, stderr } = await runCli(['train', ...flags, ...start])
+  expect(stderr).toContain(`begins as ${mnli}: 10 tensors; fresh: classifier.out_proj`)
+  expect(code).toBe(0)
+  const adapter = await loadAdapter(await FolderModel.open(base, environment), join(folder, 'two'))
+  const name = 'base_model.model.roberta.encoder.layer.1.attention.self.value.lora_B.weight'
+  expect(adapter.tensors.get(name)!.data).toEqual(trained.tensors.get(name)!.data)
+  for (const [more, message] of [
+    [['--adapter', mnli], '--init-adapter is for new adapters, and --adapter goes on with one'],
+    [['--init', 'gaussian'], '--init is for adapters that begin anew'],
+  ] as const)
+    expect((await runCli(['train', ...flags, ...start, ...more, '--overwrite'])).stderr).toContain(message)
 })
 
 describe('refuses, and changes nothing', () => {
