@@ -67,9 +67,9 @@ export async function* continueTexts(
     const width = logits.length / tokens.length
     const events: BatchEvent[] = []
     for (const { row, text, from } of places) {
+      const own = logits.subarray(from * width, (from + 1) * width)
       // Texts of one prompt have their first token from the same logits, which each changes.
-      const own = logits.slice(from * width, (from + 1) * width)
-      const event = text.advance(own)
+      const event = text.advance(isPrompt ? own.slice() : own)
       if (event !== undefined) events.push({ row, event })
     }
     spent += now() - started
