@@ -26,8 +26,8 @@ export interface AdapterStart {
  * STS-B from MNLI. Saved modules and biases begin as the other's where they have the same shape; a head for other labels stays
  * fresh.
  * @param path folder or file of any format that `convert` reads; one that does not tell alpha is taken to have this adapter's
- * @throws InvalidAdapterError if the other lacks a branch or has one of another rank or scale; InvalidOptionError if the adapter
- * begins from the base's weights (PiSSA, OLoRA)
+ * @throws InvalidAdapterError if the other lacks a branch, has one that this adapter has not, or one of another rank or scale;
+ * InvalidOptionError if the adapter begins from the base's weights (PiSSA, OLoRA)
  * @example
  * const adapter = await addLora(model, { r: 8, alpha: 16 })
  * const { fresh } = await startFrom(adapter, 'mnli') // ['base_model.model.classifier.out_proj.weight', …]
@@ -52,11 +52,20 @@ export async function startFrom(adapter: Adapter, path: string): Promise<Adapter
   }
   const odd = specs.find((spec) => !fits(spec) && spec.role !== 'weight' && spec.role !== 'rows')
   if (odd !== undefined) throw lacksBranch(odd, other.tensors, path)
+  const known = new Set(specs.map(({ name }) => name))
+  const without = [...other.tensors.keys()].find((name) => BRANCH.test(name) && !known.has(name))
+  if (without !== undefined)
+    throw new InvalidAdapterError(
+      `${path} has "${without}", for which this adapter has no place: what was learned there would be lost. The same layers must be adapted in both, in the same way (targetModules, --target-modules)`,
+    )
   const taken = specs.filter(fits)
   for (const { name } of taken) parameters.view(name).set(toFloat32(other.tensors.get(name)!))
   const namesOf = (some: readonly PartTensor[]): string[] => some.map(({ name }) => name)
   return { taken: namesOf(taken), fresh: namesOf(specs.filter((spec) => !fits(spec))) }
 }
+
+/** A tensor of a branch, by PEFT's names. */
+const BRANCH = /\.lora_/
 
 function lacksBranch({ name, shape }: PartTensor, tensors: ReadonlyMap<string, HostTensor>, path: string): InvalidAdapterError {
   const found = tensors.get(name)

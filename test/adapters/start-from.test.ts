@@ -81,6 +81,7 @@ describe('refuses, and changes nothing', () => {
     ["is [4, 8], but this adapter's is [2, 8]: begin with the same rank (r, --r)", { r: 2, alpha: 4 }],
     ["counts 2 times, but this adapter's 4 times; begin with the same alpha and r (--alpha 8 --r 4)", { r: 4, alpha: 16 }],
     ['key.lora_A.weight", so this adapter cannot begin from it', { ...lora, targetModules: ['query', 'key'] }],
+    ['value.lora_A.weight", for which this adapter has no place', { ...lora, targetModules: ['query'] }],
     ['the adapter begins from the base\'s weights (initLoraWeights "pissa")', { ...lora, initLoraWeights: 'pissa' }],
   ])('%s', async (message, options) => {
     const adapter = await open(3, options)
