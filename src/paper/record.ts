@@ -37,6 +37,9 @@ export async function writeRecord<More extends object>(
   await files.write(`${folder}/${RECORD_FILE}`, `${JSON.stringify({ format: FORMAT, ...record }, null, 2)}\n`)
 }
 
+/** Removes the record of an earlier run in a folder whose weights are about to become those of another. */
+export const removeRecord = (files: Files, folder: string): Promise<void> => files.remove(`${folder}/${RECORD_FILE}`)
+
 /** @throws InvalidDataError naming the file and what it lacks */
 export function parseRecord(text: string, file: string): PaperRecord {
   const value = parseJsonObject(text, file, InvalidDataError, 'run the experiment again')

@@ -42,6 +42,8 @@ it('is a run to whose record the scores of its texts are added, for the table', 
   expect(other.stderr).toContain('paper.json is of webnlg, and these scores are of dart')
   const none = await runCli(['paper', 'nlg', 'score', 'dart', ...texts.slice(0, -1), folder])
   expect(none.stderr).toContain('holds no nlg-run.json, which lowrank paper nlg train writes')
+  expect((await runCli([...command, ...flags, '--overwrite'])).code).toBe(0)
+  expect(existsSync(`${out}/paper.json`), 'the scores of a model that is there no more').toBe(false)
 })
 
 it('prints the lines of gpt2_ft.py', async () => {

@@ -104,7 +104,7 @@ describe('a run', () => {
     const start = events.find((event) => event.event === 'started')!
     expect(start).toMatchObject({ from, fresh: ['base_model.model.classifier.weight', 'base_model.model.classifier.bias'] })
     expect(Object.keys(other.metrics['dev']!)).toEqual(['pearson', 'spearman', 'combined'])
-    expect(other).toMatchObject({ seed: 2, rows: 8 })
+    expect(other).toMatchObject({ seed: 2, rows: 8, measuredRows: { dev: 4 } })
     expect(events.filter((event) => event.event === 'rows').map((event) => event.rows)).toEqual([8, 4, 3])
     expect(readFileSync(join(out('stsb'), 'test_results_stsb.txt'), 'utf8')).toMatch(
       /^index\tprediction\n(\d\t-?\d+\.\d{3}\n){3}$/,
@@ -116,6 +116,16 @@ describe('a run', () => {
     expect(record['preset']).toBe('roberta-base-bitfit-sst2')
     // Of each layer four projections, two dense layers and two norms; the norm of the embeddings, and BERT's pooler.
     expect(record['trainedParameters']).toBe(2 * (4 * 64 + 128 + 64 + 2 * 64) + 64 + 64)
+  })
+
+  it('takes the record of an earlier one away as it begins', async () => {
+    const to = out('again')
+    await run('roberta-base-sst2', { epochs: 1 }, { out: to, maxTrainSamples: 8 })
+    const settings = nluSettings('roberta-base-sst2', { batchSize: 8, gradAccum: 1, maxLength: 32, epochs: 1 })
+    const options = { data: glue, out: to, maxTrainSamples: 8, overwrite: true }
+    for await (const { event } of runNlu(await FolderModel.open(base, testEnvironment()), settings, options))
+      if (event === 'start') break
+    expect(existsSync(join(to, 'paper.json'))).toBe(false)
   })
 
   it('is a command', async () => {

@@ -51,6 +51,28 @@ describe('runs beside the paper', () => {
     expect(table!.columns).toContain('average')
   })
 
+  it('of two presets on one model are told apart', () => {
+    const other = { ...glue('mnli', 0, { matched: { accuracy: 0.8 } }), preset: 'roberta-base-bitfit-mnli' }
+    const [table] = compareWithPaper([glue('mnli', 0, { matched: { accuracy: 0.875 } }), other])
+    const runs = table!.rows.filter(({ kind }) => kind === 'run')
+    expect(runs.map(({ name, cells }) => [name, cells['MNLI']])).toEqual([
+      ['roberta-base (roberta-base), seed 0', '87.5'],
+      ['roberta-base (roberta-base-bitfit), seed 0', '80.0'],
+    ])
+  })
+
+  it('are refused where two are one number of a table', async () => {
+    const home = temporaryFolder()
+    for (const [name, record] of Object.entries({ a: e2e(1, 0.65), b: e2e(1, 0.7), c: e2e(2, 0.7) })) {
+      mkdirSync(join(home, name))
+      await writeRecord(nodeFiles(), join(home, name), record)
+    }
+    expect((await runCli(['paper', 'table', home])).stderr).toMatch(
+      /a.paper\.json and .*b.paper\.json are both e2e of e2e-gpt2-medium-lora on gpt2-medium with seed 1; name the folders/,
+    )
+    expect((await runCli(['paper', 'table', join(home, 'a'), join(home, 'c')])).stdout).toContain('67.5 ± 3.5')
+  })
+
   it('are found in folders by the command, which prints Markdown, JSON or a page', async () => {
     const home = temporaryFolder()
     mkdirSync(join(home, 'runs/a/b'), { recursive: true })

@@ -2,16 +2,18 @@
 import { InvalidDataError } from '../../errors.js'
 import type { Files } from '../../io/files.js'
 import { isObject, parseJsonObject } from '../../util/json.js'
-import { parseRecord, RECORD_FILE, writeRecord, type nlgTasks, type PaperRecord } from '../record.js'
+import { parseRecord, RECORD_FILE, removeRecord, writeRecord, type nlgTasks, type PaperRecord } from '../record.js'
 
 /** A training, as the table of the paper's numbers names it. */
 export type NlgRunDescription = Pick<PaperRecord, 'preset' | 'model' | 'seed' | 'trainedParameters'>
 
 const RUN_FILE = 'nlg-run.json'
 
-/** Tells what is trained in a folder. */
-export const describeRun = (files: Files, folder: string, run: NlgRunDescription): Promise<void> =>
-  files.write(`${folder}/${RUN_FILE}`, `${JSON.stringify(run, null, 2)}\n`)
+/** Tells what is trained in a folder. Scores of texts of an earlier run there go: those of another split would stand beside them. */
+export async function describeRun(files: Files, folder: string, run: NlgRunDescription): Promise<void> {
+  await removeRecord(files, folder)
+  await files.write(`${folder}/${RUN_FILE}`, `${JSON.stringify(run, null, 2)}\n`)
+}
 
 /** @throws InvalidDataError for a folder that no training of ours has written */
 export async function readRun(files: Files, folder: string): Promise<NlgRunDescription> {

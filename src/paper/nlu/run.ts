@@ -13,7 +13,7 @@ import type { Evaluation } from '../../train/evaluation.js'
 import type { DoneEvent, EvalEvent, TrainEvent } from '../../train/events.js'
 import { train } from '../../train/trainer.js'
 import { VERSION } from '../../util/version.js'
-import { writeRecord } from '../record.js'
+import { removeRecord, writeRecord } from '../record.js'
 import { readGlue, type GlueRow } from './glue.js'
 import { predictionLines } from './predictions.js'
 import { nluLoraOptions, nluTrainOptions, type NluSettings } from './settings.js'
@@ -96,6 +96,8 @@ export async function* runNlu(model: Model, settings: NluSettings, options: NluR
       done = next.value
       break
     }
+    // Until this run has ended nothing is known of it, whatever an earlier one has left there.
+    if (next.value.event === 'start') await removeRecord(model.environment.files, out)
     if (next.value.event === 'eval') evaluations.push(next.value)
     yield next.value
   }
@@ -113,7 +115,8 @@ export async function* runNlu(model: Model, settings: NluSettings, options: NluR
     await model.environment.files.write(file, predictionLines(answers))
     yield { event: 'predictions', file, rows: rows.length }
   }
-  await note(adapter, settings, { out, started, done, metrics, evaluations, rows: training.length })
+  const measuredRows = Object.fromEntries(measured.map(([{ name }, rows]) => [name, rows.length]))
+  await note(adapter, settings, { out, started, done, metrics, evaluations, rows: training.length, measuredRows })
   return done
 }
 
@@ -176,13 +179,15 @@ interface Ended {
   readonly metrics: Readonly<Record<string, Scores>>
   readonly evaluations: readonly EvalEvent[]
   readonly rows: number
+  /** By the names of `metrics`: fewer than the file has with `maxValSamples`. */
+  readonly measuredRows: Readonly<Record<string, number>>
 }
 
 /** Writes paper.json. */
 async function note(adapter: Adapter, settings: NluSettings, ended: Ended): Promise<void> {
   const { model, config, parts, parameters } = adapter
   const { preset, task, seed, method, model: _, ...others } = settings
-  const { out, started, done, metrics, evaluations, rows } = ended
+  const { out, started, done, metrics, evaluations, rows, measuredRows } = ended
   const saved = config.modulesToSave ?? []
   const counted = parts.filter(({ module }) => !isSavedPath(module, saved)).flatMap(({ tensors }) => tensors)
   const stepsPerEpoch = done.steps / settings.epochs
@@ -194,7 +199,13 @@ async function note(adapter: Adapter, settings: NluSettings, ended: Ended): Prom
     parameters: { trained: parameters.count, total: done.totalParameters },
     best: { step: done.bestStep, epoch: done.bestStep === undefined ? undefined : done.bestStep / stepsPerEpoch },
     evaluations: evaluations.map(({ event: __, best: ___, ...evaluation }) => evaluation),
-    ...{ rows, steps: done.steps, seconds: (model.environment.now() - started) / 1000, peakMemoryBytes: done.peakMemoryBytes },
+    ...{
+      rows,
+      measuredRows,
+      steps: done.steps,
+      seconds: (model.environment.now() - started) / 1000,
+      peakMemoryBytes: done.peakMemoryBytes,
+    },
     settings: { method, ...others },
     versions: { lowrank: VERSION },
   })

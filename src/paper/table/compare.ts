@@ -22,6 +22,7 @@ export interface ComparedTable {
 /** Runs that differ in seed and task alone. */
 interface Group {
   readonly preset: string | undefined
+  readonly family: string
   readonly model: string
   readonly records: PaperRecord[]
 }
@@ -33,11 +34,14 @@ const family = ({ preset, task }: PaperRecord): string =>
     .filter((part) => part !== task)
     .join('-')
 
+/** What runs share that stand in one row for each seed, and in one mean. */
+export const groupKey = (record: PaperRecord): string => JSON.stringify([family(record), record.model])
+
 function groupsOf(records: readonly PaperRecord[]): Group[] {
   const groups = new Map<string, Group>()
   for (const record of records) {
-    const key = JSON.stringify([family(record), record.model])
-    const group = groups.get(key) ?? { preset: record.preset, model: record.model, records: [] }
+    const key = groupKey(record)
+    const group = groups.get(key) ?? { preset: record.preset, family: family(record), model: record.model, records: [] }
     group.records.push(record)
     groups.set(key, group)
   }
@@ -75,7 +79,13 @@ function cellsOf(
   return cells
 }
 
-function runRows(table: PaperTable, { model, records }: Group): ComparedRow[] {
+/** What a group's rows are called: its model, and its preset too where another group has the same model. */
+function nameOf({ model, family }: Group, groups: readonly Group[]): string {
+  if (groups.filter((group) => group.model === model).length === 1) return model
+  return `${model} (${family === '' ? 'no preset' : family})`
+}
+
+function runRows(table: PaperTable, name: string, { records }: Group): ComparedRow[] {
   const parameters = (some: readonly PaperRecord[]): string =>
     [...new Set(some.map(({ trainedParameters }) => trainedParameters.toLocaleString('en-US')))].join(' / ')
   const seeds = [...new Set(records.map(({ seed }) => seed))].sort((a, b) => a - b)
@@ -83,7 +93,7 @@ function runRows(table: PaperTable, { model, records }: Group): ComparedRow[] {
     const own = records.filter((record) => record.seed === seed)
     const valueIn = (column: Column): number | undefined =>
       own.map((record) => valueOf(record, column)).find((found) => found !== undefined)?.[1]
-    return { kind: 'run', name: `${model}, seed ${seed}`, parameters: parameters(own), cells: cellsOf(table, valueIn, shown) }
+    return { kind: 'run', name: `${name}, seed ${seed}`, parameters: parameters(own), cells: cellsOf(table, valueIn, shown) }
   })
   if (seeds.length < 2) return rows
   const ofAll = (column: Column): number[] => records.flatMap((record) => valueOf(record, column)?.[1] ?? [])
@@ -93,7 +103,7 @@ function runRows(table: PaperTable, { model, records }: Group): ComparedRow[] {
     return spread === undefined ? shown(value, column) : `${shown(value, column)} ± ${shown(spread, column)}`
   }
   const cells = cellsOf(table, meanIn, withDeviation)
-  return [...rows, { kind: 'mean', name: `${model}, mean ± deviation`, parameters: parameters(records), cells }]
+  return [...rows, { kind: 'mean', name: `${name}, mean ± deviation`, parameters: parameters(records), cells }]
 }
 
 /** What was published of the model of a group, and what others got with it; all of the table's where no preset tells one. */
@@ -130,7 +140,7 @@ export function compareWithPaper(records: readonly PaperRecord[]): ComparedTable
     if (own.length === 0) return []
     const groups = groupsOf(own)
     const columns = [...table.columns.map(({ name }) => name), ...(table.average === undefined ? [] : [table.average])]
-    const rows = [...paperRows(table, groups), ...groups.flatMap((group) => runRows(table, group))]
+    const rows = [...paperRows(table, groups), ...groups.flatMap((group) => runRows(table, nameOf(group, groups), group))]
     return [{ title: table.title, columns, rows, notes: notesOf(table, own) }]
   })
 }

@@ -1,5 +1,5 @@
 /** @file The tables of the paper: their columns, the rows that were published, and which runs belong to them. */
-import { nlgTasks, type PaperRecord, type PaperTask } from '../record.js'
+import type { PaperRecord, PaperTask } from '../record.js'
 import { communityE2e, communityGlue, publishedDart, publishedE2e, publishedGlue, publishedWebnlg, type CommunityRow, type PublishedRow } from './published.js' // prettier-ignore
 
 /** A column: where a run has its number, and how the paper prints it. */
@@ -90,6 +90,3 @@ export function paperModel(preset: string | undefined): string | undefined {
 
 export const tableOf = ({ task }: PaperRecord): PaperTable =>
   paperTables.find(({ columns }) => columns.some((column) => column.task === task))!
-
-/** Whether runs of a table are each of one of its columns, as those of GLUE are. */
-export const isByTask = ({ columns }: PaperTable): boolean => !(nlgTasks as readonly string[]).includes(columns[0]!.task)
