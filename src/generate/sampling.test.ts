@@ -96,6 +96,11 @@ describe('sampling', () => {
     expect([...distribution(logs(0.1, 0.3, 0.3, 0.3), { topK: 2 }).ids]).toEqual([1, 2, 3])
   })
 
+  it('keeps all where rounding leaves nothing to reach a share of nearly 1 with', () => {
+    const logits = Float32Array.of(0.07, 0.27, 0.08, 0.11)
+    expect(distribution(logits, { topP: 1 - 2 ** -53 }).ids).toHaveLength(logits.length)
+  })
+
   it('never draws what minus infinity rules out', () => {
     const random = new Random(1)
     const draws = Array.from({ length: 200 }, () =>

@@ -44,8 +44,8 @@ function nucleusBorder(logits: Float32Array, share: number, lowest: number, top:
   let place = 0
   let sum = 0
   while (place < PLACES - 1 && sum + masses[place]! < needed) sum += masses[place++]!
-  // Rounding may leave nothing where the border is: then all before it are in.
-  while (masses[place] === 0) place--
+  // Rounding may leave nothing where the border is: then it is in the last place before that has something, which is whole.
+  while (masses[place] === 0) sum -= masses[--place]!
   const there = logits.filter((logit) => logit >= lowest && logit > -Infinity && placeOf(logit) === place).sort()
   let i = there.length
   do sum += Math.exp((there[--i]! - top) / temperature)
