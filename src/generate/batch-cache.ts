@@ -5,6 +5,9 @@ import type { CacheShape } from './cache.js'
 
 const SMALLEST = 128
 
+/** The capacity for so many slots: it doubles, so that a cache that grows is seldom copied. */
+const capacityFor = (slots: number): number => SMALLEST * 2 ** Math.max(0, Math.ceil(Math.log2(slots / SMALLEST)))
+
 /**
  * The KV cache of a batch. All rows have the same number of slots; the first `padding[row]` of them hold nothing that the
  * row may see, so position p of a row lies in slot padding + p. Rows that have ended are dropped, and the others move up.
@@ -118,6 +121,8 @@ export class BatchCache {
       const needed = (rows + other.rows) * this.rowSize
       let buffer = own
       if (needed > own.length) (buffer = new Float32Array(needed)).set(own)
+      // What a row left behind may be NaN, which no mask hides: 0 · NaN is NaN.
+      else buffer.fill(0, rows * this.rowSize, needed)
       for (let head = 0; head < other.rows * kvHeads; head++) {
         const from = head * other.capacity * headDim
         const to = ((rows * kvHeads + head) * this.capacity + start) * headDim
@@ -130,10 +135,16 @@ export class BatchCache {
     this.padding = [...this.padding, ...other.padding.map((padding) => padding + start)]
   }
 
-  /** Gives up slots that no row sees any more, once they are as many as the rest: the longest row has left. */
+  /**
+   * Gives up slots that no row sees any more, once they are as many as the rest: the longest row has left. Every pass goes
+   * over the whole capacity, so that this falls too, with room to grow again.
+   */
   trim(): void {
     const unseen = Math.min(...this.padding)
-    if (unseen * 2 >= this.length) this.shift(-unseen)
+    if (unseen * 2 < this.length) return
+    this.shift(-unseen)
+    const capacity = capacityFor(2 * this.length)
+    if (capacity < this.capacity) this.resize(capacity)
   }
 
   /** Moves all rows so many slots to the right, or to the left over slots that none of them sees. */
@@ -160,11 +171,13 @@ export class BatchCache {
   }
 
   private reserve(slots: number): void {
-    if (slots <= this.capacity) return
-    let capacity = Math.max(SMALLEST, this.capacity)
-    while (capacity < slots) capacity *= 2
+    if (slots > this.capacity) this.resize(capacityFor(slots))
+  }
+
+  /** Gives every row this capacity, which is no less than its length. */
+  private resize(capacity: number): void {
     const { kvHeads, headDim } = this.shape
-    const grow = (old: Float32Array): Float32Array => {
+    const resized = (old: Float32Array): Float32Array => {
       const heads = this.rows * kvHeads
       const buffer = new Float32Array(heads * capacity * headDim)
       for (let head = 0; head < heads; head++) {
@@ -173,8 +186,8 @@ export class BatchCache {
       }
       return buffer
     }
-    this.keys = this.keys.map(grow)
-    this.values = this.values.map(grow)
+    this.keys = this.keys.map(resized)
+    this.values = this.values.map(resized)
     this.capacity = capacity
   }
 }
