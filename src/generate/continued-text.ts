@@ -97,17 +97,28 @@ export class ContinuedText {
   }
 
   /** What is written, as it is known. */
-  async *read(): AsyncGenerator<GenerateEvent, Generation> {
-    try {
-      for (;;) {
-        for (let event = this.events.shift(); event !== undefined; event = this.events.shift()) yield event
-        if (this.outcome !== undefined) break
-        await new Promise<void>((resolve) => (this.wake = resolve))
-      }
-      if ('error' in this.outcome) throw this.outcome.error
-      return this.outcome.generation
-    } finally {
+  read(): AsyncGenerator<GenerateEvent, Generation> {
+    const events = this.told()
+    const [leave, fail] = [events.return.bind(events), events.throw.bind(events)]
+    // A generator learns of it late, while it waits for a token, or never, before it is read at all.
+    events.return = (value) => {
       this.isLeft = true
+      return leave(value)
     }
+    events.throw = (error) => {
+      this.isLeft = true
+      return fail(error)
+    }
+    return events
+  }
+
+  private async *told(): AsyncGenerator<GenerateEvent, Generation> {
+    for (;;) {
+      for (let event = this.events.shift(); event !== undefined; event = this.events.shift()) yield event
+      if (this.outcome !== undefined) break
+      await new Promise<void>((resolve) => (this.wake = resolve))
+    }
+    if ('error' in this.outcome) throw this.outcome.error
+    return this.outcome.generation
   }
 }

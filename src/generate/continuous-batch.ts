@@ -44,7 +44,7 @@ interface Group {
 /**
  * A batch that texts join at any time and leave when they end: what a server needs to answer many at once. Texts of different
  * adapters of a set run together; an adapter that replaces tensors of the base (a saved module, trained biases or tokens) runs in
- * passes of its own. What a text says does not depend on the others but for rounding: each has its own random numbers.
+ * passes of its own; a text that names none of a set is the base model's, whatever is active there. What a text says does not depend on the others but for rounding: each has its own random numbers.
  * @example
  * const batch = new ContinuousBatch(adapters)
  * for await (const { text } of batch.add({ prompt: 'Roses', adapter: 'poet' })) process.stdout.write(text)

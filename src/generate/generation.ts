@@ -10,7 +10,10 @@ export interface Generation {
   readonly text: string
   /** Generated tokens, without one that ended the text. */
   readonly ids: readonly number[]
-  /** Generated tokens by the time they took, reading the prompt included and compiling the graph not. */
+  /**
+   * Generated tokens by the time they took, reading the prompt included and compiling the graph not. Of a `ContinuousBatch` all the time
+   * from `add` on counts, the wait for a place too: it is what the reader sees.
+   */
   readonly tokensPerSecond: number
   /** Why it ended. */
   readonly finishReason: FinishReason

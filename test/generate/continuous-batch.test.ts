@@ -109,6 +109,22 @@ describe('a continuous batch', () => {
     expect((await read(batch, { ...long, signal: never })).ids).toEqual([])
   })
 
+  it('frees the place of a text that is left before it was read, or while its reader waits', async () => {
+    const model = await open()
+    const batch = new ContinuousBatch(model, { maxRows: 1 })
+    const long = { inputIds: [3, 4], maxNewTokens: 60, eosTokenIds: [] }
+    let tokens = 0
+    const running = read(batch, long, (count) => (tokens = count))
+    const unread = batch.add(long)
+    const waiting = batch.add(long)
+    const next = waiting.next()
+    await Promise.all([unread.return(undefined as never), waiting.return(undefined as never)])
+    expect(tokens).toBeLessThan(60)
+    expect((await next).done).toBe(true)
+    expect(batch.waiting).toBe(0)
+    expect((await running).ids).toHaveLength(60)
+  })
+
   it('tells a wrong text what is wrong, and nobody else', async () => {
     const model = await open()
     const set = new AdapterSet(model)
