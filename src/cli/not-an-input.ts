@@ -1,4 +1,5 @@
 /** @file What is written must not be a file that is read, nor one that is there and shall stay. */
+import { resolve } from 'node:path'
 import { InvalidOptionError } from '../errors.js'
 import type { Files } from '../io/files.js'
 
@@ -26,7 +27,7 @@ export async function refuseInput(
 /**
  * @param outs files that are to be written
  * @param inputs files that are read
- * @throws InvalidOptionError for one that is read, or is there already and shall not be replaced
+ * @throws InvalidOptionError for one that is read, or is there already and shall not be replaced, and for two that are one
  */
 export async function checkOutputs(
   files: Files,
@@ -34,6 +35,9 @@ export async function checkOutputs(
   inputs: readonly string[],
   overwrite: boolean,
 ): Promise<void> {
+  const twice = outs.find((out, i) => outs.findIndex((other) => resolve(other) === resolve(out)) < i)
+  if (twice !== undefined)
+    throw new InvalidOptionError(`"${twice}" would be written twice, the second time over the first; name two files`)
   for (const out of outs) {
     await refuseInput(files, out, inputs, 'a file that is read')
     if (!overwrite && (await files.exists(out)))

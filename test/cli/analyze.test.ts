@@ -48,6 +48,9 @@ it('compares two adapters: a page, and a picture of each layer', async () => {
   expect(readFileSync(join(svg, files[0]!), 'utf8')).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
   const again = await runCli(run)
   expect([again.code, again.stderr]).toEqual([1, expect.stringContaining(`"${html}" is there already.`)])
+  const pictures = await runCli(['analyze', adapter, other, ...model, '--svg', svg])
+  expect([pictures.code, pictures.stdout]).toEqual([1, ''])
+  expect(pictures.stderr).toContain('.svg" is there already.')
   expect((await runCli([...run, '--overwrite', '--json'])).json()[0]).toMatchObject({
     comparisons: [{ names: ['adapter-trained', 'other'] }],
   })

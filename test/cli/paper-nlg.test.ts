@@ -35,6 +35,8 @@ describe('the stages', () => {
 
     const names = ['--sample_file', at('out/beam_prediction.jsonl'), '--input_file', at('test_formatted.jsonl')]
     const texts = ['--output_ref_file', at('refs.txt'), '--output_pred_file', at('hyps.txt')]
+    const one = await nlg('decode', '--vocab', folder, ...names, ...texts.slice(0, 3), texts[1]!)
+    expect(one.stderr).toContain('refs.txt" would be written twice, the second time over the first; name two files')
     const decoded = await nlg('decode', '--vocab', folder, ...names, ...texts, '--lower')
     expect(decoded.stdout).toMatch(/^4 segments with 5 references → .*hyps\.txt\n$/)
     expect(readFileSync(at('refs.txt'), 'utf8').split('\n\n')).toHaveLength(5)

@@ -6,7 +6,7 @@ import { nodeFiles } from '../../io/node-files.js'
 import type { AdapterComparison } from '../../index.js'
 import { defineCommand, defined, type Output } from '../flags.js'
 import { digits, table } from '../format.js'
-import { refuseInput } from '../not-an-input.js'
+import { checkOutputs } from '../not-an-input.js'
 import { folderHeadFlags } from '../head-flags.js'
 import { onnxFlags } from '../onnx-flags.js'
 import { library, openAdapter, openModel } from '../sources.js'
@@ -45,22 +45,26 @@ export const analyzeCommand = defineCommand({
       throw new InvalidOptionError('--svg shows what two adapters share; name another one')
     if (overwrite && html === undefined && svg === undefined)
       throw new InvalidOptionError('--overwrite is for the files of --html and --svg')
-    const free = async (path: string): Promise<string> => {
-      if (!overwrite && (await files.exists(path)))
-        throw new InvalidOptionError(`"${path}" is there already. Choose another place, or replace it with --overwrite.`)
-      return path
-    }
-    if (html !== undefined) {
-      const read = positionals.flatMap((folder) => [CONFIG_FILE, TENSORS_FILE].map((name) => join(folder, name)))
-      await refuseInput(files, html, read, 'a file that is read')
-      await free(html)
-    }
+    const read = positionals.flatMap((folder) => [CONFIG_FILE, TENSORS_FILE].map((name) => join(folder, name)))
+    if (html !== undefined) await checkOutputs(files, [html], read, overwrite)
     const { analysisHead, analysisPage, analysisRows } = await import('../../report/analysis-page.js')
     const { namesOf } = await import('../../report/report.js')
     const { analyzeAdapter, compareAdapters, similarityPicture } = await library()
     const model = await openModel(values, output)
     const opened = await Promise.all(positionals.map((path) => openAdapter(model, path, output)))
     const names = namesOf(positionals)
+    const comparisons = opened.slice(1).map((adapter, k) => ({
+      names: [names[0]!, names[k + 1]!] as const,
+      comparison: compareAdapters(opened[0]!, adapter, defined({ seed })),
+    }))
+    const pictures = comparisons.flatMap(({ names, comparison }, k) => {
+      if (svg === undefined) return []
+      const place = comparisons.length > 1 ? `${svg}/${k + 2}` : svg
+      return comparison.layers.map((layer) => ({ path: `${place}/${fileNameOf(layer.module)}.svg`, layer, names }))
+    })
+    const paths = pictures.map(({ path }) => path)
+    // Before the long part of the work.
+    await checkOutputs(files, paths, read, overwrite)
     const adapters = []
     for (const [i, adapter] of opened.entries()) {
       const onLayer = ({ layers, of }: { layers: number; of: number }): void =>
@@ -69,17 +73,8 @@ export const analyzeCommand = defineCommand({
       adapters.push({ name: names[i]!, analysis })
     }
     output.status(undefined)
-    const comparisons = opened.slice(1).map((adapter, k) => ({
-      names: [names[0]!, names[k + 1]!] as const,
-      comparison: compareAdapters(opened[0]!, adapter, defined({ seed })),
-    }))
     if (html !== undefined) await files.write(html, analysisPage(adapters, comparisons))
-    if (svg !== undefined)
-      for (const [k, { names, comparison }] of comparisons.entries())
-        for (const layer of comparison.layers) {
-          const place = comparisons.length > 1 ? `${svg}/${k + 2}` : svg
-          await files.write(await free(`${place}/${fileNameOf(layer.module)}.svg`), similarityPicture(layer, names))
-        }
+    for (const { path, layer, names } of pictures) await files.write(path, similarityPicture(layer, names))
     if (output.json)
       output.printJson({
         adapters: adapters.map(({ name, analysis }) => ({ name, ...analysis })),
