@@ -61,6 +61,17 @@ describe('runs beside the paper', () => {
     ])
   })
 
+  it('that train another number of parameters have no mean with the others', () => {
+    const [table] = compareWithPaper([e2e(1, 0.65), e2e(2, 0.67), { ...e2e(1, 0.7), trainedParameters: 354_823_168 }])
+    const runs = table!.rows.filter(({ kind }) => kind === 'run' || kind === 'mean')
+    expect(runs.map(({ name, parameters, cells }) => [name, parameters, cells['BLEU']])).toEqual([
+      ['gpt2-medium, seed 1', '393,216', '65.0'],
+      ['gpt2-medium, seed 2', '393,216', '67.0'],
+      ['gpt2-medium, mean ± deviation', '393,216', '66.0 ± 1.4'],
+      ['gpt2-medium, seed 1', '354,823,168', '70.0'],
+    ])
+  })
+
   it('are refused where two are one number of a table', async () => {
     const home = temporaryFolder()
     for (const [name, record] of Object.entries({ a: e2e(1, 0.65), b: e2e(1, 0.7), c: e2e(2, 0.7) })) {

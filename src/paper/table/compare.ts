@@ -24,6 +24,7 @@ interface Group {
   readonly preset: string | undefined
   readonly family: string
   readonly model: string
+  readonly trainedParameters: number
   readonly records: PaperRecord[]
 }
 
@@ -34,14 +35,15 @@ const family = ({ preset, task }: PaperRecord): string =>
     .filter((part) => part !== task)
     .join('-')
 
-/** What runs share that stand in one row for each seed, and in one mean. */
-export const groupKey = (record: PaperRecord): string => JSON.stringify([family(record), record.model])
+/** What runs share that stand in one row for each seed, and in one mean: another rank, or all weights, is another experiment. */
+export const groupKey = (record: PaperRecord): string => JSON.stringify([family(record), record.model, record.trainedParameters])
 
 function groupsOf(records: readonly PaperRecord[]): Group[] {
   const groups = new Map<string, Group>()
   for (const record of records) {
     const key = groupKey(record)
-    const group = groups.get(key) ?? { preset: record.preset, family: family(record), model: record.model, records: [] }
+    const { preset, model, trainedParameters } = record
+    const group = groups.get(key) ?? { preset, family: family(record), model, trainedParameters, records: [] }
     group.records.push(record)
     groups.set(key, group)
   }
@@ -81,19 +83,18 @@ function cellsOf(
 
 /** What a group's rows are called: its model, and its preset too where another group has the same model. */
 function nameOf({ model, family }: Group, groups: readonly Group[]): string {
-  if (groups.filter((group) => group.model === model).length === 1) return model
+  if (groups.every((group) => group.model !== model || group.family === family)) return model
   return `${model} (${family === '' ? 'no preset' : family})`
 }
 
-function runRows(table: PaperTable, name: string, { records }: Group): ComparedRow[] {
-  const parameters = (some: readonly PaperRecord[]): string =>
-    [...new Set(some.map(({ trainedParameters }) => trainedParameters.toLocaleString('en-US')))].join(' / ')
+function runRows(table: PaperTable, name: string, { trainedParameters, records }: Group): ComparedRow[] {
+  const parameters = trainedParameters.toLocaleString('en-US')
   const seeds = [...new Set(records.map(({ seed }) => seed))].sort((a, b) => a - b)
   const rows = seeds.map((seed): ComparedRow => {
     const own = records.filter((record) => record.seed === seed)
     const valueIn = (column: Column): number | undefined =>
       own.map((record) => valueOf(record, column)).find((found) => found !== undefined)?.[1]
-    return { kind: 'run', name: `${name}, seed ${seed}`, parameters: parameters(own), cells: cellsOf(table, valueIn, shown) }
+    return { kind: 'run', name: `${name}, seed ${seed}`, parameters, cells: cellsOf(table, valueIn, shown) }
   })
   if (seeds.length < 2) return rows
   const ofAll = (column: Column): number[] => records.flatMap((record) => valueOf(record, column)?.[1] ?? [])
@@ -103,7 +104,7 @@ function runRows(table: PaperTable, name: string, { records }: Group): ComparedR
     return spread === undefined ? shown(value, column) : `${shown(value, column)} ± ${shown(spread, column)}`
   }
   const cells = cellsOf(table, meanIn, withDeviation)
-  return [...rows, { kind: 'mean', name: `${name}, mean ± deviation`, parameters: parameters(records), cells }]
+  return [...rows, { kind: 'mean', name: `${name}, mean ± deviation`, parameters, cells }]
 }
 
 /** What was published of the model of a group, and what others got with it; all of the table's where no preset tells one. */
