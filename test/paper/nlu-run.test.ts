@@ -118,6 +118,22 @@ describe('a run', () => {
     expect(record['trainedParameters']).toBe(2 * (4 * 64 + 128 + 64 + 2 * 64) + 64 + 64)
   })
 
+  it('that is resumed notes the evaluations of both of its parts', async () => {
+    const to = out('resumed')
+    const options = { out: to, maxTrainSamples: 16, maxValSamples: 8 }
+    const settings = nluSettings('roberta-base-sst2', { batchSize: 8, gradAccum: 1, maxLength: 32, epochs: 3 })
+    const stop = new AbortController()
+    const part = runNlu(await FolderModel.open(base, testEnvironment()), settings, {
+      data: glue,
+      signal: stop.signal,
+      ...options,
+    })
+    for await (const { event } of part) if (event === 'eval') stop.abort()
+    expect(existsSync(join(to, 'paper.json'))).toBe(false)
+    const { record } = await run('roberta-base-sst2', { epochs: 3 }, { ...options, resume: true })
+    expect((record['evaluations'] as { step: number }[]).map(({ step }) => step)).toEqual([2, 4, 6])
+  })
+
   it('takes the record of an earlier one away as it begins', async () => {
     const to = out('again')
     await run('roberta-base-sst2', { epochs: 1 }, { out: to, maxTrainSamples: 8 })

@@ -11,6 +11,7 @@ import { predict } from '../../predict/predict.js'
 import { evaluate } from '../../train/evaluate.js'
 import type { Evaluation } from '../../train/evaluation.js'
 import type { DoneEvent, EvalEvent, TrainEvent } from '../../train/events.js'
+import { LOG_FILE, parseEvents } from '../../train/log.js'
 import { train } from '../../train/trainer.js'
 import { VERSION } from '../../util/version.js'
 import { removeRecord, writeRecord } from '../record.js'
@@ -80,7 +81,6 @@ export async function* runNlu(model: Model, settings: NluSettings, options: NluR
     yield { event: 'started', from: options.loraPath, ...(await startFrom(adapter, options.loraPath)) }
 
   const { out, resume, overwrite, signal, command } = options
-  const evaluations: EvalEvent[] = []
   const events = train(adapter, {
     ...nluTrainOptions(settings),
     ...{ data: training, evalData: measured[0]![1], out },
@@ -98,7 +98,6 @@ export async function* runNlu(model: Model, settings: NluSettings, options: NluR
     }
     // Until this run has ended nothing is known of it, whatever an earlier one has left there.
     if (next.value.event === 'start') await removeRecord(model.environment.files, out)
-    if (next.value.event === 'eval') evaluations.push(next.value)
     yield next.value
   }
   if (done.reason === 'aborted') return done
@@ -115,6 +114,9 @@ export async function* runNlu(model: Model, settings: NluSettings, options: NluR
     await model.environment.files.write(file, predictionLines(answers))
     yield { event: 'predictions', file, rows: rows.length }
   }
+  // The log has those of before a resume too.
+  const log = parseEvents(await model.environment.files.readText(`${out}/${LOG_FILE}`), `${out}/${LOG_FILE}`)
+  const evaluations = log.filter((event) => event.event === 'eval')
   const measuredRows = Object.fromEntries(measured.map(([{ name }, rows]) => [name, rows.length]))
   await note(adapter, settings, { out, started, done, metrics, evaluations, rows: training.length, measuredRows })
   return done
