@@ -93,6 +93,11 @@ describe('runs beside the paper', () => {
     const page = join(home, 'table.html')
     expect(await runCli(['paper', 'table', join(home, 'runs'), '--html', page])).toMatchObject({ code: 0 })
     expect(readFileSync(page, 'utf8')).toContain('<td>65.4</td>')
+    const written = async (...more: readonly string[]) => (await runCli(['paper', 'table', join(home, 'runs'), ...more])).stderr
+    expect(await written('--html', page)).toContain('is there already')
+    expect(await written('--html', page, '--overwrite')).toBe('')
+    expect(await written('--html', join(home, 'runs/a/b/paper.json'), '--overwrite')).toContain('is a file that is read')
+    expect(await written('--title', 'x')).toContain('--title and --overwrite are for the page of --html')
   })
 
   it('are refused where there is none, or a file is not of this version', async () => {

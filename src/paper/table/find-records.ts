@@ -39,7 +39,8 @@ function checkDistinct(records: ReadonlyMap<string, PaperRecord>): void {
   }
 }
 
-async function recordFiles(files: Files, folder: string): Promise<string[]> {
+/** The files of records in a folder and all below it. */
+export async function recordFiles(files: Files, folder: string): Promise<string[]> {
   const found: string[] = []
   for (const name of await files.list(folder)) {
     const path = `${folder}/${name}`

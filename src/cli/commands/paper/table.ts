@@ -1,9 +1,11 @@
 /** @file `lowrank paper table`. */
 import { nodeFiles } from '../../../io/node-files.js'
 import { compareWithPaper } from '../../../paper/table/compare.js'
-import { findRecords } from '../../../paper/table/find-records.js'
+import { findRecords, recordFiles } from '../../../paper/table/find-records.js'
 import { comparedHtml, comparedMarkdown } from '../../../paper/table/page.js'
 import { defineCommand } from '../../flags.js'
+import { checkOutputs } from '../../not-an-input.js'
+import { UsageError } from '../../usage-error.js'
 
 export const paperTableCommand = defineCommand({
   name: 'paper table',
@@ -15,14 +17,19 @@ export const paperTableCommand = defineCommand({
   flags: {
     html: { type: 'text', value: 'FILE', help: 'Write a page instead of printing Markdown.' },
     title: { type: 'text', value: 'TEXT', default: 'LoRA: the paper and these runs', help: 'Heading of the page.' },
+    overwrite: { type: 'switch', help: 'Replace the file --html if it is there already.' },
   },
   examples: ['lowrank paper table runs/', 'lowrank paper table runs/e2e runs/glue --html table.html'],
   prints:
     '`{"tables":[{"title","columns":[…],"rows":[{"kind":"paper|others|run|mean","name","parameters","cells":{column:text}}],"notes":[…]}]}`; with --html `{"out":…}`.',
-  async run({ html, title }, { output, positionals }) {
+  async run({ html, title, overwrite }, { output, positionals, given }) {
+    if (html === undefined && (overwrite || given.has('title')))
+      throw new UsageError('--title and --overwrite are for the page of --html.')
     const files = nodeFiles()
     const tables = compareWithPaper(await findRecords(files, positionals))
     if (html !== undefined) {
+      const read = await Promise.all(positionals.map((folder) => recordFiles(files, folder)))
+      await checkOutputs(files, [html], read.flat(), overwrite)
       await files.write(html, comparedHtml(tables, title))
       if (output.json) output.printJson({ out: html })
       else output.print(`tables in ${html}`)
