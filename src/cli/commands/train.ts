@@ -1,7 +1,7 @@
 /** @file `lowrank train`. */
 import { leaderFirst, type Communicator } from '../../distributed/communicator.js'
 import { InvalidOptionError, messageOf } from '../../errors.js'
-import type { Adapter, AdapterStart, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
+import type { Adapter, DoneEvent, ErrorEvent, LoraConfig, LoraOptions, Model, TrainOptions } from '../../index.js'
 import { loraFieldTable } from '../../adapters/lora-fields.js'
 import { splitOptions, trainOptionTable } from '../../train/option-table.js'
 import { REPORT_FILE } from '../../train/report-file.js'
@@ -14,6 +14,7 @@ import { optionsFrom } from '../option-flags.js'
 import { withPresetFlags, withPresetLoading } from '../preset-flags.js'
 import { isAuto, library, openAdapter, openModel, readingOf, withLabelsOf } from '../sources.js'
 import { showPlan } from '../plan-view.js'
+import { startText } from '../start-text.js'
 import { TrainingView } from '../training-view.js'
 import { UsageError } from '../usage-error.js'
 import { initialisations, trainFlags } from './train-flags.js'
@@ -42,12 +43,6 @@ function checkAgrees(adapter: Adapter, values: TrainValues, given: ReadonlySet<s
         `--${flag} ${JSON.stringify(wanted[option])} contradicts --adapter, whose ${flag} is ${JSON.stringify(has)}; leave --${flag} out`,
       )
   }
-}
-
-/** What of a new adapter another one has given. */
-function startText(path: string, { taken, fresh }: AdapterStart): string {
-  const modules = [...new Set(fresh.map((name) => name.replace(/^base_model\.model\.|\.(weight|bias)$/g, '')))]
-  return `begins as ${path}: ${taken.length} tensors${modules.length === 0 ? '' : `; fresh: ${modules.join(', ')}`}`
 }
 
 async function openTrained(model: Model, values: TrainValues, { output, given }: CommandContext): Promise<Adapter> {

@@ -10,6 +10,7 @@ import { counted, digits } from '../../format.js'
 import { exitCodeOf } from '../../interruption.js'
 import { flagsFrom, optionsFrom } from '../../option-flags.js'
 import { openModel } from '../../sources.js'
+import { startText } from '../../start-text.js'
 import { TrainingView } from '../../training-view.js'
 import { baseFlag } from '../train-flags.js'
 
@@ -100,9 +101,7 @@ function show(event: NluEvent, view: TrainingView, output: Output): void {
         `${event.file}: ${counted(event.rows, 'row')}${event.incomplete === 0 ? '' : `, and ${counted(event.incomplete, 'line')} without all columns, left out`}`,
       )
     case 'started':
-      return output.note(
-        `begins as ${event.from}: ${event.taken.length} tensors${event.fresh.length === 0 ? '' : `; fresh: ${event.fresh.join(', ')}`}`,
-      )
+      return output.note(startText(event.from, event))
     case 'scores': {
       const scores = Object.entries(event.scores).map(([name, value]) => `${name} ${digits(value)}`)
       return output.print(`${event.split}: ${scores.join(', ')}`)
