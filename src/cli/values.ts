@@ -50,8 +50,8 @@ function modules(value: unknown, where: string): string[] | string {
   return value === 'all-linear' || value === 'none' || !/^[\w.,\s-]+$/.test(value) ? value : names(value, where)
 }
 
-function mapping(value: unknown, where: string): Record<string, number> {
-  const expected = 'JSON such as {"q_proj":16} or a list such as q_proj=16,v_proj=4'
+function mapping(value: unknown, { value: shown = 'q_proj=16,v_proj=4' }: Flag, where: string): Record<string, number> {
+  const expected = `a list such as ${shown} or JSON such as {"${shown.split('=')[0]}":16}`
   let entries: unknown = value
   if (typeof value === 'string' && value.trim().startsWith('{')) {
     try {
@@ -162,7 +162,7 @@ export function readValue(value: unknown, flag: Flag, where: string): unknown {
               : names(value, where, 'whole numbers separated by commas, or a list of them')
         ).map((item) => number(item, { ...flag, min: 0 }, where))
       case 'mapping':
-        return mapping(value, where)
+        return mapping(value, flag, where)
       case 'columns':
         return columns(value, where)
       case 'constants':
