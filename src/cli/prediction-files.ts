@@ -21,6 +21,11 @@ type Writer = (rows: AsyncIterable<PredictedRow>, field: AnswerField) => AsyncGe
 
 const writers: Readonly<Record<string, Writer>> = { jsonl: jsonLines, ndjson: jsonLines, csv: table }
 
+const extensionOf = (path: string): string => /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase() ?? ''
+
+const writerOf = (out: string): Writer | undefined =>
+  Object.hasOwn(writers, extensionOf(out)) ? writers[extensionOf(out)] : undefined
+
 /**
  * How a file of predictions is written, told by its name.
  * @throws InvalidOptionError for another kind, or a file that is there and shall not be replaced
@@ -30,11 +35,10 @@ export function predictionWriter(
   overwrite: boolean,
   field: AnswerField = 'prediction',
 ): (rows: AsyncIterable<PredictedRow>) => AsyncGenerator<Uint8Array> {
-  const extension = /\.([^./\\]+)$/.exec(out)?.[1]?.toLowerCase() ?? ''
-  const writer = Object.hasOwn(writers, extension) ? writers[extension] : undefined
+  const writer = writerOf(out)
   if (writer === undefined)
     throw new InvalidOptionError(
-      `"${out}": ${field}s are written as .jsonl, .ndjson or .csv${extension === 'parquet' ? '; Parquet is read, but not written' : ''}. Give the file one of these endings`,
+      `"${out}": ${field}s are written as .jsonl, .ndjson or .csv${extensionOf(out) === 'parquet' ? '; Parquet is read, but not written' : ''}. Give the file one of these endings`,
     )
   if (!overwrite && existsSync(out))
     throw new InvalidOptionError(`"${out}" is there already. Choose another file, or replace it with overwrite (--overwrite).`)
@@ -68,26 +72,49 @@ async function* jsonLines(rows: AsyncIterable<PredictedRow>, field: AnswerField)
 async function* table(rows: AsyncIterable<PredictedRow>, field: AnswerField): AsyncGenerator<string> {
   let columns: readonly string[] | undefined
   for await (const { row, prediction } of rows) {
-    const taken = Object.keys(row.value).find((name) => name.startsWith(`${field}.`))
-    if (taken !== undefined) refuseField(row, taken, field)
     const said = Object.entries(prediction).map(([name, value]) => [`${field}.${name}`, cell(value)] as const)
-    const own = Object.keys(row.value).map((name) => [name, textOf(row, name)] as const)
-    const cells = new Map([...own, ...said])
+    const cells = new Map([...ownCells(row, field), ...said])
     if (columns === undefined) {
       columns = [...cells.keys()]
       yield columns.map(quoted).join(',')
     }
-    const strange = [...cells.keys()].find((name) => !columns!.includes(name))
-    if (strange !== undefined)
-      throw new InvalidDataError(
-        `${at(row)}: the row has "${strange}", which the first row lacks, so that it is no column of the table; write lines of JSON: --out with the ending .jsonl.`,
-      )
+    checkColumns(row, cells, columns)
     yield columns.map((name) => quoted(cells.get(name) ?? '')).join(',')
   }
 }
 
+/** The cells of a row's own fields. @throws InvalidDataError for a field that is called as one of the prediction's */
+function ownCells(row: Row, field: AnswerField): Map<string, string> {
+  const names = Object.keys(row.value)
+  const taken = names.find((name) => name.startsWith(`${field}.`))
+  if (taken !== undefined) refuseField(row, taken, field)
+  return new Map(names.map((name) => [name, textOf(row, name)]))
+}
+
+/** @throws InvalidDataError for a row with a field that is no column */
+function checkColumns(row: Row, cells: ReadonlyMap<string, string>, columns: readonly string[]): void {
+  const strange = [...cells.keys()].find((name) => !columns.includes(name))
+  if (strange !== undefined)
+    throw new InvalidDataError(
+      `${at(row)}: the row has "${strange}", which the first row lacks, so that it is no column of the table; write lines of JSON: --out with the ending .jsonl.`,
+    )
+}
+
+/**
+ * What looks at each row, in their order, before anything is made of them: whether it can be written as it is.
+ * @param out the file that they will be written to; undefined prints lines of JSON
+ */
+export function rowCheck(out: string | undefined, field: AnswerField): (row: Row) => void {
+  if (out === undefined || writerOf(out) !== table) return (row) => void predictionLine({ row, prediction: {} }, field)
+  let columns: readonly string[] | undefined
+  return (row) => {
+    const cells = ownCells(row, field)
+    checkColumns(row, cells, (columns ??= [...cells.keys()]))
+  }
+}
+
 /** @throws InvalidDataError for a row whose own field would be written over */
-export function checkField(row: Row, field: AnswerField): void {
+function checkField(row: Row, field: AnswerField): void {
   if (Object.hasOwn(row.value, field)) refuseField(row, field, field)
 }
 

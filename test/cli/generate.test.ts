@@ -145,12 +145,17 @@ describe('prompts of every kind', () => {
       [{ prompt: 'x'.repeat(5000) }, 'bad.jsonl, line 2: the prompt has'],
       [{ prompt: 'x', adapter: 'poet' }, 'line 2: the row names the adapter "poet", but there are no adapters with names'],
       [{ prompt: 'x', generation: 1 }, 'line 2: the row has a field "generation" already'],
+      [{ prompt: 'x', id: 2 ** 53 }, 'line 2: the number 9007199254740992 under "id" is beyond 2^53'],
     ]
     for (const [row, message] of refusals) {
       const data = writeRows(join(folder, 'bad.jsonl'), [{ prompt: 'fine' }, row])
       const { code, stdout, stderr } = await run('--data', data)
       expect([code, stdout, stderr]).toEqual([1, '', expect.stringContaining(message)])
     }
+    const uneven = writeRows(join(folder, 'uneven.jsonl'), [{ prompt: 'fine' }, { prompt: 'x', id: 1 }, { prompt: '' }])
+    expect((await run('--data', uneven, '--out', join(folder, 'uneven.csv'))).stderr).toContain(
+      'uneven.jsonl, line 2: the row has "id", which the first row lacks',
+    )
   })
 })
 

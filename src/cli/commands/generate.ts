@@ -12,7 +12,7 @@ import { checkPromptFlags, promptGiven } from '../generate-prompt.js'
 import { checkAdapterNames, openNamedAdapters, unnamed } from '../named-adapters.js'
 import { refuseInput } from '../not-an-input.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
-import { checkField, predictionLine, predictionWriter, type PredictedRow } from '../prediction-files.js'
+import { predictionLine, predictionWriter, rowCheck, type PredictedRow } from '../prediction-files.js'
 import { library, openModel, readingOf } from '../sources.js'
 import { UsageError } from '../usage-error.js'
 import { baseFlag } from './train-flags.js'
@@ -115,7 +115,7 @@ async function continueOne(
   for (; next.done !== true; next = await stream.next()) if (!output.json && next.value.index === 0) output.write(next.value.text)
   const { tokensPerSecond } = next.value
   const texts = next.value.samples ?? next.value.beams ?? [next.value]
-  if (output.json) output.printJson({ ...told(next.value), tokensPerSecond })
+  if (output.json) output.printJson({ ...told(next.value, values), tokensPerSecond })
   else {
     output.print('')
     for (const { text } of texts.slice(1)) output.write(`${'prompt' in prompted ? prompted.prompt : ''}${text}\n`)
@@ -125,10 +125,10 @@ async function continueOne(
   return 0
 }
 
-/** What is told of a text: of several also the others. */
-const told = ({ tokensPerSecond: _, beams, ...generated }: Generation) => ({
+/** What is told of a text: where several were asked for, all that were found, alike of every row. */
+const told = ({ tokensPerSecond: _, beams, ...generated }: Generation, { 'num-return': asked = 1 }: GenerateValues) => ({
   ...generated,
-  ...(beams !== undefined && beams.length > 1 && { beams }),
+  ...(beams !== undefined && asked > 1 && { beams }),
 })
 
 async function continueRows(
@@ -154,10 +154,10 @@ async function continueRows(
   })
   try {
     if (out === undefined || write === undefined) {
-      for await (const answer of answers(continued)) output.print(predictionLine(answer, 'generation'))
+      for await (const answer of answers(continued, values)) output.print(predictionLine(answer, 'generation'))
       return 0
     }
-    await files.write(out, write(answers(continued)))
+    await files.write(out, write(answers(continued, values)))
   } finally {
     output.status(undefined)
   }
@@ -168,8 +168,9 @@ async function continueRows(
 
 async function* answers(
   continued: AsyncIterable<{ readonly row: Row; readonly generation: Generation }>,
+  values: GenerateValues,
 ): AsyncGenerator<PredictedRow> {
-  for await (const { row, generation } of continued) yield { row, prediction: told(generation) }
+  for await (const { row, generation } of continued) yield { row, prediction: told(generation, values) }
 }
 
 /** The rows of files as they are, and what is read of each. */
@@ -178,9 +179,10 @@ async function openRows(model: Model, data: readonly string[], values: GenerateV
   const { columns, header } = readingOf(values)
   const { sources } = await openEvaluatedRows(model, data, { header })
   if (columns !== undefined) await checkColumns(sources, columns)
+  const check = rowCheck(values.out, 'generation')
   const rows = async function* (): AsyncGenerator<Row> {
     for await (const row of rowsOf(sources)) {
-      checkField(row, 'generation')
+      check(row)
       yield row
     }
   }
