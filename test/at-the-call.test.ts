@@ -64,6 +64,8 @@ const calls: Readonly<Record<string, (w: Watch) => unknown>> = {
   'generate with beams': (w) => lowrank.generate(model, w({ inputIds: [1, 2], maxNewTokens: 2, beams: 2 })),
   generateStream: (w) => drain(lowrank.generateStream(model, w({ inputIds: [1, 2], maxNewTokens: 2 }))),
   generateBatch: (w) => lowrank.generateBatch(set, w([{ inputIds: [1, 2], adapter: 'a' }]), w({ maxNewTokens: 2 })),
+  'ContinuousBatch.add': (w) =>
+    drain(new lowrank.ContinuousBatch(set).add(w({ inputIds: [1, 2], adapter: 'a', maxNewTokens: 2 }))),
   logits: (w) => lowrank.logits(set, w([[1, 2]]), w({ adapters: ['a'] })),
   evaluate: (w) => lowrank.evaluate(adapter, w({ data: [data], batchSize: 2 })),
   extractLora: (w) => lowrank.extractLora(model, tuned, w({ r: 1, targetModules: ['q_proj'] })),

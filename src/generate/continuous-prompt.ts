@@ -5,6 +5,7 @@ import { InvalidOptionError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { pickKeys } from '../util/option-keys.js'
 import { resolveOptions, type OptionTable } from '../util/option-table.js'
+import { snapshot } from '../util/snapshot.js'
 import { beamOptionTable, type BeamOptions } from './beam-options.js'
 import type { TextBeginning } from './continued-text.js'
 import { endTokensOf } from './end-tokens.js'
@@ -17,8 +18,10 @@ export type ContinuousPrompt = Omit<BatchPrompt, 'numReturn'>
 const table = { ...batchOptionTable, ...batchPromptTable } as const satisfies OptionTable<BatchPrompt & BeamOptions>
 
 /** @throws InvalidOptionError for options out of range, an unknown adapter or a prompt that fills the model's positions */
-export async function continuousPrompt(subject: Model | Adapter | AdapterSet, given: ContinuousPrompt): Promise<TextBeginning> {
-  resolveOptions(table, given, 'ContinuousBatch.add')
+export async function continuousPrompt(subject: Model | Adapter | AdapterSet, asked: ContinuousPrompt): Promise<TextBeginning> {
+  resolveOptions(table, asked, 'ContinuousBatch.add')
+  // The tokenizer is waited for: what the caller changes meanwhile is no part of the call.
+  const given = snapshot(asked)
   if ((given as BatchPrompt).numReturn !== undefined)
     throw new InvalidOptionError('numReturn asks for several texts, and each is one of a batch; add them with seeds of their own')
   const beams = (Object.keys(given) as (keyof ContinuousPrompt)[]).find((name) => name in beamOptionTable)
