@@ -9,6 +9,8 @@ export interface Method {
   readonly kind: 'full' | 'bitfit' | 'lora'
   readonly r?: number
   readonly targets?: readonly string[]
+  /** Rows of the embedding that are trained too. */
+  readonly tokens?: readonly number[]
 }
 
 /** α/r is the same for all ranks, so that a rate means the same of each of them. */
@@ -22,7 +24,7 @@ export const lora = (r: number, targets: readonly string[], name = `LoRA, r = ${
 })
 
 /** An adapter's options of a method; all weights are none. */
-const loraOptions = ({ kind, r, targets }: Method, seed: number): LoraOptions =>
+const loraOptions = ({ kind, r, targets, tokens }: Method, seed: number): LoraOptions =>
   kind === 'bitfit'
     ? { targetModules: 'none', bias: 'all', seed }
     : {
@@ -30,6 +32,7 @@ const loraOptions = ({ kind, r, targets }: Method, seed: number): LoraOptions =>
         loraAlpha: SCALE * r!,
         targetModules: targets![0] === 'all-linear' ? 'all-linear' : [...targets!],
         loraDropout: 0,
+        ...(tokens && { trainableTokenIndices: [...tokens] }),
         seed,
       }
 

@@ -17,6 +17,8 @@ export interface TextBase {
   /** Of the tables; none that is larger than a layer. */
   readonly ranks: readonly number[]
   readonly steps: number
+  /** Its end token, where the base never learned it: a branch cannot teach a frozen row of the head to end texts. */
+  readonly untrainedEnd?: number
   folder(threads: number, say: (text: string) => void): Promise<string>
 }
 
@@ -28,6 +30,7 @@ export const textBases: readonly TextBase[] = [
     matrices: { q: 'q_proj', k: 'k_proj', v: 'v_proj', o: 'o_proj' },
     ranks: [1, 2, 4, 8, 32],
     steps: 300,
+    untrainedEnd: 2,
     folder: () => Promise.resolve(join(shared, 'models/stories260k')),
   },
   {
@@ -98,7 +101,10 @@ export async function methodsBeside(store: RunStore, base: TextBase, model: stri
   const methods: readonly Method[] = [
     { name: 'all weights', kind: 'full' },
     ...(base.matrices === undefined ? [{ name: 'biases (BitFit)', kind: 'bitfit' } as const] : []),
-    ...base.ranks.map((r) => lora(r, base.linear)),
+    ...base.ranks.map((r) => ({
+      ...lora(r, base.linear),
+      ...(base.untrainedEnd !== undefined && { tokens: [base.untrainedEnd] }),
+    })),
   ]
   const results: MethodResult[] = []
   for (const method of methods) results.push(await measure(store, base, method, model, seeds, true))
