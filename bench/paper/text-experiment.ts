@@ -50,12 +50,6 @@ const RATES: Readonly<Record<Method['kind'], readonly number[]>> = {
   lora: [3e-3, 1e-2, 3e-2],
 }
 
-export interface MethodResult {
-  readonly method: Method
-  readonly learningRate: number
-  readonly outcomes: readonly TextOutcome[]
-}
-
 /** Tried with LoRA of a middle rank on all layers, for all ranks and matrices: α/r is the same of them all. */
 const probed = (base: TextBase, method: Method): Method => (method.kind === 'lora' ? lora(4, base.linear) : method)
 
@@ -83,21 +77,17 @@ async function measure(
   model: string,
   seeds: number,
   scored: boolean,
-): Promise<MethodResult> {
+): Promise<void> {
   const learningRate = await bestRate(store, base, method, model)
-  const outcomes: TextOutcome[] = []
   for (let seed = 0; seed < seeds; seed++)
-    outcomes.push(
-      await store.outcome<TextOutcome>(
-        textRunOf(base, method, { learningRate, seed, steps: scored ? base.steps : base.steps / 2, scored }),
-        model,
-      ),
+    await store.outcome<TextOutcome>(
+      textRunOf(base, method, { learningRate, seed, steps: scored ? base.steps : base.steps / 2, scored }),
+      model,
     )
-  return { method, learningRate, outcomes }
 }
 
 /** Tables 3 and 18: full fine-tuning, biases alone, and LoRA of several ranks. */
-export async function methodsBeside(store: RunStore, base: TextBase, model: string, seeds: number): Promise<MethodResult[]> {
+export async function methodsBeside(store: RunStore, base: TextBase, model: string, seeds: number): Promise<void> {
   const methods: readonly Method[] = [
     { name: 'all weights', kind: 'full' },
     ...(base.matrices === undefined ? [{ name: 'biases (BitFit)', kind: 'bitfit' } as const] : []),
@@ -106,19 +96,15 @@ export async function methodsBeside(store: RunStore, base: TextBase, model: stri
       ...(base.untrainedEnd !== undefined && { tokens: [base.untrainedEnd] }),
     })),
   ]
-  const results: MethodResult[] = []
-  for (const method of methods) results.push(await measure(store, base, method, model, seeds, true))
-  return results
+  for (const method of methods) await measure(store, base, method, model, seeds, true)
 }
 
 /** Table 6: ranks by the matrices that they are of. */
-export async function ranksByMatrices(store: RunStore, base: TextBase, model: string, seeds: number): Promise<MethodResult[]> {
+export async function ranksByMatrices(store: RunStore, base: TextBase, model: string, seeds: number): Promise<void> {
   const { q, k, v, o } = base.matrices!
   const sets = { Wq: [q], 'Wq, Wv': [q, v], 'Wq, Wk, Wv, Wo': [q, k, v, o] }
-  const results: MethodResult[] = []
   for (const [name, targets] of Object.entries(sets))
-    for (const r of base.ranks) results.push(await measure(store, base, lora(r, targets, named(name, r)), model, seeds, false))
-  return results
+    for (const r of base.ranks) await measure(store, base, lora(r, targets, named(name, r)), model, seeds, false)
 }
 
 /** Sets of matrices that together train about as many numbers: their names, the rank of each, and of what. */
@@ -138,16 +124,9 @@ const named = (set: string, r: number): string => `${set}, r = ${r}`
 export const matrixSets = BUDGET.map(([set, r]) => named(set, r))
 
 /** Table 5: which matrices, where all together may train as many numbers. */
-export async function matricesOfOneBudget(
-  store: RunStore,
-  base: TextBase,
-  model: string,
-  seeds: number,
-): Promise<MethodResult[]> {
-  const results: MethodResult[] = []
+export async function matricesOfOneBudget(store: RunStore, base: TextBase, model: string, seeds: number): Promise<void> {
   for (const [set, r, matrices] of BUDGET) {
     const targets = matrices.map((matrix) => base.matrices![matrix])
-    results.push(await measure(store, base, lora(r, targets, named(set, r)), model, seeds, false))
+    await measure(store, base, lora(r, targets, named(set, r)), model, seeds, false)
   }
-  return results
 }

@@ -32,7 +32,7 @@ export interface TextOutcome {
   readonly peakBytes: number
 }
 
-export const BATCH = 8
+const BATCH = 8
 const MAX_LENGTH = 192
 /** Of the paper's Table 3; METEOR of the modules that need no data of others, as its name says. */
 const METRICS: readonly MetricName[] = ['bleu', 'nist', 'meteor', 'rouge-l', 'cider']

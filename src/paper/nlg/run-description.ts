@@ -1,7 +1,7 @@
 /** @file What a training leaves beside its checkpoints for the scores of its texts: `nlg-run.json`. */
 import { InvalidDataError } from '../../errors.js'
 import type { Files } from '../../io/files.js'
-import { isObject, parseJsonObject } from '../../util/json.js'
+import { parseJsonObject } from '../../util/json.js'
 import { parseRecord, RECORD_FILE, removeRecord, writeRecord, type nlgTasks, type PaperRecord } from '../record.js'
 
 /** A training, as the table of the paper's numbers names it. */
@@ -36,7 +36,5 @@ export async function recordScores(
   const before = (await files.exists(file)) ? parseRecord(await files.readText(file), file) : undefined
   if (before !== undefined && before.task !== task)
     throw new InvalidDataError(`${file} is of ${before.task}, and these scores are of ${task}; score each run's own texts`)
-  const { preset, model, seed, trainedParameters } = run
-  const metrics = { ...(isObject(before?.metrics) && before.metrics), [split]: scores }
-  await writeRecord(files, folder, { task, ...(preset !== undefined && { preset }), model, seed, trainedParameters, metrics })
+  await writeRecord(files, folder, { task, ...run, metrics: { ...before?.metrics, [split]: scores } })
 }
