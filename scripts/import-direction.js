@@ -52,9 +52,13 @@ export const rooms = [
     'browser-environment',
     'browser',
     'paper',
+    'serve',
     'cli',
   ],
 ]
+
+/** Rooms that use what users can, and the only module of src that they may import from outside. */
+const publicOnly = new Map([['serve', 'public']])
 
 const source = resolve(import.meta.dirname, '../src')
 const roomOf = (path) =>
@@ -75,6 +79,11 @@ export const importDirection = {
         context.report({ node, message: `src/${from} has no place in the order of rooms: add it to scripts/import-direction.js` })
       else if (rooms.indexOf(to) > rooms.indexOf(from))
         context.report({ node, message: `src/${from} must not import from src/${to}, which is above it (${rooms.join(' < ')})` })
+      else if (publicOnly.has(from) && to !== from && to !== publicOnly.get(from))
+        context.report({
+          node,
+          message: `src/${from} imports from src/${publicOnly.get(from)}.ts and packages only, as users do`,
+        })
     }
     return { ImportDeclaration: check, ExportNamedDeclaration: check, ExportAllDeclaration: check, ImportExpression: check }
   },
