@@ -18,6 +18,20 @@ export interface RenderOptions {
   readonly variables?: TemplateVariables
 }
 
+/** A Unicode noncharacter, which no text holds; a space behind it shows whether the template trims. */
+const END_MARK = '\uFDD1'
+
+/** A message with a mark at the end of its text, the last one of a list of parts; undefined where it has none. */
+function markedEnd(message: Message): Message | undefined {
+  const { content } = message
+  const marked = (text: string): string => `${text}${END_MARK} `
+  if (typeof content === 'string') return { ...message, content: marked(content) }
+  const parts = content ?? []
+  const at = parts.findLastIndex((part) => typeof part['text'] === 'string')
+  const part = parts[at]
+  return part && { ...message, content: parts.with(at, { ...part, text: marked(part['text'] as string) }) }
+}
+
 /** A model's chat template in the environment that transformers gives it: trimmed blocks, `raise_exception`, `strftime_now`, no tools. */
 export class ChatTemplate {
   private readonly template: JinjaTemplate
@@ -30,7 +44,7 @@ export class ChatTemplate {
    * @throws InvalidDataError if the template cannot be parsed
    */
   constructor(
-    private readonly source: string,
+    readonly source: string,
     private readonly file: string,
     private readonly variables: Readonly<Record<string, string>>,
     private readonly clock: () => Date,
@@ -48,6 +62,24 @@ export class ChatTemplate {
    */
   render(messages: readonly Message[], addGenerationPrompt: boolean, variables: TemplateVariables = {}): string {
     return this.refusing(() => this.template.render(this.values(messages, addGenerationPrompt, variables), this.strftime))
+  }
+
+  /**
+   * The dialogue as text that ends where its last message does, so that a model goes on with that message: transformers'
+   * `continue_final_message`. Where the template trims contents, white space at the end of the message is trimmed too.
+   * @throws InvalidDataError as `render`, and if the last message has no text or the template does not write it
+   */
+  renderOpen(messages: readonly Message[], variables: TemplateVariables = {}): string {
+    const refuse = (why: string): never => {
+      throw new InvalidDataError(`${this.file}: the last message cannot be continued: ${why}.`)
+    }
+    const last = messages.at(-1) ?? refuse('there are no messages')
+    const open = markedEnd(last) ?? refuse('it has no text')
+    const text = this.render([...messages.slice(0, -1), open], false, variables)
+    const at = text.lastIndexOf(END_MARK)
+    if (at < 0) return refuse('the chat template does not write its content')
+    const kept = text.slice(0, at)
+    return text.startsWith(END_MARK + ' ', at) ? kept : kept.trimEnd()
   }
 
   /** Whether the template says itself, by `{% generation %}`, what is the assistant's. */

@@ -180,6 +180,14 @@ describe.skipIf(!existsSync(stories))('the tokenizer of stories260k', () => {
     ])
   })
 
+  it('tells the bytes that tokens stand for: together the text, with the space that begins it', async () => {
+    const tokenizer = (await loadTokenizer(nodeFiles(), stories))!
+    const text = 'a\n  héllo 😀 ✓\t x'
+    const bytes = tokenizer.encode(text, { addSpecialTokens: false }).flatMap((id) => [...tokenizer.tokenBytes(id)])
+    expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe(` ${text}`)
+    expect(new TextDecoder().decode(tokenizer.tokenBytes(1))).toBe('<s>')
+  })
+
   it('decodes and encodes the golden text', async () => {
     const tokenizer = await loadTokenizer(nodeFiles(), stories)
     const golden = JSON.parse(await readFile(join(stories, 'golden.json'), 'utf8')) as {
@@ -192,6 +200,15 @@ describe.skipIf(!existsSync(stories))('the tokenizer of stories260k', () => {
     expect(encoded.slice(0, 33)).toEqual([1, ...ids])
     expect(tokenizer?.decode(encoded, { skipSpecialTokens: true })).toBe(golden.greedy_text)
   })
+})
+
+it('tells the bytes of tokens of bytes, of a part of a character those of the part, of special tokens the name', async () => {
+  const tokenizer = await load({ 'tokenizer.json': JSON.parse(byteTokenizer(['<s>'])) as object })
+  const text = 'héllo 😀\n'
+  const ids = tokenizer.encode(text)
+  expect(ids.map((id) => tokenizer.tokenBytes(id).length)).toEqual(ids.map(() => 1))
+  expect(new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => [...tokenizer.tokenBytes(id)])))).toBe(text)
+  expect([...tokenizer.tokenBytes(256)]).toEqual([0x3c, 0x73, 0x3e])
 })
 
 describe.skipIf(!existsSync(gpt2))("GPT-2's tokenizer, assembled from its vocabulary", () => {

@@ -5,6 +5,7 @@ import type { Rendered } from './assistant-spans.js'
 import { ChatTemplate } from './chat-template.js'
 import type { Message, TemplateVariables } from './messages.js'
 import { cleanUpSpaces } from '../tokenizer/clean-up.js'
+import { componentTypes } from '../tokenizer/json.js'
 import type { Pipeline } from '../tokenizer/pipeline.js'
 import type { PlacedToken } from '../tokenizer/pipeline.js'
 import { buildPipeline, type BuiltPipeline } from './build-pipeline.js'
@@ -294,6 +295,21 @@ export class Tokenizer {
   }
 
   /**
+   * The bytes of UTF-8 that one token stands for in the middle of a text: of a part of a character those of the part, of a
+   * special token those of its name. Tokens one after the other make the text's bytes.
+   */
+  tokenBytes(id: number): Uint8Array {
+    const name = this.pipeline.tokenOf(id)
+    const bytes = name === undefined || this.pipeline.isSpecial(id) ? undefined : this.pipeline.vocabularyBytes(name)
+    return bytes ?? new TextEncoder().encode(this.tokenText(id))
+  }
+
+  /** The chat template's source in Jinja, or undefined where the model has none. */
+  get chatTemplate(): string | undefined {
+    return this.template?.source
+  }
+
+  /**
    * A dialogue as the text that the model's chat template makes of it. The template writes the special tokens itself:
    * encode it with `addSpecialTokens: false`.
    * @throws InvalidDataError if the model has no chat template, or the template refuses the dialogue
@@ -303,6 +319,15 @@ export class Tokenizer {
     options: { readonly addGenerationPrompt?: boolean; readonly variables?: TemplateVariables } = {},
   ): string {
     return this.chat(options.variables).render(messages, options.addGenerationPrompt ?? false, options.variables)
+  }
+
+  /**
+   * A dialogue as the text of the chat template up to the end of its last message, which a model then goes on with:
+   * transformers' `continue_final_message`. Encode it with `addSpecialTokens: false`.
+   * @throws InvalidDataError as `applyChatTemplate`, and if the last message has no text or the template does not write it
+   */
+  openLastMessage(messages: readonly Message[], options: { readonly variables?: TemplateVariables } = {}): string {
+    return this.chat(options.variables).renderOpen(messages, options.variables)
   }
 
   /** Whether the chat template mentions a name, of a variable or of a message's field; false where there is no template. */
@@ -410,13 +435,6 @@ function namesTypes({ tokenizer, config }: TokenizerFolder, tokenizerClass: Toke
   if (Array.isArray(inputs)) return inputs.includes('token_type_ids')
   if (tokenizerClass !== undefined) return tokenizerClass.types
   return !componentTypes(tokenizer['post_processor'], 'processors').includes('RobertaProcessing')
-}
-
-/** Types of a component of tokenizer.json and of those it is a sequence of. */
-function componentTypes(component: unknown, list: string): unknown[] {
-  if (typeof component !== 'object' || component === null) return []
-  const { type, [list]: inner } = component as Record<string, unknown>
-  return [type, ...(Array.isArray(inner) ? inner.flatMap((part) => componentTypes(part, list)) : [])]
 }
 
 /**

@@ -19,6 +19,8 @@ export interface Generation {
   readonly finishReason: FinishReason
   /** With `logprobs`: of each of `ids`. */
   readonly logprobs?: readonly TokenLogprob[]
+  /** With `logprobs`: of the end token or the token of a stop string that ended the text, where one did. */
+  readonly endLogprob?: TokenLogprob
   /** With `promptLogprobs`: of each token of the prompt; null of the first, before which there is nothing. */
   readonly promptLogprobs?: readonly (TokenLogprob | null)[]
   /** With `numReturn` above 1, all texts that were sampled, in the order of their seeds; the first is the generation itself. */
@@ -28,7 +30,7 @@ export interface Generation {
 }
 
 /** A text among several of one prompt. */
-export type SampledText = Pick<Generation, 'text' | 'ids' | 'finishReason' | 'logprobs'>
+export type SampledText = Pick<Generation, 'text' | 'ids' | 'finishReason' | 'logprobs' | 'endLogprob'>
 
 /** A text that a beam search found. */
 export interface BeamGeneration extends SampledText {

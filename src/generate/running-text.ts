@@ -35,6 +35,7 @@ export class RunningText {
   private readonly stream: TextStream
   private readonly constraint: ConstraintState | undefined
   private reason: FinishReason | undefined
+  private endLogprob: TokenLogprob | undefined
 
   /** @param index which of several texts of the prompt it is */
   constructor(
@@ -75,8 +76,10 @@ export class RunningText {
     // What chooses changes them.
     const own = this.settings.logprobs === undefined ? undefined : logits.slice()
     const id = nextToken(logits, { prompt, ids: this.ids, ends, allowed }, sampling, this.random)
+    const logprob = own && tokenLogprob(own, id, this.settings.logprobs!)
     if (ends.has(id) || stops.tokens.has(id)) {
       this.reason = ends.has(id) ? 'eos' : 'stop'
+      this.endLogprob = logprob
       return undefined
     }
     this.constraint?.accept(id)
@@ -84,7 +87,6 @@ export class RunningText {
     const text = this.stream.push(id)
     if (this.stream.stopped) this.reason = 'stop'
     else if (this.ids.length === limit) this.reason = 'length'
-    const logprob = own && tokenLogprob(own, id, this.settings.logprobs!)
     if (logprob !== undefined) this.logprobs.push(logprob)
     return { index: this.index, id, text, ...(logprob && { logprob }) }
   }
@@ -102,6 +104,7 @@ export class RunningText {
       ids: this.ids,
       finishReason: this.reason ?? 'aborted',
       ...(this.settings.logprobs !== undefined && { logprobs: this.logprobs }),
+      ...(this.endLogprob && { endLogprob: this.endLogprob }),
     }
   }
 }

@@ -56,6 +56,12 @@ export function asByteCharacters(text: string): string {
 /** `<0x0A>` for a byte. */
 export const byteToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`
 
+/** The byte that a token such as `<0x0A>` stands for; undefined of any other. Rust reads a sign too. */
+export function byteOfToken(token: string): number | undefined {
+  const digits = /^<0x(\+[0-9A-Fa-f]|[0-9A-Fa-f]{2})>$/.exec(token)?.[1]
+  return digits === undefined ? undefined : parseInt(digits.replace('+', ''), 16)
+}
+
 /** Vocabulary ids of a text's bytes, or undefined if one is missing. */
 export function byteIds(text: string, idOf: (token: string) => number | undefined): number[] | undefined {
   const ids: number[] = []

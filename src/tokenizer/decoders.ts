@@ -1,5 +1,5 @@
 /** @file Decoders of tokenizer.json: tokens back to text. */
-import { bytesOfCharacters } from './bytes.js'
+import { byteOfToken, bytesOfCharacters } from './bytes.js'
 import { cleanUpPieces } from './clean-up.js'
 import { byType, type Component } from './json.js'
 import { replaceIn } from './normalizers.js'
@@ -65,8 +65,8 @@ const byteFallback: Decoder = (tokens) => {
     bytes = []
   }
   for (const token of tokens) {
-    const byte = /^<0x(\+[0-9A-Fa-f]|[0-9A-Fa-f]{2})>$/.exec(token)?.[1]
-    if (byte !== undefined) bytes.push(parseInt(byte.replace('+', ''), 16))
+    const byte = byteOfToken(token)
+    if (byte !== undefined) bytes.push(byte)
     else {
       flush()
       out.push(token)

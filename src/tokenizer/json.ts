@@ -106,3 +106,10 @@ export function byType<T>(
     )
   return makers[type]!(component)
 }
+
+/** Types of a component of tokenizer.json and of those it is a sequence of. */
+export function componentTypes(component: unknown, list: string): unknown[] {
+  if (typeof component !== 'object' || component === null) return []
+  const { type, [list]: inner } = component as Record<string, unknown>
+  return [type, ...(Array.isArray(inner) ? inner.flatMap((part) => componentTypes(part, list)) : [])]
+}

@@ -3,10 +3,10 @@
  * and the decoder for the way back. Every id is to be the one that Python gives; what we cannot do is refused by name.
  */
 import { AddedTokens, readAddedTokens, type AddedToken } from './added-tokens.js'
-import { wellFormed } from './bytes.js'
+import { byteOfToken, bytesOfCharacters, wellFormed } from './bytes.js'
 import { createDecoder, type Decoder } from './decoders.js'
 import { InvalidDataError } from '../errors.js'
-import { Component } from './json.js'
+import { Component, componentTypes } from './json.js'
 import { createModel } from './models/model.js'
 import type { TokenModel } from './models/vocabulary.js'
 import { createNormalizer, type Normalizer } from './normalizers.js'
@@ -47,6 +47,8 @@ export class Pipeline {
   private postProcessor: PostProcessor | undefined
   private readonly decoder: Decoder | undefined
   private readonly added: AddedTokens
+  /** How tokens say bytes: in GPT-2's characters, or as tokens of their own such as `<0x0A>`. */
+  private readonly byteKind: 'characters' | 'tokens' | undefined
 
   /**
    * @param json tokenizer.json
@@ -66,6 +68,8 @@ export class Pipeline {
     this.model = createModel(file.part('model'))
     this.postProcessor = optional('post_processor', createPostProcessor)
     this.decoder = optional('decoder', createDecoder)
+    const decoders = componentTypes(file.raw('decoder'), 'decoders')
+    this.byteKind = decoders.includes('ByteLevel') ? 'characters' : decoders.includes('ByteFallback') ? 'tokens' : undefined
     this.added = new AddedTokens(this.model, (text) => this.normalize(text), options.splitSpecialTokens ?? false)
     this.added.add(readAddedTokens(file))
   }
@@ -106,6 +110,17 @@ export class Pipeline {
 
   tokenOf(id: number): string | undefined {
     return this.added.get(id)?.content ?? this.model.tokenOf(id)
+  }
+
+  /** The bytes that a token of the vocabulary stands for, where the decoder reads tokens as bytes; undefined where it reads texts. */
+  vocabularyBytes(token: string): Uint8Array | undefined {
+    if (this.hasAdded(token)) return undefined
+    if (this.byteKind === 'characters') {
+      const bytes = bytesOfCharacters(token)
+      return bytes && Uint8Array.from(bytes)
+    }
+    const byte = this.byteKind === 'tokens' ? byteOfToken(token) : undefined
+    return byte === undefined ? undefined : Uint8Array.of(byte)
   }
 
   /**

@@ -89,6 +89,16 @@ describe('log probabilities', () => {
     streamed.forEach((found, i) => expectScore(found, told.ids[i]!, at(2 + i), 2))
   })
 
+  it('of the token that ends a text too', async () => {
+    const model = await open()
+    const prompt = { inputIds: [5, 17, 60], maxNewTokens: 6, logprobs: 1 }
+    const free = await generate(model, prompt)
+    expect(free.endLogprob).toBeUndefined()
+    const end = free.ids.findIndex((id, i) => i > 0 && !free.ids.slice(0, i).includes(id))
+    const ended = await generate(model, { ...prompt, eosTokenIds: [free.ids[end]!] })
+    expect(ended).toMatchObject({ ids: free.ids.slice(0, end), finishReason: 'eos', endLogprob: free.logprobs![end] })
+  })
+
   it('of a prompt that is read in several runs, beside a short one', async () => {
     const config = new ConfigReader({ ...llamaConfig, max_position_embeddings: 700 }, 'long')
     const model = FolderModel.fromWeights(testEnvironment(), config, randomWeights(config, 1))

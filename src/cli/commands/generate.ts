@@ -75,7 +75,7 @@ export const generateCommand = defineCommand({
     'lowrank generate --model SmolLM2-135M --adapter poet=out/poet --adapter lawyer=out/lawyer --data prompts.jsonl --out answers.jsonl',
   ],
   prints:
-    '`{"text":…,"ids":[…],"finishReason":…,"tokensPerSecond":…}`; `text` and `ids` are what was generated, without the prompt, and `finishReason` is `eos`, `stop` or `length`; with `--num-return` also `"samples":[…]` or, of a beam search, `"beams":[…]`, with `--logprobs` `"logprobs":[{"id":…,"logprob":…,"top":[{"id":…,"logprob":…},…]},…]`, with `--prompt-logprobs` the same as `promptLogprobs`, null of the first token. Of `--data` a line for each row, its own fields and `"generation":{"text":…,"ids":[…],"finishReason":…}`, with or without `--json`; with `--out` one line, `{"out":…,"rows":…}`.',
+    '`{"text":…,"ids":[…],"finishReason":…,"tokensPerSecond":…}`; `text` and `ids` are what was generated, without the prompt, and `finishReason` is `eos`, `stop` or `length`; with `--num-return` also `"samples":[…]` or, of a beam search, `"beams":[…]`, with `--logprobs` `"logprobs":[{"id":…,"logprob":…,"top":[{"id":…,"logprob":…},…]},…]`, of a token that ended the text as `endLogprob`, with `--prompt-logprobs` the same as `promptLogprobs`, null of the first token. Of `--data` a line for each row, its own fields and `"generation":{"text":…,"ids":[…],"finishReason":…}`, with or without `--json`; with `--out` one line, `{"out":…,"rows":…}`.',
   async run(values, context) {
     checkPromptFlags(values)
     const adapters = values.adapter ?? []
