@@ -3,15 +3,8 @@
  *
  * One graph serves them all. A switch chooses other tensors to feed; it creates no session and touches no base weight.
  */
-import {
-  joinBranches,
-  stackBranches,
-  stackVectors,
-  sumOfVectors,
-  zeroBranch,
-  type ServedBranch,
-  type WeightedBranch,
-} from '../adapters/serving/branch-tensors.js'
+import { AdapterStack } from '../adapters/serving/adapter-stack.js'
+import { joinBranches, sumOfVectors, zeroBranch, type ServedBranch } from '../adapters/serving/branch-tensors.js'
 import { ServedLora } from '../adapters/serving/served-lora.js'
 import { ADAPTER_INDEX, type Serving } from '../adapters/serving/serving.js'
 import { completeLoraConfig } from '../adapters/complete-lora-config.js'
@@ -24,12 +17,15 @@ import type { HostTensor } from '../graph/types.js'
 import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
 import { loadAdapter, type Adapter } from './adapter.js'
 import type { Model } from '../model/model.js'
+import { Combination, type AdapterEntry } from './combination.js'
 import { baseValues, prepareAdapter, type PreparedAdapter } from './prepared-adapter.js'
-import { checkKeys, type OptionKeys } from '../util/option-keys.js'
+import { whole } from '../util/option-kinds.js'
+import { resolveOptions, type OptionTable } from '../util/option-table.js'
 import { checkTargetNames } from '../adapters/unmatched.js'
 import { checkArgument } from '../util/arguments.js'
 import { modelArgument } from '../model/model-argument.js'
 import { adapterArgument } from './adapter-argument.js'
+import { scaledAdapters, type RowAdapters, type ScaledAdapter } from './row-adapters.js'
 
 /** Options of an {@link AdapterSet}. */
 export interface AdapterSetOptions {
@@ -38,14 +34,17 @@ export interface AdapterSetOptions {
    * one needs no new session. The layers of the adapters themselves by default.
    */
   readonly targetModules?: readonly string[] | string
+  /**
+   * Most adapters, and sums of them, whose numbers stay ready for batches of rows with adapters of their own, beside those of the present
+   * batch; 16 by default. They are held once more for it.
+   */
+  readonly maxMixed?: number
 }
 
-const adapterSetOptionKeys = { targetModules: true } satisfies OptionKeys<AdapterSetOptions>
-
-interface Entry extends PreparedAdapter {
-  /** Beside the adapter's own alpha. */
-  scale: number
-}
+const adapterSetOptionTable = {
+  targetModules: { effect: true },
+  maxMixed: { is: whole(0), default: 16 },
+} as const satisfies OptionTable<AdapterSetOptions>
 
 interface Layer {
   readonly module: TargetModule
@@ -71,7 +70,7 @@ type Tensors = Readonly<Record<string, HostTensor>>
  * await generate(adapters, { prompt })
  */
 export class AdapterSet extends DisposableResource {
-  private readonly entries = new Map<string, Entry>()
+  private readonly entries = new Map<string, AdapterEntry>()
   /** Names of adapters that are being added or replaced. */
   private readonly pending = new Set<string>()
   private readonly layers = new Map<string, Layer>()
@@ -79,9 +78,11 @@ export class AdapterSet extends DisposableResource {
   private readonly replaced = new Map<string, { readonly part: Part; readonly base: HostTensor }>()
   private chosen: readonly string[] = []
   private enabled = true
-  /** By the names of active adapters. */
-  private readonly prepared = new Map<string, Tensors>()
-  private stacked: Tensors | undefined
+  /** By the key of the combination. */
+  private readonly prepared = new Map<string, { readonly tensors: Tensors; readonly combination: Combination }>()
+  private stack: AdapterStack<Combination> | undefined
+  private readonly maxMixed: number
+  private ids = 0
   /** Changes with the layers: parts of equal layouts are made once. */
   private layout: { readonly one: readonly Part[]; mixed?: readonly Part[] } | undefined
 
@@ -93,9 +94,9 @@ export class AdapterSet extends DisposableResource {
   ) {
     super()
     checkArgument(model, modelArgument, 'AdapterSet')
-    checkKeys(options, adapterSetOptionKeys, 'AdapterSet')
+    const { targetModules, maxMixed } = resolveOptions(adapterSetOptionTable, options, 'AdapterSet')
     checkModelNotDisposed(model)
-    const { targetModules } = options
+    this.maxMixed = maxMixed
     if (targetModules === undefined) return
     checkTargetNames(targetModules, model.modules)
     const targets = Array.isArray(targetModules) ? [...(targetModules as readonly string[])] : targetModules
@@ -171,10 +172,10 @@ export class AdapterSet extends DisposableResource {
 
   /** Removes an adapter; the others stay as they are. @throws InvalidOptionError if there is none of the name */
   remove(name: string): void {
-    this.entry(name)
+    const entry = this.entry(name)
     this.entries.delete(name)
     this.chosen = this.chosen.filter((other) => other !== name)
-    this.changed(name)
+    this.changed(entry)
   }
 
   /**
@@ -188,7 +189,7 @@ export class AdapterSet extends DisposableResource {
     const twice = list.find((name, i) => list.indexOf(name) !== i)
     if (twice !== undefined)
       throw new InvalidOptionError(`the adapter "${twice}" is named twice; use setScale to make it count more`)
-    this.tensorsOf(list)
+    this.servingOne(list.map((name) => ({ name })))
     this.chosen = list
     this.enabled = true
   }
@@ -212,7 +213,7 @@ export class AdapterSet extends DisposableResource {
     if (!Number.isFinite(scale)) throw new InvalidOptionError(`the scale of "${name}" must be a finite number, got ${scale}`)
     if (entry.scale === scale) return
     entry.scale = scale
-    this.changed(name)
+    this.changed(entry)
   }
 
   /** What an adapter is multiplied by, beside its own alpha; 1 at first. @throws InvalidOptionError if there is none of the name */
@@ -223,33 +224,47 @@ export class AdapterSet extends DisposableResource {
   /** @internal The parts and tensors of the active adapters. */
   serving(): Serving {
     this.checkNotDisposed('the set of adapters')
-    return { parts: this.parts().one, tensors: this.tensorsOf(this.active) }
+    return this.servingOne(this.active.map((name) => ({ name })))
   }
 
-  /** @internal The same of one adapter alone, whatever is active. @throws InvalidOptionError if there is none of the name */
-  servingOne(name: string): Serving {
-    this.entry(name)
-    return { parts: this.parts().one, tensors: this.tensorsOf([name]) }
+  /**
+   * @internal The same of one row's adapters, whatever is active.
+   * @throws InvalidOptionError for unknown or repeated names; InvalidAdapterError if two replace the same tensor
+   */
+  servingOne(row: RowAdapters): Serving {
+    return { parts: this.parts().one, tensors: this.tensorsOf(this.combinationOf(scaledAdapters(row))) }
   }
 
-  /** @internal Whether rows of this adapter can stand in a batch beside those of others: it replaces nothing of the base. */
-  isMixable(name: string): boolean {
-    return this.entry(name).replacements.size === 0
+  /** @internal Whether all adapters of a row are there. */
+  hasAll(row: RowAdapters): boolean {
+    return scaledAdapters(row).every(({ name }) => this.entries.has(name))
+  }
+
+  /** @internal Whether a row with these adapters can stand in a batch beside others: they replace nothing of the base. */
+  isMixable(row: RowAdapters): boolean {
+    return scaledAdapters(row).every(({ name }) => this.entry(name).replacements.size === 0)
+  }
+
+  /**
+   * @internal A text that rows have in common exactly if they are served alike; adapters that were replaced, or have another scale since, have
+   * another. @throws InvalidOptionError for unknown or repeated names
+   */
+  keyOf(row: RowAdapters): string {
+    return this.combinationOf(scaledAdapters(row)).key
   }
 
   /**
    * The parts and tensors of a batch whose rows have adapters of their own.
-   * @param rows name of each row's adapter; null is the base model
+   * @param rows each row's adapters; null is the base model
    * @throws InvalidOptionError for unknown names and for layers that cannot tell rows apart; InvalidAdapterError for
    * adapters that replace tensors of the base, which all rows share
    * @internal
    */
-  servingRows(rows: readonly (string | null)[]): Serving {
+  servingRows(rows: readonly RowAdapters[]): Serving {
     this.checkNotDisposed('the set of adapters')
-    const order = this.names
-    for (const name of new Set(rows)) {
-      if (name === null) continue
-      const [tensor] = this.entry(name).replacements.keys()
+    const combinations = rows.map((row) => this.combinationOf(scaledAdapters(row)))
+    for (const { name, entry } of combinations.flatMap(({ adapters }) => adapters)) {
+      const [tensor] = entry.replacements.keys()
       if (tensor !== undefined)
         throw new InvalidAdapterError(
           `the adapter "${name}" replaces "${tensor}" for the whole model (a saved module, trained biases or tokens), so it cannot serve ` +
@@ -258,24 +273,25 @@ export class AdapterSet extends DisposableResource {
     }
     const layout = this.parts()
     const parts = (layout.mixed ??= this.partsFor(true))
-    this.stacked ??= this.stack()
-    const index = int64(
-      [rows.length],
-      rows.map((name) => (name === null ? 0 : order.indexOf(name) + 1)),
+    this.stack ??= new AdapterStack(
+      this.servedLayers(true).map(({ part }) => part),
+      this.maxMixed,
     )
-    return { parts, tensors: { ...this.stacked, [ADAPTER_INDEX]: index } }
+    const { tensors, numbers } = this.stack.serve(combinations)
+    const base = Object.fromEntries([...this.replaced].map(([tensor, { base }]) => [tensor, base]))
+    return { parts, tensors: { ...base, ...tensors, [ADAPTER_INDEX]: int64([rows.length], numbers) } }
   }
 
   /** Forgets the adapters. The sessions are the model's, which other sets may use: {@link FolderModel.dispose} gives them back. */
   protected release(): Promise<void> {
     for (const held of [this.entries, this.layers, this.replaced, this.prepared]) held.clear()
     this.chosen = []
-    this.stacked = undefined
+    this.stack = undefined
     this.layout = undefined
     return Promise.resolve()
   }
 
-  private entry(name: string): Entry {
+  private entry(name: string): AdapterEntry {
     this.checkNotDisposed('the set of adapters')
     const entry = this.entries.get(name)
     if (entry !== undefined) return entry
@@ -287,7 +303,7 @@ export class AdapterSet extends DisposableResource {
     if (layer === undefined) {
       layer = { module, zero: zeroBranch(module), rescaled: false, shifted: false }
       this.layers.set(module.name, layer)
-      this.layout = undefined
+      this.newLayout()
     }
     return layer
   }
@@ -323,21 +339,20 @@ export class AdapterSet extends DisposableResource {
     for (const [tensor, base] of bases)
       if (!this.replaced.has(tensor)) {
         this.replaced.set(tensor, { part: served.replacements.get(tensor)!.part, base })
-        this.layout = undefined
+        this.newLayout()
       }
     for (const { module, rescale, shift } of served.branches.values()) {
       const layer = this.reserve(module)
       if ((rescale !== undefined && !layer.rescaled) || (shift !== undefined && !layer.shifted)) {
         layer.rescaled ||= rescale !== undefined
         layer.shifted ||= shift !== undefined
-        this.layout = undefined
+        this.newLayout()
       }
     }
-    if (this.layout === undefined) this.prepared.clear()
     // One that was removed meanwhile does not come back.
-    const scale = keepLayout ? this.entry(name).scale : 1
-    this.entries.set(name, { ...served, scale })
-    this.changed(name)
+    const old = keepLayout ? this.entry(name) : undefined
+    this.entries.set(name, { ...served, id: this.ids++, scale: old?.scale ?? 1 })
+    if (old !== undefined) this.changed(old)
   }
 
   /** @throws InvalidAdapterError if an adapter needs another graph */
@@ -355,9 +370,25 @@ export class AdapterSet extends DisposableResource {
   }
 
   /** Forgets what was prepared with an adapter. */
-  private changed(name: string): void {
-    this.stacked = undefined
-    for (const key of [...this.prepared.keys()]) if ((JSON.parse(key) as string[]).includes(name)) this.prepared.delete(key)
+  private changed(entry: AdapterEntry): void {
+    this.stack?.forget((combination) => combination.has(entry))
+    for (const [key, { combination }] of [...this.prepared]) if (combination.has(entry)) this.prepared.delete(key)
+  }
+
+  /** Layers are served in another way: what was prepared is of no use. */
+  private newLayout(): void {
+    this.layout = undefined
+    this.stack = undefined
+    this.prepared.clear()
+  }
+
+  private combinationOf(adapters: readonly Required<ScaledAdapter>[]): Combination {
+    return new Combination(
+      adapters.map(({ name, scale }) => {
+        const entry = this.entry(name)
+        return { name, entry, weight: entry.scale * scale }
+      }),
+    )
   }
 
   private parts(): { readonly one: readonly Part[]; mixed?: readonly Part[] } {
@@ -376,25 +407,21 @@ export class AdapterSet extends DisposableResource {
     return parts.flatMap((part) => (part instanceof ServedLora ? [{ layer: this.layers.get(part.module)!, part }] : []))
   }
 
-  private tensorsOf(names: readonly string[]): Tensors {
-    const key = JSON.stringify(names)
-    const known = this.prepared.get(key)
+  private tensorsOf(combination: Combination): Tensors {
+    const { key, adapters } = combination
+    const known = this.prepared.get(key)?.tensors
     if (known !== undefined) return known
-    const active = names.map((name) => ({ name, ...this.entry(name) }))
     const tensors: Record<string, HostTensor> = {}
     for (const [tensor, { base }] of this.replaced) {
-      const [one, two] = active.filter(({ replacements }) => replacements.has(tensor))
+      const [one, two] = adapters.filter(({ entry }) => entry.replacements.has(tensor))
       if (two !== undefined)
         throw new InvalidAdapterError(
           `the adapters "${one!.name}" and "${two.name}" both replace "${tensor}": only one of them can be active`,
         )
-      tensors[tensor] = one?.replacements.get(tensor)!.tensor ?? base
+      tensors[tensor] = one?.entry.replacements.get(tensor)!.tensor ?? base
     }
     for (const { layer, part } of this.servedLayers(false)) {
-      const branches = active.flatMap(({ branches, scale }): WeightedBranch[] => {
-        const branch = branches.get(part.module)
-        return branch === undefined ? [] : [{ branch, weight: scale }]
-      })
+      const branches = combination.branches(part.module)
       const { A, B } = joinBranches(branches.length === 0 ? [{ branch: layer.zero, weight: 1 }] : branches)
       tensors[part.A.name] = A
       tensors[part.B.name] = B
@@ -404,29 +431,7 @@ export class AdapterSet extends DisposableResource {
     }
     const [oldest] = this.prepared.keys()
     if (this.prepared.size >= COMBINATIONS) this.prepared.delete(oldest!)
-    this.prepared.set(key, tensors)
-    return tensors
-  }
-
-  /** All adapters of the set, the base model as number 0. */
-  private stack(): Tensors {
-    const tensors: Record<string, HostTensor> = {}
-    for (const [tensor, { base }] of this.replaced) tensors[tensor] = base
-    for (const { layer, part } of this.servedLayers(true)) {
-      const branches = [
-        undefined,
-        ...[...this.entries.values()].map(({ branches, scale }) => {
-          const branch = branches.get(part.module)
-          return branch && { branch, weight: scale }
-        }),
-      ]
-      const { A, B } = stackBranches(layer.module, branches)
-      tensors[part.A.name] = A
-      tensors[part.B.name] = B
-      const { outFeatures } = layer.module
-      if (part.rescale) tensors[part.rescale.name] = stackVectors(branches, 'rescale', outFeatures)
-      if (part.shift) tensors[part.shift.name] = stackVectors(branches, 'shift', outFeatures)
-    }
+    this.prepared.set(key, { tensors, combination })
     return tensors
   }
 }

@@ -6,18 +6,28 @@ import type { Adapter } from './adapter.js'
 import { AdapterSet, modelOf, servingOf } from './adapter-set.js'
 import type { Model } from '../model/model.js'
 import { sessionsOf, type RunKind } from '../model/session-pool.js'
+import type { ValueKind } from '../util/option-kinds.js'
 import { checkKeys, type OptionKeys } from '../util/option-keys.js'
 import { snapshot } from '../util/snapshot.js'
 import { checkArgument, listArgument, recordArgument } from '../util/arguments.js'
+import { isRowAdapters, type RowAdapters } from './row-adapters.js'
 import { subjectArgument } from './subject-arguments.js'
 
 /** Options of {@link forward} and {@link logits}. */
 export interface ForwardOptions {
-  /** Name of each row's adapter in the set, null for the base model; what is active in the set by default. */
-  readonly adapters?: readonly (string | null)[]
+  /**
+   * Of each row an adapter's name in the set, several with their scales, or null for the base model; what is active in the set by
+   * default.
+   */
+  readonly adapters?: readonly RowAdapters[]
 }
 
-const forwardOptionKeys = { adapters: true } satisfies OptionKeys<ForwardOptions>
+const adaptersByRow: ValueKind = {
+  must: 'be a list of the adapters of each row: a name, a list of names and finite scales, or null for the base model',
+  fits: (value) => Array.isArray(value) && value.every(isRowAdapters),
+}
+
+const forwardOptionKeys = { adapters: adaptersByRow } satisfies OptionKeys<ForwardOptions>
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, HostTensor>>

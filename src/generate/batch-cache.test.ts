@@ -49,4 +49,15 @@ describe('the cache of a batch', () => {
     expect(feedOf(cache)['past_key.0']!.shape).toEqual([1, 2, 128, 3])
     expect(seen(cache, 0)).toEqual([new Array(4).fill(8), new Array(4).fill(8)])
   })
+
+  it('gives some slots of a row to another cache', () => {
+    const cache = filled([1, 2], 6)
+    cache.join(filled([3], 4))
+    expect(cache.rowLength(2)).toBe(4)
+    const begun = new BatchCache(shape, [0])
+    begun.appendSlots(cache.copySlots(2, 1, 3), 3)
+    begun.appendSlots(cache.copySlots(1, 0, 6), 6)
+    expect(begun.length).toBe(9)
+    expect(seen(begun, 0)).toEqual(new Array(2).fill([3, 3, 3, 2, 2, 2, 2, 2, 2]))
+  })
 })

@@ -66,6 +66,42 @@ export class BatchCache {
     return feeds
   }
 
+  /** Slots of a row that it may see. */
+  rowLength(row: number): number {
+    return this.length - this.padding[row]!
+  }
+
+  /**
+   * A copy of some slots of a row, [layers, keys and values, kvHeads, count, headDim].
+   * @param from counted from the row's first slot
+   */
+  copySlots(row: number, from: number, count: number): Float32Array {
+    const { kvHeads, headDim, layers } = this.shape
+    const size = count * headDim
+    const copy = new Float32Array(layers * 2 * kvHeads * size)
+    let at = 0
+    for (let i = 0; i < layers; i++)
+      for (const buffer of [this.keys[i]!, this.values[i]!])
+        for (let head = 0; head < kvHeads; head++, at += size) {
+          const start = ((row * kvHeads + head) * this.capacity + this.padding[row]! + from) * headDim
+          copy.set(buffer.subarray(start, start + size), at)
+        }
+    return copy
+  }
+
+  /** Appends what {@link copySlots} gave to a cache of one row. */
+  appendSlots(copy: Float32Array, count: number): void {
+    const { kvHeads, headDim, layers } = this.shape
+    this.reserve(this.length + count)
+    const size = count * headDim
+    let at = 0
+    for (let i = 0; i < layers; i++)
+      for (const buffer of [this.keys[i]!, this.values[i]!])
+        for (let head = 0; head < kvHeads; head++, at += size)
+          buffer.set(copy.subarray(at, at + size), (head * this.capacity + this.length) * headDim)
+    this.length += count
+  }
+
   /** Appends what a run gave: `present_key.N`, `present_value.N` [rows, kvHeads, n, headDim]. */
   append(results: Readonly<Record<string, HostTensor>>): void {
     const count = results['present_key.0']!.shape[2]!

@@ -1,4 +1,5 @@
 /** @file A text that a continuous batch writes: what is known of it, and who reads it. */
+import { scaledAdapters, type RowAdapters } from '../adapter/row-adapters.js'
 import type { GenerateEvent, Generation } from './generation.js'
 import type { OnLogits } from './decode-session.js'
 import { PromptLogprobs } from './logprobs.js'
@@ -9,7 +10,7 @@ import { RunningText, type TextSettings } from './running-text.js'
 export interface TextBeginning {
   readonly settings: TextSettings
   /** Null is the base model, or the subject that the batch is of. */
-  readonly adapter: string | null
+  readonly adapter: RowAdapters
   readonly seed: number
 }
 
@@ -17,6 +18,10 @@ export class ContinuedText {
   private beginning: TextBeginning | undefined
   private text: RunningText | undefined
   private scores: PromptLogprobs | undefined
+  /** Tokens of its prompt that were read for another text; undefined where none are kept. */
+  cachedTokens: number | undefined
+  /** What its adapters were when its prompt began to be read, as `AdapterSet.keyOf` gives it. */
+  servedAs: string | undefined
   /** Known and not read yet. */
   private readonly events: GenerateEvent[] = []
   private outcome: { readonly generation: Generation } | { readonly error: unknown } | undefined
@@ -51,8 +56,18 @@ export class ContinuedText {
     return this.text!.ids
   }
 
-  get adapter(): string | null {
+  get adapter(): RowAdapters {
     return this.beginning?.adapter ?? null
+  }
+
+  /** Names of its adapters. */
+  get adapters(): readonly string[] {
+    return scaledAdapters(this.adapter).map(({ name }) => name)
+  }
+
+  /** Whether the tokens of its prompt are scored, for which all of them must be read. */
+  get isScored(): boolean {
+    return this.scores !== undefined
   }
 
   /** Tokens that it may have in the end, its prompt's among them. */
@@ -82,7 +97,9 @@ export class ContinuedText {
     if (rest !== undefined) this.tell(rest)
     const tokensPerSecond = perSecond(text.ids.length, this.now() - this.started)
     const promptLogprobs = this.scores?.found
-    this.outcome = { generation: { ...text.result(), tokensPerSecond, ...(promptLogprobs && { promptLogprobs }) } }
+    const { cachedTokens } = this
+    const more = { ...(promptLogprobs && { promptLogprobs }), ...(cachedTokens !== undefined && { cachedTokens }) }
+    this.outcome = { generation: { ...text.result(), tokensPerSecond, ...more } }
     this.wake()
   }
 

@@ -5,6 +5,7 @@
 import type { Adapter } from '../adapter/adapter.js'
 import { AdapterSet, modelOf, servingOf } from '../adapter/adapter-set.js'
 import { subjectArgument } from '../adapter/subject-arguments.js'
+import { scaledAdapters } from '../adapter/row-adapters.js'
 import type { Serving } from '../adapters/serving/serving.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Model } from '../model/model.js'
@@ -16,35 +17,54 @@ import { ContinuedText } from './continued-text.js'
 import { DecodeSession } from './decode-session.js'
 import type { GenerateEvent, Generation } from './generation.js'
 import { continuousPrompt, type ContinuousPrompt } from './continuous-prompt.js'
+import { KeptPrefixes } from './kept-prefixes.js'
 
 /** How a batch runs. */
 export interface ContinuousBatchOptions {
   /** Most texts that are continued together, 16 by default; others wait for their turn, in the order in which they came. */
   readonly maxRows?: number
   /**
-   * Most tokens of a prompt that are read between two tokens of the texts that run already, 256 by default: more reads prompts
-   * sooner, fewer keeps texts flowing.
+   * Most tokens of prompts that are read between two tokens of the texts that run already, 256 by default: more reads prompts
+   * sooner, fewer keeps texts flowing. Several prompts take turns; while no text runs, they are read in large pieces.
    */
   readonly prefillTokens?: number
+  /**
+   * Bytes of memory for what was read of earlier texts: a prompt that begins as one of the same adapters is read from where they differ
+   * (a system prompt, a dialogue's turns so far). Those used longest ago make room for others. 0 by default: nothing is kept.
+   */
+  readonly prefixBytes?: number
 }
+
+/** Tokens of a prompt that are read at once while no text waits for its next token. */
+const LARGE_PIECE = 512
 
 const optionTable = {
   maxRows: { is: whole(1), default: 16 },
   prefillTokens: { is: whole(1), default: 256 },
+  prefixBytes: { is: whole(0), default: 0 },
 } as const satisfies OptionTable<ContinuousBatchOptions>
 
 /** Texts that share their passes: those of adapters that can stand beside each other, or of one adapter that cannot. */
 interface Group {
-  /** Of the adapter that is alone here; undefined where rows have adapters of their own. */
+  /** Names its adapters where all rows have the same; undefined where rows have adapters of their own. */
   readonly alone: string | undefined
   texts: readonly ContinuedText[]
   cache: BatchCache | undefined
 }
 
+/** A text whose prompt is being read. */
+interface Reading {
+  readonly text: ContinuedText
+  /** What has been read of it. */
+  cache?: BatchCache
+  done: number
+}
+
 /**
  * A batch that texts join at any time and leave when they end: what a server needs to answer many at once. Texts of different
  * adapters of a set run together; an adapter that replaces tensors of the base (a saved module, trained biases or tokens) runs in
- * passes of its own; a text that names none of a set is the base model's, whatever is active there. What a text says does not depend on the others but for rounding: each has its own random numbers.
+ * passes of its own; a text that names none of a set is the base model's, whatever is active there. What a text says does not depend on
+ * the others but for rounding: each has its own random numbers.
  * @example
  * const batch = new ContinuousBatch(adapters)
  * for await (const { text } of batch.add({ prompt: 'Roses', adapter: 'poet' })) process.stdout.write(text)
@@ -54,8 +74,9 @@ export class ContinuousBatch {
   private readonly model: Model
   private readonly groups = new Map<string | undefined, Group>()
   private readonly queue: ContinuedText[] = []
-  /** The text whose prompt is being read, and what was read of it. */
-  private reading: { readonly text: ContinuedText; cache?: BatchCache; done: number } | undefined
+  /** The next one first. */
+  private readonly readings: Reading[] = []
+  private readonly prefixes: KeptPrefixes | undefined
   private isRunning = false
 
   /** @throws InvalidOptionError for options out of range, and models that write no text */
@@ -66,12 +87,23 @@ export class ContinuousBatch {
     checkArgument(subject, subjectArgument, 'ContinuousBatch')
     this.options = resolveOptions(optionTable, options, 'ContinuousBatch')
     this.model = modelOf(subject)
+    const { prefixBytes } = this.options
+    if (prefixBytes > 0) this.prefixes = new KeptPrefixes(subject, prefixBytes)
   }
 
-  /** Texts that are being continued, the one whose prompt is being read among them. */
+  /** Texts that are being continued, those whose prompts are being read among them. */
   get running(): number {
-    const inGroups = [...this.groups.values()].reduce((sum, { texts }) => sum + texts.length, 0)
-    return inGroups + (this.reading === undefined ? 0 : 1)
+    return this.continued + this.readings.length
+  }
+
+  /** Texts that have their prompts behind them. */
+  private get continued(): number {
+    return [...this.groups.values()].reduce((sum, { texts }) => sum + texts.length, 0)
+  }
+
+  /** Bytes of what is kept of texts that were read, up to `prefixBytes`. */
+  get keptBytes(): number {
+    return this.prefixes?.bytes ?? 0
   }
 
   /** Texts that wait for their turn. */
@@ -84,9 +116,9 @@ export class ContinuousBatch {
     const all = [
       ...this.queue,
       ...[...this.groups.values()].flatMap(({ texts }) => texts),
-      ...(this.reading ? [this.reading.text] : []),
+      ...this.readings.map(({ text }) => text),
     ]
-    return all.filter((text) => text.adapter === adapter).length
+    return all.filter((text) => text.adapters.includes(adapter)).length
   }
 
   /**
@@ -114,7 +146,7 @@ export class ContinuousBatch {
     this.isRunning = true
     try {
       while (this.running + this.queue.length > 0) {
-        await this.readPrompt()
+        await this.readPrompts()
         for (const group of [...this.groups.values()]) await this.step(group)
       }
     } finally {
@@ -131,42 +163,56 @@ export class ContinuousBatch {
     }
   }
 
-  /** Reads the next piece of a prompt, if one waits and there is room; at its end the text joins its group. */
-  private async readPrompt(): Promise<void> {
+  /** Reads the next pieces of prompts, where some wait and there is room; at its end a text joins its group. */
+  private async readPrompts(): Promise<void> {
     this.dropAborted()
-    if (this.reading === undefined) {
-      if (this.running >= this.options.maxRows) return
-      const text = this.queue.shift()
-      if (text === undefined) return
-      this.reading = { text, done: 0 }
+    this.prefixes?.forgetGone()
+    for (let read = 0; ;) {
+      while (this.queue.length > 0 && this.running < this.options.maxRows)
+        this.readings.push({ text: this.queue.shift()!, done: 0 })
+      const most = this.continued > 0 ? this.options.prefillTokens : Math.max(LARGE_PIECE, this.options.prefillTokens)
+      if (read >= most || this.readings.length === 0) return
+      read += await this.readPiece(this.readings[0]!, most - read)
     }
-    const { reading } = this
+  }
+
+  /** @returns tokens that were read */
+  private async readPiece(reading: Reading, most: number): Promise<number> {
     const { text } = reading
+    const leave = (): void => void this.readings.splice(this.readings.indexOf(reading), 1)
+    if (text.isAborted) {
+      leave()
+      text.end()
+      return 0
+    }
     try {
-      if (text.isAborted) {
-        text.end()
-        this.reading = undefined
-        return
-      }
       const group = this.groupOf(text)
       const { session, tensors } = await this.serve(group, [text])
-      reading.cache ??= session.newBatchCache([0], text.longest)
-      const piece = text.prompt.slice(reading.done, reading.done + this.options.prefillTokens)
-      const logits = await session.runRows([piece], reading.cache, tensors, text.onPrompt)
+      const cache = (reading.cache ??= session.newBatchCache([0], text.longest))
+      if (reading.done === 0) reading.done = this.prefixes?.begin(text, cache) ?? 0
+      const piece = text.prompt.slice(reading.done, reading.done + most)
+      const logits = await session.runRows([piece], cache, tensors, text.onPrompt)
       reading.done += piece.length
-      if (reading.done < text.prompt.length) return
-      this.reading = undefined
-      if (text.advance(logits)) this.join(group, text, reading.cache)
-      else text.end()
+      leave()
+      // Others have their turn.
+      if (reading.done < text.prompt.length) this.readings.push(reading)
+      else {
+        this.prefixes?.keep(text, cache, 0)
+        if (text.advance(logits)) this.join(group, text, cache)
+        else text.end()
+      }
+      return piece.length
     } catch (error) {
-      this.reading = undefined
+      leave()
       text.fail(error)
+      return 0
     }
   }
 
   private groupOf({ adapter }: ContinuedText): Group {
     const { subject } = this
-    const alone = subject instanceof AdapterSet && adapter !== null && !subject.isMixable(adapter) ? adapter : undefined
+    const isAlone = subject instanceof AdapterSet && !subject.isMixable(adapter)
+    const alone = isAlone ? JSON.stringify(scaledAdapters(adapter)) : undefined
     return this.groups.get(alone) ?? { alone, texts: [], cache: undefined }
   }
 
@@ -181,7 +227,7 @@ export class ContinuousBatch {
   private async step(group: Group): Promise<void> {
     this.keep(group, (text) => {
       if (text.isAborted) text.end()
-      else if (!this.hasAdapter(text)) text.fail(gone(text.adapter!))
+      else if (this.subject instanceof AdapterSet && !this.subject.hasAll(text.adapter)) text.fail(this.gone(text))
       else return true
       return false
     })
@@ -202,6 +248,8 @@ export class ContinuousBatch {
   /** Drops the texts that do not go on, and what was cached of them. */
   private keep(group: Group, goesOn: (text: ContinuedText) => boolean): void {
     const going = [...group.texts.keys()].filter((i) => goesOn(group.texts[i]!))
+    const ended = [...group.texts.entries()].filter(([i]) => !going.includes(i))
+    for (const [row, text] of ended) this.prefixes?.keep(text, group.cache!, row)
     if (going.length === 0) {
       group.texts = []
       this.groups.delete(group.alone)
@@ -212,8 +260,10 @@ export class ContinuousBatch {
     }
   }
 
-  private hasAdapter({ adapter }: ContinuedText): boolean {
-    return adapter === null || !(this.subject instanceof AdapterSet) || this.subject.names.includes(adapter)
+  private gone({ adapters }: ContinuedText): InvalidOptionError {
+    const { names } = this.subject as AdapterSet
+    const removed = adapters.filter((name) => !names.includes(name)).map((name) => `"${name}"`)
+    return new InvalidOptionError(`the adapter ${removed.join(' and ')} was removed from the set while it wrote this text`)
   }
 
   /** What a pass runs on: adapters may have come and gone since the last one. */
@@ -226,7 +276,7 @@ export class ContinuousBatch {
       ? servingOf(subject)
       : alone === undefined
         ? subject.servingRows(texts.map(({ adapter }) => adapter))
-        : subject.servingOne(alone)
+        : subject.servingOne(texts[0]!.adapter)
     const longest = Math.max(...texts.map((text) => text.longest))
     return { session: await DecodeSession.for(this.model, parts, longest), tensors }
   }
@@ -242,6 +292,3 @@ function advanced(text: ContinuedText, logits: Float32Array): boolean {
   }
   return false
 }
-
-const gone = (adapter: string): InvalidOptionError =>
-  new InvalidOptionError(`the adapter "${adapter}" was removed from the set while it wrote this text`)

@@ -1,6 +1,7 @@
 /** @file What is asked of a continuous batch, made ready: tokens, ends, limits. */
 import type { Adapter } from '../adapter/adapter.js'
 import { AdapterSet, modelOf } from '../adapter/adapter-set.js'
+import type { RowAdapters } from '../adapter/row-adapters.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import { pickKeys } from '../util/option-keys.js'
@@ -31,10 +32,15 @@ export async function continuousPrompt(subject: Model | Adapter | AdapterSet, as
   const { adapter = null } = given
   if (!(subject instanceof AdapterSet) && given.adapter !== undefined)
     throw new InvalidOptionError('a text can name an adapter only with an AdapterSet; put the adapters into one')
-  if (adapter !== null) (subject as AdapterSet).adapter(adapter)
+  if (subject instanceof AdapterSet) checkServed(subject, adapter)
   const ends = endTokensOf(subject, subject instanceof AdapterSet ? adapter : undefined)
   ends.catch(() => undefined)
   const model = modelOf(subject)
   const settings = prepareText(model, await model.tokenizer(), given, options, await ends)
   return { adapter, seed: options.seed, settings: { ...settings, signal: options.signal } }
+}
+
+/** @throws InvalidOptionError for unknown or repeated names; InvalidAdapterError if two replace the same tensor */
+function checkServed(set: AdapterSet, row: RowAdapters): void {
+  if (!set.isMixable(row)) set.servingOne(row)
 }

@@ -1,7 +1,8 @@
 /** @file What can be asked of a generation. */
+import { isRowAdapters, type RowAdapters } from '../adapter/row-adapters.js'
 import type { Message, TemplateVariables } from '../data/messages.js'
 import { InvalidOptionError } from '../errors.js'
-import { abortSignal, kind, seed, text, toggle, whole, type Kind } from '../util/option-kinds.js'
+import { abortSignal, kind, seed, text, toggle, whole, type Kind, type ValueKind } from '../util/option-kinds.js'
 import { checkKeys, pickKeys } from '../util/option-keys.js'
 import { resolveOptions, withoutDefaults, type OptionTable, type Resolved } from '../util/option-table.js'
 import { constraintKind, type Constraint } from './constraint.js'
@@ -53,8 +54,11 @@ export type PromptOption = 'prompt' | 'messages' | 'variables' | 'inputIds'
  * signal of its own ends this row alone, which frees its place at the next token.
  */
 export interface BatchPrompt extends Pick<GenerateOptions, PromptOption>, TextOptions {
-  /** Name of an adapter of the set, or null for the base model. Once one row says it, those that do not are the base's. */
-  readonly adapter?: string | null
+  /**
+   * Name of an adapter of the set, several with their scales, whose changes are added up, or null for the base model. Once one row says
+   * it, those that do not are the base's.
+   */
+  readonly adapter?: RowAdapters
 }
 
 /** What holds for every row of a batch that does not say otherwise. A signal ends them all. */
@@ -71,11 +75,10 @@ const tokenIds: Kind<readonly number[], 'integers'> = kind(
   (value) => Array.isArray(value) && value.every(Number.isInteger),
 )
 
-const adapterName: Kind<string | null, 'text'> = kind(
-  'text',
-  'be the name of an adapter, or null for the base model',
-  (value) => value === null || typeof value === 'string',
-)
+const rowAdapters: ValueKind = {
+  must: 'be the name of an adapter, a list of names and finite scales, or null for the base model',
+  fits: isRowAdapters,
+}
 
 /** What is continued. Dialogues are judged by the chat template, ids by the vocabulary. */
 const promptOptionTable = {
@@ -131,7 +134,7 @@ export const generateOptionTable = {
 export const batchPromptTable = {
   ...promptOptionTable,
   ...withoutDefaults(textOptionTable),
-  adapter: { is: adapterName, flag: null, help: 'Adapter of the set that continues this prompt.' },
+  adapter: { effect: rowAdapters },
 } as const satisfies OptionTable<BatchPrompt>
 
 /** The options of a batch with their defaults. */

@@ -23,6 +23,8 @@ export interface Generation {
   readonly endLogprob?: TokenLogprob
   /** With `promptLogprobs`: of each token of the prompt; null of the first, before which there is nothing. */
   readonly promptLogprobs?: readonly (TokenLogprob | null)[]
+  /** Of a `ContinuousBatch` with `prefixBytes`: tokens of the prompt that were not read again, for another text began with them too. */
+  readonly cachedTokens?: number
   /** With `numReturn` above 1, all texts that were sampled, in the order of their seeds; the first is the generation itself. */
   readonly samples?: readonly SampledText[]
   /** What a beam search found, `numReturn` texts or fewer, best first; the first is the generation itself. */

@@ -152,6 +152,25 @@ describe.each(kinds)('%s', (_, json, options) => {
     await expectRows(await logits(set, rows, { adapters: [null, 'a1', 'a1', null, 'a0'] }), [model, adapters[1]!, adapters[1]!, model, adapters[0]!]) // prettier-ignore
   })
 
+  it('gives every row of a batch a sum of adapters with scales of its own', async () => {
+    const { set } = await open()
+    const sums = [
+      [{ name: 'a0', scale: 0.5 }, { name: 'a1', scale: -1.5 }],
+      [{ name: 'a1' }, { name: 'a0', scale: 2 }],
+      [{ name: 'a1', scale: 0.25 }],
+      [{ name: 'a0', scale: 0 }],
+      null,
+    ] // prettier-ignore
+    const found = await logits(set, rows, { adapters: sums })
+    for (const [i, sum] of sums.entries()) {
+      for (const name of set.names) set.setScale(name, sum?.find((each) => each.name === name)?.scale ?? 1)
+      set.setAdapter((sum ?? []).map(({ name }) => name))
+      const [expected] = await logits(set, [rows[i]!])
+      expect(relativeError(found[i]!.data as Float32Array, expected!.data as Float32Array), `row ${i}`).toBeLessThan(1e-5)
+    }
+    expect(relativeError(found[0]!.data as Float32Array, await alone(set.model, rows[0]!))).toBeGreaterThan(1e-3)
+  })
+
   it('switches without a session and without tensors of its own', async () => {
     const { environment, graphs, runs } = spy()
     const { set } = await open(environment)
@@ -242,6 +261,75 @@ describe('evaluate and generate', () => {
     expect((await generate(set, prompt)).ids).toEqual((await generate(adapter, prompt)).ids)
     set.disableAdapter()
     expect((await generate(set, prompt)).ids).toEqual((await generate(model, prompt)).ids)
+  })
+})
+
+describe('what is kept for mixed batches', () => {
+  const options = (r: number): LoraOptions => ({ r, alpha: 2 * r, targetModules: ['q_proj', 'down_proj'] })
+
+  it('serves more adapters than it keeps, of growing ranks, that come, change and go', async () => {
+    const model = tiny(llamaConfig)
+    const set = new AdapterSet(model, { maxMixed: 2 })
+    const adapters: Adapter[] = []
+    for (let i = 0; i < 7; i++) {
+      adapters.push(await randomAdapter(model, options(1 + (i % 4)), i + 1))
+      await set.add(`a${i}`, adapters[i]!)
+    }
+    const random = new Random(3)
+    for (let pass = 0; pass < 30; pass++) {
+      if (pass % 5 === 4) {
+        const i = random.integer(7)
+        adapters[i] = await randomAdapter(model, options(1 + random.integer(5)), 100 + pass)
+        if (pass % 2 === 0) await set.replace(`a${i}`, adapters[i]!)
+        else {
+          set.remove(`a${i}`)
+          await set.add(`a${i}`, adapters[i]!)
+        }
+      }
+      const chosen = rows.map(() => random.integer(8))
+      const found = await logits(set, rows, { adapters: chosen.map((i) => (i === 7 ? null : `a${i}`)) })
+      await expectRows(
+        found,
+        chosen.map((i) => adapters[i] ?? model),
+      )
+    }
+  })
+
+  it('stays as it is for a run that has begun, whatever is asked for meanwhile', async () => {
+    const model = tiny(llamaConfig)
+    const set = new AdapterSet(model, { maxMixed: 1 })
+    const adapters: Adapter[] = []
+    for (let i = 0; i < 6; i++) {
+      adapters.push(await randomAdapter(model, options(2), i + 1))
+      await set.add(`a${i}`, adapters[i]!)
+    }
+    const chosen = Array.from({ length: 24 }, (_, i) => rows.map((_, row) => (i * 5 + row * (1 + (i % 3))) % 6))
+    // All begin before any has ended.
+    const found = await Promise.all(chosen.map((row) => logits(set, rows, { adapters: row.map((i) => `a${i}`) })))
+    for (const [i, row] of chosen.entries())
+      await expectRows(
+        found[i]!,
+        row.map((k) => adapters[k]!),
+      )
+    for (const name of set.names) set.remove(name)
+    await expectRows(
+      await logits(set, rows, { adapters: rows.map(() => null) }),
+      rows.map(() => model),
+    )
+  })
+
+  it('copies nothing for what was asked for before', async () => {
+    const model = tiny(llamaConfig)
+    const set = new AdapterSet(model)
+    for (let i = 0; i < 4; i++) await set.add(`a${i}`, await randomAdapter(model, options(3), i + 1))
+    const data = (rows: Parameters<AdapterSet['servingRows']>[0]): unknown[] =>
+      Object.entries(set.servingRows(rows).tensors).flatMap(([name, tensor]) => (name === 'adapter_index' ? [] : [tensor.data]))
+    const before = data(['a0', 'a1', 'a2'])
+    const after = data(['a2', null, [{ name: 'a0' }]])
+    expect(after.length).toBe(before.length)
+    expect(after.every((each, i) => each === before[i])).toBe(true)
+    // There is room for one that is new, whose rank fits.
+    expect(data(['a3']).every((each, i) => each === before[i])).toBe(true)
   })
 })
 
@@ -360,6 +448,13 @@ describe('mistakes', () => {
     expect(() => set.setAdapter('two')).toThrow('the set has no adapter "two"; it has one')
     expect(() => set.setAdapter(['one', 'one'])).toThrow('named twice')
     expect(() => set.setScale('one', NaN)).toThrow('must be a finite number')
+    await expect(logits(set, rows, { adapters: [[{ name: 'one' }, { name: 'one', scale: 2 }]] })).rejects.toThrow('1 adapters')
+    const row = [{ name: 'one' }, { name: 'one', scale: 2 }]
+    await expect(logits(set, rows, { adapters: rows.map(() => row) })).rejects.toThrow('"one" is named twice for one row')
+    await expect(logits(set, rows, { adapters: [[{ name: 'one', scale: NaN }]] })).rejects.toThrow(
+      'must be a list of the adapters',
+    )
+    expect(() => new AdapterSet(model, { maxMixed: -1 })).toThrow('maxMixed must be a whole number')
     await expect(logits(set, rows, { adapters: ['one'] })).rejects.toThrow('1 adapters were named for a batch of 5 rows')
     await expect(logits(model, rows, { adapters: rows.map(() => null) })).rejects.toThrow('only with an AdapterSet')
     await expect(logits(model, [[99]])).rejects.toThrow("token id 99 is not in the model's vocabulary of 17")

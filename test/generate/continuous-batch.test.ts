@@ -1,40 +1,13 @@
 /** @file Texts that join a running batch: each is what it is alone, whoever else is there and whenever they came. */
 import { describe, expect, it } from 'vitest'
-import { addLora, loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
+import { loadAdapter, type Adapter } from '../../src/adapter/adapter.js'
 import { AdapterSet } from '../../src/adapter/adapter-set.js'
 import { ContinuousBatch } from '../../src/generate/continuous-batch.js'
 import type { ContinuousPrompt } from '../../src/generate/continuous-prompt.js'
 import { generate } from '../../src/generate/generate.js'
 import type { Generation } from '../../src/generate/generation.js'
-import { FolderModel } from '../../src/model/folder-model.js'
-import type { Model } from '../../src/model/model.js'
 import { Random } from '../../src/util/rng.js'
-import { testEnvironment } from '../support/training.js'
-
-const golden = 'test/fixtures/golden/peft'
-const open = (name = 'llama'): Promise<FolderModel> => FolderModel.open(`${golden}/${name}/model`, testEnvironment())
-
-/** A prompt of random ids. */
-const prompt = (random: Random, length: number): number[] => Array.from({ length }, () => random.integer(90))
-
-async function randomAdapter(model: Model, seed: number, config: Parameters<typeof addLora>[1] = {}): Promise<Adapter> {
-  const adapter = await addLora(model, { r: 1 + seed, targetModules: 'all-linear', seed, ...config })
-  const random = new Random(seed)
-  for (let i = 0; i < adapter.parameters.data.length; i++) adapter.parameters.data[i]! += random.normal(0, 0.2)
-  return adapter
-}
-
-/** Reads a text to its end. @param onToken told after each token */
-async function read(batch: ContinuousBatch, given: ContinuousPrompt, onToken?: (count: number) => void): Promise<Generation> {
-  const stream = batch.add(given)
-  for (let count = 1; ; count++) {
-    const next = await stream.next()
-    if (next.done === true) return next.value
-    onToken?.(count)
-  }
-}
-
-const told = ({ ids, finishReason }: Generation): unknown => ({ ids, finishReason })
+import { golden, open, prompt, randomAdapter, read, told } from './continuous.js'
 
 describe.each(['llama', 'gpt2', 'gemma3', 'qwen3'])('a continuous batch with %s', (name) => {
   it('gives each text as alone, whenever it joins: greedy and seeded, base and adapters, long and short', async () => {
@@ -58,7 +31,7 @@ describe.each(['llama', 'gpt2', 'gemma3', 'qwen3'])('a continuous batch with %s'
       ...(i % 5 === 0 && { repetitionPenalty: 1.3 }),
     }))
     const alone = async ({ adapter, ...options }: ContinuousPrompt): Promise<unknown> =>
-      told(await generate(adapter === null ? model : adapters[adapter!]!, options))
+      told(await generate(adapter === null ? model : adapters[adapter as string]!, options))
     const expected = await Promise.all(texts.map(alone))
     const batch = new ContinuousBatch(set, { maxRows: 6, prefillTokens: 7 })
     // Some come at once, the others while those are being written.
@@ -76,6 +49,35 @@ describe.each(['llama', 'gpt2', 'gemma3', 'qwen3'])('a continuous batch with %s'
 })
 
 describe('a continuous batch', () => {
+  it('serves sums of adapters with scales of their own beside each other, and those that replace tensors of the base', async () => {
+    const model = await open()
+    const set = new AdapterSet(model)
+    await set.add('a', await randomAdapter(model, 1))
+    await set.add('b', await randomAdapter(model, 2, { useDora: true }))
+    await set.add('whole', await randomAdapter(model, 3, { modulesToSave: ['lm_head'] }))
+    await set.add('other', await randomAdapter(model, 4, { modulesToSave: ['lm_head'] }))
+    const sums = [
+      [{ name: 'a', scale: 0.5 }, { name: 'b', scale: -0.7 }],
+      [{ name: 'b', scale: 2 }],
+      [{ name: 'whole' }, { name: 'a', scale: 0.3 }],
+      [{ name: 'a', scale: 0.3 }, { name: 'whole' }],
+      [{ name: 'a', scale: 0 }],
+    ] // prettier-ignore
+    const text = { inputIds: [5, 6, 7], maxNewTokens: 8, ignoreEos: true }
+    const batch = new ContinuousBatch(set)
+    const found = await Promise.all(sums.map((adapter) => read(batch, { ...text, adapter })))
+    for (const [i, sum] of sums.entries()) {
+      for (const { name, scale = 1 } of sum) set.setScale(name, scale)
+      set.setAdapter(sum.map(({ name }) => name))
+      expect(told(found[i]!), `text ${i}`).toEqual(told(await generate(set, text)))
+      for (const { name } of sum) set.setScale(name, 1)
+    }
+    const both = [{ name: 'whole' }, { name: 'other' }]
+    await expect(read(batch, { ...text, adapter: both })).rejects.toThrow('both replace')
+    await expect(read(batch, { ...text, adapter: [{ name: 'nobody' }] })).rejects.toThrow('the set has no adapter "nobody"')
+    await expect(read(batch, { ...text, adapter: [{ scale: 1 }] as never })).rejects.toThrow('adapter must be the name')
+  })
+
   it('serves adapters that replace tensors of the base in passes of their own, beside the others', async () => {
     const model = await open()
     const whole = await randomAdapter(model, 1, { modulesToSave: ['lm_head'], bias: 'none' })

@@ -1,4 +1,4 @@
-/** @file The numbers of served branches: several adapters as one branch, and all of them stacked for mixed batches. */
+/** @file The numbers of served branches: what one adapter does to a layer, and several as one. */
 import { float32 } from '../../graph/constants.js'
 import type { TargetModule } from '../../graph/target-module.js'
 import { elementCount, type HostTensor } from '../../graph/types.js'
@@ -76,43 +76,16 @@ export function sumOfVectors(branches: readonly WeightedBranch[], which: 'rescal
   return sum
 }
 
-/**
- * The branches of a layer one after the other, ranks filled up with zeros: A [adapters, r, in] and B [adapters, out, r];
- * of an embedding A is transposed, [adapters, vocabulary, r]. An adapter without a branch is zeros.
- */
-export function stackBranches(
-  module: TargetModule,
-  branches: readonly (WeightedBranch | undefined)[],
-): { readonly A: HostTensor; readonly B: HostTensor } {
-  const { inFeatures, outFeatures } = module
-  const r = Math.max(1, ...branches.map((b) => b?.branch.r ?? 0))
-  const A = new Float32Array(branches.length * r * inFeatures)
-  const B = new Float32Array(branches.length * r * outFeatures)
-  const table = module.kind === 'Embedding'
-  branches.forEach((entry, i) => {
-    if (entry === undefined) return
-    const { branch, weight } = entry
-    const start = i * r * inFeatures
-    if (!table) A.set(branch.A, start)
-    else
-      for (let k = 0; k < branch.r; k++)
-        for (let token = 0; token < inFeatures; token++) A[start + token * r + k] = branch.A[k * inFeatures + token]!
-    for (let row = 0; row < outFeatures; row++)
-      for (let k = 0; k < branch.r; k++) B[(i * outFeatures + row) * r + k] = branch.B[row * branch.r + k]! * weight
-  })
-  return {
-    A: shaped(table ? [branches.length, inFeatures, r] : [branches.length, r, inFeatures], A),
-    B: shaped([branches.length, outFeatures, r], B),
-  }
-}
-
-/** Vectors of a layer one after the other, [adapters, out]. */
-export function stackVectors(
-  branches: readonly (WeightedBranch | undefined)[],
-  which: 'rescale' | 'shift',
-  length: number,
-): HostTensor {
-  const data = new Float32Array(branches.length * length)
-  branches.forEach((entry, i) => entry && data.set(sumOfVectors([entry], which, length), i * length))
-  return float32([branches.length, length], data)
+/** Several branches of a layer as one, that each does as much of as its weight says; undefined of none. */
+export function sumOfBranches(branches: readonly WeightedBranch[]): WeightedBranch | undefined {
+  const [first, ...more] = branches
+  if (first === undefined || more.length === 0) return first
+  const { module } = first.branch
+  const { A, B } = joinBranches(branches)
+  const vector = (which: 'rescale' | 'shift'): Float32Array | undefined =>
+    branches.some(({ branch }) => branch[which] !== undefined) ? sumOfVectors(branches, which, module.outFeatures) : undefined
+  const [rescale, shift] = [vector('rescale'), vector('shift')]
+  const r = branches.reduce((sum, { branch }) => sum + branch.r, 0)
+  const joined = { module, r, A: A.data as Float32Array, B: B.data as Float32Array }
+  return { branch: { ...joined, ...(rescale && { rescale }), ...(shift && { shift }) }, weight: 1 }
 }
