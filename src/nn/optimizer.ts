@@ -64,16 +64,18 @@ export class Optimizer {
     const weightDecay = inRange('weightDecay', choice.weightDecay ?? 0, 0, Infinity)
     if (choice.name === 'sgd') {
       const momentum = inRange('momentum', choice.momentum ?? 0, 0, 1)
-      const graph = sgdGraph({ momentum, nesterov: choice.nesterov ?? false, weightDecay, maxGradNorm })
-      return new Optimizer(await FlatOptimizer.create(runtime, graph, [0, 0], count), parameters, count)
+      const graph = sgdGraph({ momentum, nesterov: choice.nesterov ?? false, weightDecay })
+      const optimizer = await FlatOptimizer.create(runtime, graph, { count, betas: [0, 0], maxGradNorm })
+      return new Optimizer(optimizer, parameters, count)
     }
     if (choice.name !== 'adamw')
       throw new InvalidOptionError(`optimizer must be "adamw" or "sgd", got "${String((choice as { name: unknown }).name)}"`)
     const [beta1, beta2] = choice.betas ?? [0.9, 0.999]
     inRange('betas[0]', beta1, 0, 1)
     inRange('betas[1]', beta2, 0, 1)
-    const graph = adamWGraph({ beta1, beta2, epsilon: choice.epsilon ?? 1e-8, weightDecay, maxGradNorm })
-    return new Optimizer(await FlatOptimizer.create(runtime, graph, [beta1, beta2], count), parameters, count)
+    const graph = adamWGraph({ beta1, beta2, epsilon: choice.epsilon ?? 1e-8, weightDecay })
+    const optimizer = await FlatOptimizer.create(runtime, graph, { count, betas: [beta1, beta2], maxGradNorm })
+    return new Optimizer(optimizer, parameters, count)
   }
 
   /**
@@ -81,12 +83,12 @@ export class Optimizer {
    * @param gradient of the mean loss, in the order of the parameters
    * @returns the gradient's norm before clipping, and whether everything was finite; if not, nothing changes
    */
-  step(gradient: Float32Array, learningRate: number): Promise<UpdateResult> {
+  async step(gradient: Float32Array, learningRate: number): Promise<UpdateResult> {
     const flat = new Float32Array(this.count)
     this.pieces((data, offset) => flat.set(data, offset))
-    return this.optimizer.update({ parameters: flat, gradient, scale: 1, learningRate }, (updated) =>
-      this.pieces((data, offset) => data.set(updated.subarray(offset, offset + data.length))),
-    )
+    const result = await this.optimizer.update({ parameters: flat, gradient, scale: 1, learningRate })
+    if (result.applied) this.pieces((data, offset) => data.set(flat.subarray(offset, offset + data.length)))
+    return result
   }
 
   /** Each parameter's numbers, and where they stand in the vector. */

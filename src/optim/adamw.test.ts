@@ -4,12 +4,17 @@ import { float32 } from '../graph/constants.js'
 import type { HostTensor } from '../graph/types.js'
 import { nodeRuntime } from '../runtime/ort-node.js'
 import { Random } from '../util/rng.js'
+import { FlatOptimizer } from './flat-optimizer.js'
 import { adamWGraph, DECAY_FACTORS, type AdamWOptions } from './adamw.js'
 
 const N = 7
 /** What the decay of each parameter is multiplied by, where they differ. */
 const factors = [1, 0, 0.5, 1, 0, 1, 1]
 const STEPS = 12
+
+interface ReferenceOptions extends AdamWOptions {
+  readonly maxGradNorm: number
+}
 
 /** torch.nn.utils.clip_grad_norm_, and AdamW of torch.optim or of earlier transformers, written down in float64. */
 class Reference {
@@ -18,7 +23,7 @@ class Reference {
   t = 0
   constructor(
     readonly p: Float64Array,
-    readonly o: AdamWOptions,
+    readonly o: ReferenceOptions,
   ) {}
 
   step(mean: readonly number[], rate: number | readonly number[]): number {
@@ -43,10 +48,10 @@ class Reference {
   }
 }
 
-const base: AdamWOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: Infinity }
+const base: ReferenceOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: Infinity }
 
 describe('adamWGraph', () => {
-  it.each<[string, Partial<AdamWOptions>, boolean]>([
+  it.each<[string, Partial<ReferenceOptions>, boolean, number?]>([
     ['plain', {}, false],
     ['decay', { weightDecay: 0.3 }, false],
     ['clipping', { maxGradNorm: 0.25 }, false],
@@ -58,55 +63,78 @@ describe('adamWGraph', () => {
     ],
     ['of transformers', { name: 'adamw_hf', epsilon: 1e-2 }, false],
     [
+      'in pieces, with everything',
+      { weightDecay: 0.1, maxGradNorm: 0.5, beta1: 0.8, beta2: 0.95, epsilon: 1e-3, decayPerParameter: true },
+      true,
+      3,
+    ],
+    ['in pieces of one', { maxGradNorm: 0.25 }, false, 1],
+    [
       'of transformers, with everything',
       { name: 'adamw_hf', weightDecay: 0.3, epsilon: 1e-3, maxGradNorm: 0.5, beta2: 0.98 },
       true,
     ],
     ['decay of some parameters', { weightDecay: 0.3, decayPerParameter: true }, false],
     ['of transformers, with decay of some parameters', { name: 'adamw_hf', weightDecay: 0.3, decayPerParameter: true }, false],
-  ])('equals float64 AdamW over 12 steps: %s', async (_name, given, ratePerParameter) => {
+  ])('equals float64 AdamW over 12 steps: %s', async (_name, given, ratePerParameter, pieceLength = N) => {
     const options = { ...base, ...given }
     const random = new Random(3)
     const draw = (): number[] => Array.from({ length: N }, () => Math.fround(random.normal()))
     const start = draw()
     const reference = new Reference(Float64Array.from(start), options)
-    const session = await nodeRuntime({ threads: 1 }).createSession(adamWGraph(options))
-    const scalar = (value: number): HostTensor => float32([], Float32Array.of(value))
-    const vector = (values: ArrayLike<number>): HostTensor => float32([values.length], Float32Array.from(values))
-    let [p, m, v] = [vector(start), vector(new Float32Array(N)), vector(new Float32Array(N))]
+    const parameters = Float32Array.from(start)
+    const optimizer = await FlatOptimizer.create(nodeRuntime({ threads: 1 }), adamWGraph(options), {
+      ...{ count: N, betas: [options.beta1, options.beta2], maxGradNorm: options.maxGradNorm, pieceLength },
+      ...(options.decayPerParameter === true && { constants: { [DECAY_FACTORS]: Float32Array.from(factors) } }),
+    })
     for (let t = 1; t <= STEPS; t++) {
       const sum = draw()
       const tokens = 1 + random.integer(9)
       const rate = 0.01 / t
-      const rates = ratePerParameter ? Array.from({ length: N }, (_, i) => rate * (i + 1)) : [rate]
-      const out = await session.run({
-        parameters: p,
-        gradient: vector(sum),
-        moment1: m,
-        moment2: v,
-        gradient_scale: scalar(1 / tokens),
-        learning_rate: vector(rates),
-        bias_correction1: scalar(1 - options.beta1 ** t),
-        bias_correction2: scalar(1 - options.beta2 ** t),
-        ...(options.decayPerParameter === true && { [DECAY_FACTORS]: vector(factors) }),
-      })
-      const norm = reference.step(
+      const rates = ratePerParameter ? Float32Array.from({ length: N }, (_, i) => rate * (i + 1)) : rate
+      const update = { parameters, gradient: Float32Array.from(sum), scale: 1 / tokens, learningRate: rates }
+      const { norm, applied } = await optimizer.update(update)
+      const expected = reference.step(
         sum.map((x) => x / tokens),
-        ratePerParameter ? rates : rate,
+        typeof rates === 'number' ? rates : Array.from(rates),
       )
-      expect(out['gradient_norm']!.data[0]).toBeCloseTo(norm, 5)
-      ;[p, m, v] = [out['new_parameters']!, out['new_moment1']!, out['new_moment2']!]
+      expect(applied).toBe(true)
+      expect(norm).toBeCloseTo(expected, 5)
+      const { moment1: m, moment2: v } = optimizer.state.moments
       for (let i = 0; i < N; i++) {
-        expect(Math.abs(Number(p.data[i]) - reference.p[i]!)).toBeLessThan(1e-6 * (1 + Math.abs(reference.p[i]!)))
-        expect(Math.abs(Number(m.data[i]) - reference.m[i]!)).toBeLessThan(1e-6)
-        expect(Math.abs(Number(v.data[i]) - reference.v[i]!)).toBeLessThan(1e-6)
+        expect(Math.abs(parameters[i]! - reference.p[i]!)).toBeLessThan(1e-6 * (1 + Math.abs(reference.p[i]!)))
+        expect(Math.abs(m![i]! - reference.m[i]!)).toBeLessThan(1e-6)
+        expect(Math.abs(v![i]! - reference.v[i]!)).toBeLessThan(1e-6)
       }
     }
-    await session.release()
+    expect(optimizer.state.updates).toBe(STEPS)
+    await optimizer.release()
+  })
+
+  it.each([N, 3])('changes nothing where one parameter would leave the range, in pieces of %i', async (pieceLength) => {
+    const optimizer = await FlatOptimizer.create(nodeRuntime({ threads: 1 }), adamWGraph(base), {
+      ...{ count: N, betas: [0.9, 0.999], maxGradNorm: Infinity, pieceLength },
+    })
+    const [parameters, gradient] = [new Float32Array(N).fill(2), new Float32Array(N).fill(1)]
+    // The last of them, so that pieces before it are fine.
+    const learningRate = new Float32Array(N).fill(0.1)
+    learningRate[N - 1] = 3e38
+    parameters[N - 1] = -3e38
+    const before = parameters.slice()
+    expect(await optimizer.update({ parameters, gradient, scale: 1, learningRate })).toEqual({
+      norm: Math.sqrt(N),
+      applied: false,
+    })
+    expect(parameters).toEqual(before)
+    expect(optimizer.state).toEqual({ moments: { moment1: new Float32Array(N), moment2: new Float32Array(N) }, updates: 0 })
+    gradient[0] = NaN
+    expect(await optimizer.update({ parameters, gradient, scale: 1, learningRate: 0.1 })).toEqual({ norm: NaN, applied: false })
+    expect(parameters).toEqual(before)
+    await optimizer.release()
   })
 
   it('decays without a gradient, and decay is not clipped or adapted', async () => {
-    const session = await nodeRuntime({ threads: 1 }).createSession(adamWGraph({ ...base, weightDecay: 0.5, maxGradNorm: 1 }))
+    const session = await nodeRuntime({ threads: 1 }).createSession(adamWGraph({ ...base, weightDecay: 0.5 }))
     const zero = (): HostTensor => float32([2], new Float32Array(2))
     const scalar = (value: number): HostTensor => float32([], Float32Array.of(value))
     const { new_parameters: p } = await session.run({

@@ -1,4 +1,4 @@
-/** @file The optimizer as a graph: clipping and AdamW on one flat vector of parameters, any length. */
+/** @file AdamW as a graph, on one flat vector of parameters, any length. */
 import { GraphBuilder } from '../graph/builder.js'
 import { Graph } from '../graph/graph.js'
 import type { Value } from '../graph/types.js'
@@ -18,8 +18,6 @@ export interface AdamWOptions {
   readonly beta2: number
   readonly epsilon: number
   readonly weightDecay: number
-  /** Largest global norm of the gradient; Infinity clips nothing. */
-  readonly maxGradNorm: number
   /** Whether the weight decay of each parameter is told apart, by an input of its own; no by default. */
   readonly decayPerParameter?: boolean
 }
@@ -28,15 +26,15 @@ export interface AdamWOptions {
 export const DECAY_FACTORS = 'decay_factors'
 
 /**
- * Builds the update graph: AdamW with decoupled weight decay (Loshchilov and Hutter, 2019) after clipping the global
- * norm (Pascanu et al., 2013), as torch.optim.AdamW and torch.nn.utils.clip_grad_norm_ compute them, or as transformers did.
+ * Builds the update graph: AdamW with decoupled weight decay (Loshchilov and Hutter, 2019), as torch.optim.AdamW computes it, or as
+ * transformers did.
  *
  * Inputs, float32: `parameters`, `gradient`, `moment1`, `moment2` [n]; `gradient_scale` [] (one over the number of
- * tokens, for the gradient is of a sum); `learning_rate` [1], or [n] for a rate of each parameter; `bias_correction1`, `bias_correction2` [] =
+ * tokens, for the gradient is of a sum, times what clipping leaves); `learning_rate` [1], or [n] for a rate of each parameter; `bias_correction1`, `bias_correction2` [] =
  * 1 − βᵗ, computed in float64 outside; with `decayPerParameter` also `decay_factors` [n].
- * Outputs: `new_parameters`, `new_moment1`, `new_moment2` [n], `gradient_norm` [] before clipping.
+ * Outputs: `new_parameters`, `new_moment1`, `new_moment2` [n].
  *
- * The graph does not know the model: one vector holds every trainable tensor.
+ * The graph does not know the model: one vector holds every trainable tensor, or a piece of it.
  */
 export function adamWGraph(options: AdamWOptions): Graph {
   const graph = new Graph('adamw')
@@ -52,12 +50,7 @@ export function adamWGraph(options: AdamWOptions): Graph {
   const correction1 = scalar('bias_correction1')
   const correction2 = scalar('bias_correction2')
 
-  const sumOfSquares = b.emit('ReduceSumSquare', [raw], { keepdims: { type: 'int', value: 0 } })
-  const norm = b.mul(b.sqrt(sumOfSquares), gradientScale)
-  // torch: coefficient = min(1, maxNorm / (norm + 1e-6))
-  const clip = Number.isFinite(options.maxGradNorm) ? b.min(b.div(options.maxGradNorm, b.add(norm, 1e-6)), 1) : undefined
-  const g = b.mul(raw, clip === undefined ? gradientScale : b.mul(gradientScale, clip))
-
+  const g = b.mul(raw, gradientScale)
   // m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g²
   const m = b.add(b.mul(moment1, options.beta1), b.mul(g, 1 - options.beta1))
   const v = b.add(b.mul(moment2, options.beta2), b.mul(b.mul(g, g), 1 - options.beta2))
@@ -87,7 +80,6 @@ export function adamWGraph(options: AdamWOptions): Graph {
     b.emit('Identity', [p], {}, { name: 'new_parameters' }),
     b.emit('Identity', [m], {}, { name: 'new_moment1' }),
     b.emit('Identity', [v], {}, { name: 'new_moment2' }),
-    b.emit('Identity', [norm], {}, { name: 'gradient_norm' }),
   ]
   return graph
 }

@@ -9,8 +9,6 @@ export interface SgdOptions {
   readonly weightDecay: number
   /** Looks ahead along the momentum (Nesterov, 1983). */
   readonly nesterov: boolean
-  /** Largest global norm of the gradient; Infinity clips nothing. */
-  readonly maxGradNorm: number
 }
 
 /**
@@ -18,7 +16,7 @@ export interface SgdOptions {
  * Nesterov's). The velocity starts at zero, so its first value is the gradient.
  *
  * Inputs, float32: `parameters`, `gradient`, `moment1` [n]; `gradient_scale` []; `learning_rate` [1].
- * Outputs: `new_parameters`, `new_moment1` [n], `gradient_norm` [] before clipping.
+ * Outputs: `new_parameters`, `new_moment1` [n].
  */
 export function sgdGraph(options: SgdOptions): Graph {
   const graph = new Graph('sgd')
@@ -30,16 +28,13 @@ export function sgdGraph(options: SgdOptions): Graph {
   const scale = graph.addInput('gradient_scale', 'float32', [])
   const rate = graph.addInput('learning_rate', 'float32', [1])
 
-  const norm = b.mul(b.sqrt(b.emit('ReduceSumSquare', [raw], { keepdims: { type: 'int', value: 0 } })), scale)
-  const clip = Number.isFinite(options.maxGradNorm) ? b.min(b.div(options.maxGradNorm, b.add(norm, 1e-6)), 1) : undefined
-  const clipped = b.mul(raw, clip === undefined ? scale : b.mul(scale, clip))
-  const g = options.weightDecay === 0 ? clipped : b.add(clipped, b.mul(parameters, options.weightDecay))
+  const scaled = b.mul(raw, scale)
+  const g = options.weightDecay === 0 ? scaled : b.add(scaled, b.mul(parameters, options.weightDecay))
   const v = b.add(b.mul(velocity, options.momentum), g)
   const direction = options.nesterov ? b.add(g, b.mul(v, options.momentum)) : v
   graph.outputs = [
     b.emit('Identity', [b.sub(parameters, b.mul(rate, direction))], {}, { name: 'new_parameters' }),
     b.emit('Identity', [v], {}, { name: 'new_moment1' }),
-    b.emit('Identity', [norm], {}, { name: 'gradient_norm' }),
   ]
   return graph
 }

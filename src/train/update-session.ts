@@ -12,6 +12,8 @@ export interface UpdateOptions extends Omit<AdamWOptions, 'decayPerParameter'> {
   readonly biasCorrection?: boolean
   /** Parts of names: parameters whose name has one of them do not decay. */
   readonly noDecay?: readonly string[] | undefined
+  /** Largest global norm of the gradient; Infinity clips nothing. */
+  readonly maxGradNorm: number
   /** What the learning rate is multiplied by for each parameter; 1 unless given. */
   readonly rateFactors?: Float32Array | undefined
 }
@@ -26,13 +28,15 @@ export class UpdateSession {
 
   /** @throws InvalidOptionError for a part of a name that no parameter has */
   static async create({ parameters, model }: Trainee, options: UpdateOptions): Promise<UpdateSession> {
-    const { noDecay, biasCorrection = true, rateFactors } = options
+    const { noDecay, biasCorrection = true, maxGradNorm, rateFactors } = options
     const factors = noDecay && decayFactors(parameters, noDecay)
     const graph = adamWGraph({ ...options, decayPerParameter: factors !== undefined })
     // 1 − 0ᵗ corrects nothing.
     const betas = biasCorrection ? ([options.beta1, options.beta2] as const) : ([0, 0] as const)
-    const constants = factors && { [DECAY_FACTORS]: factors }
-    const optimizer = await FlatOptimizer.create(model.environment.runtime, graph, betas, parameters.count, constants)
+    const optimizer = await FlatOptimizer.create(model.environment.runtime, graph, {
+      ...{ count: parameters.count, betas, maxGradNorm },
+      constants: factors && { [DECAY_FACTORS]: factors },
+    })
     return new UpdateSession(optimizer, parameters, rateFactors)
   }
 
@@ -48,7 +52,7 @@ export class UpdateSession {
   run(gradient: Float32Array, scale: number, learningRate: number): Promise<UpdateResult> {
     const { data } = this.parameters
     const rates = this.rateFactors?.map((factor) => factor * learningRate) ?? learningRate
-    return this.optimizer.update({ parameters: data, gradient, scale, learningRate: rates }, (updated) => data.set(updated))
+    return this.optimizer.update({ parameters: data, gradient, scale, learningRate: rates })
   }
 
   release(): Promise<void> {
