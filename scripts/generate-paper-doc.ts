@@ -2,26 +2,37 @@
 import { fileURLToPath } from 'node:url'
 import { format } from 'prettier'
 import {
+  amplificationTable,
+  between,
+  costsTable,
   glueTable,
   keptClaims,
+  keptCosts,
   keptRuns,
+  keptSubspaces,
   matricesTable,
   methodsTable,
   ranksTable,
+  sharedTable,
   type KeptClaims,
+  type KeptCosts,
 } from '../bench/paper/results.js'
 import { matrixSets, textBases } from '../bench/paper/text-experiment.js'
 import { markdownTable } from '../bench/report.js'
-import type { Spread } from '../bench/statistics.js'
 
 const results = fileURLToPath(new URL('../bench/results', import.meta.url))
 
 /** The Markdown of docs/paper.md. */
 export function paperDocument(): Promise<string> {
-  return format([INTRODUCTION, ...textSections(), ...glueSection(), ...claimSections(keptClaims(results)), LIMITS].join('\n'), {
-    parser: 'markdown',
-    printWidth: 130,
-  })
+  return format(
+    [INTRODUCTION, ...textSections(), ...subspaceSection(), ...glueSection(), ...claimSections(keptClaims(results)), LIMITS].join(
+      '\n',
+    ),
+    {
+      parser: 'markdown',
+      printWidth: 130,
+    },
+  )
 }
 
 function textSections(): string[] {
@@ -32,6 +43,7 @@ function textSections(): string[] {
     return [
       ...[`### E2E on ${base.title}`, '', ...table],
       ...[`![Loss of the validation rows](../bench/results/paper-${base.name}.svg)`, ''],
+      ...costs(keptCosts(results, base)),
     ]
   })
   const [first] = textBases
@@ -42,19 +54,35 @@ function textSections(): string[] {
   ]
 }
 
+const costs = (kept: KeptCosts | undefined): string[] =>
+  kept === undefined
+    ? []
+    : [
+        `A step of eight rows on ${kept.machine.processor}, ${kept.machine.threads} threads, trainings by turns; medians, from the least to the greatest:`,
+        ...['', ...costsTable(kept)],
+      ]
+
+function subspaceSection(): string[] {
+  const found = keptSubspaces(results)
+  if (found === undefined) return []
+  const picture = (name: string, title: string): string => `![${title}](../bench/results/paper-subspaces-${name}.svg)`
+  return [
+    ...[SUBSPACES, `Heat maps of \`${found.pictured}\`:`, ''],
+    ...[picture('ranks', 'φ(i, j) of r = 8 and r = 64'), '', picture('seeds', 'φ(i, j) of r = 64 with two seeds'), ''],
+    ...[...sharedTable(found), '', AMPLIFICATION, '', ...amplificationTable(found)],
+  ]
+}
+
 function glueSection(): string[] {
   const table = glueTable(keptRuns(results))
   return table.length === 0 ? [] : [GLUE, ...table]
 }
 
-const between = ({ median, min, max }: Spread, digits: number, times = 1): string =>
-  `${(median * times).toFixed(digits)} (${(min * times).toFixed(digits)} to ${(max * times).toFixed(digits)})`
-
 const bytes = (count: number): string => (count < 1e7 ? `${(count / 1e6).toFixed(2)} MB` : `${(count / 1e9).toFixed(2)} GB`)
 
 function claimSections(claims: KeptClaims | undefined): string[] {
   if (claims === undefined) return []
-  const { machine, training, stepRatio, latency } = claims
+  const { machine, training, latency } = claims
   const { adapter, 'all weights': full } = training
   const times = (value: number): string => (value >= 10 ? value.toFixed(0) : value.toFixed(2))
   return [
@@ -67,7 +95,7 @@ function claimSections(claims: KeptClaims | undefined): string[] {
         ['trained parameters', adapter.trainedParameters.toLocaleString('en-US'), full.trainedParameters.toLocaleString('en-US'), `${times(full.trainedParameters / adapter.trainedParameters)}`], // prettier-ignore
         ['checkpoint', bytes(adapter.checkpointBytes), bytes(full.checkpointBytes), times(full.checkpointBytes / adapter.checkpointBytes)], // prettier-ignore
         ['peak memory', bytes(adapter.peakBytes), bytes(full.peakBytes), times(full.peakBytes / adapter.peakBytes)],
-        ['seconds per step', between(adapter.secondsPerStep, 2), between(full.secondsPerStep, 2), `${(1 / stepRatio.median).toFixed(2)}`], // prettier-ignore
+        ['seconds per step', between(adapter.secondsPerStep, 2), between(full.secondsPerStep, 2), times(full.byFirst.median)], // prettier-ignore
       ],
     ),
     ...['A pass over a batch in milliseconds (the paper has its table 1 of GPT-2 medium on a GPU):', ''],
@@ -92,9 +120,8 @@ Hu et al., [LoRA: Low-Rank Adaptation of Large Language Models](https://arxiv.or
   stage, with the original flags and files; [docs/paper-nlu.md](paper-nlu.md) for RoBERTa and DeBERTa on GLUE.
   \`lowrank paper table runs/\` puts what came of it beside the published numbers and those that others report. No number of the
   paper's models was run for this page: it needs a GPU and their weights.
-- **At the size of a small machine**, run and published here: the same comparisons on a model of 0.26 million parameters.
-  \`npm run bench:paper\` repeats them, and has more: a GPT-2 and a text encoder of a few million parameters, trained from scratch.
-  Every run stands in \`bench/results/paper-runs.json\`.
+- **At the size of a small machine**, run and published here: the same comparisons on a Llama of 0.26 million parameters, and
+  on a GPT-2 and a text encoder of our own, trained from scratch for it. \`npm run bench:paper\` repeats them. Every run stands in \`bench/results/paper-runs.json\`.
 
 What can be concluded of small models is how methods stand to each other, not how well they do.
 `
@@ -113,6 +140,15 @@ end token was never trained, and a branch cannot teach a frozen row of the head 
 const RANKS_TEXT = `Loss after half the steps, on stories260k. Its keys and values have 32 outputs: r = 32 is no low rank of them any more.`
 
 const MATRICES_TEXT = `The same, where all choices train about as many numbers (keys and values of this model are half as wide).`
+
+const SUBSPACES = `## What the adapters have learned (section 7)
+
+The GPT-2 above with LoRA on \`c_attn\` (queries, keys and values are one matrix of it), trained on E2E: r = 8, and r = 64 with two other
+seeds; [\`lowrank analyze\`](analyze.md) tells φ(i, j), how much of the i strongest directions of one lies in the j strongest of the
+other.
+`
+
+const AMPLIFICATION = `What the change says against what the base says in its directions (table 7):`
 
 const GLUE = `## Text understanding (table 2)
 

@@ -6,29 +6,16 @@
  * one that trains an adapter and one that trains all weights; passes by turns of base, merged and unmerged in one process,
  * with the last position's logits, as a prompt is read.
  */
-import { spawn } from 'node:child_process'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Adapter } from '../../src/index.js'
-import { addLora, fullTrainee, generateBatch, loadModel, merge, Random, train, type Trainee } from '../../src/index.js'
-import { nodeArguments } from '../child.js'
+import { addLora, fullTrainee, generateBatch, loadModel, merge, Random } from '../../src/index.js'
 import { folder, gpt2Small } from '../models.js'
-import { peakBytes } from '../peak-memory.js'
 import { spread, type Spread } from '../statistics.js'
+import { costsByTurns, stepsOfTurns, trainByTurns, type TrainingCost } from './turns.js'
 
 export interface Claims {
-  readonly training: Readonly<Record<Trained, TrainingClaim>>
-  /** Time of the adapter's step by that of all weights. */
-  readonly stepRatio: Spread
+  readonly training: Readonly<Record<Trained, TrainingCost>>
   readonly latency: readonly Latency[]
-}
-
-interface TrainingClaim {
-  readonly trainedParameters: number
-  readonly checkpointBytes: number
-  readonly secondsPerStep: Spread
-  readonly peakBytes: number
 }
 
 /** Milliseconds of a pass over a batch. */
@@ -40,8 +27,15 @@ interface Latency {
   readonly unmerged: Spread
 }
 
-export const trainedKinds = ['adapter', 'all weights'] as const
+/** The first is what the others are compared with. */
+const trainedKinds = ['adapter', 'all weights'] as const
 type Trained = (typeof trainedKinds)[number]
+
+/** What a training process of the claims is told. */
+export interface ClaimTask {
+  readonly claims: Trained
+  readonly rounds: number
+}
 
 /** r = 4 and α = 32, as README of the original repository trains GPT-2; A and B random, so that merging changes the weights. */
 const LORA = { r: 4, loraAlpha: 32, targetModules: ['c_attn'], initLoraWeights: false, seed: 0 } as const
@@ -57,76 +51,18 @@ function randomIds(count: number, random: Random): number[] {
   return Array.from({ length: count }, () => random.integer(50_000))
 }
 
-/** What a training process does: a step for every line it is given, and at the end of them what it needed. */
-export async function trainByTurns(kind: Trained, threads: number): Promise<void> {
-  const model = await loadModel(await gpt2Small(), { threads })
-  const trainee: Adapter | Trainee = kind === 'adapter' ? await addLora(model, LORA) : await fullTrainee(model)
+/** A training process of the claims. */
+export async function trainForClaims({ claims, rounds }: ClaimTask, threads: number): Promise<void> {
+  const path = await gpt2Small()
+  const model = await loadModel(path, { threads })
+  const trainee = claims === 'adapter' ? await addLora(model, LORA) : await fullTrainee(model)
   const random = Random.derive(3, 'claims')
-  const data = Array.from({ length: BATCH * 40 }, () => {
+  const steps = stepsOfTurns(rounds)
+  const data = Array.from({ length: BATCH * steps }, () => {
     const ids = randomIds(LENGTH, random)
     return { input_ids: ids, labels: ids }
   })
-  const events = train(trainee, { data, batchSize: BATCH, maxLength: LENGTH, steps: 40, learningRate: 1e-5, shuffle: false })
-  const say = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`)
-  for await (const line of createInterface({ input: process.stdin })) {
-    if (line === 'end') break
-    const started = performance.now()
-    for (;;) {
-      const { value, done } = await events.next()
-      if (done === true) throw new Error('the run has no more steps')
-      if (value.event === 'step') break
-    }
-    say({ seconds: (performance.now() - started) / 1000 })
-  }
-  // Before anything is written, which would need memory of its own.
-  const peak = peakBytes()
-  const home = await mkdtemp(join(folder, 'claims-'))
-  await trainee.save(home)
-  const file = join(home, kind === 'adapter' ? 'adapter_model.safetensors' : 'model.safetensors')
-  say({ peakBytes: peak, checkpointBytes: (await stat(file)).size, trainedParameters: trainee.parameters.count })
-  await rm(home, { recursive: true })
-  process.exit(0)
-}
-
-/** A process that trains, a step at a time. */
-class Turns {
-  private readonly child
-  private readonly answers
-
-  constructor(kind: Trained, threads: number) {
-    this.child = spawn(
-      process.execPath,
-      [...nodeArguments('paper/main.ts'), '--task', JSON.stringify({ claims: kind, threads })],
-      {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      },
-    )
-    this.answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]()
-  }
-
-  async ask<Answer>(line: 'step' | 'end'): Promise<Answer> {
-    this.child.stdin.write(`${line}\n`)
-    const { value, done } = await this.answers.next()
-    if (done === true) throw new Error('a training process ended before its time')
-    return JSON.parse(value) as Answer
-  }
-}
-
-async function training(threads: number, rounds: number): Promise<Pick<Claims, 'training' | 'stepRatio'>> {
-  const turns = trainedKinds.map((kind) => new Turns(kind, threads))
-  const seconds: Readonly<Record<Trained, number[]>> = { adapter: [], 'all weights': [] }
-  // The first two steps compile and settle.
-  for (let round = -2; round < rounds; round++)
-    for (const [i, kind] of trainedKinds.entries()) {
-      const step = await turns[i]!.ask<{ seconds: number }>('step')
-      if (round >= 0) seconds[kind].push(step.seconds)
-    }
-  const found = await Promise.all(turns.map((each) => each.ask<Omit<TrainingClaim, 'secondsPerStep'>>('end')))
-  const of = (i: 0 | 1): TrainingClaim => ({ ...found[i]!, secondsPerStep: spread(seconds[trainedKinds[i]]) })
-  return {
-    training: { adapter: of(0), 'all weights': of(1) },
-    stepRatio: spread(seconds.adapter.map((value, i) => value / seconds['all weights'][i]!)),
-  }
+  await trainByTurns(trainee, path, { data, batchSize: BATCH, maxLength: LENGTH, steps, learningRate: 1e-5, shuffle: false })
 }
 
 async function latencies(threads: number, rounds: number): Promise<Latency[]> {
@@ -153,5 +89,7 @@ async function latencies(threads: number, rounds: number): Promise<Latency[]> {
 }
 
 export async function measureClaims(threads: number, rounds: number): Promise<Claims> {
-  return { ...(await training(threads, rounds)), latency: await latencies(threads, rounds) }
+  const tasks = trainedKinds.map((claims): ClaimTask & { threads: number } => ({ claims, rounds, threads }))
+  const [adapter, full] = await costsByTurns(tasks, rounds)
+  return { training: { adapter: adapter!, 'all weights': full! }, latency: await latencies(threads, rounds) }
 }

@@ -2,17 +2,31 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { markdownTable } from '../report.js'
-import { mean, plusMinus } from '../statistics.js'
+import { mean, plusMinus, type Spread } from '../statistics.js'
 import { lineChart } from '../svg.js'
 import type { Claims } from './claims.js'
+import type { MethodCost } from './costs.js'
+import type { Subspaces } from './subspaces.js'
 import type { TextBase } from './text-experiment.js'
 import { glueMethods } from './glue-experiment.js'
 import { glueTasks, type GlueOutcome, type GlueRun } from './glue-run.js'
 import type { Kept } from './run-store.js'
 import type { TextOutcome, TextRun } from './text-run.js'
 
+/** What something was measured on. */
+export interface Machine {
+  readonly processor: string
+  readonly cores: number
+  readonly threads: number
+}
+
 export interface KeptClaims extends Claims {
-  readonly machine: { readonly processor: string; readonly cores: number; readonly threads: number }
+  readonly machine: Machine
+}
+
+export interface KeptCosts {
+  readonly machine: Machine
+  readonly methods: readonly MethodCost[]
 }
 
 const read = (folder: string, name: string): unknown =>
@@ -21,6 +35,10 @@ const read = (folder: string, name: string): unknown =>
 export const keptRuns = (folder: string): readonly Kept[] =>
   (read(folder, 'paper-runs.json') as readonly Kept[] | undefined) ?? []
 export const keptClaims = (folder: string): KeptClaims | undefined => read(folder, 'paper-claims.json') as KeptClaims | undefined
+export const keptCosts = (folder: string, base: TextBase): KeptCosts | undefined =>
+  read(folder, `paper-costs-${base.name}.json`) as KeptCosts | undefined
+export const keptSubspaces = (folder: string): Subspaces | undefined =>
+  read(folder, 'paper-subspaces.json') as Subspaces | undefined
 
 const whole = (count: number): string => count.toLocaleString('en-US')
 
@@ -63,6 +81,40 @@ export function methodsTable(runs: readonly Kept[], base: TextBase): string[] {
     ]
   })
   return markdownTable(['trained', 'parameters', 'checkpoint, bytes', 'rate', 'loss', ...names], rows)
+}
+
+/** What the methods of a base cost: a row a method. */
+export function costsTable({ methods }: KeptCosts): string[] {
+  const rows = methods.map(({ name, secondsPerStep, byFirst, peakBytes }) => [
+    ...[name, between(secondsPerStep, 0, 1000), between(byFirst, 2), (peakBytes / 1e6).toFixed(0)],
+  ])
+  return markdownTable(['trained', 'a step, ms', `by that of ${methods[0]!.name}`, 'peak memory, MB'], rows)
+}
+
+/** `12 (11 to 15)`: the median, from the least to the most. */
+export const between = ({ median, min, max }: Spread, digits: number, times = 1): string =>
+  `${(median * times).toFixed(digits)} (${(min * times).toFixed(digits)} to ${(max * times).toFixed(digits)})`
+
+/** What two ranks and two seeds share: a row a layer. */
+export function sharedTable({ layers }: Subspaces): string[] {
+  const cells = ({ first, all, byChance }: Subspaces['layers'][number]['ranks']['A']): string[] =>
+    [first, all, byChance].map((value) => value.toFixed(2))
+  const rows = layers.flatMap(({ module, ranks, seeds }) =>
+    (['A', 'B'] as const).map((matrix) => [`${module}, ${matrix}`, ...cells(ranks[matrix]), ...cells(seeds[matrix])]),
+  )
+  const of = (what: string): string[] => [`${what}: φ(1, 1)`, 'all', 'by chance']
+  return markdownTable(['', ...of('8 in 64'), ...of('64 of two seeds')], rows)
+}
+
+/** Table 7: a row a layer and rank. */
+export function amplificationTable({ layers }: Subspaces): string[] {
+  const rows = layers.flatMap(({ module, amplified }) =>
+    Object.entries(amplified).map(([r, found]) => [
+      ...[module, r, found.effectiveRank.toFixed(1)],
+      ...[found.frobenius, found.inChange, found.inBase, found.inRandom, found.factor].map((value) => value.toFixed(2)),
+    ]),
+  )
+  return markdownTable(['layer', 'r', 'effective rank', '‖ΔW‖F', '‖UᵀWV‖F', 'in W', 'random', 'factor'], rows)
 }
 
 /** Evaluation losses on the way, the mean of the seeds. */

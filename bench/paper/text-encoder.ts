@@ -9,7 +9,7 @@ import { folder } from '../models.js'
 import { languageTexts, shared } from './texts.js'
 
 const SEED = 1
-const PRETRAIN = { steps: 1500, batchSize: 64, learningRate: 2e-3, warmup: 0.05, schedule: 'linear', beta2: 0.98 } as const
+const PRETRAIN = { steps: 6000, batchSize: 32, learningRate: 1e-3, warmup: 0.1, schedule: 'linear', beta2: 0.98 } as const
 /** WordNet 3.0's files as Debian's package wordnet-base has them. */
 const WORDNET = '/usr/share/wordnet'
 
@@ -19,7 +19,7 @@ const config = {
   ...{ architectures: ['RobertaForMaskedLM'], model_type: 'roberta', hidden_act: 'gelu', layer_norm_eps: 1e-5 },
   ...{ vocab_size: 2048, hidden_size: 128, intermediate_size: 512, num_hidden_layers: 4, num_attention_heads: 4 },
   ...{ max_position_embeddings: 130, type_vocab_size: 1, hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1 },
-  ...{ pad_token_id: 1, bos_token_id: 0, eos_token_id: 2, initializer_range: 0.02 },
+  ...{ pad_token_id: 1, bos_token_id: 0, eos_token_id: 2, initializer_range: 0.05 },
 } satisfies Record<string, JsonValue>
 
 /** Glosses of WordNet, training sentences of GLUE, and some of the restaurants: English of several kinds. */

@@ -86,17 +86,19 @@ async function measure(
     )
 }
 
-/** Tables 3 and 18: full fine-tuning, biases alone, and LoRA of several ranks. */
+/** Of tables 3 and 18: full fine-tuning, biases alone where there are any, and LoRA of several ranks. */
+export const methodsOf = (base: TextBase): readonly Method[] => [
+  { name: 'all weights', kind: 'full' },
+  ...(base.matrices === undefined ? [{ name: 'biases (BitFit)', kind: 'bitfit' } as const] : []),
+  ...base.ranks.map((r) => ({
+    ...lora(r, base.linear),
+    ...(base.untrainedEnd !== undefined && { tokens: [base.untrainedEnd] }),
+  })),
+]
+
+/** Tables 3 and 18. */
 export async function methodsBeside(store: RunStore, base: TextBase, model: string, seeds: number): Promise<void> {
-  const methods: readonly Method[] = [
-    { name: 'all weights', kind: 'full' },
-    ...(base.matrices === undefined ? [{ name: 'biases (BitFit)', kind: 'bitfit' } as const] : []),
-    ...base.ranks.map((r) => ({
-      ...lora(r, base.linear),
-      ...(base.untrainedEnd !== undefined && { tokens: [base.untrainedEnd] }),
-    })),
-  ]
-  for (const method of methods) await measure(store, base, method, model, seeds, true)
+  for (const method of methodsOf(base)) await measure(store, base, method, model, seeds, true)
 }
 
 /** Table 6: ranks by the matrices that they are of. */

@@ -1,7 +1,7 @@
 /** @file One run of the text experiments: a model adapted to E2E, its loss on the way, and what it then writes. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { evaluateTexts, loadModel, train, Adapter } from '../../src/index.js'
+import { evaluateTexts, loadModel, train, Adapter, type TrainOptions } from '../../src/index.js'
 import type { MetricName } from '../../src/metrics/index.js'
 import { folder } from '../models.js'
 import { peakBytes } from '../peak-memory.js'
@@ -40,15 +40,25 @@ const MODULES = ['exact', 'stem'] as const
 /** Beams as the paper has them; its ban on four tokens that were there before is for words, and of a small vocabulary they are letters. */
 const DECODING = { maxNewTokens: 160, beams: 4 } as const
 
+const TRAIN_ROWS = 2400
+
+/** How all that is compared on these texts is trained, but for the steps, the rate and the seed. */
+export async function textTraining(): Promise<TrainOptions & { readonly data: string }> {
+  const { train: data } = await e2eFiles(TRAIN_ROWS)
+  return {
+    ...{ data, batchSize: BATCH, maxLength: MAX_LENGTH },
+    ...{ schedule: 'linear', warmup: 0.05, maxGradNorm: 1, weightDecay: 0.01 },
+  }
+}
+
 export async function textRun(run: TextRun, model: string, threads: number): Promise<TextOutcome> {
-  const { train: data, valid: evalData, test } = await e2eFiles(2400)
+  const { valid: evalData, test } = await e2eFiles(TRAIN_ROWS)
   const trainee = await traineeOf(await loadModel(model, { threads }), run.method, run.seed)
   const { steps, learningRate, seed } = run
-  const course = { steps, learningRate, seed, schedule: 'linear', warmup: 0.05, maxGradNorm: 1, weightDecay: 0.01 } as const
   const evaluation = { evalData, evalEvery: Math.ceil(steps / 5), evalBatchSize: 32 }
   const curve: [number, number][] = []
   let seconds = 0
-  for await (const event of train(trainee, { data, ...course, ...evaluation, batchSize: BATCH, maxLength: MAX_LENGTH })) {
+  for await (const event of train(trainee, { ...(await textTraining()), steps, learningRate, seed, ...evaluation })) {
     if (event.event === 'eval') curve.push([event.step, event.loss])
     if (event.event === 'done') seconds = event.seconds
   }
