@@ -34,21 +34,59 @@ export function learnMerges(texts: Iterable<string>, count: number): [string, st
       for (const [word] of part.matchAll(WORDS)) frequency.set(word, (frequency.get(word) ?? 0) + 1)
   const words = [...frequency].map(([word, times]) => ({ symbols: lettersOf(word), times }))
 
+  const pairs = new PairCounts(words)
   const merges: [string, string][] = []
   while (merges.length < count) {
-    const pairs = new Map<string, number>()
-    for (const { symbols, times } of words)
-      for (let i = 1; i < symbols.length; i++) {
-        const pair = `${symbols[i - 1]} ${symbols[i]}`
-        pairs.set(pair, (pairs.get(pair) ?? 0) + times)
-      }
-    const [best] = [...pairs].reduce((a, b) => (b[1] > a[1] || (b[1] === a[1] && b[0] < a[0]) ? b : a), ['', 0])
-    if (best === '') break
+    const best = pairs.mostFrequent()
+    if (best === undefined) break
     const [left, right] = best.split(' ') as [string, string]
     merges.push([left, right])
-    for (const word of words) word.symbols = joinPairs(word.symbols, left, right)
+    pairs.join(best, left, right)
   }
   return merges
+}
+
+interface Word {
+  symbols: string[]
+  readonly times: number
+}
+
+/** How often each pair of neighbours comes; a join counts those words anew that have its pair, and no others. */
+class PairCounts {
+  private readonly counts = new Map<string, number>()
+  private readonly holders = new Map<string, Set<Word>>()
+
+  constructor(words: readonly Word[]) {
+    for (const word of words) this.count(word, 1)
+  }
+
+  private count(word: Word, sign: 1 | -1): void {
+    const { symbols, times } = word
+    for (let i = 1; i < symbols.length; i++) {
+      const pair = `${symbols[i - 1]} ${symbols[i]}`
+      const left = (this.counts.get(pair) ?? 0) + sign * times
+      if (left === 0) this.counts.delete(pair)
+      else this.counts.set(pair, left)
+      if (sign === 1) this.holders.set(pair, (this.holders.get(pair) ?? new Set()).add(word))
+      else this.holders.get(pair)?.delete(word)
+    }
+  }
+
+  /** Of those that come as often the first by its letters; undefined where every word is one symbol. */
+  mostFrequent(): string | undefined {
+    let best: readonly [string | undefined, number] = [undefined, 0]
+    for (const each of this.counts)
+      if (each[1] > best[1] || (each[1] === best[1] && best[0] !== undefined && each[0] < best[0])) best = each
+    return best[0]
+  }
+
+  join(pair: string, left: string, right: string): void {
+    for (const word of [...(this.holders.get(pair) ?? [])]) {
+      this.count(word, -1)
+      word.symbols = joinPairs(word.symbols, left, right)
+      this.count(word, 1)
+    }
+  }
 }
 
 function joinPairs(symbols: string[], left: string, right: string): string[] {
