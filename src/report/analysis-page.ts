@@ -3,7 +3,7 @@ import type { AdapterAnalysis, AnalyzedLayer } from '../analyze/analyze-adapter.
 import type { AdapterComparison } from '../analyze/compare-adapters.js'
 import { checkArgument, listArgument } from '../util/arguments.js'
 import { counted, digits } from '../util/numbers-as-text.js'
-import { pageStyle } from './page.js'
+import { htmlDocument } from './document.js'
 import { similarityPicture } from './similarity-picture.js'
 import { escape, table } from './text.js'
 
@@ -82,23 +82,6 @@ function comparisonSection({ names, comparison }: NamedComparison): string {
 export function analysisPage(adapters: readonly NamedAnalysis[], comparisons: readonly NamedComparison[] = []): string {
   checkArgument(adapters, listArgument, 'analysisPage')
   const title = `lowrank analyze: ${adapters.map(({ name }) => name).join(', ')}`
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escape(title)}</title>
-<style>${pageStyle}${style}</style>
-</head>
-<body>
-<header><h1>${escape(title)}</h1></header>
-<main>
-${adapters.map(analysisSection).join('\n')}
-${comparisons.map(comparisonSection).join('\n')}
-</main>
-</body>
-</html>
-`
+  const main = [...adapters.map(analysisSection), ...comparisons.map(comparisonSection)].join('\n')
+  return htmlDocument({ title, main, styles: [style] })
 }

@@ -9,7 +9,7 @@ import type {
   ShownSequence,
 } from '../inspect-data/data-inspection.js'
 import { count, counted, mean, percent } from '../util/numbers-as-text.js'
-import { pageStyle } from './page.js'
+import { htmlDocument } from './document.js'
 import { escape } from './text.js'
 
 /** Bad rows in a page; the others are counted. */
@@ -182,9 +182,8 @@ export function renderDataPage(found: DataInspection): string {
     costRow('group by length', batching.groupByLength),
     ...(batching.packing === undefined ? [] : [costRow('packing', batching.packing)]),
   ]
-  const body = `<header><h1>${escape(title)}</h1><p>${escape(found.objective)} · ${counted(found.batchSize, 'row')} in a batch${found.gradAccum > 1 ? `, ${count(found.gradAccum)} batches in a step` : ''}</p></header>
-<main>
-${data.shown.length === 0 ? '' : `<p class="key tokens"><span class="l">learned</span> not learned <span class="s">special</span> <i>·</i> space <i>↵</i> line end</p>`}
+  const subtitle = `${escape(found.objective)} · ${counted(found.batchSize, 'row')} in a batch${found.gradAccum > 1 ? `, ${count(found.gradAccum)} batches in a step` : ''}`
+  const main = `${data.shown.length === 0 ? '' : `<p class="key tokens"><span class="l">learned</span> not learned <span class="s">special</span> <i>·</i> space <i>↵</i> line end</p>`}
 ${data.shown.map(shownRow).join('\n')}
 ${part(data, found.maxLength)}
 <section class="scroll"><h2>What a pass costs</h2>${table(['', 'steps', 'tokens', 'positions computed', 'padding'], costs, true)}</section>
@@ -194,21 +193,6 @@ ${
     : `<h2>To evaluate on: ${escape(evalData.files.join(', '))}</h2>
 ${part(evalData, found.maxLength, [['Also trained on', `${counted(evalData.alsoTrainedOn.rows, 'row')}; ${counted(evalData.alsoTrainedOn.inputs, 'row')} with an input of theirs`]])}
 ${pairs('Also trained on', 'Rows to evaluate on, and rows to train on with the same input.', evalData.alsoTrainedOn.first)}`
-}
-</main>`
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escape(title)}</title>
-<style>${pageStyle}${style}</style>
-</head>
-<body>
-${body}
-</body>
-</html>
-`
+}`
+  return htmlDocument({ title, subtitle, main, styles: [style] })
 }

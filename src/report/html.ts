@@ -1,5 +1,6 @@
 /** @file Runs as one HTML file: curves, settings, results, texts. It needs no network. */
-import { pageScript, pageStyle } from './page.js'
+import { htmlDocument } from './document.js'
+import { pageScript } from './page.js'
 import { curvesOf, factsOf, metricsOf, toldBy, type ReportedRun, type Told } from './run.js'
 import { embed, escape, number, show, table } from './text.js'
 import { REPORT_DATA } from '../train/report-file.js'
@@ -133,37 +134,20 @@ const commands = (runs: readonly Shown[]): string => {
  */
 export function renderReport(reported: readonly ReportedRun[], assets: ReportAssets, title: string): string {
   const runs = reported.map((run): Shown => ({ ...run, told: toldBy(run.events) }))
-  const subtitle = [...new Set(runs.map(({ model }) => model))].join(', ')
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>${escape(title)}</title>
-<style>${assets.style}</style>
-<style>${pageStyle}</style>
-</head>
-<body>
-<header><h1>${escape(title)}</h1><p>${escape(subtitle)}</p></header>
-<main>
-${errors(runs)}
-${summary(runs)}
-${chartSections}
-${texts(runs)}
-${warnings(runs)}
-<div class="tables">
-${evaluations(runs)}
-${runs.length === 1 ? settings(runs) : ''}
-</div>
-${runs.length === 1 ? '' : settings(runs)}
-${commands(runs)}
-</main>
-${REPORT_DATA}${embed({ runs: runs.map(({ name, told }) => curvesOf(name, told)) })}</script>
-<script>${assets.script.replaceAll('</script', '<\\/script')}</script>
-<script>${pageScript}</script>
-</body>
-</html>
-`
+  const main = [
+    ...[errors(runs), summary(runs), chartSections, texts(runs), warnings(runs)],
+    ...['<div class="tables">', evaluations(runs), runs.length === 1 ? settings(runs) : '', '</div>'],
+    ...[runs.length === 1 ? '' : settings(runs), commands(runs)],
+  ]
+  return htmlDocument({
+    title,
+    subtitle: escape([...new Set(runs.map(({ model }) => model))].join(', ')),
+    main: main.join('\n'),
+    styles: [assets.style],
+    scripts: [
+      `${REPORT_DATA}${embed({ runs: runs.map(({ name, told }) => curvesOf(name, told)) })}</script>`,
+      `<script>${assets.script.replaceAll('</script', '<\\/script')}</script>`,
+      `<script>${pageScript}</script>`,
+    ],
+  })
 }

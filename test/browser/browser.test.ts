@@ -39,7 +39,7 @@ describe('browser entry', () => {
     const imported = Object.values(metafile.inputs).flatMap(({ imports }) => imports.map(({ path }) => path))
     expect(imported.filter((path) => path.startsWith('node:') || builtinModules.includes(path))).toEqual([])
     const strangers =
-      /node-|src\/(cli|paper)\/|src\/report\/(?!analysis-page|similarity-picture|page\.|text\.)|src\/hub\/(?!dataset-|hub-)/
+      /node-|src\/(cli|paper)\/|src\/report\/(?!analysis-page|similarity-picture|document|page\.|text\.)|src\/hub\/(?!dataset-|hub-)/
     expect(ours.map(([path]) => path).filter((path) => strangers.test(path))).toEqual([])
     for (const { imports } of Object.values(metafile.outputs)) expect(imports.filter((i) => i.external)).toEqual([])
   })

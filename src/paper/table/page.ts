@@ -1,6 +1,6 @@
 /** @file The compared tables as Markdown, and as a page. */
 import { escape, table as htmlTable } from '../../report/text.js'
-import { pageStyle } from '../../report/page.js'
+import { htmlDocument } from '../../report/document.js'
 import type { ComparedRow, ComparedTable } from './compare.js'
 
 const SOURCES =
@@ -33,8 +33,5 @@ export function comparedHtml(tables: readonly ComparedTable[], title: string): s
     const notes = [...table.notes, SOURCES].map((note) => `<p>${escape(note)}</p>`).join('')
     return `<section><h2>${escape(table.title)}</h2>${htmlTable(rows, head(table), ([name]) => means.has(name!))}${notes}</section>`
   })
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)}</title><style>${pageStyle}</style></head>
-<body><header><h1>${escape(title)}</h1></header><main>${sections.join('')}</main></body></html>
-`
+  return htmlDocument({ title, main: sections.join('\n') })
 }
