@@ -86,6 +86,38 @@ const { promptLogprobs } = await generate(model, { prompt, maxNewTokens: 0, prom
 const total = promptLogprobs!.reduce((sum, token) => sum + (token?.logprob ?? 0), 0)
 \`\`\`
 
+## JSON
+
+\`jsonSchemaConstraint(tokenizer, schema)\` keeps a text to the JSON that a schema allows, \`jsonObjectConstraint(tokenizer)\` to any
+object; on the command line \`--json-schema FILE\`. What is written ends by itself when the value is whole, and is valid then; what
+\`maxNewTokens\` cuts off has the \`finishReason\` \`length\`.
+
+\`\`\`ts
+const tokenizer = await model.tokenizer()
+const schema = {
+  type: 'object',
+  properties: { city: { type: 'string' }, celsius: { type: 'number', minimum: -90, maximum: 60 } },
+  required: ['city', 'celsius'],
+}
+const { text } = await generate(model, { messages, constraint: jsonSchemaConstraint(tokenizer!, schema) })
+\`\`\`
+
+| supported | keywords |
+|---|---|
+| any value | \`type\`, \`enum\`, \`const\`, \`anyOf\`, \`allOf\`, \`oneOf\` whose branches exclude one another, \`$ref\` within the schema, recursive too |
+| objects | \`properties\`, \`required\`, \`additionalProperties\`, \`patternProperties\`, \`propertyNames\`, \`minProperties\`, \`maxProperties\` |
+| lists | \`items\`, \`prefixItems\`, \`additionalItems\`, \`minItems\`, \`maxItems\` |
+| strings | \`minLength\`, \`maxLength\`, \`pattern\` (what is regular of ECMA-262), \`format\`: date, time, date-time, duration, email, hostname, ipv4, ipv6, uuid, uri |
+| numbers | \`minimum\`, \`maximum\`, \`exclusiveMinimum\`, \`exclusiveMaximum\`, \`multipleOf\` of whole numbers |
+
+Any other keyword is an error that names it and its place: what cannot be kept is never ignored. Properties come in the order of the
+schema. Of what a schema leaves open the least is written: an object with \`properties\` has no others unless
+\`additionalProperties\` allows them, a tuple is whole, a number has at most 15 digits, and between values stands no more white space
+than \`JSON.stringify\` or Python's \`json.dumps\` would write. Special and added tokens never come.
+
+Which tokens may follow is found out once for each place in the grammar and kept, for all texts of the same constraint: use one for
+many texts. Tokenizers must write texts as the bytes of their tokens, as byte-level and SentencePiece ones do.
+
 ## Constraints
 
 A \`Constraint\` says at each step which tokens may follow, as ids or as a bit mask, so that any grammar engine may stand behind it. It
@@ -101,7 +133,7 @@ const yesOrNo: Constraint = {
 await generate(model, { prompt, constraint: yesOrNo })
 \`\`\`
 
-An end token that is to come must be among those allowed. A state that allows none ends the text.
+\`begin\` is told the prompt and the tokens that end the text. An end token that is to come must be among those allowed. A state that allows none ends the text.
 
 ## Beam searches
 

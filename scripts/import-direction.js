@@ -38,6 +38,7 @@ export const rooms = [
     'inspect',
     'analyze',
     'generate',
+    'constrain',
     'train',
     'predict',
     'plan',

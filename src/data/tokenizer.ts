@@ -281,6 +281,11 @@ export class Tokenizer {
     return this.pipeline.isSpecial(id)
   }
 
+  /** Whether a token is one that text is made of: in the vocabulary, and not added to it as special tokens and marks are. */
+  isText(id: number): boolean {
+    return this.pipeline.isText(id)
+  }
+
   /**
    * What one token stands for in the middle of a text, with the space before it where it brings one. A special token is told
    * by its name, and so is one that is no whole character: `<0xE2>` or as the vocabulary has it.

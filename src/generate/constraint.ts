@@ -32,8 +32,8 @@ export interface ConstraintState {
  * }
  */
 export interface Constraint {
-  /** A text begins. @param prompt the tokens that it follows */
-  begin(prompt: readonly number[]): ConstraintState
+  /** A text begins. @param prompt the tokens that it follows @param ends the tokens that end it */
+  begin(prompt: readonly number[], ends: ReadonlySet<number>): ConstraintState
 }
 
 /** As the value of an option. */

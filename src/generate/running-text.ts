@@ -45,7 +45,7 @@ export class RunningText {
   ) {
     if (settings.limit === 0) this.reason = 'length'
     this.random = Random.derive(seed, 'generate')
-    this.constraint = settings.constraint?.begin(settings.prompt)
+    this.constraint = settings.constraint?.begin(settings.prompt, settings.ends)
     this.stream = new TextStream(settings.decoder, settings.prompt, settings.stops.texts)
   }
 

@@ -104,6 +104,11 @@ export class Pipeline {
     return this.added.get(id)?.special === true
   }
 
+  /** Whether an id is that of a token of the vocabulary that was not added to it: of what text is made. */
+  isText(id: number): boolean {
+    return this.added.get(id) === undefined && this.model.tokenOf(id) !== undefined
+  }
+
   idOf(token: string): number | undefined {
     return this.added.idOf(token)
   }

@@ -23,6 +23,39 @@ describe('generate', () => {
   })
 })
 
+describe('--json-schema', () => {
+  const folder = temporaryFolder()
+  const ask = (schema: string, ...more: readonly string[]) =>
+    runCli([
+      'generate',
+      '--model',
+      writeChatModel(join(folder, 'model')),
+      '--json-schema',
+      schema,
+      '--temperature',
+      '1',
+      '--json',
+      ...more,
+    ])
+
+  it('keeps a text, and the texts of rows, to a schema', async () => {
+    const one = await ask('{"enum":["yes","no"]}', '--prompt', 'x')
+    expect((JSON.parse(one.stdout) as { text: string }).text).toMatch(/^[ \n]?"(yes|no)"$/)
+    const [file, data] = [join(folder, 'schema.json'), join(folder, 'rows.jsonl')]
+    writeFileSync(file, '{"type":"integer","minimum":10,"maximum":99}')
+    writeRows(data, [{ prompt: 'a' }, { prompt: 'b' }])
+    const rows = (await ask(file, '--data', data)).stdout.trim().split('\n')
+    const texts = rows.map((row) => (JSON.parse(row) as { generation: { text: string } }).generation.text)
+    expect(texts).toEqual([expect.stringMatching(/^\s?[1-9]\d$/), expect.stringMatching(/^\s?[1-9]\d$/)])
+  })
+
+  it('says what is wrong with one', async () => {
+    expect((await ask('{"not":{}}', '--prompt', 'x')).stderr).toContain('schema at #: the keyword "not" is not supported')
+    expect((await ask('{"type"', '--prompt', 'x')).stderr).toContain('--json-schema is not valid JSON')
+    expect((await ask(join(folder, 'none.json'), '--prompt', 'x')).code).toBe(1)
+  })
+})
+
 describe('prompts of every kind', () => {
   const folder = temporaryFolder()
   const path = writeChatModel(join(folder, 'model'))

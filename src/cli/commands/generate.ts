@@ -9,6 +9,7 @@ import { defineCommand, type commonFlags, type Output, type Values } from '../fl
 import type { Flags } from '../flag.js'
 import { bar, count, counted, digits } from '../format.js'
 import { checkPromptFlags, promptGiven } from '../generate-prompt.js'
+import { jsonSchemaFlag, schemaConstraint } from '../json-schema.js'
 import { checkAdapterNames, openNamedAdapters, unnamed } from '../named-adapters.js'
 import { refuseInput } from '../not-an-input.js'
 import { flagsFrom, optionsFrom } from '../option-flags.js'
@@ -57,6 +58,7 @@ const flags = {
     help: 'Rows to continue: {"prompt"}, {"messages"}, {"conversations"} or {"instruction", "input"?}, in JSONL, JSON, CSV, TSV or Parquet, each also as .gz; a folder with a test or valid file; or hf:owner/name[:config][@split] from the hub.',
   },
   ...rowFlags,
+  ...jsonSchemaFlag,
   ...generationFlags,
 } as const satisfies Flags
 
@@ -72,6 +74,7 @@ export const generateCommand = defineCommand({
     'lowrank generate --model SmolLM2-135M --prompt "Once upon a time"',
     'lowrank generate --model SmolLM2-135M --adapter out --prompt "Hello" --temperature 0.8 --top-p 0.95 --seed 1',
     'lowrank generate --model SmolLM2-135M-Instruct --system "Be brief." --prompt "What is LoRA?"',
+    `lowrank generate --model SmolLM2-135M-Instruct --prompt "Name a colour." --system "Answer in JSON." --json-schema '{"type":"object"}'`,
     'lowrank generate --model SmolLM2-135M --adapter poet=out/poet --adapter lawyer=out/lawyer --data prompts.jsonl --out answers.jsonl',
   ],
   prints:
@@ -106,9 +109,10 @@ async function continueOne(
   const { generateStream } = await library()
   const model = await openModel(values, output)
   const { files } = model.environment
+  const constraint = await schemaConstraint(model, values)
   const prompted = await promptGiven(files, values, process.stdin)
   const subject = await openNamedAdapters(model, adapters.map(unnamed), output)
-  const stream = generateStream(subject, { ...generationOptions(values), ...prompted })
+  const stream = generateStream(subject, { ...generationOptions(values), ...constraint, ...prompted })
   // People read along; programs get the whole. Nothing is written before the first token, for the options may be wrong.
   let next = await stream.next()
   if (!output.json && 'prompt' in prompted) output.write(prompted.prompt)
@@ -144,12 +148,13 @@ async function continueRows(
   const model = await openModel(values, output)
   const { files } = model.environment
   if (out !== undefined) await refuseInput(files, out, data)
+  const options = { ...generationOptions(values), ...(await schemaConstraint(model, values)) }
   const subject = await openNamedAdapters(model, adapters, output)
   const rows = await openRows(model, data, values)
   const generate = await import('../../generate/generate-rows.js')
   const prompts = await generate.readPromptRows(subject, rows.rows, { readAs: rows.readAs, system })
   const total = prompts.length
-  const continued = generate.continueRows(subject, prompts, values['batch-size'], generationOptions(values), (done) => {
+  const continued = generate.continueRows(subject, prompts, values['batch-size'], options, (done) => {
     output.status(done === total ? undefined : `${bar(done / total)} ${count(done)} of ${counted(total, 'row')}`)
   })
   try {
