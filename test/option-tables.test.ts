@@ -13,6 +13,7 @@ import { evaluateOptionTable } from '../src/train/evaluate-options.js'
 import { evaluateTextsOptionTable } from '../src/train/evaluate-texts.js'
 import { objectiveOptionTable } from '../src/train/objectives/options.js'
 import { trainModuleOptionTable } from '../src/nn/train-module.js'
+import { serverOptionTable } from '../src/serve/options.js'
 import { optionsWhere, trainOptionTable } from '../src/train/option-table.js'
 import type { AnyTable } from '../src/util/option-table.js'
 
@@ -31,6 +32,7 @@ const tables: Readonly<Record<string, readonly [file: string, table: AnyTable]>>
   MeteorOptions: ['src/metrics/meteor/meteor.ts', meteorOptionTable],
   TerOptions: ['src/metrics/ter.ts', terOptionTable],
   ChrfOptions: ['src/metrics/chrf.ts', chrfOptionTable],
+  ServerOptions: ['src/serve/options.ts', serverOptionTable],
   TrainModuleOptions: ['src/nn/train-module.ts', trainModuleOptionTable],
 }
 

@@ -7,6 +7,7 @@ import { float32, Graph, GraphBuilder } from '../src/graph/index.js'
 import * as lowrank from '../src/index.js'
 import { lower } from '../src/lower/index.js'
 import * as metrics from '../src/metrics/index.js'
+import { createServer } from '../src/serve/index.js'
 import { decodeModel, encodeModel } from '../src/onnx/index.js'
 import { gradcheck } from '../src/testing/gradcheck.js'
 import { llamaConfig, testEnvironment, tinyModel } from './support/training.js'
@@ -67,6 +68,7 @@ const calls: Readonly<Record<string, () => unknown>> = {
   ...Object.fromEntries(['bleu', 'nist', 'rougeL', 'cider', 'multiBleu', 'nltkBleu', 'ter', 'chrf'].map((name) => [name, () => metrics[name as 'bleu'](segments, wrong())])), // prettier-ignore
   score: () => metrics.score(segments, ['bleu'], wrong()),
   predict: () => lowrank.predict(model, [], wrong()),
+  createServer: () => createServer(model, wrong()),
   embed: () => lowrank.embed(model, [], wrong()),
   Linear: () => new nn.Linear(1, 1, wrong()),
   MergedLinear: () => new nn.MergedLinear(2, 2, wrong({ enableLora: [true, false], r: 1 })),

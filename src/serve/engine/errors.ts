@@ -5,10 +5,10 @@ import { LowrankError } from '../../public.js'
 export class QueueFullError extends LowrankError {
   /**
    * @param waiting how many wait
-   * @param retryAfter seconds after which there should be a place
    */
   constructor(
     waiting: number,
+    /** Seconds after which there should be a place. */
     readonly retryAfter: number,
   ) {
     super(`${waiting} requests wait already, which is as many as may; try again in ${retryAfter} s`)
@@ -18,10 +18,10 @@ export class QueueFullError extends LowrankError {
 /** A request names an adapter that is not there. */
 export class UnknownAdapterError extends LowrankError {
   /**
-   * @param adapter the name
    * @param known those that are there
    */
   constructor(
+    /** The name that is not known. */
     readonly adapter: string,
     known: readonly string[],
   ) {
@@ -31,16 +31,22 @@ export class UnknownAdapterError extends LowrankError {
 
 /** An adapter is to be loaded by a name that another one has. */
 export class AdapterExistsError extends LowrankError {
-  /** @param adapter the name */
-  constructor(readonly adapter: string) {
+  /** An error of this name. */
+  constructor(
+    /** The name that is taken. */
+    readonly adapter: string,
+  ) {
     super(`the adapter "${adapter}" has already been loaded; unload it, load it in place, or choose another name`)
   }
 }
 
 /** A request was not done in its time. */
 export class DeadlineError extends LowrankError {
-  /** @param timeout milliseconds that it had */
-  constructor(readonly timeout: number) {
+  /** An error of this time. */
+  constructor(
+    /** Milliseconds that it had. */
+    readonly timeout: number,
+  ) {
     super(`the request was not done within ${timeout} ms; ask for fewer tokens, or give it more time`)
   }
 }
