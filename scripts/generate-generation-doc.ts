@@ -118,6 +118,25 @@ than \`JSON.stringify\` or Python's \`json.dumps\` would write. Special and adde
 Which tokens may follow is found out once for each place in the grammar and kept, for all texts of the same constraint: use one for
 many texts. Tokenizers must write texts as the bytes of their tokens, as byte-level and SentencePiece ones do.
 
+## Calls of tools
+
+\`ToolCalls.of(model)\` reads from the chat template how the model writes calls (\`<tool_call>\`, Llama's bare JSON, \`[TOOL_CALLS]\`, marks
+of other families): it renders calls of known names and arguments, and takes what is around them for the format. A template that
+has no tools, or writes arguments otherwise than as JSON, is refused.
+
+\`\`\`ts
+const calls = await ToolCalls.of(model)
+const messages = calls.messages(dialogue) // OpenAI's messages: arguments become objects where the template wants them
+const reader = calls.reader(tools)
+const constraint = calls.constraint(tools) // only where a call is to come for certain; { name } for one of them
+for await (const event of generateStream(model, { messages, variables: { tools }, constraint })) reader.push(event)
+reader.finish()
+console.log(reader.text, reader.calls)
+\`\`\`
+
+\`push\` and \`finish\` give what became certain: text, names as soon as they are known, pieces of arguments. Forced arguments are valid by
+the schema of their tool; a call that is only parsed has whatever the model wrote.
+
 ## Constraints
 
 A \`Constraint\` says at each step which tokens may follow, as ids or as a bit mask, so that any grammar engine may stand behind it. It

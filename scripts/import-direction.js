@@ -39,6 +39,7 @@ export const rooms = [
     'analyze',
     'generate',
     'constrain',
+    'tool-calls',
     'train',
     'predict',
     'plan',
