@@ -25,7 +25,7 @@ import { checkTargetNames } from '../adapters/unmatched.js'
 import { checkArgument } from '../util/arguments.js'
 import { modelArgument } from '../model/model-argument.js'
 import { adapterArgument } from './adapter-argument.js'
-import { scaledAdapters, type RowAdapters, type ScaledAdapter } from './row-adapters.js'
+import { isRowAdapters, scaledAdapters, type RowAdapters, type ScaledAdapter } from './row-adapters.js'
 
 /** Options of an {@link AdapterSet}. */
 export interface AdapterSetOptions {
@@ -76,7 +76,7 @@ export class AdapterSet extends DisposableResource {
   private readonly layers = new Map<string, Layer>()
   /** Tensors of the base that some adapter replaces, by name, with the base's own values. */
   private readonly replaced = new Map<string, { readonly part: Part; readonly base: HostTensor }>()
-  private chosen: readonly string[] = []
+  private chosen: readonly ScaledAdapter[] = []
   private enabled = true
   /** By the key of the combination. */
   private readonly prepared = new Map<string, { readonly tensors: Tensors; readonly combination: Combination }>()
@@ -113,7 +113,7 @@ export class AdapterSet extends DisposableResource {
 
   /** Names of the active adapters; none while disabled. */
   get active(): readonly string[] {
-    return this.enabled ? this.chosen : []
+    return this.inForce.map(({ name }) => name)
   }
 
   /** The adapter of a name. @throws InvalidOptionError if there is none */
@@ -174,22 +174,21 @@ export class AdapterSet extends DisposableResource {
   remove(name: string): void {
     const entry = this.entry(name)
     this.entries.delete(name)
-    this.chosen = this.chosen.filter((other) => other !== name)
+    this.chosen = this.chosen.filter((other) => other.name !== name)
     this.changed(entry)
   }
 
   /**
-   * Makes one adapter active, or several whose changes are added up; an empty list is the base model.
+   * Makes one adapter active, or several whose changes are added up, each as often as its scale says; an empty list is the base model.
    * The first choice of a combination joins its matrices; each later one is a look-up.
    * @throws InvalidOptionError for unknown or repeated names; InvalidAdapterError if two replace the same tensor
    */
-  setAdapter(names: string | readonly string[]): void {
-    const list = typeof names === 'string' ? [names] : [...names]
-    for (const name of list) this.entry(name)
-    const twice = list.find((name, i) => list.indexOf(name) !== i)
-    if (twice !== undefined)
-      throw new InvalidOptionError(`the adapter "${twice}" is named twice; use setScale to make it count more`)
-    this.servingOne(list.map((name) => ({ name })))
+  setAdapter(names: string | readonly (string | ScaledAdapter)[]): void {
+    const list = (typeof names === 'string' ? [names] : names).map((each) => (typeof each === 'string' ? { name: each } : each))
+    if (!isRowAdapters(list))
+      throw new InvalidOptionError('setAdapter: adapters must be names, or objects of a name and a finite scale')
+    for (const { name } of list) this.entry(name)
+    this.servingOne(list)
     this.chosen = list
     this.enabled = true
   }
@@ -224,7 +223,7 @@ export class AdapterSet extends DisposableResource {
   /** @internal The parts and tensors of the active adapters. */
   serving(): Serving {
     this.checkNotDisposed('the set of adapters')
-    return this.servingOne(this.active.map((name) => ({ name })))
+    return this.servingOne(this.inForce)
   }
 
   /**
@@ -289,6 +288,11 @@ export class AdapterSet extends DisposableResource {
     this.stack = undefined
     this.layout = undefined
     return Promise.resolve()
+  }
+
+  /** What counts now. */
+  private get inForce(): readonly ScaledAdapter[] {
+    return this.enabled ? this.chosen : []
   }
 
   private entry(name: string): AdapterEntry {

@@ -33,7 +33,8 @@ export function scaledAdapters(row: RowAdapters): Required<ScaledAdapter>[] {
   const listed = row === null ? [] : typeof row === 'string' ? [{ name: row }] : row
   const names = listed.map(({ name }) => name).sort()
   const twice = names.find((name, i) => names[i + 1] === name)
-  if (twice !== undefined) throw new InvalidOptionError(`the adapter "${twice}" is named twice for one row; add up its scales`)
+  if (twice !== undefined)
+    throw new InvalidOptionError(`the adapter "${twice}" is named twice; give it a scale to make it count more`)
   return names.flatMap((name) => {
     const { scale = 1 } = listed.find((each: ScaledAdapter) => each.name === name) as ScaledAdapter
     return scale === 0 ? [] : [{ name, scale }]

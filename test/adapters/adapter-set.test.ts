@@ -163,9 +163,13 @@ describe.each(kinds)('%s', (_, json, options) => {
     ] // prettier-ignore
     const found = await logits(set, rows, { adapters: sums })
     for (const [i, sum] of sums.entries()) {
+      set.setAdapter(sum ?? [])
+      const [chosen] = await logits(set, [rows[i]!])
       for (const name of set.names) set.setScale(name, sum?.find((each) => each.name === name)?.scale ?? 1)
       set.setAdapter((sum ?? []).map(({ name }) => name))
       const [expected] = await logits(set, [rows[i]!])
+      for (const name of set.names) set.setScale(name, 1)
+      expect(relativeError(chosen!.data as Float32Array, expected!.data as Float32Array)).toBeLessThan(1e-5)
       expect(relativeError(found[i]!.data as Float32Array, expected!.data as Float32Array), `row ${i}`).toBeLessThan(1e-5)
     }
     expect(relativeError(found[0]!.data as Float32Array, await alone(set.model, rows[0]!))).toBeGreaterThan(1e-3)
@@ -447,10 +451,11 @@ describe('mistakes', () => {
     await expect(set.add('two', await randomAdapter(tiny(llamaConfig), { r: 1 }, 1))).rejects.toThrow('belongs to another model')
     expect(() => set.setAdapter('two')).toThrow('the set has no adapter "two"; it has one')
     expect(() => set.setAdapter(['one', 'one'])).toThrow('named twice')
+    expect(() => set.setAdapter([{ name: 'one', scale: Infinity }])).toThrow('a finite scale')
     expect(() => set.setScale('one', NaN)).toThrow('must be a finite number')
     await expect(logits(set, rows, { adapters: [[{ name: 'one' }, { name: 'one', scale: 2 }]] })).rejects.toThrow('1 adapters')
     const row = [{ name: 'one' }, { name: 'one', scale: 2 }]
-    await expect(logits(set, rows, { adapters: rows.map(() => row) })).rejects.toThrow('"one" is named twice for one row')
+    await expect(logits(set, rows, { adapters: rows.map(() => row) })).rejects.toThrow('"one" is named twice; give it a scale')
     await expect(logits(set, rows, { adapters: [[{ name: 'one', scale: NaN }]] })).rejects.toThrow(
       'must be a list of the adapters',
     )

@@ -1,5 +1,6 @@
 /** @file The adapters that requests can name: loaded, replaced and unloaded while others are in use. */
-import { AdapterSet, InvalidAdapterError, InvalidOptionError, type Adapter, type Model } from '../../public.js'
+import { AdapterSet, InvalidAdapterError, InvalidOptionError, type Model } from '../../public.js'
+import { AdapterMemory, type LoadAdapter } from './adapter-memory.js'
 import { AdapterExistsError, UnknownAdapterError } from './errors.js'
 import { LoadedAdapter, type RegisteredAdapter } from './loaded-adapter.js'
 import type { UsedAdapter } from './text-request.js'
@@ -12,12 +13,19 @@ export interface FoundAdapter {
   readonly bases?: readonly string[]
 }
 
-/** How adapters are found and loaded. */
+/** How adapters are found, loaded and held. */
 export interface AdapterRegistryOptions {
   /** Loads a folder or a hub id onto the model; a folder among the files of the model's environment by default. */
-  readonly loadAdapter?: (model: Model, path: string) => Promise<Adapter>
+  readonly loadAdapter?: LoadAdapter
   /** Finds an adapter by a name that was not loaded; undefined where there is none. */
   readonly findAdapter?: (name: string) => Promise<FoundAdapter | undefined>
+  /** Most adapters of the texts that are written together, 8 by default; a text of others waits. */
+  readonly maxLoras?: number
+  /**
+   * Most adapters in memory, 32 by default; those used longest ago make room for others, and are read from their path again when a
+   * request names them.
+   */
+  readonly maxCpuLoras?: number
 }
 
 /** How one is loaded. */
@@ -30,25 +38,54 @@ export interface LoadOptions {
   readonly bases?: readonly string[]
 }
 
+const MAX_LORAS = 8
+const MAX_CPU_LORAS = 32
+
 /** Loads a folder by way of a set of its own, which every environment can. */
-const loadFolder = (model: Model, path: string): Promise<Adapter> => new AdapterSet(model).load('adapter', path)
+const loadFolder: LoadAdapter = (model, path) => new AdapterSet(model).load('adapter', path)
+
+/** @throws InvalidOptionError unless it is a whole number from `least` on */
+export function checkCount(name: string, value: number, least: number): number {
+  if (Number.isInteger(value) && value >= least) return value
+  throw new InvalidOptionError(`${name} must be a whole number of at least ${least}, got ${value}`)
+}
 
 /** Adapters by name. */
 export class AdapterRegistry {
-  /** @internal What passes are run with. */
-  readonly set: AdapterSet
+  /** @internal Those that are in memory. */
+  readonly memory: AdapterMemory
+  /** Most of them that one pass serves. */
+  readonly maxLoras: number
   private readonly byName = new Map<string, LoadedAdapter>()
   /** Names that are being loaded, and the searches for them. */
   private readonly loading = new Map<string, Promise<RegisteredAdapter | undefined>>()
+  private readonly loadAdapter: LoadAdapter
+  private readonly findAdapter: AdapterRegistryOptions['findAdapter']
   private ids = 0
   private versions = 0
 
-  /** @param model of all its adapters */
+  /**
+   * @param model of all its adapters
+   * @throws InvalidOptionError for numbers out of range
+   */
   constructor(
     private readonly model: Model,
-    private readonly options: AdapterRegistryOptions = {},
+    { loadAdapter = loadFolder, findAdapter, maxLoras = MAX_LORAS, maxCpuLoras }: AdapterRegistryOptions = {},
   ) {
-    this.set = new AdapterSet(model)
+    this.maxLoras = checkCount('maxLoras', maxLoras, 1)
+    const most = checkCount('maxCpuLoras', maxCpuLoras ?? Math.max(MAX_CPU_LORAS, maxLoras), 1)
+    if (most < maxLoras)
+      throw new InvalidOptionError(
+        `maxCpuLoras (${most}) must be at least maxLoras (${maxLoras}): what is in a batch is in memory`,
+      )
+    this.loadAdapter = loadAdapter
+    this.findAdapter = findAdapter
+    this.memory = new AdapterMemory(model, loadAdapter, most, maxLoras)
+  }
+
+  /** How many are in memory. */
+  get inMemory(): number {
+    return this.memory.size
   }
 
   /** All adapters, in the order in which they were loaded. */
@@ -65,6 +102,7 @@ export class AdapterRegistry {
     if (this.loading.has(name))
       throw new InvalidOptionError(`an adapter "${name}" is being loaded already; wait for that before the next`)
     if (this.byName.has(name) && options.inPlace !== true) throw new AdapterExistsError(name)
+    if (options.defaultScale !== undefined) checkScale(name, options.defaultScale)
     return this.alone(name, () => this.place(name, path, options))
   }
 
@@ -82,9 +120,10 @@ export class AdapterRegistry {
   /** The adapter of a name, looked for where adapters may lie if it was not loaded; undefined if there is none. */
   async resolve(name: string): Promise<RegisteredAdapter | undefined> {
     const known = this.byName.get(name)?.registered ?? this.loading.get(name)
-    if (known !== undefined || this.options.findAdapter === undefined) return known
+    const { findAdapter } = this
+    if (known !== undefined || findAdapter === undefined) return known
     return this.alone(name, async () => {
-      const found = await this.options.findAdapter!(name)
+      const found = await findAdapter(name)
       return found && this.place(name, found.path, found)
     })
   }
@@ -95,7 +134,7 @@ export class AdapterRegistry {
    */
   setDefaultScale(name: string, scale: number): void {
     const adapter = this.find(name)
-    if (!Number.isFinite(scale)) throw new InvalidOptionError(`the scale of "${name}" must be a finite number, got ${scale}`)
+    checkScale(name, scale)
     adapter.registered = { ...adapter.registered, defaultScale: scale }
   }
 
@@ -104,8 +143,33 @@ export class AdapterRegistry {
     return this.list().flatMap(({ name, defaultScale: scale }) => (scale === 0 ? [] : [{ name, scale }]))
   }
 
-  /** @internal Keeps adapters for a request until they are released. @throws UnknownAdapterError */
+  /**
+   * Runs something that writes no text with some adapters: they are active in the set that it is given, and stay until it is done.
+   * @param run begins its call of the library before it first waits; without adapters it is given the model
+   * @throws UnknownAdapterError; what loading and `run` throw
+   */
+  async use<T>(used: readonly UsedAdapter[], run: (subject: Model | AdapterSet) => Promise<T>): Promise<T> {
+    const rows = used.filter(({ scale }) => scale !== 0)
+    const held = this.hold(used.map(({ name }) => name))
+    const adapters = held.filter((_, i) => used[i]!.scale !== 0)
+    // However many others are reserved: what runs for a moment waits for nobody.
+    for (const adapter of adapters) adapter.reserve()
+    try {
+      await this.memory.bring(adapters)
+      if (rows.length === 0) return await run(this.model)
+      const { set } = this.memory
+      set.setAdapter(rows.map(({ scale }, i) => ({ name: adapters[i]!.key, scale })))
+      return await run(set)
+    } finally {
+      this.memory.free(adapters)
+      for (const adapter of held) adapter.release()
+    }
+  }
+
+  /** @internal Keeps adapters for a request until each is released. @throws UnknownAdapterError; InvalidOptionError for one named twice */
   hold(names: readonly string[]): LoadedAdapter[] {
+    const twice = names.find((name, i) => names.indexOf(name) !== i)
+    if (twice !== undefined) throw new InvalidOptionError(`the adapter "${twice}" is named twice; add up its scales`)
     const adapters = names.map((name) => this.find(name))
     for (const adapter of adapters) adapter.use()
     return adapters
@@ -128,21 +192,32 @@ export class AdapterRegistry {
     }
   }
 
-  private async place(name: string, path: string, { defaultScale = 0, bases }: LoadOptions): Promise<RegisteredAdapter> {
-    const adapter = await (this.options.loadAdapter ?? loadFolder)(this.model, path)
+  private async place(name: string, path: string, { defaultScale, bases }: LoadOptions): Promise<RegisteredAdapter> {
+    const adapter = await this.loadAdapter(this.model, path)
     const base = adapter.config.baseModelNameOrPath ?? undefined
     if (bases !== undefined && (base === undefined || !bases.includes(base)))
       throw new InvalidAdapterError(
-        `the adapter "${path}" is for the base ${base === undefined ? 'that it does not name' : `"${base}"`}, but the model here is ${bases.map((each) => `"${each}"`).join(' or ')}`,
+        `the adapter "${path}" is for ${base === undefined ? 'a base that it does not name' : `the base "${base}"`}, but the model here is ${bases.map((each) => `"${each}"`).join(' or ')}`,
       )
-    // What replaces another stands beside it while that is in use.
-    const key = `${name}, version ${++this.versions}`
-    await this.set.add(key, adapter)
-    const old = this.byName.get(name)
     const rank = Math.max(0, ...adapter.targets.map(({ r }) => r))
-    const registered = { name, id: old?.registered.id ?? this.ids++, path, rank, defaultScale, base }
-    this.byName.set(name, new LoadedAdapter(registered, key, () => this.set.remove(key)))
+    const described = { name, id: -1, path, rank, defaultScale: 0, base }
+    // What replaces another stands beside it in the set while that is in use.
+    const key = `${name}#${++this.versions}`
+    const loaded: LoadedAdapter = new LoadedAdapter(described, key, () => this.memory.drop(loaded))
+    await this.memory.take(loaded, adapter)
+    const old = this.byName.get(name)
+    const before = old?.registered
+    loaded.registered = {
+      ...described,
+      id: before?.id ?? this.ids++,
+      defaultScale: defaultScale ?? before?.defaultScale ?? 0,
+    }
+    this.byName.set(name, loaded)
     void old?.retire()
-    return registered
+    return loaded.registered
   }
+}
+
+function checkScale(name: string, scale: number): void {
+  if (!Number.isFinite(scale)) throw new InvalidOptionError(`the scale of "${name}" must be a finite number, got ${scale}`)
 }

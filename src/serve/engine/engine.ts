@@ -1,22 +1,22 @@
 /** @file The engine of a server: requests that wait, and the batch that they join. */
 import { ContinuousBatch, InvalidOptionError, type ContinuousBatchOptions, type GenerateEvent, type Model } from '../../public.js'
-import { AdapterRegistry, type AdapterRegistryOptions } from './adapter-registry.js'
+import { AdapterRegistry, checkCount, type AdapterRegistryOptions } from './adapter-registry.js'
+import { Admission } from './admission.js'
 import { DrainingError, QueueFullError } from './errors.js'
+import { Pace } from './pace.js'
 import { ServedText } from './served-text.js'
 import type { TextRequest, TextResult } from './text-request.js'
-import { WaitingLine } from './waiting-line.js'
 
-/** How an engine runs. */
+/** How an engine runs. The defaults of a batch are a server's: `prefillTokens` 64, and 256 MiB of `prefixBytes`. */
 export interface EngineOptions extends ContinuousBatchOptions, AdapterRegistryOptions {
   /** Most requests that wait for a place, 256 by default; those above are refused. */
   readonly maxQueue?: number
 }
 
-/** Seconds after which a refused request may come again. */
-const RETRY_AFTER = 1
-
 const MAX_QUEUE = 256
 const MAX_ROWS = 16
+const PREFILL_TOKENS = 64
+const PREFIX_BYTES = 256 << 20
 
 /**
  * Writes the texts of many requests at once, each with adapters of its own.
@@ -30,53 +30,75 @@ export class Engine {
   /** The adapters that requests can name. */
   readonly adapters: AdapterRegistry
   private readonly batch: ContinuousBatch
-  private readonly line = new WaitingLine<ServedText>()
+  private readonly admission: Admission<ServedText>
+  private readonly pace: Pace
   private readonly maxRows: number
   private readonly maxQueue: number
-  private active = 0
   private draining: { readonly done: Promise<void>; readonly finish: () => void } | undefined
+  /** Whether requests are being let in; what is freed meanwhile asks for another round. */
+  private round: 'none' | 'running' | 'again' = 'none'
 
-  /** @throws InvalidOptionError for options out of range, and models that write no text */
+  /** @throws InvalidOptionError for options out of range */
   constructor(
     /** What writes them. */
     readonly model: Model,
     options: EngineOptions = {},
   ) {
-    const { maxQueue = MAX_QUEUE, maxRows = MAX_ROWS, prefillTokens, loadAdapter, findAdapter } = options
-    if (!Number.isInteger(maxQueue) || maxQueue < 0)
-      throw new InvalidOptionError(`maxQueue must be a whole number of at least 0, got ${maxQueue}`)
-    this.maxQueue = maxQueue
+    const { maxQueue = MAX_QUEUE, maxRows = MAX_ROWS, prefillTokens = PREFILL_TOKENS, prefixBytes = PREFIX_BYTES } = options
+    this.maxQueue = checkCount('maxQueue', maxQueue, 0)
     this.maxRows = maxRows
-    this.adapters = new AdapterRegistry(model, { ...(loadAdapter && { loadAdapter }), ...(findAdapter && { findAdapter }) })
-    this.batch = new ContinuousBatch(this.adapters.set, { maxRows, ...(prefillTokens !== undefined && { prefillTokens }) })
+    this.pace = new Pace(model.environment.now)
+    this.adapters = new AdapterRegistry(model, options)
+    const { memory, maxLoras } = this.adapters
+    this.batch = new ContinuousBatch(memory.set, { maxRows, prefillTokens, prefixBytes })
+    memory.onFree = () => this.admit()
+    this.admission = new Admission<ServedText>(
+      memory,
+      maxLoras,
+      () => this.admit(),
+      (text, error) => this.finish(text, { error }),
+    )
   }
 
   /** Texts that are being written. */
   get running(): number {
-    return this.active
+    return this.admission.running
   }
 
-  /** Requests that wait for a place. */
+  /** Requests that wait for a place, or for an adapter that is being loaded. */
   get waiting(): number {
-    return this.line.size
+    return this.admission.waiting
+  }
+
+  /** Bytes of what is kept of texts that were read, up to `prefixBytes`. */
+  get keptBytes(): number {
+    return this.batch.keptBytes
   }
 
   /**
    * Begins a text, token by token; the generator's return value is the whole. It runs from the call on, read or not; whoever
    * stops reading, or aborts the signal, frees its place at the next token.
-   * @throws QueueFullError, UnknownAdapterError and DrainingError at once; DeadlineError, and what the library throws, to the reader
+   * @throws QueueFullError, UnknownAdapterError and DrainingError at once, and InvalidOptionError for more adapters than one text may have
+   * or a timeout that is no positive number; to the reader DeadlineError, and what the library throws
    */
   start(request: TextRequest): AsyncGenerator<GenerateEvent, TextResult> {
     if (this.draining !== undefined) throw new DrainingError()
-    if (this.active >= this.maxRows && this.line.size >= this.maxQueue) throw new QueueFullError(this.line.size, RETRY_AFTER)
-    const [first, second] = request.adapters
-    if (second !== undefined || (first !== undefined && first.scale !== 1))
-      throw new InvalidOptionError('several adapters for one text, and scales, are not supported yet; name one of scale 1')
-    const adapters = this.adapters.hold(request.adapters.map(({ name }) => name))
-    const text = new ServedText(request, adapters, () => this.leave(text))
-    this.line.add(text)
-    if (request.signal?.aborted === true) this.leave(text)
+    const { adapters, signal, timeout } = request
+    if (timeout !== undefined && !(timeout > 0))
+      throw new InvalidOptionError(`timeout must be a number of milliseconds above 0, got ${timeout}`)
+    const { maxLoras } = this.adapters
+    if (adapters.length > maxLoras)
+      throw new InvalidOptionError(`a text may have ${maxLoras} adapters here, not ${adapters.length}; raise maxLoras`)
+    const text = new ServedText(request, this.adapters.hold(adapters.map(({ name }) => name)), () => this.leave(text))
+    this.admission.add(text)
+    if (signal?.aborted === true) text.abort()
     this.admit()
+    if (text.isWaiting && !this.admission.isLoading(text) && this.admission.waiting > this.maxQueue) {
+      this.admission.withdraw(text)
+      const error = new QueueFullError(this.waiting, this.pace.secondsFor(1 + this.waiting / 2))
+      this.finish(text, { error })
+      throw error
+    }
     return text.read()
   }
 
@@ -91,54 +113,60 @@ export class Engine {
     return this.draining.done
   }
 
-  /** One that waits and that nobody wants any more. */
+  /** Nobody wants more of a text: one that waits is done, one that runs ends by its signal. */
   private leave(text: ServedText): void {
-    const before = this.line.size
-    this.line.remove(text)
-    if (this.line.size === before) return
-    const { prompt } = text.request
-    text.end({
-      result: {
-        ...{ text: '', ids: [], tokensPerSecond: 0, finishReason: 'aborted' },
-        ...{ promptTokens: prompt.length, cachedTokens: 0 },
-      },
+    if (!this.admission.withdraw(text)) return
+    const promptTokens = text.request.prompt.length
+    this.finish(text, {
+      result: { text: '', ids: [], tokensPerSecond: 0, finishReason: 'aborted', promptTokens, cachedTokens: 0 },
     })
-    this.release(text)
   }
 
+  /** Lets in as many as there are places for. */
   private admit(): void {
-    while (this.active < this.maxRows) {
-      const text = this.line.take(() => true)
-      if (text === undefined) break
-      this.active++
-      void this.write(text)
+    if (this.round !== 'none') {
+      this.round = 'again'
+      return
     }
-    this.finishIfIdle()
+    do {
+      this.round = 'running'
+      while (this.running < this.maxRows) {
+        const text = this.admission.take()
+        if (text === undefined) break
+        void this.write(text)
+      }
+    } while ((this.round as string) === 'again')
+    this.round = 'none'
   }
 
   private async write(text: ServedText): Promise<void> {
-    const { prompt, options } = text.request
+    text.isWaiting = false
+    const { prompt, options, adapters } = text.request
     try {
-      const adapter = text.adapters[0]?.key ?? null
-      const stream = this.batch.add({ ...options, inputIds: prompt, adapter, signal: text.signal })
+      const row = adapters.map(({ scale }, i) => ({ name: text.adapters[i]!.key, scale }))
+      const stream = this.batch.add({ ...options, inputIds: prompt, adapter: row, signal: text.signal })
       let next = await stream.next()
       for (; next.done !== true; next = await stream.next()) text.tell(next.value)
-      text.end({ result: { ...next.value, promptTokens: prompt.length, cachedTokens: 0 } })
+      const { cachedTokens = 0 } = next.value
+      text.end({ result: { ...next.value, promptTokens: prompt.length, cachedTokens } })
     } catch (error) {
       text.end({ error })
-    } finally {
-      this.active--
-      this.release(text)
-      this.admit()
     }
+    this.pace.count()
+    this.admission.end(text)
+    this.finish(text)
   }
 
-  private release(text: ServedText): void {
+  /** A text neither waits nor runs any more. */
+  private finish(text: ServedText, outcome?: Parameters<ServedText['end']>[0]): void {
+    text.isWaiting = false
+    if (outcome !== undefined) text.end(outcome)
     for (const adapter of text.adapters) adapter.release()
     this.finishIfIdle()
+    this.admit()
   }
 
   private finishIfIdle(): void {
-    if (this.active === 0 && this.line.size === 0) this.draining?.finish()
+    if (this.running + this.waiting === 0) this.draining?.finish()
   }
 }

@@ -18,10 +18,11 @@ export interface RegisteredAdapter {
 
 export class LoadedAdapter {
   private uses = 0
+  private reservations = 0
   private retirement: { readonly done: Promise<void>; readonly finish: () => void } | undefined
 
   /**
-   * @param key its name in the set
+   * @param key its name in the set, where it is while it is in memory
    * @param onLast told once, when it was retired and nobody uses it any more
    */
   constructor(
@@ -30,18 +31,40 @@ export class LoadedAdapter {
     private readonly onLast: () => void,
   ) {}
 
-  /** Whether a request uses it, waiting or running. */
-  get inUse(): boolean {
-    return this.uses > 0
+  /** Whether requests have it that came before the name meant another, or nothing: its numbers are nowhere else. */
+  get isLeftOver(): boolean {
+    return this.retirement !== undefined && this.uses > 0
   }
 
+  /** Whether nobody has it or can ask for it. */
+  get isGone(): boolean {
+    return this.retirement !== undefined && this.uses === 0
+  }
+
+  /** Whether it is needed in memory. */
+  get isReserved(): boolean {
+    return this.reservations > 0
+  }
+
+  /** A request has it, waiting or running. */
   use(): void {
     this.uses++
   }
 
+  /** The request is done. */
   release(): void {
     this.uses--
     this.leaveIfIdle()
+  }
+
+  /** A request needs it in memory now. */
+  reserve(): void {
+    this.reservations++
+  }
+
+  /** The request does not any more. */
+  free(): void {
+    this.reservations--
   }
 
   /** Nobody new will use it. Resolves when it is gone. */

@@ -3,13 +3,15 @@ import type { GenerateEvent } from '../../public.js'
 import { DeadlineError } from './errors.js'
 import type { LoadedAdapter } from './loaded-adapter.js'
 import type { TextRequest, TextResult } from './text-request.js'
-import type { Waiting } from './waiting-line.js'
+import type { Admissible } from './admission.js'
 
 /** How a text came to its end. */
 type Outcome = { readonly result: TextResult } | { readonly error: unknown }
 
-export class ServedText implements Waiting {
+export class ServedText implements Admissible {
   readonly key: string
+  /** Whether it has not begun. */
+  isWaiting = true
   private readonly events: GenerateEvent[] = []
   private readonly abortion = new AbortController()
   private outcome: Outcome | undefined
@@ -61,7 +63,7 @@ export class ServedText implements Waiting {
   }
 
   /** Nobody wants more of it. */
-  private abort(): void {
+  abort(): void {
     if (this.abortion.signal.aborted) return
     this.abortion.abort()
     this.onAbort()

@@ -28,13 +28,14 @@ export class WaitingLine<T extends Waiting> {
     else line.push(item)
   }
 
-  /** Takes one out, wherever it stands; its key keeps its turn. */
-  remove(item: T): void {
+  /** Takes one out, wherever it stands; its key keeps its turn. @returns whether it was there */
+  remove(item: T): boolean {
     const line = this.lines.get(item.key)
     const at = line?.indexOf(item) ?? -1
-    if (at < 0) return
+    if (at < 0) return false
     line!.splice(at, 1)
     if (line!.length === 0) this.lines.delete(item.key)
+    return true
   }
 
   /** Takes the first that may go out of its line, whose key then has the last turn of all. */
