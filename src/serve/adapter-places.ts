@@ -1,6 +1,6 @@
 /** @file Where requests may have adapters loaded from: a folder, and hub ids by pattern. Nothing else is ever looked at. */
 import type { Files } from '../public.js'
-import type { FoundAdapter } from './engine/adapter-registry.js'
+import type { FoundAdapter } from './engine/engine-options.js'
 
 /** A part of a path that stays where it is: no `..`, nothing hidden, nothing that a file system reads otherwise. */
 const PART = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/

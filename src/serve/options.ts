@@ -1,7 +1,7 @@
 /** @file What can be asked of a server: checks, defaults, flags and their help. */
 import { atLeast, callback, kind, text, toggle, whole, type Kind } from '../util/option-kinds.js'
 import type { OptionTable, Resolved } from '../util/option-table.js'
-import type { EngineOptions } from './engine/engine.js'
+import { engineOptionTable, type EngineOptions } from './engine/engine-options.js'
 import type { RequestRecord } from './http/request-record.js'
 
 /** How a server answers, and whom. */
@@ -20,8 +20,6 @@ export interface ServerOptions extends EngineOptions {
   readonly apiKeys?: readonly string[]
   /** Origins whose pages may ask (CORS), `*` for all; none by default. */
   readonly cors?: readonly string[]
-  /** Bytes of memory for beginnings of prompts that are kept to be used again, 268435456 by default (256 MiB). */
-  readonly prefixBytes?: number
   /** Largest body of a request in bytes, 4194304 by default (4 MiB). */
   readonly maxBodyBytes?: number
   /** Seconds that a body may take to arrive, 30 by default. */
@@ -82,20 +80,7 @@ export const serverOptionTable = {
     help: 'A request must show one of these as a bearer token; may be repeated. Also LOWRANK_API_KEY, which no list of processes shows.',
   },
   cors: { is: texts, flag: { name: 'cors', value: 'ORIGIN…' }, help: 'Origins whose pages may ask, * for all; may be repeated.' },
-  maxRows: { is: whole(1), default: 16, flag: 'max-rows', help: 'Most texts that are written together.' },
-  prefillTokens: {
-    is: whole(1),
-    default: 256,
-    flag: 'prefill-tokens',
-    help: 'Most tokens of a prompt that are read between two tokens of the texts that run.',
-  },
-  prefixBytes: {
-    is: whole(0),
-    default: 256 * 1024 * 1024,
-    flag: 'prefix-bytes',
-    help: 'Bytes of memory for beginnings of prompts, a system prompt for one, that are kept to be used again.',
-  },
-  maxQueue: { is: whole(0), default: 256, flag: 'max-queue', help: 'Most requests that wait; those above get 429.' },
+  ...engineOptionTable,
   maxBodyBytes: { is: whole(1), default: 4 * 1024 * 1024, flag: 'max-body-bytes', help: 'Largest body of a request in bytes.' },
   bodyTimeout: { is: atLeast(0.001), default: 30, flag: 'body-timeout', help: 'Seconds that a body may take to arrive.' },
   timeout: {
@@ -109,8 +94,6 @@ export const serverOptionTable = {
     flag: 'keep-alive',
     help: 'Seconds of silence after which a stream sends a comment.',
   },
-  loadAdapter: { effect: callback },
-  findAdapter: { effect: callback },
   onRequest: { effect: callback },
   onError: { effect: callback },
 } as const satisfies OptionTable<ServerOptions>

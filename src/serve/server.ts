@@ -1,10 +1,11 @@
 /** @file A server of a model: an app for requests, and the engine behind it. */
 import { InvalidOptionError, type Adapter, type Model } from '../public.js'
-import { checkKeys } from '../util/option-keys.js'
+import { checkKeys, pickKeys } from '../util/option-keys.js'
 import { resolveOptions } from '../util/option-table.js'
 import { AdapterPlaces } from './adapter-places.js'
 import { OneByOne } from './encode/one-by-one.js'
 import { Engine } from './engine/engine.js'
+import { engineOptionTable } from './engine/engine-options.js'
 import { ApiKeys } from './http/api-keys.js'
 import { createApp } from './http/app.js'
 import { serverOptionTable, type ResolvedServerOptions, type ServerOptions } from './options.js'
@@ -74,13 +75,7 @@ async function openService(given: Model, options: ResolvedServerOptions): Promis
     ...new Set([model.id, modelName]),
   ])
   const engine = new Engine(model, {
-    ...{
-      maxRows: options.maxRows,
-      prefillTokens: options.prefillTokens,
-      prefixBytes: options.prefixBytes,
-      maxQueue: options.maxQueue,
-    },
-    ...(options.loadAdapter && { loadAdapter: options.loadAdapter }),
+    ...pickKeys(options, engineOptionTable),
     findAdapter: options.findAdapter ?? ((name) => places.find(name)),
   })
   for (const [name, path] of adapters) await engine.adapters.load(name, path)

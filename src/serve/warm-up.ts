@@ -1,6 +1,5 @@
 /** @file What is compiled at first use, compiled before. */
 import { embed, FolderModel, predict, type AdapterSet, type Model } from '../public.js'
-import { withAdapters } from './encode/encode.js'
 import type { Service } from './service.js'
 
 /** One short answer of the base model, and one of an adapter, whose graphs differ. */
@@ -18,7 +17,7 @@ export async function warmUp(service: Service): Promise<void> {
   }
   // A head that was made anew says nothing: its answers come with adapters.
   const isFresh = model instanceof FolderModel && model.head !== undefined && model.head.fresh.size > 0
-  for (const adapters of [...(isFresh ? [] : [[]]), ...adapter]) await withAdapters(service, adapters, ask)
+  for (const adapters of [...(isFresh ? [] : [[]]), ...adapter]) await engine.adapters.use(adapters, ask)
 }
 
 async function ask(subject: Model | AdapterSet): Promise<unknown> {

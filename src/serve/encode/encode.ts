@@ -1,7 +1,6 @@
 /** @file What encoders say: the library's predictions and embeddings with the adapters of a request. */
 import type { AdapterSet, Model, TaskName } from '../../public.js'
 import { DeadlineError } from '../engine/errors.js'
-import type { UsedAdapter } from '../engine/text-request.js'
 import { invalidRequest } from '../http/api-error.js'
 import type { Exchange } from '../http/route.js'
 import type { EncoderUsage } from '../schemas/encoders.js'
@@ -40,32 +39,11 @@ export async function encode<T>(
   try {
     return await service.encoders.run(() => {
       limit.signal.throwIfAborted()
-      return withAdapters(service, adapters, (subject) => work(subject, limit.signal))
+      return service.engine.adapters.use(adapters, (subject) => work(subject, limit.signal))
     })
   } finally {
     clearTimeout(timer)
     exchange.signal.removeEventListener('abort', leave)
-  }
-}
-
-/** Runs something on the model with some adapters active; they stay until it is done. */
-export async function withAdapters<T>(
-  { engine: { adapters: registry, model } }: Pick<Service, 'engine'>,
-  used: readonly UsedAdapter[],
-  run: (subject: Model | AdapterSet) => Promise<T>,
-): Promise<T> {
-  // A head that was made anew says chance, which the library refuses of a model alone.
-  if (used.length === 0) return run(model)
-  const held = registry.hold(used.map(({ name }) => name))
-  const { set } = registry
-  try {
-    held.forEach(({ key }, i) => set.setScale(key, used[i]!.scale))
-    set.setAdapter(held.map(({ key }) => key))
-    // What is active at the call counts, to its end.
-    return await run(set)
-  } finally {
-    for (const { key } of held) set.setScale(key, 1)
-    for (const adapter of held) adapter.release()
   }
 }
 

@@ -1,9 +1,7 @@
 /** @file Which adapters are in memory: those that run or will next, and of the others those that were used last. */
 import { AdapterSet, type Adapter, type Model } from '../../public.js'
+import type { LoadAdapter } from './engine-options.js'
 import type { LoadedAdapter } from './loaded-adapter.js'
-
-/** Loads a folder or a hub id onto a model. */
-export type LoadAdapter = (model: Model, path: string) => Promise<Adapter>
 
 export class AdapterMemory {
   /** What passes are run with: the adapters that are in memory, by their keys. */

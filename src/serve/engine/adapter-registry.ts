@@ -1,32 +1,10 @@
 /** @file The adapters that requests can name: loaded, replaced and unloaded while others are in use. */
 import { AdapterSet, InvalidAdapterError, InvalidOptionError, type Model } from '../../public.js'
-import { AdapterMemory, type LoadAdapter } from './adapter-memory.js'
+import { AdapterMemory } from './adapter-memory.js'
+import type { LoadAdapter, ResolvedEngineOptions } from './engine-options.js'
 import { AdapterExistsError, UnknownAdapterError } from './errors.js'
 import { LoadedAdapter, type RegisteredAdapter } from './loaded-adapter.js'
 import type { UsedAdapter } from './text-request.js'
-
-/** Where an adapter is that nobody has loaded yet. */
-export interface FoundAdapter {
-  /** A folder or a hub id. */
-  readonly path: string
-  /** Names of the base that its configuration may have; any by default. */
-  readonly bases?: readonly string[]
-}
-
-/** How adapters are found, loaded and held. */
-export interface AdapterRegistryOptions {
-  /** Loads a folder or a hub id onto the model; a folder among the files of the model's environment by default. */
-  readonly loadAdapter?: LoadAdapter
-  /** Finds an adapter by a name that was not loaded; undefined where there is none. */
-  readonly findAdapter?: (name: string) => Promise<FoundAdapter | undefined>
-  /** Most adapters of the texts that are written together, 8 by default; a text of others waits. */
-  readonly maxLoras?: number
-  /**
-   * Most adapters in memory, 32 by default; those used longest ago make room for others, and are read from their path again when a
-   * request names them.
-   */
-  readonly maxCpuLoras?: number
-}
 
 /** How one is loaded. */
 export interface LoadOptions {
@@ -38,17 +16,13 @@ export interface LoadOptions {
   readonly bases?: readonly string[]
 }
 
-const MAX_LORAS = 8
+type ResolvedRegistryOptions = Pick<ResolvedEngineOptions, 'loadAdapter' | 'findAdapter' | 'maxLoras' | 'maxCpuLoras'>
+
+/** Adapters in memory, unless more are in a batch. */
 const MAX_CPU_LORAS = 32
 
 /** Loads a folder by way of a set of its own, which every environment can. */
 const loadFolder: LoadAdapter = (model, path) => new AdapterSet(model).load('adapter', path)
-
-/** @throws InvalidOptionError unless it is a whole number from `least` on */
-export function checkCount(name: string, value: number, least: number): number {
-  if (Number.isInteger(value) && value >= least) return value
-  throw new InvalidOptionError(`${name} must be a whole number of at least ${least}, got ${value}`)
-}
 
 /** Adapters by name. */
 export class AdapterRegistry {
@@ -60,24 +34,25 @@ export class AdapterRegistry {
   /** Names that are being loaded, and the searches for them. */
   private readonly loading = new Map<string, Promise<RegisteredAdapter | undefined>>()
   private readonly loadAdapter: LoadAdapter
-  private readonly findAdapter: AdapterRegistryOptions['findAdapter']
+  private readonly findAdapter: ResolvedEngineOptions['findAdapter']
   private ids = 0
   private versions = 0
 
   /**
+   * @internal An engine makes it.
    * @param model of all its adapters
-   * @throws InvalidOptionError for numbers out of range
+   * @throws InvalidOptionError for less room in memory than in a batch
    */
   constructor(
     private readonly model: Model,
-    { loadAdapter = loadFolder, findAdapter, maxLoras = MAX_LORAS, maxCpuLoras }: AdapterRegistryOptions = {},
+    { loadAdapter = loadFolder, findAdapter, maxLoras, maxCpuLoras }: ResolvedRegistryOptions,
   ) {
-    this.maxLoras = checkCount('maxLoras', maxLoras, 1)
-    const most = checkCount('maxCpuLoras', maxCpuLoras ?? Math.max(MAX_CPU_LORAS, maxLoras), 1)
+    const most = maxCpuLoras ?? Math.max(MAX_CPU_LORAS, maxLoras)
     if (most < maxLoras)
       throw new InvalidOptionError(
         `maxCpuLoras (${most}) must be at least maxLoras (${maxLoras}): what is in a batch is in memory`,
       )
+    this.maxLoras = maxLoras
     this.loadAdapter = loadAdapter
     this.findAdapter = findAdapter
     this.memory = new AdapterMemory(model, loadAdapter, most, maxLoras)

@@ -1,22 +1,13 @@
 /** @file The engine of a server: requests that wait, and the batch that they join. */
-import { ContinuousBatch, InvalidOptionError, type ContinuousBatchOptions, type GenerateEvent, type Model } from '../../public.js'
-import { AdapterRegistry, checkCount, type AdapterRegistryOptions } from './adapter-registry.js'
+import { ContinuousBatch, InvalidOptionError, type GenerateEvent, type Model } from '../../public.js'
+import { resolveOptions } from '../../util/option-table.js'
+import { AdapterRegistry } from './adapter-registry.js'
 import { Admission } from './admission.js'
+import { engineOptionTable, type EngineOptions } from './engine-options.js'
 import { DrainingError, QueueFullError } from './errors.js'
 import { Pace } from './pace.js'
 import { ServedText } from './served-text.js'
 import type { TextRequest, TextResult } from './text-request.js'
-
-/** How an engine runs. The defaults of a batch are a server's: `prefillTokens` 64, and 256 MiB of `prefixBytes`. */
-export interface EngineOptions extends ContinuousBatchOptions, AdapterRegistryOptions {
-  /** Most requests that wait for a place, 256 by default; those above are refused. */
-  readonly maxQueue?: number
-}
-
-const MAX_QUEUE = 256
-const MAX_ROWS = 16
-const PREFILL_TOKENS = 64
-const PREFIX_BYTES = 256 << 20
 
 /**
  * Writes the texts of many requests at once, each with adapters of its own.
@@ -44,11 +35,12 @@ export class Engine {
     readonly model: Model,
     options: EngineOptions = {},
   ) {
-    const { maxQueue = MAX_QUEUE, maxRows = MAX_ROWS, prefillTokens = PREFILL_TOKENS, prefixBytes = PREFIX_BYTES } = options
-    this.maxQueue = checkCount('maxQueue', maxQueue, 0)
+    const resolved = resolveOptions(engineOptionTable, options, 'Engine')
+    const { maxQueue, maxRows, prefillTokens, prefixBytes } = resolved
+    this.maxQueue = maxQueue
     this.maxRows = maxRows
     this.pace = new Pace(model.environment.now)
-    this.adapters = new AdapterRegistry(model, options)
+    this.adapters = new AdapterRegistry(model, resolved)
     const { memory, maxLoras } = this.adapters
     this.batch = new ContinuousBatch(memory.set, { maxRows, prefillTokens, prefixBytes })
     memory.onFree = () => this.admit()

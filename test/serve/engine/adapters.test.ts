@@ -1,7 +1,8 @@
 /** @file The adapters of an engine: of every kind, added up, more than fit, loaded and unloaded while others are read. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { AdapterSet, generate, loadAdapter, logits, type Adapter, type FolderModel } from '../../../src/index.js'
-import { Engine, type EngineOptions } from '../../../src/serve/engine/engine.js'
+import { Engine } from '../../../src/serve/engine/engine.js'
+import type { EngineOptions } from '../../../src/serve/engine/engine-options.js'
 import { UnknownAdapterError } from '../../../src/serve/engine/errors.js'
 import type { TextRequest } from '../../../src/serve/engine/text-request.js'
 import { Random } from '../../../src/util/rng.js'
