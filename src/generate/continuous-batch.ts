@@ -172,8 +172,16 @@ export class ContinuousBatch {
         this.readings.push({ text: this.queue.shift()!, done: 0 })
       const most = this.continued > 0 ? this.options.prefillTokens : Math.max(LARGE_PIECE, this.options.prefillTokens)
       if (read >= most || this.readings.length === 0) return
-      read += await this.readPiece(this.readings[0]!, most - read)
+      read += await this.readPiece(this.nextReading(), most - read)
     }
+  }
+
+  /** Whose turn it is: one that begins as another that is being read waits until that has read what they share. */
+  private nextReading(): Reading {
+    const begun = this.readings.filter(({ cache }) => cache !== undefined)
+    const waits = ({ text }: Reading): boolean =>
+      this.hasAdapters(text) && begun.some((other) => other.done < (this.prefixes?.shared(other.text, text) ?? 0))
+    return this.readings.find((reading) => reading.cache !== undefined || !waits(reading))!
   }
 
   /** @returns tokens that were read */
@@ -194,13 +202,11 @@ export class ContinuousBatch {
       const logits = await session.runRows([piece], cache, tensors, text.onPrompt)
       reading.done += piece.length
       leave()
+      this.prefixes?.keep(text, cache, 0)
       // Others have their turn.
       if (reading.done < text.prompt.length) this.readings.push(reading)
-      else {
-        this.prefixes?.keep(text, cache, 0)
-        if (text.advance(logits)) this.join(group, text, cache)
-        else text.end()
-      }
+      else if (text.advance(logits)) this.join(group, text, cache)
+      else text.end()
       return piece.length
     } catch (error) {
       leave()
@@ -227,7 +233,7 @@ export class ContinuousBatch {
   private async step(group: Group): Promise<void> {
     this.keep(group, (text) => {
       if (text.isAborted) text.end()
-      else if (this.subject instanceof AdapterSet && !this.subject.hasAll(text.adapter)) text.fail(this.gone(text))
+      else if (!this.hasAdapters(text)) text.fail(this.gone(text))
       else return true
       return false
     })
@@ -258,6 +264,10 @@ export class ContinuousBatch {
       group.cache!.select(going)
       group.cache!.trim()
     }
+  }
+
+  private hasAdapters({ adapter }: ContinuedText): boolean {
+    return !(this.subject instanceof AdapterSet) || this.subject.hasAll(adapter)
   }
 
   private gone({ adapters }: ContinuedText): InvalidOptionError {

@@ -6,7 +6,7 @@ import { InvalidOptionError } from '../errors.js'
 import type { Model } from '../model/model.js'
 import type { BatchCache } from './batch-cache.js'
 import type { ContinuedText } from './continued-text.js'
-import { PrefixCache } from './prefix-cache.js'
+import { PrefixCache, sharedTokens } from './prefix-cache.js'
 
 export class KeptPrefixes {
   private readonly cache: PrefixCache<RowAdapters>
@@ -35,7 +35,12 @@ export class KeptPrefixes {
     return text.cachedTokens
   }
 
-  /** Keeps what was read and written of a text, which is a row of a cache. */
+  /** Tokens of a text that another one, whose prompt is being read, begins with too. */
+  shared(read: ContinuedText, later: ContinuedText): number {
+    return read.servedAs === this.keyOf(later.adapter) && !later.isScored ? sharedTokens(read.prompt, later.prompt) : 0
+  }
+
+  /** Keeps what was read and written of a text so far, which is a row of a cache. */
   keep(text: ContinuedText, cache: BatchCache, row: number): void {
     const { servedAs, adapter } = text
     // Of an adapter that was replaced meanwhile it is partly the one's and partly the other's.

@@ -9,6 +9,14 @@ import type { BatchCache } from './batch-cache.js'
 /** Tokens of a block. */
 const BLOCK = 16
 
+/** Tokens that two texts begin with, as far as they can be shared: whole blocks, and not the last token of the second. */
+export function sharedTokens(ids: readonly number[], later: readonly number[]): number {
+  const most = Math.min(ids.length, later.length - 1)
+  let same = 0
+  while (same < most && ids[same] === later[same]) same++
+  return BLOCK * Math.floor(same / BLOCK)
+}
+
 interface Block {
   /** Those that follow it, by their tokens. */
   readonly next: Map<string, Block>

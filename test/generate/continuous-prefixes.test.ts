@@ -58,6 +58,20 @@ describe('beginnings that are kept', () => {
     expect(told(answer)).toEqual(told(await generate(model, { inputIds: next, maxNewTokens: 8 })))
   })
 
+  it('are read once by texts that come together, which wait for no more than they share', async () => {
+    const model = await open()
+    const batch = new ContinuousBatch(model, { prefixBytes, prefillTokens: 8 })
+    const random = new Random(3)
+    const begun = prompt(random, 37)
+    // While one runs, prompts are read in small pieces.
+    const texts = [ask(prompt(random, 5)), ...[9, 1, 0, 4].map((more) => ask([...begun, ...prompt(random, more)]))]
+    const ended: number[] = []
+    const found = await Promise.all(texts.map((text, i) => read(batch, text, (count) => count === 1 && ended.push(i))))
+    expect(found.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 0, 32, 32, 32])
+    for (const [i, text] of texts.entries()) expect(told(found[i]!)).toEqual(told(await generate(model, text)))
+    expect(ended[0]).toBe(0)
+  })
+
   it('are forgotten when the adapter is another, and do not outgrow their memory', async () => {
     const model = await open()
     const set = new AdapterSet(model)
