@@ -71,6 +71,7 @@ const targets: Readonly<Record<ModelName, string[]>> = {
   'gpt2-small': ['c_attn'],
   'qwen2-0.5b': ['q_proj', 'v_proj'],
   'llama-1.1b': ['q_proj', 'v_proj'],
+  'smollm2-135m': ['q_proj', 'v_proj'],
   'bert-base': ['query', 'value'],
 }
 
@@ -78,6 +79,7 @@ const titles: Readonly<Record<ModelName, string>> = {
   'gpt2-small': 'GPT-2 small',
   'qwen2-0.5b': 'Qwen2 0.5B',
   'llama-1.1b': 'Llama 1.1B',
+  'smollm2-135m': 'SmolLM2 135M',
   'bert-base': 'BERT base, classification',
 }
 

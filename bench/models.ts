@@ -30,6 +30,13 @@ export const configs = {
     ...{ num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 2048, rope_theta: 10000 },
     ...{ tie_word_embeddings: false, attention_bias: false, mlp_bias: false },
   },
+  /** The sizes of SmolLM2-135M. */
+  'smollm2-135m': {
+    ...{ architectures: ['LlamaForCausalLM'], model_type: 'llama', hidden_act: 'silu', rms_norm_eps: 1e-5 },
+    ...{ vocab_size: 49152, hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30 },
+    ...{ num_attention_heads: 9, num_key_value_heads: 3, max_position_embeddings: 8192, rope_theta: 100000 },
+    ...{ tie_word_embeddings: true, attention_bias: false, mlp_bias: false, torch_dtype: 'float32' },
+  },
   'bert-base': {
     ...{ architectures: ['BertForSequenceClassification'], model_type: 'bert', hidden_act: 'gelu', layer_norm_eps: 1e-12 },
     ...{ vocab_size: 30522, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12 },
