@@ -58,6 +58,8 @@ function flexible(text: string): string {
   return pattern.join('\\s*')
 }
 
+const squashed = (text: string): string => text.replace(/\s+/g, '')
+
 /** Lengths of a value of JSON that comes in pieces. */
 class JsonEnd {
   private depth = 0
@@ -96,6 +98,7 @@ export function newCallId(): string {
 
 /** Reads an answer piece by piece. */
 export class ToolCallParser {
+  private readonly head: string
   private readonly mark: string
   private readonly opening: RegExp
   private readonly following: RegExp | undefined
@@ -119,6 +122,7 @@ export class ToolCallParser {
     private readonly newId: () => string = newCallId,
   ) {
     const { head, between, next, tail } = format
+    this.head = head
     // The mark is what no other text begins with; bare JSON has none.
     this.mark = /^[^\s{["]*(?:\[[A-Z_]+\])?/.exec(head)![0]
     const name = `\\s*([^"\\s<>{}\\[\\]|]{1,${LONGEST_NAME}})\\s*`
@@ -198,11 +202,21 @@ export class ToolCallParser {
     if (match !== null && (this.mark !== '' || this.names === undefined || this.names.includes(match[1]!)))
       return this.begin(match, events)
     if (match === null && !isEnd && this.held.length < this.longest) return
+    if (isEnd && this.isCutOff()) {
+      this.held = ''
+      return
+    }
     // It only looked like a call. The mark is text, so that it is not found again.
     const passed = Math.max(1, this.mark.length)
     this.tell(this.held.slice(0, passed), events)
     this.held = this.held.slice(passed)
     this.state = 'text'
+  }
+
+  /** Whether what is held is the beginning of a call, up to somewhere in its name; of bare JSON it may be that of anything. */
+  private isCutOff(): boolean {
+    const [held, head] = [squashed(this.held), squashed(this.head)]
+    return this.mark !== '' && (head.startsWith(held) || (held.startsWith(head) && /^[\w-]*$/.test(held.slice(head.length))))
   }
 
   private begin(match: RegExpExecArray, events: ToolCallEvent[]): void {

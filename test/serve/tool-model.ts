@@ -1,7 +1,7 @@
 /** @file A small chat model whose template has tools, behind a server and its clients' `fetch`. */
 import { join } from 'node:path'
 import { loadModel } from '../../src/index.js'
-import { createServer, type Server } from '../../src/serve/index.js'
+import { createServer, type Server, type ServerOptions } from '../../src/serve/index.js'
 import { writeChatModel } from '../support/chat-model.js'
 import { work } from './served.js'
 
@@ -12,11 +12,11 @@ const TEMPLATE =
   '<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}'
 
 /** A server, and what a client is given to reach it. */
-export async function serveTools(): Promise<{
+export async function serveTools(options: ServerOptions = {}): Promise<{
   readonly server: Server
   readonly client: { readonly apiKey: string; readonly baseURL: string; readonly fetch: typeof fetch }
 }> {
-  const server = await createServer(await loadModel(writeChatModel(join(work, 'tools'), TEMPLATE), { threads: 1 }))
+  const server = await createServer(await loadModel(writeChatModel(join(work, 'tools'), TEMPLATE), { threads: 1 }), options)
   const reach: typeof fetch = (url, init) => server.fetch(new Request(url, init))
   return { server, client: { apiKey: 'x', baseURL: 'http://localhost:8000/v1', fetch: reach } }
 }

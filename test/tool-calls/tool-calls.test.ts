@@ -245,6 +245,11 @@ describe('answers that are no calls', () => {
     expect(parser.push('b')).toEqual([{ type: 'text', text: '<b' }])
   })
 
+  it('are no calls where one was cut off before its arguments, and its beginning is no text', async () => {
+    for (const cut of ['<tool_call>', '<tool_call>\n{"na', '<tool_call>{"name": "get_we'])
+      expect(await events(templates['qwen3']!, cut)).toEqual([])
+  })
+
   it('may be calls in other white space, cut off, and with arguments as a text of JSON', async () => {
     const other =
       '<tool_call>{"name":"f","arguments":"{\\"a\\":1}"}</tool_call> <tool_call> { "name" : "g" , "arguments" : {"b": [1'

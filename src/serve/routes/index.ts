@@ -9,13 +9,14 @@ import { embeddings } from './embeddings.js'
 import { listModels, oneModel } from './models.js'
 import { openApi } from './openapi.js'
 import { rerank } from './rerank.js'
+import { responses } from './responses.js'
 import { healthy, metrics, ready, serverProps, version } from './server.js'
 import { tokenClassify } from './token-classify.js'
 import { applyTemplate, detokenize, tokenize } from './tokens.js'
 
 /** To add an endpoint: its file here beside the others, and its line in this list. */
 export const routes: readonly Route[] = [
-  ...[listModels, oneModel, chatCompletions, completions],
+  ...[listModels, oneModel, chatCompletions, completions, responses],
   ...[embeddings, classify, rerank, tokenClassify, answer],
   ...[loadAdapter, unloadAdapter, listAdapters, scaleAdapters],
   ...[tokenize, detokenize, applyTemplate, serverProps],
