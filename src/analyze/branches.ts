@@ -53,8 +53,11 @@ export function branchesOf(adapter: Adapter): { readonly branches: readonly Bran
   const left: LeftOut[] = (adapter.carried?.modules ?? []).map((module) => ({ module, reason: 'a module that is not run here' }))
   for (const part of plainParts(adapter.parts)) {
     const reason = reasonAgainst(part)
-    if (reason !== undefined || !(part instanceof LoraPart)) left.push({ module: part.module, reason: reason! })
-    else {
+    if (reason !== undefined || !(part instanceof LoraPart)) {
+      // A weight and its bias are two parts of one layer.
+      if (left.at(-1)?.module !== part.module || left.at(-1)?.reason !== reason)
+        left.push({ module: part.module, reason: reason! })
+    } else {
       branches.push(branchOf(part, values))
       if (part.bias !== undefined) left.push({ module: part.module, reason: 'the bias of its branch (lora_bias)' })
     }

@@ -55,6 +55,11 @@ export interface Command<T extends Flags = Flags> {
   readonly flags: T
   /** Which of the flags that other commands have it does not take, for nothing would read them. */
   readonly without?: readonly (keyof typeof commonFlags)[]
+  /**
+   * What it does once it is asked to end, told to who presses Ctrl-C: it then heeds {@link CommandContext.interrupted}. A command
+   * without ends at once.
+   */
+  readonly lastWork?: string
   /** Whether `--config file.yaml` may give flags. */
   readonly configFile?: true
   /** Lines for a shell. */
@@ -74,7 +79,7 @@ export interface CommandContext {
   /** Names of the flags that were given, on the command line or in the config file. */
   readonly given: ReadonlySet<string>
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Raised by the first Ctrl-C. */
+  /** Raised by the first Ctrl-C, of commands with a `lastWork`. */
   readonly interrupted: AbortSignal
 }
 

@@ -2,7 +2,8 @@
 /** @file The program `lowrank`: the process around the command line. */
 import { Console } from 'node:console'
 import { readFileSync } from 'node:fs'
-import { runCli } from './app.js'
+import { commands, runCli } from './app.js'
+import { commandTyped } from './find-command.js'
 import { Interruption, signalCodes } from './interruption.js'
 
 // Libraries may log to the console; stdout belongs to results.
@@ -14,19 +15,19 @@ const { SIGHUP, SIGINT, SIGPIPE, SIGTERM } = signalCodes
 const signals = { SIGHUP, SIGINT, SIGTERM, ...(process.platform !== 'win32' && { SIGUSR2: SIGINT }) }
 const controller = new AbortController()
 const args = process.argv.slice(2)
-/** Only training has something to save. */
-const saves = args[0] === 'train'
+/** What the command does before it ends; of one that has nothing to save undefined. */
+const lastWork = commandTyped(commands, args)?.lastWork
 
 /** Asks the command to end. Nobody may be there to read the message any more. */
 function interrupt(interruption: Interruption): void {
-  process.stderr.write(`\n${interruption.message}: finishing the step, then writing a checkpoint; once more to quit at once\n`)
+  process.stderr.write(`\n${interruption.message}: ${lastWork}; once more to quit at once\n`)
   controller.abort(interruption)
 }
 
 for (const [signal, code] of Object.entries(signals))
   process.on(signal, () => {
     // A second signal does not wait.
-    if (!saves || controller.signal.aborted) process.exit(code)
+    if (lastWork === undefined || controller.signal.aborted) process.exit(code)
     interrupt(new Interruption(signal, code))
   })
 
@@ -39,7 +40,7 @@ process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
   lost = code === 'EPIPE' ? SIGPIPE : 1
   process.exitCode ||= lost
   const interruption = new Interruption(code === 'EPIPE' ? 'stdout was closed' : `stdout cannot be written (${message})`, lost)
-  if (saves) {
+  if (lastWork !== undefined) {
     if (!controller.signal.aborted) interrupt(interruption)
     return
   }
@@ -48,7 +49,8 @@ process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
 })
 process.stderr.on('error', ({ code }: NodeJS.ErrnoException) => {
   // Whoever watched has gone; messages that find no room are no reason to stop.
-  if (code === 'EPIPE' && saves && !controller.signal.aborted) controller.abort(new Interruption('stderr was closed', SIGPIPE))
+  if (code === 'EPIPE' && lastWork !== undefined && !controller.signal.aborted)
+    controller.abort(new Interruption('stderr was closed', SIGPIPE))
 })
 
 const exitCode = await runCli(args, {

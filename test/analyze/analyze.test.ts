@@ -189,6 +189,10 @@ describe('what is no plain branch', () => {
       { module: 'model.layers.0.self_attn.q_proj', reason: 'the bias of its branch (lora_bias)' },
       { module: 'model.layers.1.self_attn.q_proj', reason: 'the bias of its branch (lora_bias)' },
     ])
+    const head = await addLora(bases['vit']!, { r: 2, targetModules: ['q_proj'], modulesToSave: ['classifier'] })
+    head.parameters.specs.forEach(({ name }) => head.parameters.view(name).fill(0.1))
+    // A weight and a bias, of one layer.
+    expect((await analyzeAdapter(head)).left).toEqual([{ module: 'classifier', reason: 'a tensor that is trained whole' }])
     await expect(analyzeAdapter(await learned({ r: 2, useDora: true, targetModules: ['q_proj'] }))).rejects.toThrow(
       'the adapter has no low-rank change of a weight to analyze: model.layers.0.self_attn.q_proj is DoRA: the magnitude rescales the whole weight, so its change is of full rank',
     )

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { goldenRows } from './golden-rows.js'
-import { finish, golden, program, startCli, surroundings, temporaryFolder } from './run-cli.js'
+import { finish, golden, program, root, startCli, surroundings, temporaryFolder } from './run-cli.js'
 
 const folder = temporaryFolder()
 const rows = join(folder, 'rows.jsonl')
@@ -52,6 +52,22 @@ describe.each([
     )
     isSaved(signal)
   })
+})
+
+it("a training of the paper's scripts ends so too", async () => {
+  const fixtures = join(root, 'test/fixtures/paper/nlg')
+  const data = ['--train_data', join(fixtures, 'rows.jsonl'), '--valid_data', join(fixtures, 'rows.jsonl')]
+  const run = ['--init_checkpoint', fixtures, '--lora_dim', '2', '--max_step', '1000000', '--seq_len', '40', '--threads', '1']
+  const out = join(folder, 'paper')
+  const child = startCli(['paper', 'nlg', 'train', ...data, ...run, '--work_dir', out, '--save_interval', '1000000', '--json'])
+  const ended = finish(child)
+  // A second one would end it at once.
+  child.stdout.once('data', () => child.kill('SIGTERM'))
+  const { code, stderr, json } = await ended
+  expect([code, stderr]).toEqual([143, expect.stringContaining('SIGTERM: finishing the step, then writing a checkpoint')])
+  const done = json().at(-1)!
+  expect(done).toMatchObject({ event: 'done', reason: 'aborted' })
+  if (done['steps'] !== 0) expect(existsSync(join(out, `model.${done['steps'] as number}.pt`))).toBe(true)
 })
 
 it('stdout that nobody reads any more ends the run with a checkpoint and 141', async () => {

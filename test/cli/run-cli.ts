@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { afterAll } from 'vitest'
 import type * as App from '../../src/cli/app.js'
 
-const root = resolve(import.meta.dirname, '../..')
+export const root = resolve(import.meta.dirname, '../..')
 export const golden = join(root, 'test/fixtures/golden/peft')
 
 export interface Result {

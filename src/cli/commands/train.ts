@@ -7,7 +7,7 @@ import { splitOptions, trainOptionTable } from '../../train/option-table.js'
 import { REPORT_FILE } from '../../train/report-file.js'
 import { commandLine } from '../command-line.js'
 import { inJob, threadsOfProcess } from '../distributed.js'
-import { exitCodeOf } from '../interruption.js'
+import { exitCodeOf, LAST_STEP } from '../interruption.js'
 import { type commonFlags, defineCommand, defined, type CommandContext, type Values } from '../flags.js'
 import type { Flags } from '../flag.js'
 import { optionsFrom } from '../option-flags.js'
@@ -82,6 +82,7 @@ export const trainCommand = defineCommand({
     'With --objective dpo or orpo rows are preferences, {"prompt","chosen","rejected"}, with --objective kto judged completions, {"prompt","completion","label"}. ' +
     'Models with a head take rows of their task: {"text","label"}, {"text","text_pair","label"}, {"tokens","labels"}, {"question","context","start_positions","end_positions"}, {"pixel_values","label"}.',
   configFile: true,
+  lastWork: LAST_STEP,
   flags: trainFlags,
   examples: [
     'lowrank train --model SmolLM2-135M --data train.jsonl --out out --epochs 3 --lr 2e-4',

@@ -45,6 +45,8 @@ export interface DecodeOptions extends TextStyle {
 export interface Decoded {
   readonly segments: number
   readonly references: number
+  /** References that `referenceCount` files have no place for. */
+  readonly leftOut: number
   /** Texts with a line break in them, which is a blank now. */
   readonly joined: number
 }
@@ -156,5 +158,13 @@ export async function decode(files: Files, options: DecodeOptions): Promise<Deco
   }))
   for (const [path, text] of referenceFiles(segments, options)) await files.write(path, text)
   await files.write(options.hypotheses, segments.map(({ hypothesis }) => `${hypothesis}\n`).join(''))
-  return { segments: segments.length, references: segments.reduce((sum, { references }) => sum + references.length, 0), joined }
+  const places = options.referenceType === 'e2e' ? Infinity : options.referenceCount
+  const total = (count: (of: number) => number): number =>
+    segments.reduce((sum, { references }) => sum + count(references.length), 0)
+  return {
+    segments: segments.length,
+    references: total((of) => Math.min(of, places)),
+    leftOut: total((of) => Math.max(0, of - places)),
+    joined,
+  }
 }

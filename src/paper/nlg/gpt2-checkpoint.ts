@@ -19,6 +19,9 @@ export interface Gpt2Checkpoint {
 
 const BODY = 'transformer.'
 
+/** The embedding of tokens [vocabulary, width], which is the head too. */
+export const TOKENS = `${BODY}wte.weight`
+
 /** Masks that were buffers, and the head, which is the embedding of tokens once more. */
 const NO_WEIGHT = /(^|\.)attn\.(bias|masked_bias)$|^lm_head\.decoder\.weight$/
 

@@ -21,7 +21,8 @@ export const modelCards = Object.keys(sizes) as readonly ModelCard[]
 /** The token that begins and ends texts (`<|endoftext|>`). */
 export const END_OF_TEXT = 50256
 
-const isCard = (name: string): name is ModelCard => Object.hasOwn(sizes, name)
+/** Whether a name is that of a card. */
+export const isCard = (name: string): name is ModelCard => Object.hasOwn(sizes, name)
 
 /** The `config.json` of a GPT-2 of these sizes, as transformers has it. */
 export const cardConfig = (card: ModelCard): ConfigReader =>

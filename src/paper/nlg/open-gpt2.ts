@@ -10,8 +10,9 @@ import { fromLoralib } from '../../formats/loralib-format.js'
 import { CONFIG_FILE } from '../../formats/peft.js'
 import type { HostTensor } from '../../graph/types.js'
 import { FolderModel } from '../../model/folder-model.js'
-import { readGpt2Checkpoint } from './gpt2-checkpoint.js'
-import { findConfig, type ModelCard } from './model-cards.js'
+import type { ConfigReader } from '../../models/config-reader.js'
+import { readGpt2Checkpoint, TOKENS } from './gpt2-checkpoint.js'
+import { findConfig, isCard, modelCards, type ModelCard } from './model-cards.js'
 
 /** Which slices of `c_attn` (queries, keys, values) the scripts adapt. */
 export const enableLora: readonly boolean[] = [true, false, true]
@@ -70,6 +71,20 @@ function checkHasModel(weights: ReadonlyMap<string, unknown>, { checkpoint, base
   )
 }
 
+/** @throws InvalidOptionError where a card is of another size than the weights: the flag's, a preset's, or the script's default */
+function checkWidth(
+  config: ConfigReader,
+  weights: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  path: string,
+): void {
+  const width = weights.get(TOKENS)?.shape[1]
+  if (!isCard(config.source) || width === undefined || width === config.integer('n_embd')) return
+  throw new InvalidOptionError(
+    `--model_card ${config.source} is ${config.integer('n_embd')} wide, but ${path} is ${width} wide; ` +
+      `give the card of this model with --model_card: ${modelCards.join(', ')}, or the folder of its config.json`,
+  )
+}
+
 async function openPeft(environment: Environment, source: Gpt2Source): Promise<OpenGpt2> {
   const { checkpoint, base, loraDim } = source
   if (base === undefined)
@@ -110,6 +125,7 @@ export async function openGpt2(environment: Environment, source: Gpt2Source): Pr
   const weights = new Map([...(others?.weights ?? []), ...own.weights])
   checkHasModel(weights, source)
   checkRank(own.lora, source)
+  checkWidth(config, weights, places[0]!)
   const model = FolderModel.fromWeights(environment, config, weights, { path: places[0]! })
   const { lora } = own
   if (lora.size === 0) return { model, lora, adapter: undefined }

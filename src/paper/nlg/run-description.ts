@@ -2,12 +2,28 @@
 import { InvalidDataError } from '../../errors.js'
 import type { Files } from '../../io/files.js'
 import { parseJsonObject } from '../../util/json.js'
+import type { NlgTrainingPreset, ResolvedNlgTraining } from './training-options.js'
 import { parseRecord, RECORD_FILE, removeRecord, writeRecord, type nlgTasks, type PaperRecord } from '../record.js'
 
 /** A training, as the table of the paper's numbers names it. */
 export type NlgRunDescription = Pick<PaperRecord, 'preset' | 'model' | 'seed' | 'trainedParameters'>
 
 const RUN_FILE = 'nlg-run.json'
+
+/** What is told of a training with these options. @param preset whose settings it has, but for what was given */
+export function descriptionOf(
+  preset: NlgTrainingPreset | undefined,
+  { init_checkpoint, base_checkpoint, random_seed, lora_dim }: ResolvedNlgTraining,
+  trainedParameters: number,
+): NlgRunDescription {
+  return {
+    // Of all weights a run is no row of LoRA's.
+    ...(preset !== undefined && { preset: lora_dim === 0 ? preset.replace(/lora$/, 'full') : preset }),
+    model: base_checkpoint ?? init_checkpoint ?? 'random weights',
+    seed: random_seed,
+    trainedParameters,
+  }
+}
 
 /** Tells what is trained in a folder. Scores of texts of an earlier run there go: those of another split would stand beside them. */
 export async function describeRun(files: Files, folder: string, run: NlgRunDescription): Promise<void> {

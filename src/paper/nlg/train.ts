@@ -121,6 +121,7 @@ class NlgRun {
       event: 'start',
       maxStep: schedule.maxSteps,
       rows: rows.length,
+      rowsWithoutLabel: rows.withoutLabel,
       trainableParameters: trainee.parameters.count,
       totalParameters: trainee.totalParameters,
     }
@@ -207,23 +208,20 @@ class NlgRun {
     const result = await gradients.run(batch, dropoutSeedOf(options.random_seed, this.step))
     const labels = result.count + LABELS_EPSILON
     const loss = result.loss / labels
-    this.step++
-    if (!Number.isFinite(loss)) throw this.diverged(`the loss is ${loss}`)
+    const step = this.step + 1
+    if (!Number.isFinite(loss)) throw diverged(step, `the loss is ${loss}`)
     const { gradient } = result
     if (this.gradient === undefined) this.gradient = gradient.map((x) => x / labels)
     else for (let i = 0; i < gradient.length; i++) this.gradient[i]! += gradient[i]! / labels
-    if (this.step % options.grad_acc !== 0) return loss
-    const { applied, norm } = await update.run(this.gradient, 1 / options.grad_acc, learningRate)
-    if (!applied)
-      throw this.diverged(Number.isFinite(norm) ? 'the update leaves the range of float32' : `the gradient's norm is ${norm}`)
-    this.gradient = undefined
+    if (step % options.grad_acc === 0) {
+      const { applied, norm } = await update.run(this.gradient, 1 / options.grad_acc, learningRate)
+      if (!applied)
+        throw diverged(step, Number.isFinite(norm) ? 'the update leaves the range of float32' : `the gradient's norm is ${norm}`)
+      this.gradient = undefined
+    }
+    // A step that failed is none: what is saved then has the number of the one before.
+    this.step = step
     return loss
-  }
-
-  private diverged(what: string): TrainingError {
-    return new TrainingError(
-      `step ${this.step}: ${what}; the weights were not changed by this step. Lower --lr, or raise --warmup_step; gpt2_ft.py would go on with numbers that are none.`,
-    )
   }
 
   /** The mean of the losses of batches, without smoothing, over all rows. */
@@ -256,6 +254,11 @@ class NlgRun {
     return (this.prepared.environment.now() - since) / 1000
   }
 }
+
+const diverged = (step: number, what: string): TrainingError =>
+  new TrainingError(
+    `step ${step}: ${what}; the weights were not changed by this step. Lower --lr, or raise --warmup_step; gpt2_ft.py would go on with numbers that are none.`,
+  )
 
 function scheduleOf(options: ResolvedNlgTraining, batchesPerEpoch: number): Schedule {
   const { scheduler, lr, warmup_step, max_step, max_epoch, i_steps, i_lrs } = options

@@ -8,6 +8,7 @@ import { float32 } from '../../graph/constants.js'
 import type { HostTensor } from '../../graph/types.js'
 import type { Files } from '../../io/files.js'
 import type { FolderModel } from '../../model/folder-model.js'
+import { TOKENS } from './gpt2-checkpoint.js'
 
 /** What DistributedDataParallel puts in front of every name. */
 const PARALLEL = 'module.'
@@ -54,8 +55,6 @@ export async function writeWhole(model: FolderModel, path: string, trained: Read
     streamTorch(named, ({ load }) => load(), { wrapper: WRAPPER }),
   )
 }
-
-const TOKENS = 'transformer.wte.weight'
 
 const later = (shape: readonly number[], values: () => Promise<Float32Array>): Later => ({
   ...{ dtype: 'float32', shape },

@@ -15,6 +15,8 @@ export type NlgTrainingEvent =
       readonly event: 'start'
       readonly maxStep: number
       readonly rows: number
+      /** Rows that end before their text begins, of which nothing is learned. */
+      readonly rowsWithoutLabel: number
       readonly trainableParameters: number
       readonly totalParameters: number
     }

@@ -60,6 +60,11 @@ export class TrainingRows {
     return this.examples.length
   }
 
+  /** Rows that `sequenceLength` cuts off before their first token to learn. */
+  get withoutLabel(): number {
+    return this.examples.filter(({ tokens }) => tokens === 0).length
+  }
+
   /** Batches of an epoch, the last one filled up. */
   get batchesPerEpoch(): number {
     return Math.ceil(this.length / this.options.batchSize)

@@ -81,8 +81,11 @@ describe('predictions', () => {
     const predict = pairs.encode('one\nmore\r.')
     await files.write('dart_predictions.jsonl', [0, 2].map((id) => `${JSON.stringify({ id, predict })}\n`).join(''))
     await write('dart')
-    expect(await decode(files, decodeOptions('dart'))).toEqual({ segments: 2, references: 3, joined: 2 })
+    expect(await decode(files, decodeOptions('dart'))).toEqual({ segments: 2, references: 3, leftOut: 0, joined: 2 })
     expect(await files.readText('out/hyps')).toBe('one more .\none more .\n')
+    // A reference too many for its files is counted, not told among those that were written.
+    const one = decodeOptions('dart', ['--ref_num', '1'])
+    expect(await decode(files, one)).toEqual({ segments: 2, references: 2, leftOut: 1, joined: 2 })
   })
 
   it('are refused where they are of other rows', async () => {

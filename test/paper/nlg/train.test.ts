@@ -15,6 +15,7 @@ import { mergedLora } from '../../../src/paper/nlg/merged-lora.js'
 import { MersenneTwister } from '../../../src/paper/nlg/mersenne-twister.js'
 import { cardConfig } from '../../../src/paper/nlg/model-cards.js'
 import { openGpt2 } from '../../../src/paper/nlg/open-gpt2.js'
+import { descriptionOf } from '../../../src/paper/nlg/run-description.js'
 import { trainNlg } from '../../../src/paper/nlg/train.js'
 import { linesOf, type NlgTrainingEvent } from '../../../src/paper/nlg/training-events.js'
 import {
@@ -219,6 +220,20 @@ describe('presets', () => {
   })
 })
 
+describe('what a run is called in a table', () => {
+  const options = resolveNlgTraining({ ...files, ...lora, max_step: 1, init_checkpoint: 'lora.pt', base_checkpoint: 'gpt2' })
+
+  it('is its preset on the model itself, where the run goes on from LoRA', () => {
+    const expected = { preset: 'e2e-gpt2-medium-lora', model: 'gpt2', seed: options.random_seed, trainedParameters: 5 }
+    expect(descriptionOf('e2e-gpt2-medium-lora', options, 5)).toEqual(expected)
+  })
+
+  it('is no row of LoRA where all weights are trained', () => {
+    const full = descriptionOf('e2e-gpt2-medium-lora', { ...options, lora_dim: 0 }, 5)
+    expect(full).toMatchObject({ preset: 'e2e-gpt2-medium-full' })
+  })
+})
+
 describe('refusals', () => {
   const rows = (text: string): string => {
     const path = `${folder}/rows-${String(text.length)}.jsonl`
@@ -279,6 +294,22 @@ describe('refusals', () => {
     await expect(trained({ ...options, work_dir: `${folder}/never` })).rejects.toThrow('token id 50257 is not in')
     // 774 million random numbers take minutes.
     expect(performance.now() - begun).toBeLessThan(5000)
+  })
+
+  it('a step that fails is none: what was learned before has the number of the step before, and without one nothing is saved', async () => {
+    const options = { ...files, ...lora, max_step: 4, lr: 1e35 }
+    const failed = trained({ ...options, work_dir: `${folder}/first` })
+    await expect(failed).rejects.toThrow('step 1: the update leaves the range of float32; the weights were not changed')
+    expect(readdirSync(folder)).not.toContain('first')
+    // The first step of a warm-up has a rate of 0.
+    await expect(trained({ ...options, warmup_step: 2, work_dir: `${folder}/second` })).rejects.toThrow('step 2: ')
+    expect(readdirSync(`${folder}/second`)).toEqual(['model.1.pt'])
+  })
+
+  it('rows that end before their text are counted', async () => {
+    const train_data = rows('{"context":[1,2,3,4],"completion":[5]}\n{"context":[1],"completion":[2]}\n')
+    const [start] = await trained({ ...files, ...lora, train_data, max_step: 1, seq_len: 4, work_dir: `${folder}/short` })
+    expect(start).toMatchObject({ event: 'start', rows: 2, rowsWithoutLabel: 1 })
   })
 
   it('an aborted run has saved what it learned', async () => {

@@ -36,7 +36,8 @@ export const paperNlgDecodeCommand = defineCommand({
     'lowrank paper nlg decode --vocab vocab --sample_file predict.jsonl --input_file data/e2e/test_formatted.jsonl --output_ref_file e2e_ref.txt --output_pred_file e2e_pred.txt',
     'lowrank paper nlg decode --vocab vocab --sample_file predict.jsonl --input_file data/webnlg/test_formatted.jsonl --ref_type webnlg --ref_num 6 --output_ref_file references_webnlg --output_pred_file hypothesis_webnlg --tokenize --lower',
   ],
-  prints: '`{"segments":N,"references":N,"joined":N}`; `joined` are texts that had a line break in them.',
+  prints:
+    '`{"segments":N,"references":N,"leftOut":N,"joined":N}`; `leftOut` are references beyond --ref_num, `joined` texts that had a line break in them.',
   async run(values, { output }) {
     const { ref_type: type, ref_num: count, tokenize, lower } = values
     if (type === 'e2e' && count !== undefined)
@@ -55,6 +56,12 @@ export const paperNlgDecodeCommand = defineCommand({
     if (output.json) output.printJson(found)
     else {
       output.print(`${counted(found.segments, 'segment')} with ${counted(found.references, 'reference')} → ${options.hypotheses}`)
+      if (found.leftOut > 0)
+        output.note(
+          output.color.yellow(
+            `${counted(found.leftOut, 'reference')} left out, beyond the first ${options.referenceCount} of a segment: raise --ref_num to have them`,
+          ),
+        )
       if (found.joined > 0)
         output.note(output.color.yellow(`${counted(found.joined, 'text')} had a line break in it, which is a blank now`))
     }

@@ -7,7 +7,7 @@ import { glueTasks } from '../../../paper/nlu/tasks.js'
 import { commandLine } from '../../command-line.js'
 import { defineCommand, defined, type Output } from '../../flags.js'
 import { counted, digits } from '../../format.js'
-import { exitCodeOf } from '../../interruption.js'
+import { exitCodeOf, LAST_STEP } from '../../interruption.js'
 import { flagsFrom, optionsFrom } from '../../option-flags.js'
 import { openModel } from '../../sources.js'
 import { startText } from '../../start-text.js'
@@ -20,7 +20,8 @@ export const paperNluRunCommand = defineCommand({
   description:
     "One preset for each script of examples/NLU. The base gets a fresh head, which is trained with the adapter; the best evaluation on the task's dev rows is kept and measured (MNLI: matched and mismatched), and paper.json in --out holds what lowrank paper table shows. " +
     "The processes of a script become micro-batches of one update. Optimizer, rates, dropout, warm-up and decay are the original's; the random numbers, and with them the order of rows, are not, and DeBERTa runs in float32. " +
-    'MRPC, RTE and STS-B begin with the adapter of MNLI: --lora-path, or --from-scratch.',
+    'MRPC, RTE and STS-B begin with the adapter of MNLI: --lora-path, or --from-scratch. Ctrl-C ends the run after its step with a checkpoint; the same command with --resume continues.',
+  lastWork: LAST_STEP,
   flags: {
     preset: {
       type: 'text',
@@ -41,7 +42,7 @@ export const paperNluRunCommand = defineCommand({
       value: 'PATH',
       help: 'Adapter of MNLI to begin with: a PEFT folder or a file of any format (--lora_path).',
     },
-    'from-scratch': { type: 'switch', help: 'Begin without the adapter of MNLI, although the preset has it.' },
+    'from-scratch': { type: 'switch', help: 'Begin without the adapter of MNLI, with which the preset begins.' },
     ...flagsFrom(nluOverrideTable),
     'max-train-samples': { type: 'integer', value: 'N', min: 1, help: 'Only the first N rows are trained on.' },
     'max-val-samples': { type: 'integer', value: 'N', min: 1, help: 'Only the first N rows of each dev file are measured.' },
