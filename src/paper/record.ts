@@ -53,9 +53,18 @@ export function parseRecord(text: string, file: string): PaperRecord {
   if (typeof model !== 'string') throw wrong('"model" must be a folder or a hub id')
   if (!Number.isInteger(seed)) throw wrong('"seed" must be a whole number')
   if (!Number.isInteger(trainedParameters)) throw wrong('"trainedParameters" must be a whole number')
-  const isScores = (scores: unknown): boolean =>
-    isObject(scores) && Object.values(scores).every((score) => typeof score === 'number')
+  const isScores = (scores: unknown): scores is Record<string, number | null> =>
+    isObject(scores) && Object.values(scores).every((score) => score === null || typeof score === 'number')
   if (!isObject(metrics) || !Object.values(metrics).every(isScores))
     throw wrong('"metrics" must hold numbers by metric, by split')
-  return value as unknown as PaperRecord
+  return { ...value, metrics: definedScores(metrics as Record<string, Record<string, number | null>>) } as unknown as PaperRecord
 }
+
+/** Without what JSON has null for: scores that are not defined, as a correlation with predictions that are all the same. */
+const definedScores = (metrics: Readonly<Record<string, Readonly<Record<string, number | null>>>>): PaperRecord['metrics'] =>
+  Object.fromEntries(
+    Object.entries(metrics).map(([split, scores]) => [
+      split,
+      Object.fromEntries(Object.entries(scores).filter((entry): entry is [string, number] => entry[1] !== null)),
+    ]),
+  )

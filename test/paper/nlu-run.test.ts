@@ -116,6 +116,7 @@ describe('a run', () => {
     expect(record['preset']).toBe('roberta-base-bitfit-sst2')
     // Of each layer four projections, two dense layers and two norms; the norm of the embeddings, and BERT's pooler.
     expect(record['trainedParameters']).toBe(2 * (4 * 64 + 128 + 64 + 2 * 64) + 64 + 64)
+    expect(record['settings']).not.toHaveProperty('r')
   })
 
   it('that is resumed notes the evaluations of both of its parts', async () => {
@@ -186,6 +187,11 @@ describe('refuses, before anything is trained', () => {
       'loraPath (--lora-path) and fromScratch (--from-scratch) contradict each other',
       'roberta-base-stsb',
       { loraPath: 'x', fromScratch: true },
+    ],
+    [
+      'preset "roberta-base-sst2" begins from scratch anyway; leave fromScratch (--from-scratch) out',
+      'roberta-base-sst2',
+      { fromScratch: true },
     ],
     ['no file of mnli called "test_matched"', 'roberta-base-mnli', { predict: true }],
     ['no file of qnli called "train"', 'roberta-base-qnli', {}],

@@ -100,6 +100,18 @@ describe('runs beside the paper', () => {
     expect(await written('--title', 'x')).toContain('--title and --overwrite are for the page of --html')
   })
 
+  it('of a score that is not defined have a dash there: the correlation of predictions that are all the same', async () => {
+    const home = temporaryFolder()
+    await writeRecord(nodeFiles(), home, {
+      ...glue('rte', 0, {}),
+      task: 'stsb',
+      metrics: { dev: { pearson: NaN, spearman: 0.5 } },
+    })
+    const { code, stdout } = await runCli(['paper', 'table', home])
+    expect(code).toBe(0)
+    expect(stdout).toContain(`| roberta-base, seed 0 | 294,912 |${' – |'.repeat(9)}\n`)
+  })
+
   it('are refused where there is none, or a file is not of this version', async () => {
     const home = temporaryFolder()
     expect((await runCli(['paper', 'table', home])).stderr).toContain('holds no paper.json')

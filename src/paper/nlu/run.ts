@@ -132,6 +132,10 @@ function checkStart({ preset, fromMnli, method }: NluSettings, { loraPath, fromS
     throw new InvalidOptionError(
       `preset "${preset}" begins with the adapter of MNLI: give it with loraPath (--lora-path), or fromScratch (--from-scratch) to begin without it`,
     )
+  if (fromScratch && method !== 'lora')
+    throw new InvalidOptionError(`fromScratch (--from-scratch) is of branches, and method "${method}" has none; leave it out`)
+  if (fromScratch && !fromMnli)
+    throw new InvalidOptionError(`preset "${preset}" begins from scratch anyway; leave fromScratch (--from-scratch) out`)
   if (loraPath !== undefined && method !== 'lora')
     throw new InvalidOptionError(`loraPath (--lora-path) gives branches, and method "${method}" has none; leave it out`)
 }
@@ -188,7 +192,7 @@ interface Ended {
 /** Writes paper.json. */
 async function note(adapter: Adapter, settings: NluSettings, ended: Ended): Promise<void> {
   const { model, config, parts, parameters } = adapter
-  const { preset, task, seed, method, model: _, ...others } = settings
+  const { preset, task, seed, method, model: _, r, alpha, ...others } = settings
   const { out, started, done, metrics, evaluations, rows, measuredRows } = ended
   const saved = config.modulesToSave ?? []
   const counted = parts.filter(({ module }) => !isSavedPath(module, saved)).flatMap(({ tensors }) => tensors)
@@ -208,7 +212,7 @@ async function note(adapter: Adapter, settings: NluSettings, ended: Ended): Prom
       seconds: (model.environment.now() - started) / 1000,
       peakMemoryBytes: done.peakMemoryBytes,
     },
-    settings: { method, ...others },
+    settings: { method, ...(method === 'lora' && { r, alpha }), ...others },
     versions: { lowrank: VERSION },
   })
 }

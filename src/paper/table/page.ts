@@ -4,7 +4,7 @@ import { htmlDocument } from '../../report/document.js'
 import type { ComparedRow, ComparedTable } from './compare.js'
 
 const SOURCES =
-  'Rows "paper" are Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), tables 2 and 3, with its repository\'s README; "others" are issues of microsoft/LoRA. A dash is a number that was not run, or not published.'
+  'Rows "paper" are Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), tables 2 and 3, with its repository\'s README; "others" are issues of microsoft/LoRA. A dash is a number that was not run, was not published, or is not defined.'
 
 const head = ({ columns }: ComparedTable): string[] => ['', 'trained parameters', ...columns]
 
