@@ -22,6 +22,7 @@ import { paperTableCommand } from './commands/paper/table.js'
 import { predictCommand } from './commands/predict.js'
 import { pushCommand } from './commands/push.js'
 import { reportCommand } from './commands/report.js'
+import { serveCommand } from './commands/serve.js'
 import { scoreCommand } from './commands/score.js'
 import { trainCommand } from './commands/train.js'
 import { inFlags } from './flag-names.js'
@@ -40,6 +41,7 @@ export const commands: readonly Command[] = [
   scoreCommand,
   reportCommand,
   generateCommand,
+  serveCommand,
   mergeCommand,
   combineCommand,
   analyzeCommand,

@@ -5,7 +5,7 @@ import { library, openAdapter } from './sources.js'
 import { UsageError } from './usage-error.js'
 
 /** A folder or hub id that is to be called by a name. A path with a folder in front (`./a=b`) is never taken for one. */
-const NAMED = /^([\w.-]+)=(.+)$/
+export const NAMED = /^([\w.-]+)=(.+)$/
 
 /** @throws UsageError for several without names, and for names beside none */
 export function checkAdapterNames(given: readonly string[]): void {

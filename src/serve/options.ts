@@ -10,6 +10,8 @@ export interface ServerOptions extends EngineOptions {
   readonly modelName?: string
   /** Adapters that are loaded before the first request: a folder or hub id by its name in requests. */
   readonly adapters?: Readonly<Record<string, string>>
+  /** How much adapters count in requests that name none, by name; not at all by default. */
+  readonly defaultScales?: Readonly<Record<string, number>>
   /** Folder in which adapters lie by their names: one that a request names is loaded when it is first asked for. */
   readonly adaptersFolder?: string
   /** Hub ids of adapters that requests may name, as patterns: `owner/*`. None by default. */
@@ -20,6 +22,11 @@ export interface ServerOptions extends EngineOptions {
   readonly apiKeys?: readonly string[]
   /** Origins whose pages may ask (CORS), `*` for all; none by default. */
   readonly cors?: readonly string[]
+  /**
+   * Names by which the server may be asked (the header Host, without the port); any by default. A page can give its own name the address
+   * of this machine, and then ask as if the server were its own.
+   */
+  readonly hosts?: readonly string[]
   /** Largest body of a request in bytes, 4194304 by default (4 MiB). */
   readonly maxBodyBytes?: number
   /** Seconds that a body may take to arrive, 30 by default. */
@@ -50,6 +57,16 @@ const paths: Kind<Readonly<Record<string, string>>, 'texts'> = kind(
     Object.entries(value).every(([name, path]) => name !== '' && typeof path === 'string' && path !== ''),
 )
 
+const numbers: Kind<Readonly<Record<string, number>>, 'mapping'> = kind(
+  'mapping',
+  'give finite numbers by name, such as { poet: 0.5 }',
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((each) => Number.isFinite(each)),
+)
+
 /** One row an option; the command line reads its flags from here. */
 export const serverOptionTable = {
   modelName: {
@@ -58,6 +75,11 @@ export const serverOptionTable = {
     help: 'What the base model is called in requests; the last part of its path, or its hub id, unless given.',
   },
   adapters: { is: paths, flag: null, help: 'Adapters that are loaded before the first request.' },
+  defaultScales: {
+    is: numbers,
+    flag: { name: 'default-scale', value: 'NAME=X,…' },
+    help: 'How much adapters count in requests that name none; not at all unless given.',
+  },
   adaptersFolder: {
     is: text,
     flag: { name: 'adapters-dir', value: 'DIR' },
@@ -81,6 +103,11 @@ export const serverOptionTable = {
   },
   cors: { is: texts, flag: { name: 'cors', value: 'ORIGIN…' }, help: 'Origins whose pages may ask, * for all; may be repeated.' },
   ...engineOptionTable,
+  hosts: {
+    is: texts,
+    flag: { name: 'allow-host', value: 'NAME…' },
+    help: "Names by which the server may be asked; of one that only this machine reaches, this machine's own unless given.",
+  },
   maxBodyBytes: { is: whole(1), default: 4 * 1024 * 1024, flag: 'max-body-bytes', help: 'Largest body of a request in bytes.' },
   bodyTimeout: { is: atLeast(0.001), default: 30, flag: 'body-timeout', help: 'Seconds that a body may take to arrive.' },
   timeout: {

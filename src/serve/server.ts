@@ -20,6 +20,8 @@ import { warmUp } from './warm-up.js'
 export interface Server {
   /** Answers a request. Never rejects: what goes wrong is an answer too. */
   fetch(request: Request): Promise<Response>
+  /** What the base model is called in requests. */
+  readonly modelName: string
   /** What writes the texts, and the adapters. */
   readonly engine: Engine
   /**
@@ -52,6 +54,7 @@ export async function createServer(model: Model, options: ServerOptions = {}): P
   const app = createApp(service, routes)
   return {
     fetch: async (request) => app.fetch(request),
+    modelName: service.modelName,
     engine: service.engine,
     async warmUp() {
       await warmUp(service)
@@ -78,7 +81,10 @@ async function openService(given: Model, options: ResolvedServerOptions): Promis
     ...pickKeys(options, engineOptionTable),
     findAdapter: options.findAdapter ?? ((name) => places.find(name)),
   })
-  for (const [name, path] of adapters) await engine.adapters.load(name, path)
+  const { defaultScales = {} } = options
+  const strange = Object.keys(defaultScales).find((name) => options.adapters?.[name] === undefined)
+  if (strange !== undefined) throw new InvalidOptionError(`defaultScales: there is no adapter "${strange}" in adapters`)
+  for (const [name, path] of adapters) await engine.adapters.load(name, path, { defaultScale: defaultScales[name] ?? 0 })
   return {
     ...{ engine, model, modelName, options, places },
     tokenizer: await model.tokenizer(),

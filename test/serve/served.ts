@@ -2,13 +2,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
 import { addLora, loadModel, type FolderModel } from '../../src/index.js'
 import { createServer, type RequestRecord, type Server, type ServerOptions } from '../../src/serve/index.js'
 import { CHATML, writeChatModel } from '../support/chat-model.js'
 
 export const work = mkdtempSync(join(tmpdir(), 'lowrank-serve-'))
-afterAll(() => rmSync(work, { recursive: true, force: true }))
+// Files of one process share this module, so that no file's end is its end.
+process.on('exit', () => rmSync(work, { recursive: true, force: true }))
 
 /** CHATML with tools, as Qwen2.5 writes them. */
 export const folder = writeChatModel(join(work, 'tiny-chat'), CHATML)

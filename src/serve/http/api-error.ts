@@ -55,10 +55,16 @@ export const modelNotFound = (name: string, param = 'model', cause?: unknown): A
 /** Clients of OpenAI try again after statuses from 500 on; this tells them not to. */
 const NO_RETRY = { 'x-should-retry': 'false' }
 
-/** What messages of the library name that a client is not to learn: where the model lies. */
+/** What messages of the library name that a client is not to learn: where models and adapters lie. */
 interface Private {
   readonly model: { readonly path: string }
   readonly modelName: string
+  readonly options: { readonly adaptersFolder?: string }
+}
+
+const withoutPlaces = (message: string, { model, modelName, options: { adaptersFolder } }: Private): string => {
+  const hidden = message.replaceAll(model.path, modelName)
+  return adaptersFolder === undefined ? hidden : hidden.replaceAll(`${adaptersFolder.replace(/\/+$/, '')}/`, '')
 }
 
 /** What a client is told of anything that was thrown. Of our own mistakes it learns nothing but that they happened. */
@@ -76,7 +82,7 @@ export function apiErrorOf(error: unknown, hidden?: Private): ApiError {
     return new ApiError(504, error.message, { type: 'timeout_error', code: 'timeout', headers: NO_RETRY, cause: error })
   if (error instanceof DrainingError) return unavailable(error.message, error)
   if (error instanceof InvalidOptionError || error instanceof InvalidDataError || error instanceof InvalidAdapterError) {
-    const message = hidden === undefined ? error.message : error.message.replaceAll(hidden.model.path, hidden.modelName)
+    const message = hidden === undefined ? error.message : withoutPlaces(error.message, hidden)
     return new ApiError(400, message, { cause: error })
   }
   if (error instanceof AdapterExistsError)

@@ -4,7 +4,7 @@ import { cors } from 'hono/cors'
 import type { Service } from '../service.js'
 import { ApiError, apiErrorOf, schemaError } from './api-error.js'
 import { readJson } from './body.js'
-import { checkOrigin } from './origin.js'
+import { checkHost, checkOrigin } from './origin.js'
 import type { RequestRecord } from './request-record.js'
 import type { Exchange, Route } from './route.js'
 
@@ -39,9 +39,10 @@ const pattern = (path: string): string =>
 
 async function answer(route: Route, opened: Opened): Promise<Response> {
   const { service, request, record } = opened
+  if (route.open !== true) checkHost(request, service.options)
   const holder = route.open === true ? undefined : await service.keys.holder(request.headers)
   if (holder !== undefined) record.key = holder
-  checkOrigin(request, service.options.cors)
+  checkOrigin(request, service.options)
   return route.handle({ ...opened, body: await bodyOf(route, opened), holder })
 }
 
