@@ -1,6 +1,6 @@
 /** @file A fetch handler behind a socket of Node. */
 import type { Server as HttpServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { LowrankError } from '../../errors.js'
 
 /** Answers requests. */
@@ -49,6 +49,7 @@ export async function listen(first: Handler, { host, port, bodyTimeout }: Listen
     overrideGlobalObjects: false,
     serverOptions: { keepAliveTimeout: IDLE, headersTimeout: HEADERS, requestTimeout: HEADERS + bodyTimeout + GRACE },
   }) as HttpServer
+  const connections = new Connections(server)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(new ListenError(reason(error, host, port), { cause: error })))
     server.listen(port, host, resolve)
@@ -61,13 +62,42 @@ export async function listen(first: Handler, { host, port, bodyTimeout }: Listen
     },
     close: () =>
       new Promise((resolve) => {
-        // A connection whose last answer is done would be kept for a next one.
-        const idle = setInterval(() => server.closeIdleConnections(), 50)
+        const idle = setInterval(() => connections.endIdle(), 50)
         server.close(() => {
           clearInterval(idle)
           resolve()
         })
+        connections.endIdle()
       }),
+  }
+}
+
+/**
+ * The connections of a server. Those that wait for a first request do not count as idle to Node; browsers and load balancers open some in
+ * advance.
+ */
+class Connections {
+  /** Answers that each is in the middle of. */
+  private readonly busy = new Map<Socket, number>()
+
+  constructor(server: HttpServer) {
+    server.on('connection', (socket) => {
+      this.busy.set(socket, 0)
+      socket.on('close', () => this.busy.delete(socket))
+    })
+    server.on('request', ({ socket }, response) => {
+      this.add(socket, 1)
+      response.on('close', () => this.add(socket, -1))
+    })
+  }
+
+  endIdle(): void {
+    for (const [socket, answers] of this.busy) if (answers === 0) socket.destroy()
+  }
+
+  private add(socket: Socket, count: number): void {
+    const before = this.busy.get(socket)
+    if (before !== undefined) this.busy.set(socket, before + count)
   }
 }
 
