@@ -42,6 +42,7 @@ export default {
           docs('What was learned', 'analyze'),
           docs('Preferences', 'preference'),
           docs('Generating', 'generate'),
+          docs('Serving', 'serving'),
           docs('Many adapters', 'adapters'),
           docs('.onnx files', 'onnx'),
           docs('In the browser', 'browser'),

@@ -19,7 +19,8 @@ export const synonyms: Readonly<Record<string, string>> = {
   groupByLength: 'length_grouped',
   'no-shuffle': 'shuffle disable_shuffling',
   // The adapter.
-  adapter: 'adapter_path adapter_name_or_path adapter_file resume_adapter_file lora_path lora_model_dir peft_model peft_model_id',
+  adapter:
+    'lora_modules lora adapter_path adapter_name_or_path adapter_file resume_adapter_file lora_path lora_model_dir peft_model peft_model_id',
   r: 'rank lora_r lora_rank lora_dim network_dim',
   loraAlpha: 'alpha lora_alpha lora_scale network_alpha',
   loraDropout: 'dropout lora_dropout network_dropout',
@@ -84,6 +85,10 @@ export const synonyms: Readonly<Record<string, string>> = {
   beta: 'dpo_beta orpo_alpha kto_beta rl_beta pref_beta',
   desirableWeight: 'kto_desirable_weight kto_chosen_weight',
   undesirableWeight: 'kto_undesirable_weight kto_rejected_weight',
+  // Serving.
+  modelName: 'served_model_name alias',
+  maxRows: 'max_num_seqs parallel max_batch_size',
+  maxLoras: 'max_active_adapters',
   // Generation.
   maxNewTokens: 'max_tokens num_tokens n_predict max_gen_len',
   temperature: 'temp',

@@ -79,7 +79,7 @@ describe('classes', () => {
       data.forEach((found, i) => {
         const said = own[i]!
         if ('value' in said) return expect(found).toMatchObject({ label: null, probs: [said.value].flat() })
-        const { scores } = said as { scores: { label: string; score: number }[] }
+        const { scores } = said as unknown as { scores: { label: string; score: number }[] }
         expect(found.label).toBe(scores[0]!.label)
         scores.forEach(({ label, score }) => expect(found.probs[model.task.labels.indexOf(label)]).toBe(score))
         return expect(found.num_classes).toBe(scores.length)
@@ -122,7 +122,10 @@ it('adapters of a head are models too, and wait for each other', async () => {
     maxQueue: 1,
   })
   await server.warmUp()
-  const own = (await predict(await loadAdapter(model, path), texts)) as { label: string; scores: { score: number }[] }[]
+  const own = (await predict(await loadAdapter(model, path), texts)) as unknown as {
+    label: string
+    scores: { score: number }[]
+  }[]
   const probs = async (body: object): Promise<number[]> =>
     (await of(classifyAnswer, server, '/v1/classify', { input: texts, ...body })).data.map((each) => Math.max(...each.probs))
   const adapted = await probs({ model: 'moods' })

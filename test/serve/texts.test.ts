@@ -216,6 +216,14 @@ describe('a request without a stream', () => {
     expect(await refused.json()).toMatchObject({ error: { type: 'rate_limit_error', code: 'queue_full' } })
   })
 
+  it('is refused for good where it asks for more texts than fit', async () => {
+    const small = await serve({ maxRows: 2, maxQueue: 1 })
+    expect((await small.post('/v1/completions', { prompt: ['a', 'b', 'c'], max_tokens: 1 })).status).toBe(200)
+    const many = await small.post('/v1/completions', { prompt: ['a', 'b', 'c', 'd'], max_tokens: 1 })
+    expect([many.status, await many.json()]).toMatchObject([400, { error: { param: 'prompt' } }])
+    expect((await small.post('/v1/completions', { prompt: 'a', n: 4 })).status).toBe(400)
+  })
+
   it('has a time', async () => {
     const hasty = await serve({ timeout: 0.01 })
     const response = await hasty.post('/v1/chat/completions', { messages, max_tokens: 240, ignore_eos: true })

@@ -75,6 +75,11 @@ export async function answerForm(service: Service, request: FormRequest): Promis
   const dialogue = calls === undefined ? messages : withCalls(calls, messages)
   if (calls === undefined || tools.length === 0)
     return { messages: dialogue, variables: {}, options: isJson ? { constraint: jsonForm(service, format) } : {}, reader: () => new PlainReader() } // prettier-ignore
+  if (choice === 'auto' && request.parallel_tool_calls === false && calls.parallel)
+    throw invalidRequest(
+      '`parallel_tool_calls: false` is kept where a call is asked for; give `tool_choice` "required" or a function.',
+      'parallel_tool_calls',
+    )
   // Tools that are no tools are told before anything is written.
   refusing('tools', () => calls.reader(tools))
   return {

@@ -1,7 +1,7 @@
 /** @file The texts of one request, written together, and what is counted of them. */
 import type { GenerateEvent } from '../../public.js'
 import type { TextRequest, TextRequestOptions, TextResult, UsedAdapter } from '../engine/text-request.js'
-import { ApiError } from '../http/api-error.js'
+import { ApiError, invalidRequest } from '../http/api-error.js'
 import type { Exchange } from '../http/route.js'
 import type { Usage } from '../schemas/sampling.js'
 
@@ -28,6 +28,12 @@ export interface TextStep {
 export async function* writeTexts(exchange: Exchange, asked: TextsAsked): AsyncGenerator<TextStep, readonly TextResult[]> {
   const { record, service, signal } = exchange
   const { prompts, count, adapters } = asked
+  const { maxRows, maxQueue } = service.options
+  if (prompts.length * count > maxRows + maxQueue)
+    throw invalidRequest(
+      `${prompts.length * count} texts are asked for, but this server takes ${maxRows + maxQueue} at most; ask for fewer at once.`,
+      prompts.length > 1 ? 'prompt' : 'n',
+    )
   record.adapters = adapters.map(({ name }) => name)
   record.texts = prompts.length * count
   record.promptTokens = prompts.reduce((sum, { length }) => sum + length, 0)
