@@ -6,12 +6,12 @@
 import { AdapterStack } from '../adapters/serving/adapter-stack.js'
 import { joinBranches, sumOfVectors, zeroBranch, type ServedBranch } from '../adapters/serving/branch-tensors.js'
 import { ServedLora } from '../adapters/serving/served-lora.js'
-import { ADAPTER_INDEX, type Serving } from '../adapters/serving/serving.js'
+import type { Serving } from '../adapters/serving/serving.js'
 import { completeLoraConfig } from '../adapters/complete-lora-config.js'
 import type { Part } from '../adapters/part.js'
 import { matchTargets } from '../adapters/targets.js'
 import { InvalidAdapterError, InvalidOptionError } from '../errors.js'
-import { float32, int64 } from '../graph/constants.js'
+import { float32 } from '../graph/constants.js'
 import type { TargetModule } from '../graph/target-module.js'
 import type { HostTensor } from '../graph/types.js'
 import { checkModelNotDisposed, DisposableResource } from '../util/disposable.js'
@@ -35,8 +35,8 @@ export interface AdapterSetOptions {
    */
   readonly targetModules?: readonly string[] | string
   /**
-   * Most adapters, and sums of them, whose numbers stay ready for batches of rows with adapters of their own, beside those of the present
-   * batch; 16 by default. They are held once more for it.
+   * Most adapters whose numbers stay ready for batches of rows with adapters of their own, 16 by default; those of the present batch are in
+   * any case. They are held once more for it.
    */
   readonly maxMixed?: number
 }
@@ -80,7 +80,7 @@ export class AdapterSet extends DisposableResource {
   private enabled = true
   /** By the key of the combination. */
   private readonly prepared = new Map<string, { readonly tensors: Tensors; readonly combination: Combination }>()
-  private stack: AdapterStack<Combination> | undefined
+  private stack: AdapterStack<AdapterEntry> | undefined
   private readonly maxMixed: number
   private ids = 0
   /** Changes with the layers: parts of equal layouts are made once. */
@@ -175,7 +175,7 @@ export class AdapterSet extends DisposableResource {
     const entry = this.entry(name)
     this.entries.delete(name)
     this.chosen = this.chosen.filter((other) => other.name !== name)
-    this.changed(entry)
+    this.changed(name, entry)
   }
 
   /**
@@ -212,7 +212,7 @@ export class AdapterSet extends DisposableResource {
     if (!Number.isFinite(scale)) throw new InvalidOptionError(`the scale of "${name}" must be a finite number, got ${scale}`)
     if (entry.scale === scale) return
     entry.scale = scale
-    this.changed(entry)
+    this.changed(name, entry)
   }
 
   /** What an adapter is multiplied by, beside its own alpha; 1 at first. @throws InvalidOptionError if there is none of the name */
@@ -276,9 +276,9 @@ export class AdapterSet extends DisposableResource {
       this.servedLayers(true).map(({ part }) => part),
       this.maxMixed,
     )
-    const { tensors, numbers } = this.stack.serve(combinations)
+    const tensors = this.stack.serve(combinations.map(({ adapters }) => adapters))
     const base = Object.fromEntries([...this.replaced].map(([tensor, { base }]) => [tensor, base]))
-    return { parts, tensors: { ...base, ...tensors, [ADAPTER_INDEX]: int64([rows.length], numbers) } }
+    return { parts, tensors: { ...base, ...tensors } }
   }
 
   /** Forgets the adapters. The sessions are the model's, which other sets may use: {@link FolderModel.dispose} gives them back. */
@@ -356,7 +356,7 @@ export class AdapterSet extends DisposableResource {
     // One that was removed meanwhile does not come back.
     const old = keepLayout ? this.entry(name) : undefined
     this.entries.set(name, { ...served, id: this.ids++, scale: old?.scale ?? 1 })
-    if (old !== undefined) this.changed(old)
+    if (old !== undefined) this.changed(name, old)
   }
 
   /** @throws InvalidAdapterError if an adapter needs another graph */
@@ -374,8 +374,8 @@ export class AdapterSet extends DisposableResource {
   }
 
   /** Forgets what was prepared with an adapter. */
-  private changed(entry: AdapterEntry): void {
-    this.stack?.forget((combination) => combination.has(entry))
+  private changed(name: string, entry: AdapterEntry): void {
+    if (this.entries.get(name) !== entry) this.stack?.forget(entry)
     for (const [key, { combination }] of [...this.prepared]) if (combination.has(entry)) this.prepared.delete(key)
   }
 

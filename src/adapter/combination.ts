@@ -1,6 +1,5 @@
 /** @file Adapters of a set that are added up, as they are now. */
-import type { StackedCombination } from '../adapters/serving/adapter-stack.js'
-import { sumOfBranches, type WeightedBranch } from '../adapters/serving/branch-tensors.js'
+import type { WeightedBranch } from '../adapters/serving/branch-tensors.js'
 import type { PreparedAdapter } from './prepared-adapter.js'
 
 /** An adapter of a set. */
@@ -18,7 +17,8 @@ export interface ChosenAdapter {
   readonly weight: number
 }
 
-export class Combination implements StackedCombination {
+export class Combination {
+  /** Equal for choices that are served alike: what has changed since has another. Empty is the base model. */
   readonly key: string
 
   constructor(readonly adapters: readonly ChosenAdapter[]) {
@@ -35,13 +35,5 @@ export class Combination implements StackedCombination {
       const branch = entry.branches.get(module)
       return branch === undefined ? [] : [{ branch, weight }]
     })
-  }
-
-  rank(module: string): number {
-    return this.branches(module).reduce((sum, { branch }) => sum + branch.r, 0)
-  }
-
-  branch(module: string): WeightedBranch | undefined {
-    return sumOfBranches(this.branches(module))
   }
 }

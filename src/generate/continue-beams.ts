@@ -1,6 +1,5 @@
 /** @file Beam searches of several prompts in one batch, whose rows are all running beams of all of them. */
-import { ADAPTER_INDEX } from '../adapters/serving/serving.js'
-import { int64 } from '../graph/constants.js'
+import { rowsOf } from '../adapters/serving/serving.js'
 import type { HostTensor } from '../graph/types.js'
 import type { DecodeSession } from './decode-session.js'
 import type { RunningBeam, TextSearch } from './text-search.js'
@@ -70,11 +69,4 @@ function sharedSlots(a: Row, b: Row, prompt: number): number {
   if (a.search !== b.search) return 0
   const differing = a.beam.ids.findIndex((id, i) => id !== b.beam.ids[i])
   return prompt + (differing < 0 ? a.beam.ids.length : differing)
-}
-
-/** The tensors for some rows of the batch: only the numbers of their adapters are by row. */
-export function rowsOf(tensors: Tensors, rows: readonly number[]): Tensors {
-  const index = tensors[ADAPTER_INDEX]
-  if (index === undefined) return tensors
-  return { ...tensors, [ADAPTER_INDEX]: int64([rows.length], rows.map((row) => Number(index.data[row]))) } // prettier-ignore
 }

@@ -1,6 +1,6 @@
 /** @file Texts of several prompts continued together, in a batch of which each leaves when it ends. */
 import type { HostTensor } from '../graph/types.js'
-import { rowsOf } from './continue-beams.js'
+import { rowsOf } from '../adapters/serving/serving.js'
 import type { DecodeSession, OnLogits } from './decode-session.js'
 import type { GenerateEvent } from './generation.js'
 import type { PromptLogprobs } from './logprobs.js'

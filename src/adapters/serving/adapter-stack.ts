@@ -1,94 +1,123 @@
 /**
- * @file The tensors of mixed batches: for every layer the branches of several combinations of adapters, one after the other, of which
- * each row of a batch names its own by number.
+ * @file The tensors of mixed batches: for every layer the branches of several adapters, one after the other, and how much each counts in each
+ * row.
  *
- * A place that was written stays as it is: a run that has begun reads it while others are written. So a new combination goes into a free
- * place, and only where there is none, or its rank is larger, are the tensors made anew, with what was used last.
+ * A place that was written stays as it is: a run that has begun reads it while others are written. So a new adapter goes into a free
+ * place, and only where there is none, or its rank is larger, are the tensors made anew, with those that were used last.
  */
+import { float32 } from '../../graph/constants.js'
 import type { HostTensor } from '../../graph/types.js'
-import type { WeightedBranch } from './branch-tensors.js'
-import { emptyLayerStack, writeBranch, type LayerStack } from './layer-stack.js'
+import type { ServedBranch } from './branch-tensors.js'
+import { emptyLayerStack, stackTensors, writeBranch, type LayerStack } from './layer-stack.js'
 import type { ServedLora } from './served-lora.js'
+import { ADAPTER_SCALES, ADAPTER_WEIGHTS } from './serving.js'
 
-/** Adapters that are added up for a row. */
-export interface StackedCombination {
-  /** No other choice has it; empty is the base model. */
-  readonly key: string
-  /** Of what it does to a layer; 0 where it does nothing. */
-  rank(module: string): number
-  /** What it does to a layer. */
-  branch(module: string): WeightedBranch | undefined
+/** An adapter that can be stacked. */
+export interface StackedAdapter {
+  /** By module. */
+  readonly branches: ReadonlyMap<string, ServedBranch>
 }
 
-/** Number of the base model, which changes nothing. */
-const BASE = 0
+/** The adapters of a row, and what they count. */
+export type StackedRow<A> = readonly { readonly entry: A; readonly weight: number }[]
 
-export class AdapterStack<C extends StackedCombination> {
+export class AdapterStack<A extends StackedAdapter> {
   private stacks: readonly LayerStack[] = []
-  /** Those that are there, the one that was used longest ago first. */
-  private readonly placed = new Map<string, { readonly number: number; readonly combination: C }>()
-  private free = 1
+  /** Where each is, the one that was used longest ago first. */
+  private readonly places = new Map<A, number>()
+  private free = 0
   private capacity = 0
-  private held: Readonly<Record<string, HostTensor>> | undefined
+  private r = 0
 
   /**
    * @param parts of the graph, one for each layer
-   * @param kept most combinations that are kept beside those of a pass
+   * @param kept most adapters that are kept; those of a pass are there in any case
    */
   constructor(
-    readonly parts: readonly ServedLora[],
+    private readonly parts: readonly ServedLora[],
     private readonly kept: number,
   ) {}
 
-  /** The stacked tensors, and the number of each row's combination. A combination without adapters is the base. */
-  serve(rows: readonly C[]): { readonly tensors: Readonly<Record<string, HostTensor>>; readonly numbers: number[] } {
-    const asked = new Map(rows.filter(({ key }) => key !== '').map((row) => [row.key, row]))
-    const missing = [...asked.values()].filter(({ key }) => !this.placed.has(key))
-    if (this.held === undefined || missing.length > this.capacity - this.free || !this.fits(missing)) this.renew(asked)
-    else for (const combination of missing) this.place(combination)
-    const numbers = rows.map(({ key }) => (key === '' ? BASE : this.placed.get(key)!.number))
-    // What was used last is last.
-    for (const [key, { number, combination }] of [...this.placed].filter(([key]) => asked.has(key))) {
-      this.placed.delete(key)
-      this.placed.set(key, { number, combination })
+  /** What a batch of such rows is fed. */
+  serve(rows: readonly StackedRow<A>[]): Readonly<Record<string, HostTensor>> {
+    const asked = new Set(rows.flatMap((row) => row.map(({ entry }) => entry)))
+    // Of the base alone next to nothing is read.
+    if (asked.size === 0) return tensorsOf(this.nothing(), 0, 1, 1, rows, () => 0)
+    const missing = [...asked].filter((entry) => !this.places.has(entry))
+    if (missing.length > this.capacity - this.free || missing.some((entry) => rankOf(entry) > this.r)) this.renew(asked)
+    else for (const entry of missing) this.place(entry)
+    const used = [...asked].map((entry) => this.places.get(entry)!)
+    for (const entry of asked) {
+      const place = this.places.get(entry)!
+      this.places.delete(entry)
+      this.places.set(entry, place)
     }
-    return { tensors: this.held!, numbers }
+    const place = (entry: A): number => this.places.get(entry)!
+    return tensorsOf(this.stacks, Math.min(...used), Math.max(...used) + 1, this.r, rows, place)
   }
 
-  /** Gives up combinations that will not be asked for again. */
-  forget(isGone: (combination: C) => boolean): void {
-    for (const [key, { combination }] of [...this.placed]) if (isGone(combination)) this.placed.delete(key)
-    if (this.placed.size > 0) return
-    this.held = undefined
+  /** Gives up an adapter that will not be asked for again. */
+  forget(entry: A): void {
+    if (!this.places.delete(entry) || this.places.size > 0) return
     this.stacks = []
-  }
-
-  private fits(combinations: readonly C[]): boolean {
-    return this.stacks.every(({ part, r }) => combinations.every((combination) => combination.rank(part.module) <= r))
+    this.free = this.capacity = this.r = 0
   }
 
   /** New tensors with what is asked for, what was used last beside it, and room for others. */
-  private renew(asked: ReadonlyMap<string, C>): void {
-    const others = [...this.placed.values()].map(({ combination }) => combination).filter(({ key }) => !asked.has(key))
-    const combinations = [...others.slice(Math.max(0, others.length - this.kept)), ...asked.values()]
+  private renew(asked: ReadonlySet<A>): void {
+    const others = [...this.places.keys()].filter((entry) => !asked.has(entry))
+    const room = Math.max(0, this.kept - asked.size)
+    const entries = [...others.slice(Math.max(0, others.length - room)), ...asked]
     // Half as much again: copies are made the more seldom the more there are.
-    this.capacity = 1 + combinations.length + Math.ceil(combinations.length / 2)
-    this.stacks = this.parts.map((part) => {
-      const ranks = combinations.map((combination) => combination.rank(part.module))
-      return emptyLayerStack(part, this.capacity, Math.max(1, ...ranks))
-    })
-    this.placed.clear()
-    this.free = 1
-    for (const combination of combinations) this.place(combination)
-    this.held = Object.fromEntries(this.stacks.flatMap(({ tensors }) => tensors))
+    this.capacity = entries.length + Math.ceil(entries.length / 2)
+    this.r = Math.max(1, ...entries.map(rankOf))
+    this.stacks = this.parts.map((part) => emptyLayerStack(part, this.capacity, this.r))
+    this.places.clear()
+    this.free = 0
+    for (const entry of entries) this.place(entry)
   }
 
-  private place(combination: C): void {
-    const number = this.free++
+  private place(entry: A): void {
+    const place = this.free++
     for (const stack of this.stacks) {
-      const branch = combination.branch(stack.part.module)
-      if (branch !== undefined) writeBranch(stack, number, branch)
+      const branch = entry.branches.get(stack.part.module)
+      if (branch !== undefined) writeBranch(stack, place, branch)
     }
-    this.placed.set(combination.key, { number, combination })
+    this.places.set(entry, place)
+  }
+
+  private none: readonly LayerStack[] | undefined
+
+  private nothing(): readonly LayerStack[] {
+    return (this.none ??= this.parts.map((part) => emptyLayerStack(part, 1, 1)))
+  }
+}
+
+/** One rank for all layers: then one input tells the weights of all of them. */
+const rankOf = ({ branches }: StackedAdapter): number => [...branches.values()].reduce((most, { r }) => Math.max(most, r), 0)
+
+/** @param end behind the last place that is fed */
+function tensorsOf<A>(
+  stacks: readonly LayerStack[],
+  start: number,
+  end: number,
+  r: number,
+  rows: readonly StackedRow<A>[],
+  place: (entry: A) => number,
+): Record<string, HostTensor> {
+  const count = end - start
+  const scales = new Float32Array(rows.length * count)
+  const weights = new Float32Array(rows.length * count * r)
+  rows.forEach((row, i) => {
+    for (const { entry, weight } of row) {
+      const at = i * count + place(entry) - start
+      scales[at] = weight
+      weights.fill(weight, at * r, (at + 1) * r)
+    }
+  })
+  return {
+    ...Object.fromEntries(stacks.flatMap((stack) => stackTensors(stack, start, end))),
+    [ADAPTER_WEIGHTS]: float32([rows.length, 1, count * r], weights),
+    [ADAPTER_SCALES]: float32([rows.length, count], scales),
   }
 }

@@ -75,17 +75,3 @@ export function sumOfVectors(branches: readonly WeightedBranch[], which: 'rescal
   for (const { branch, weight } of branches) branch[which]?.forEach((x, i) => (sum[i]! += weight * x))
   return sum
 }
-
-/** Several branches of a layer as one, that each does as much of as its weight says; undefined of none. */
-export function sumOfBranches(branches: readonly WeightedBranch[]): WeightedBranch | undefined {
-  const [first, ...more] = branches
-  if (first === undefined || more.length === 0) return first
-  const { module } = first.branch
-  const { A, B } = joinBranches(branches)
-  const vector = (which: 'rescale' | 'shift'): Float32Array | undefined =>
-    branches.some(({ branch }) => branch[which] !== undefined) ? sumOfVectors(branches, which, module.outFeatures) : undefined
-  const [rescale, shift] = [vector('rescale'), vector('shift')]
-  const r = branches.reduce((sum, { branch }) => sum + branch.r, 0)
-  const joined = { module, r, A: A.data as Float32Array, B: B.data as Float32Array }
-  return { branch: { ...joined, ...(rescale && { rescale }), ...(shift && { shift }) }, weight: 1 }
-}

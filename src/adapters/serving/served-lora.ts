@@ -16,7 +16,10 @@ import { addBranch, alongOutputs, loraShapes } from '../branch.js'
 import { includedBias } from '../dora.js'
 import { embeddingAName, embeddingBName, loraAName, loraBiasName, loraBName } from '../lora.js'
 import type { Attachment, Part, PartTensor } from '../part.js'
-import { ADAPTER_INDEX } from './serving.js'
+import { ADAPTER_SCALES, ADAPTER_WEIGHTS } from './serving.js'
+
+/** Axis of the stacked branches of all adapters in a mixed batch. */
+const STACKED = 'stacked'
 
 export interface ServedOptions {
   /** Some adapter rescales the layer's outputs (DoRA). */
@@ -49,11 +52,9 @@ export class ServedLora implements Part {
         `${name} is a convolution: the rows of a batch cannot have adapters of their own there; run one batch for each adapter`,
       )
     const embedding = kind === 'Embedding'
-    const rank = `rank_${name}`
-    const one = loraShapes(layer, rank)
-    // The rows of Aᵀ of all adapters are one table to an embedding.
-    const A = mixed ? ['adapters', ...(embedding ? [inFeatures, rank] : one.A)] : one.A
-    const B = mixed ? ['adapters', ...one.B] : one.B
+    const one = loraShapes(layer, `rank_${name}`)
+    const A = mixed ? [STACKED, inFeatures] : one.A
+    const B = mixed ? [STACKED, outFeatures] : one.B
     const vector = mixed ? ['adapters', outFeatures] : [outFeatures]
     const none: readonly number[] = []
     this.module = name
@@ -83,28 +84,27 @@ export class ServedLora implements Part {
     })
   }
 
+  /** All branches at once, of which each token gets its row's: low = w ⊙ A·x, and Bᵀ·low is added. */
   private attachMixed(at: Attachment): void {
     const { b, graph } = at
     const module = at.module(this.layer)
-    const index = adapterIndex(graph)
     const [A, B] = [at.input(this.A), at.input(this.B)]
-    const ownB = b.gather(B, index) // [batch, out, r]
+    const weights = inputByRow(graph, ADAPTER_WEIGHTS, [1, STACKED])
     const ofRows = (tensor: PartTensor | undefined): Value | undefined =>
-      tensor && b.unsqueeze(b.gather(at.input(tensor), index), [1]) // [batch, 1, out]
+      tensor && b.unsqueeze(b.matmul(inputByRow(graph, ADAPTER_SCALES, ['adapters']), at.input(tensor)), [1]) // [batch, 1, out]
     const [rescale, shift] = [ofRows(this.rescale), ofRows(this.shift)]
-    const ownA = module.kind === 'Embedding' ? undefined : b.gather(A, index) // [batch, r, in]
-    at.change(module, (given, y) => {
-      const x = module.transposedInput === true ? b.transpose(given, [1, 0]) : given
-      const low =
-        ownA === undefined ? tableRows(b, module, x, A, index) : b.matmul(byRow(graph, b, module, x), ownA, { transB: true })
-      const high = b.matmul(low, ownB, { transB: true }) // [batch, n, out]
-      if (rescale === undefined && shift === undefined) {
-        rowShape(graph, module, y)
-        return b.add(y, b.reshape(high, y.shape!))
-      }
-      const base = byRow(graph, b, module, y)
+    at.change(module, (x, y) => {
+      const [batch, each, out] = rowShape(graph, module, y)
+      const tokens = productOfDims([batch, each])
+      const low = module.kind === 'Embedding' ? columns(b, x, A, tokens) : lowProduct(b, module, x, A, tokens) // [tokens, stacked]
+      const own = b.reshape(b.expand(weights, [batch, each, STACKED]), [tokens, STACKED])
+      // What another row's adapter makes of this one may be infinite.
+      const weighted = b.where(b.equal(own, 0), 0, b.mul(low, own))
+      const sum = b.gemm(weighted, B, { c: b.reshape(y, [tokens, out]) })
+      if (rescale === undefined && shift === undefined) return b.reshape(sum, y.shape!)
+      const shape = [batch, each, out]
       const bias = rescale && includedBias(at, module, y)
-      return b.reshape(withVectors(b, module, base, b.add(base, high), { rescale, shift, bias }), y.shape!)
+      return b.reshape(withVectors(b, module, b.reshape(y, shape), b.reshape(sum, shape), { rescale, shift, bias }), y.shape!)
     })
   }
 
@@ -131,12 +131,23 @@ function withVectors(b: GraphBuilder, module: TargetModule, y: Value, sum: Value
 /** The axis that counts the rows of a batch: the first of the first input. */
 const batchOf = (graph: Graph): Dim => graph.inputs[0]!.shape![0]!
 
-function adapterIndex(graph: Graph): Value {
-  return graph.inputs.find(({ name }) => name === ADAPTER_INDEX) ?? graph.addInput(ADAPTER_INDEX, 'int64', [batchOf(graph)])
+function inputByRow(graph: Graph, name: string, rest: Shape): Value {
+  const shape = [batchOf(graph), ...rest]
+  return graph.inputs.find((input) => input.name === name) ?? graph.addInput(name, 'float32', shape)
 }
 
-/** [batch, n, width] of a layer's input or output. @throws InvalidOptionError unless its leading axes begin with the batch */
-function rowShape(graph: Graph, module: TargetModule, x: Value): Shape {
+/** A·x of the stacked branches, [tokens, stacked]. */
+function lowProduct(b: GraphBuilder, module: TargetModule, x: Value, A: Value, tokens: Dim): Value {
+  if (module.transposedInput === true) return b.gemm(x, A, { transA: true, transB: true })
+  return b.gemm(b.reshape(x, [tokens, module.inFeatures]), A, { transB: true })
+}
+
+/** The columns of A [stacked, vocabulary] that the ids name: no product with the vocabulary. */
+const columns = (b: GraphBuilder, ids: Value, A: Value, tokens: Dim): Value =>
+  b.transpose(b.gather(A, b.reshape(ids, [tokens]), 1), [1, 0])
+
+/** [batch, n, width] of a layer's output. @throws InvalidOptionError unless its leading axes begin with the batch */
+function rowShape(graph: Graph, module: TargetModule, x: Value): readonly [Dim, Dim, Dim] {
   const batch = batchOf(graph)
   const [first, ...others] = x.shape?.slice(0, -1) ?? []
   const rest = first === undefined ? undefined : divideDims(first, batch)
@@ -146,14 +157,4 @@ function rowShape(graph: Graph, module: TargetModule, x: Value): Shape {
         'run one batch for each adapter',
     )
   return [batch, productOfDims([rest, ...others]), x.shape!.at(-1)!]
-}
-
-const byRow = (graph: Graph, b: GraphBuilder, module: TargetModule, x: Value): Value => b.reshape(x, rowShape(graph, module, x))
-
-/** Rows of Aᵀ that the ids name in the table of each row's adapter, [batch, sequence, r]. */
-function tableRows(b: GraphBuilder, module: TargetModule, ids: Value, A: Value, index: Value): Value {
-  const vocabulary = module.inFeatures
-  const table = b.reshape(A, [`${vocabulary}*adapters`, A.shape![2]!])
-  const start = b.unsqueeze(b.mul(index, b.scalar(vocabulary, 'int64')), [1])
-  return b.gather(table, b.add(b.cast(ids, 'int64'), start))
 }
