@@ -1,4 +1,5 @@
 /** @file The door of a server: names of requests, keys, origins, bodies, errors, the log, what it says of itself. */
+import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
 import type { openApiDocument } from '../../src/serve/routes/openapi.js'
 import { routes } from '../../src/serve/routes/index.js'
@@ -232,4 +233,13 @@ it.each([
   [{ adapters: { 'tiny-chat': 'x' } }, 'is the name of the base model'],
 ])('options are checked: %j', async (options, message) => {
   await expect(serve(options as object)).rejects.toThrow(message)
+})
+
+it('needs nothing of Node: it can be bundled for pages and service workers', async () => {
+  const { outputFiles, errors } = await build({
+    ...{ entryPoints: ['src/serve/index.ts'], bundle: true, platform: 'browser', format: 'esm', target: 'es2022' },
+    ...{ write: false, logLevel: 'silent', external: ['onnxruntime-*', '#onnxruntime-wasm'] },
+  })
+  expect(errors).toEqual([])
+  expect(outputFiles[0]!.text).not.toMatch(/from ?"node:|require\("node:/)
 })

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { z } from 'zod'
 import { generate, loadAdapter, type FolderModel } from '../../src/index.js'
+import { DeadlineError } from '../../src/serve/index.js'
 import { chatAnswer, chatChunk } from '../../src/serve/schemas/chat.js'
 import { completionAnswer } from '../../src/serve/schemas/completions.js'
 import { events, openModel, serve, writeAdapter, type Served } from './served.js'
@@ -180,16 +181,11 @@ describe('a stream', () => {
   })
 
   it('sends comments while nothing comes, and tells in a frame what breaks it', async () => {
-    const slow = await serve({ keepAlive: 0.02, timeout: 0.2 })
-    const { engine } = slow.server
-    const start = engine.start.bind(engine)
-    // A request that waits for its turn longer than it may.
-    engine.start = (request) => {
-      const text = start({ ...request, options: { ...request.options, maxNewTokens: 250, ignoreEos: true } })
-      const next = text.next.bind(text)
-      let asked = 0
-      text.next = async () => (asked++ < 2 ? next() : new Promise((resolve) => setTimeout(() => resolve(next()), 150)))
-      return text
+    const slow = await serve({ keepAlive: 0.02 })
+    slow.server.engine.start = async function* () {
+      yield { index: 0, id: 1, text: 'a' }
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      throw new DeadlineError(200)
     }
     const response = await slow.post('/v1/chat/completions', { messages, stream: true })
     const text = await response.text()
@@ -303,6 +299,7 @@ describe('completions', () => {
   })
 
   it.each([
+    [{ prompt: 'a'.repeat(70_000) }, 'prompt'],
     [{ prompt: [] }, 'prompt'],
     [{ prompt: [[1], ['a']] }, 'prompt[1][0]'],
     [{ prompt: [400] }, 'prompt'],

@@ -12,7 +12,7 @@ import {
 } from '../schemas/models.js'
 import type { Service } from '../service.js'
 import { chatText } from '../text/chat-prompt.js'
-import { neededTokenizer } from '../text/needed.js'
+import { checkLength, neededTokenizer } from '../text/needed.js'
 
 export const tokenize = defineRoute({
   method: 'post',
@@ -33,8 +33,10 @@ export const tokenize = defineRoute({
 })
 
 function tokensOf(service: Service, tokenizer: Tokenizer, body: TokenizeRequest): readonly number[] {
-  const encode = (text: string, special: boolean): readonly number[] =>
-    special ? tokenizer.encodePrompt(text) : tokenizer.encode(text, { addSpecialTokens: false })
+  const encode = (text: string, special: boolean): readonly number[] => {
+    checkLength(service, text, 'content')
+    return special ? tokenizer.encodePrompt(text) : tokenizer.encode(text, { addSpecialTokens: false })
+  }
   if (body.messages !== undefined)
     return encode(chatText(service, { ...body, messages: body.messages }), body.add_special_tokens ?? false)
   if (body.prompt !== undefined) return encode(body.prompt, body.add_special_tokens ?? true)

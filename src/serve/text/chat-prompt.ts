@@ -3,7 +3,7 @@ import type { Message, TemplateVariables, Tokenizer } from '../../public.js'
 import { invalidRequest } from '../http/api-error.js'
 import type { ChatMessage, ChatRequest } from '../schemas/chat.js'
 import type { Service } from '../service.js'
-import { neededTokenizer } from './needed.js'
+import { checkLength, neededTokenizer } from './needed.js'
 import { given } from './text-options.js'
 
 /** What of a request decides how its messages are laid out. */
@@ -52,8 +52,11 @@ export function chatText(service: Service, request: TemplateRequest, more: Templ
 }
 
 /** The same as tokens. The template writes the special tokens itself. */
-export const chatPrompt = (service: Service, request: TemplateRequest, more?: TemplateVariables): readonly number[] =>
-  neededTokenizer(service, 'messages').encode(chatText(service, request, more), { addSpecialTokens: false })
+export function chatPrompt(service: Service, request: TemplateRequest, more?: TemplateVariables): readonly number[] {
+  const text = chatText(service, request, more)
+  checkLength(service, text, 'messages')
+  return neededTokenizer(service, 'messages').encode(text, { addSpecialTokens: false })
+}
 
 function variablesOf(request: TemplateRequest, tokenizer: Tokenizer): TemplateVariables {
   const { chat_template_kwargs: variables = {}, reasoning_effort: effort, documents } = request

@@ -15,6 +15,22 @@ export function checkWrites({ model, modelName }: Service): void {
   throw invalidRequest(`${modelName} writes no text: it is for ${model.task.name}.`, 'model', 'wrong_task')
 }
 
+/** Characters of the longest tokens that vocabularies have. */
+const LONGEST_TOKEN = 256
+
+/**
+ * A text that cannot fit is not made into tokens first, which may take seconds in which nobody else is answered.
+ * @throws ApiError 400 for one that is longer than all positions together can be
+ */
+export function checkLength({ model, modelName }: Service, text: string, param: string): void {
+  if (text.length <= model.maxPositions * LONGEST_TOKEN) return
+  throw invalidRequest(
+    `${modelName} has ${model.maxPositions} positions, but \`${param}\` has ${text.length} characters; shorten it.`,
+    param,
+    'context_length_exceeded',
+  )
+}
+
 /**
  * @param room tokens that are wanted behind the prompt at least
  * @throws ApiError 400 for a prompt that the model has no positions for, or with tokens that it has not

@@ -1,6 +1,6 @@
 /** @file Prompts of plain completions: texts or tokens, one or several. */
 import type { Service } from '../service.js'
-import { neededTokenizer } from './needed.js'
+import { checkLength, neededTokenizer } from './needed.js'
 
 /** A prompt. */
 export interface PlainPrompt {
@@ -27,6 +27,7 @@ export function promptsOf(service: Service, field: PromptField, special: boolean
     if (typeof prompt !== 'string')
       return { ids: prompt, text: () => neededTokenizer(service, 'echo').decode(prompt, { skipSpecialTokens: true }) }
     const tokenizer = neededTokenizer(service, 'prompt')
+    checkLength(service, prompt, 'prompt')
     const ids = special ? tokenizer.encodePrompt(prompt) : tokenizer.encode(prompt, { addSpecialTokens: false })
     return { ids, text: () => prompt }
   })
