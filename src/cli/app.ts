@@ -1,5 +1,6 @@
 /** @file From arguments to an exit code. */
 import { LowrankError, printable, messageOf } from '../errors.js'
+import { chatCommand } from './commands/chat.js'
 import { combineCommand } from './commands/combine.js'
 import { convertCommand } from './commands/convert.js'
 import { dataCommand } from './commands/data.js'
@@ -41,6 +42,7 @@ export const commands: readonly Command[] = [
   scoreCommand,
   reportCommand,
   generateCommand,
+  chatCommand,
   serveCommand,
   mergeCommand,
   combineCommand,
