@@ -8,6 +8,7 @@ import { completions } from './completions.js'
 import { embeddings } from './embeddings.js'
 import { listModels, oneModel } from './models.js'
 import { openApi } from './openapi.js'
+import { page } from './page.js'
 import { rerank } from './rerank.js'
 import { responses } from './responses.js'
 import { healthy, metrics, ready, serverProps, version } from './server.js'
@@ -20,6 +21,6 @@ export const routes: readonly Route[] = [
   ...[embeddings, classify, rerank, tokenClassify, answer],
   ...[loadAdapter, unloadAdapter, listAdapters, scaleAdapters],
   ...[tokenize, detokenize, applyTemplate, serverProps],
-  ...[healthy, ready, metrics, version],
+  ...[healthy, ready, metrics, version, page],
   openApi(() => routes),
 ]
