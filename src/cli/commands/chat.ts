@@ -15,11 +15,16 @@ import { baseFlag } from './train-flags.js'
 /** An answer is longer than what continues a prompt. */
 const MAX_NEW_TOKENS = 1024
 
-/** What is about one text; several of a prompt, their search and numbers of tokens are not for people who talk. */
-const chatOptionTable = (({ prompt: _, messages: __, variables: ___, inputIds: ____, numReturn, beams, beamStyle, lengthPenalty, earlyStopping, logprobs, promptLogprobs, constraint, signal, ...rest }) => ({
-  ...rest,
-  maxNewTokens: { ...rest.maxNewTokens, default: MAX_NEW_TOKENS },
-}))(generateOptionTable) // prettier-ignore
+const { maxNewTokens, temperature, topK, topP, minP } = generateOptionTable
+const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias, noRepeatNgramSize } = generateOptionTable
+const { minNewTokens, stop, eosTokenIds, ignoreEos, seed } = generateOptionTable
+
+/** What is about one text. Several of a prompt, their search and numbers of tokens are not for people who talk. */
+const chatOptionTable = {
+  maxNewTokens: { ...maxNewTokens, default: MAX_NEW_TOKENS },
+  ...{ temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, logitBias, noRepeatNgramSize },
+  ...{ minNewTokens, stop, eosTokenIds, ignoreEos, seed },
+}
 
 const flags = {
   model: { type: 'text', value: 'M', required: true, help: 'Model folder or hub id, with a chat template.' },
