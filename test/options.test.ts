@@ -124,6 +124,8 @@ const without = new Set([
     'presetOptions',
   ],
   ...['handleFiles', 'memoryFiles', 'Random', 'randomWeights', 'weightShapes'],
+  // Schemas and choices are judged as what they are.
+  ...['jsonObjectConstraint', 'jsonSchemaConstraint', 'ToolCalls', 'ToolCallReader'],
 ])
 
 describe('an unknown option', () => {
