@@ -27,12 +27,27 @@ export async function prepareAdapter(adapter: Adapter): Promise<PreparedAdapter>
   const branches = new Map<string, ServedBranch>()
   const replacements = new Map<string, { part: Part; tensor: HostTensor }>()
   for (const part of parts) {
-    if (part instanceof LoraPart) branches.set(part.module, await branchOf(adapter.model, part, tensors))
+    if (part instanceof LoraPart) branches.set(part.module, checkFinite(await branchOf(adapter.model, part, tensors)))
     else
       for (const { name, shape } of part.tensors)
         replacements.set(name, { part, tensor: float32(shape, tensors[name]!.data as Float32Array) })
   }
   return { adapter, branches, replacements }
+}
+
+/**
+ * In a batch, rows of other adapters are multiplied with this one's numbers too, and add nothing of the products.
+ * @throws InvalidAdapterError for what makes zero something else: a number that is infinite or none
+ */
+function checkFinite(branch: ServedBranch): ServedBranch {
+  const { module, A, B, rescale, shift } = branch
+  const isInfinite = (values: Float32Array | undefined): boolean => values?.every(Number.isFinite) === false
+  if ([A, B, rescale, shift].some(isInfinite))
+    throw new InvalidAdapterError(
+      `the adapter's change of ${module.name} has numbers that are not finite, or of DoRA too large to be held; ` +
+        'nothing can be served with it: train it again from a checkpoint before the loss went wrong',
+    )
+  return branch
 }
 
 async function branchOf(model: Model, part: LoraPart, tensors: Readonly<Record<string, HostTensor>>): Promise<ServedBranch> {

@@ -322,6 +322,22 @@ describe('what is kept for mixed batches', () => {
     )
   })
 
+  it('lets no numbers of one adapter into the rows of another, however large they are', async () => {
+    const model = tiny(llamaConfig)
+    const set = new AdapterSet(model)
+    const [good, huge] = [await randomAdapter(model, options(2), 1), await randomAdapter(model, options(2), 2)]
+    for (const [name, { data }] of huge.tensors) if (name.includes('lora_A')) data.fill(3e38)
+    await set.add('good', good)
+    await set.add('huge', huge)
+    const found = await logits(set, rows, { adapters: ['good', 'huge', null, 'huge', 'good'] })
+    for (const [i, subject] of [good, undefined, model, undefined, good].entries())
+      if (subject !== undefined) expect(relativeError(found[i]!.data as Float32Array, await alone(subject, rows[i]!))).toBeLessThan(1e-5) // prettier-ignore
+    expect([...(found[1]!.data as Float32Array)].every(Number.isFinite)).toBe(false)
+    const [, tensor] = [...huge.tensors].find(([name]) => name.includes('lora_B'))!
+    tensor.data[0] = NaN
+    await expect(set.add('broken', huge)).rejects.toThrow('q_proj has numbers that are not finite')
+  })
+
   it('copies nothing for what was asked for before', async () => {
     const model = tiny(llamaConfig)
     const set = new AdapterSet(model)
