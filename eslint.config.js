@@ -23,7 +23,7 @@ const noNode = {
 const insiders = ['bench/inner.ts', 'bench/graph-building.ts', 'bench/gpu/profile.ts', 'demo/rows.ts']
 
 const publicOnly = {
-  regex: '/src/(?!(?:index|browser|(?:graph|autodiff|lower|onnx|formats|metrics|nn)/index|testing/gradcheck)\\.js$)',
+  regex: '/src/(?!(?:index|browser|(?:graph|autodiff|lower|onnx|formats|metrics|nn|serve)/index|testing/gradcheck)\\.js$)',
   message: 'The demo, the bench and the examples use what users can: import an entry of the package.',
 }
 const noRuntime = { group: ['onnxruntime-*'], message: 'Only src/runtime imports onnxruntime.' }

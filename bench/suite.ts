@@ -7,6 +7,7 @@ import { e2eCase, gpt2Case, hasE2e, syntheticCase, type Case } from './cases.js'
 import { Child, nodeArguments } from './child.js'
 import { folder, randomModel, type ModelName } from './models.js'
 import type { OwnMeasurement, OwnOptions } from './own.js'
+import { serve, soakServe } from './serve/cases.js'
 import { measureFirstStep, measureGraphBuilding } from './processes.js'
 import { isOurs, type Engine } from './protocol.js'
 import { between, engineNames, gigabytes, trainingSection, type Section } from './report.js'
@@ -27,7 +28,7 @@ export interface Settings {
   readonly picture: (name: string, svg: string) => void
 }
 
-type Measure = (settings: Settings) => Promise<readonly Section[]>
+export type Measure = (settings: Settings) => Promise<readonly Section[]>
 
 const demo = fileURLToPath(new URL('../demo/base', import.meta.url))
 const stories = fileURLToPath(new URL('../../shared/models/stories260k', import.meta.url))
@@ -378,6 +379,8 @@ export const suite: Readonly<Record<string, Measure>> = {
   large,
   'dry-run': dryRun,
   soak,
+  serve,
+  'soak-serve': soakServe,
 }
 
 /** What `--quick` runs. */

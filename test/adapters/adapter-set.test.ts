@@ -326,7 +326,7 @@ describe('what is kept for mixed batches', () => {
     const model = tiny(llamaConfig)
     const set = new AdapterSet(model)
     const [good, huge] = [await randomAdapter(model, options(2), 1), await randomAdapter(model, options(2), 2)]
-    for (const [name, { data }] of huge.tensors) if (name.includes('lora_A')) data.fill(3e38)
+    for (const [name, { data }] of huge.tensors) if (name.includes('lora_A')) (data as Float32Array).fill(3e38)
     await set.add('good', good)
     await set.add('huge', huge)
     const found = await logits(set, rows, { adapters: ['good', 'huge', null, 'huge', 'good'] })
@@ -334,7 +334,7 @@ describe('what is kept for mixed batches', () => {
       if (subject !== undefined) expect(relativeError(found[i]!.data as Float32Array, await alone(subject, rows[i]!))).toBeLessThan(1e-5) // prettier-ignore
     expect([...(found[1]!.data as Float32Array)].every(Number.isFinite)).toBe(false)
     const [, tensor] = [...huge.tensors].find(([name]) => name.includes('lora_B'))!
-    tensor.data[0] = NaN
+    ;(tensor.data as Float32Array)[0] = NaN
     await expect(set.add('broken', huge)).rejects.toThrow('q_proj has numbers that are not finite')
   })
 
