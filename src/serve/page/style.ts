@@ -8,6 +8,7 @@ html { height: 100%; }
 body { margin: 0 auto; max-width: 84rem; min-height: 100%; padding: 1rem; display: flex; flex-direction: column; gap: .8rem; background: var(--back); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.2rem; margin: 0; } h2 { font-size: .95rem; margin: 0; }
 header, .settings, .say, .facts { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; }
+.settings { margin-top: .6rem; }
 header h1 { margin-right: auto; overflow-wrap: anywhere; }
 label { color: var(--quiet); font-size: .85rem; display: inline-flex; gap: .4rem; align-items: center; }
 select, input, textarea, button { font: inherit; color: inherit; background: var(--back); border: 1px solid var(--line); border-radius: 6px; padding: .25rem .5rem; }
