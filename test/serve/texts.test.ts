@@ -1,11 +1,14 @@
 /** @file Texts over HTTP: they are what the library writes, whole and streamed, with whatever is asked beside them. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { z } from 'zod'
-import { generate, loadAdapter, type FolderModel } from '../../src/index.js'
-import { DeadlineError } from '../../src/serve/index.js'
+import { generate, loadAdapter, loadModel, type FolderModel } from '../../src/index.js'
+import { createServer, DeadlineError } from '../../src/serve/index.js'
 import { chatAnswer, chatChunk } from '../../src/serve/schemas/chat.js'
 import { completionAnswer } from '../../src/serve/schemas/completions.js'
-import { events, openModel, serve, writeAdapter, type Served } from './served.js'
+import { writeChatModel } from '../support/chat-model.js'
+import { events, openModel, serve, work, writeAdapter, type Served } from './served.js'
 
 type Chat = z.infer<typeof chatAnswer>
 type Completion = z.infer<typeof completionAnswer>
@@ -107,6 +110,17 @@ describe('chat', () => {
     const prompt = tokenizer.encode(tokenizer.openLastMessage(open), { addSpecialTokens: false })
     const { text } = await generate(model, { inputIds: prompt, maxNewTokens: 12 })
     expect(textOf(await chat({ messages: open, continue_final_message: true }))).toBe(text)
+  })
+
+  it('is of models with a chat template', async () => {
+    const bare = writeChatModel(join(work, 'bare'))
+    rmSync(join(bare, 'chat_template.jinja'))
+    const plain = await createServer(await loadModel(bare, { threads: 1 }))
+    const body = JSON.stringify({ messages })
+    const response = await plain.fetch(new Request('http://localhost/v1/chat/completions', { method: 'POST', body }))
+    const { error } = (await response.json()) as { error: object }
+    expect(response.status).toBe(400)
+    expect(error).toMatchObject({ param: 'messages', message: expect.stringContaining('has no chat template') })
   })
 
   it('takes contents in parts, and the name that newer clients have for the system', async () => {

@@ -30,6 +30,11 @@ const RESERVED = [
  */
 export function chatText(service: Service, request: TemplateRequest, more: TemplateVariables = {}): string {
   const tokenizer = neededTokenizer(service, 'messages')
+  if (!tokenizer.hasChatTemplate)
+    throw invalidRequest(
+      `${service.modelName} has no chat template, so it answers no \`messages\`; send a text to /v1/completions.`,
+      'messages',
+    )
   const { add_generation_prompt: opens = true, continue_final_message: goesOn = false } = request
   if (goesOn && request.add_generation_prompt === true)
     throw invalidRequest(
