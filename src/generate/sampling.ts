@@ -1,5 +1,5 @@
 /** @file From logits to the next token, as transformers' logits processors and samplers define it. */
-import { RuntimeError } from '../errors.js'
+import { InvalidOptionError, RuntimeError } from '../errors.js'
 import type { Random } from '../util/rng.js'
 import { largest } from './largest.js'
 import { nothingMayFollow, processLogits, type TextSoFar } from './logits-processors.js'
@@ -113,13 +113,17 @@ export function logProbabilities(logits: Float32Array): Float32Array {
  * The next token: what processes logits, then temperature, top-k, top-p, min-p, in this order.
  * @param logits of the last position; changed
  * @throws RuntimeError if a logit is NaN or infinite; minus infinity only rules a token out
- * @throws InvalidOptionError if the options rule out every token
+ * @throws InvalidOptionError if the options rule out every token, or make one's logit infinite
  */
 export function nextToken(logits: Float32Array, before: TextSoFar, options: Sampling, random: Random): number {
   checkLogits(logits)
   processLogits(logits, before, options)
   const likeliest = argmax(logits)
   if (logits[likeliest] === -Infinity) throw nothingMayFollow(before, options, logits.length)
+  if (!(logits[likeliest]! < Infinity))
+    throw new InvalidOptionError(
+      `repetitionPenalty ${options.repetitionPenalty ?? 1} makes the logit of token ${likeliest} infinite, which is no choice; move it towards 1`,
+    )
   if (options.temperature === 0) return likeliest
   const { ids, probabilities } = distribution(logits, options)
   let draw = random.uniform()

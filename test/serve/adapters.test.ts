@@ -157,6 +157,7 @@ describe('tokens', () => {
     ['/tokenize', { content: 'a', prompt: 'a' }],
     ['/tokenize', { content: 'a', parse_special: false }],
     ['/detokenize', { tokens: [-1] }],
+    ['/detokenize', { tokens: [5000] }],
     ['/apply-template', { messages: [] }],
   ])('%s refuses %j', async (path, body) => expect((await served.post(path, body)).status).toBe(400))
 })

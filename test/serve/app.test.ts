@@ -43,6 +43,8 @@ describe('errors', async () => {
       400,
       { code: 'context_length_exceeded', param: 'messages' },
     ],
+    [`{"messages":[{"role":"user","content":"x","more":${'['.repeat(300)}${']'.repeat(300)}}]}`, 400, { code: 'json_too_deep' }],
+    [{ ...chat, lora: [{ name: 'x', scale: 1e30 }] }, 400, { param: 'lora[0].scale' }],
     ['x'.repeat(3000), 413, { code: 'body_too_large' }],
   ])('of %j', async (body, status, expected) => {
     const response = await post('/v1/chat/completions', body)

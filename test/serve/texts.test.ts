@@ -219,6 +219,17 @@ describe('a request without a stream', () => {
     await expect.poll(() => served.server.engine.running).toBe(0)
   })
 
+  it('that cannot go on is refused, and those beside it are what they are alone', async () => {
+    const other = { prompt: 'Hello there', max_tokens: 20, ignore_eos: true }
+    const alone = (await complete(other)).choices[0]!.text
+    for (const temperature of [0, 1])
+      for (const bad of [{ repetition_penalty: 1e-300 }, { lora: [{ name: 'red', scale: 1e308 }] }]) {
+        const [beside, refused] = await Promise.all([complete(other), served.post('/v1/completions', { ...other, ...bad, temperature })]) // prettier-ignore
+        expect(refused.status, JSON.stringify(bad)).toBe(400)
+        expect(beside.choices[0]!.text).toBe(alone)
+      }
+  })
+
   it('is refused where as many wait as may', async () => {
     const small = await serve({ maxRows: 1, maxQueue: 1 })
     const body = { messages, max_tokens: 100, ignore_eos: true }

@@ -10,17 +10,39 @@ export interface BodyLimits {
 }
 
 /**
- * @throws ApiError 413 for one that is too large, 408 for one that is too slow, 400 for one that is no JSON in UTF-8
+ * @throws ApiError 413 for one that is too large, 408 for one that is too slow, 400 for one that is no JSON in UTF-8, or nests too deep
  */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
   const text = await readText(request, limits)
   if (text.trim() === '') throw invalidRequest('The body is empty; a JSON object was expected.')
+  const value = parse(text)
+  if (isDeeperThan(value, DEEPEST))
+    throw new ApiError(400, `The body nests lists and objects more than ${DEEPEST} deep.`, { code: 'json_too_deep' })
+  return value
+}
+
+function parse(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
     throw new ApiError(400, `The body is not valid JSON (${(cause as SyntaxError).message}).`, { code: 'invalid_json', cause })
   }
 }
+
+/** Lists and objects in each other, at most: what walks schemas, tools and messages does so by recursion, whose stack has an end. */
+const DEEPEST = 256
+
+/** Goes level by level. */
+function isDeeperThan(value: unknown, most: number): boolean {
+  let level = [value].filter(isNode)
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === most) return true
+    level = level.flatMap((node) => Object.values(node).filter(isNode))
+  }
+  return false
+}
+
+const isNode = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 async function readText(request: Request, { maxBodyBytes, bodyTimeout }: BodyLimits): Promise<string> {
   const tooLarge = (): ApiError =>

@@ -12,7 +12,7 @@ import {
 } from '../schemas/models.js'
 import type { Service } from '../service.js'
 import { chatText } from '../text/chat-prompt.js'
-import { checkLength, neededTokenizer } from '../text/needed.js'
+import { checkLength, checkTokens, neededTokenizer } from '../text/needed.js'
 
 export const tokenize = defineRoute({
   method: 'post',
@@ -60,7 +60,9 @@ export const detokenize = defineRoute({
   body: detokenizeRequest,
   answer: { json: detokenizeAnswer },
   handle({ service, body }) {
-    const content = neededTokenizer(service, 'tokens').decode(body.tokens)
+    const tokenizer = neededTokenizer(service, 'tokens')
+    checkTokens(service, body.tokens, 'tokens')
+    const content = tokenizer.decode(body.tokens)
     return Response.json({ content, prompt: content })
   },
 })

@@ -28,11 +28,14 @@ export const unsupported = (instead: string, ...idle: readonly unknown[]): z.Zod
 /** A list of token ids. */
 export const tokenIds = z.array(z.int().min(0))
 
+/** How much an adapter counts. The graph's numbers have 32 bits, and it multiplies them by the scale. */
+export const adapterScale = z.number().min(-1e6).max(1e6)
+
 const lora = z.array(
   z.object({
     id: z.int().min(0).optional().describe('Number of the adapter, as GET /lora-adapters tells it.'),
     name: z.string().optional().describe('Name of the adapter, as GET /v1/models tells it.'),
-    scale: z.number().optional().describe('How much its change counts; 1 unless given.'),
+    scale: adapterScale.optional().describe('How much its change counts; 1 unless given.'),
   }),
 )
 

@@ -1,7 +1,7 @@
 /** @file Models, adapters, tokens and what the server says of itself. */
 import * as z from 'zod'
 import { messages, templateFields } from './chat.js'
-import { optional, tokenIds, unsupported } from './fields.js'
+import { adapterScale, optional, tokenIds, unsupported } from './fields.js'
 
 export const modelView = z.object({
   id: z.string(),
@@ -23,7 +23,7 @@ export const loadAdapterRequest = z.object({
 
 export const unloadAdapterRequest = z.object({ lora_name: optional(z.string()), lora_int_id: optional(z.int()) })
 
-export const adapterScales = z.array(z.object({ id: z.int().min(0), scale: z.number() }))
+export const adapterScales = z.array(z.object({ id: z.int().min(0), scale: adapterScale }))
 
 export const adapterList = z.array(z.object({ id: z.int(), path: z.string(), scale: z.number() }))
 

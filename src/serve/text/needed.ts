@@ -36,7 +36,7 @@ export function checkLength({ model, modelName }: Service, text: string, param: 
  * @throws ApiError 400 for a prompt that the model has no positions for, or with tokens that it has not
  */
 export function checkPrompt({ model, modelName }: Service, prompt: readonly number[], param: string, room = 1): void {
-  const { maxPositions, vocabularySize } = model
+  const { maxPositions } = model
   if (prompt.length === 0) throw invalidRequest(`\`${param}\` has no tokens; there is nothing to go on from.`, param)
   if (prompt.length + room > maxPositions)
     throw invalidRequest(
@@ -44,7 +44,16 @@ export function checkPrompt({ model, modelName }: Service, prompt: readonly numb
       param,
       'context_length_exceeded',
     )
-  const wrong = prompt.find((id) => id >= vocabularySize)
+  checkTokens({ model, modelName }, prompt, param)
+}
+
+/** @throws ApiError 400 for tokens that the model has not */
+export function checkTokens(
+  { model: { vocabularySize }, modelName }: Pick<Service, 'model' | 'modelName'>,
+  ids: readonly number[],
+  param: string,
+): void {
+  const wrong = ids.find((id) => id >= vocabularySize)
   if (wrong !== undefined)
     throw invalidRequest(`\`${param}\` has the token ${wrong}, but the vocabulary of ${modelName} has ${vocabularySize}.`, param)
 }
