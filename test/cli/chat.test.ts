@@ -99,7 +99,7 @@ describe('a conversation', () => {
     const { stderr, answers } = await talk(linesOf('/adaptr x', '/adapter blue', '/scale x', '/help', 'x'.repeat(400), 'Hi'), {
       json: true,
     })
-    expect(stderr).toContain('/adaptr is no command; did you mean /adapter?')
+    expect(stderr).toContain('/adaptr is no command; did you mean /adapter? /help lists them')
     expect(stderr).toContain('there is no adapter blue; there is red')
     expect(stderr).toContain('/scale takes a number, such as 0.5; it is 1')
     expect(stderr).toContain('/system TEXT')

@@ -74,7 +74,7 @@ export class Conversation {
         return HELP
       default: {
         const [like] = nearestNames(name, commands)
-        return `/${name} is no command${like === undefined ? '' : `; did you mean /${like}?`} /help lists them, and //${name} says it`
+        return `/${name} is no command${like === undefined ? ';' : `; did you mean /${like}?`} /help lists them, and //${name} says it`
       }
     }
   }
