@@ -2,6 +2,7 @@
 import type { Engine } from './engine/engine.js'
 import type { RequestRecord } from './http/request-record.js'
 import { Counter, exposition, Gauge, Histogram } from './http/metrics.js'
+import { publicName } from './text/model-name.js'
 
 /** Seconds. */
 const SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -44,7 +45,9 @@ export class ServerMetrics {
       new Gauge('lowrank_requests_waiting', 'Texts that wait for a place.', () => [[{}, engine.waiting]]),
       new Gauge('lowrank_adapters_loaded', 'Adapters that requests can name.', () => [[{}, engine.adapters.list().length]]),
       new Gauge('lowrank_adapter_info', 'Each adapter: its rank and its base.', () =>
-        engine.adapters.list().map(({ name, rank, base }) => [{ name, rank: String(rank), base: base ?? '' }, 1] as const),
+        engine.adapters
+          .list()
+          .map(({ name, rank, base }) => [{ name, rank: String(rank), base: publicName(base ?? '') }, 1] as const),
       ),
     ]
   }

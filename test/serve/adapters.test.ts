@@ -161,3 +161,9 @@ describe('tokens', () => {
     ['/apply-template', { messages: [] }],
   ])('%s refuses %j', async (path, body) => expect((await served.post(path, body)).status).toBe(400))
 })
+
+it('tells nobody where adapters and their base lie', async () => {
+  for (const path of ['/metrics', '/v1/models', '/lora-adapters', '/props'])
+    expect(await (await served.get(path)).text(), path).not.toContain(work)
+  expect(await (await served.get('/metrics')).text()).toContain('lowrank_adapter_info{name="red",rank="2",base="tiny-chat"} 1\n')
+})
