@@ -75,6 +75,23 @@ describe.runIf(chromium !== undefined)('the page of a server', () => {
     await expect.poll(() => page.locator('.pane output').first().textContent()).toMatch(/s to the first token, .* tokens\/s/)
   })
 
+  it('sends nothing that its settings do not allow, by the keyboard neither', async () => {
+    const before = await turns(0)
+    await page.fill('#tokens', '-3')
+    await page.fill('#text', 'Hi')
+    await page.press('#text', 'Enter')
+    expect(
+      await page.locator('#tokens').evaluate((input) => (input as unknown as { validity: { valid: boolean } }).validity.valid),
+    ).toBe(false)
+    expect(await page.locator('#text').inputValue()).toBe('Hi')
+    expect(await turns(0)).toEqual(before)
+    await page.fill('#tokens', '6')
+    await page.fill('#temperature', '0.75')
+    await page.press('#text', 'Enter')
+    await expect.poll(async () => (await turns(0)).length).toBe(before.length + 2)
+    await expect.poll(() => page.locator('#send').isEnabled()).toBe(true)
+  })
+
   it('Escape stops, and what the server refuses is told', async () => {
     await page.click('#anew')
     expect(await turns(0)).toEqual([])
@@ -95,6 +112,10 @@ describe.runIf(chromium !== undefined)('the page of a server', () => {
     await expect
       .poll(async () => Number(await page.locator('#fact-written').textContent()), { timeout: 10_000 })
       .toBeGreaterThan(20)
+    // The page's own looks at models and metrics are no texts.
+    const texts = served.log.filter(({ firstTokenMilliseconds }) => firstTokenMilliseconds !== undefined).length
+    expect(served.log.length).toBeGreaterThan(texts)
+    await expect.poll(async () => Number(await page.locator('#fact-texts').textContent()), { timeout: 10_000 }).toBe(texts)
     const back = (): Promise<string> => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
     const light = await back()
     await page.emulateMedia({ colorScheme: 'dark' })

@@ -34,7 +34,7 @@ const html = `<!doctype html>
     <button type="button" id="anew">New dialogue</button>
   </div>
   <div class="settings">
-    <label for="temperature">Temperature<input id="temperature" type="number" min="0" step="0.1" value="0.7"></label>
+    <label for="temperature">Temperature<input id="temperature" type="number" min="0" step="any" value="0.7"></label>
     <label for="tokens">Most tokens<input id="tokens" type="number" min="1" step="1" value="256"></label>
     <label for="system">System prompt<input id="system" autocomplete="off"></label>
   </div>
@@ -42,7 +42,7 @@ const html = `<!doctype html>
 <section aria-label="Metrics">
   <dl class="facts">
     ${fact('running', 'Running')}${fact('waiting', 'Waiting')}${fact('pace', 'Tokens/s')}${fact('first', 'To the first token')}
-    ${fact('answered', 'Answered')}${fact('written', 'Tokens written')}
+    ${fact('texts', 'Texts')}${fact('written', 'Tokens written')}
   </dl>
 </section>
 <details><summary>Models and adapters</summary>

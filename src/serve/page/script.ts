@@ -140,7 +140,8 @@ export const pageScript = `
   at('text').addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return
     event.preventDefault()
-    void say()
+    // As the button does it: what the settings do not allow is told first.
+    at('form').requestSubmit()
   })
   document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') interrupt()
@@ -172,7 +173,7 @@ export const pageScript = `
       const facts = {
         running: of('requests_running'),
         waiting: of('requests_waiting'),
-        answered: of('requests_total'),
+        texts: count,
         written: of('generation_tokens_total'),
         pace: before ? (gained('time_per_output_token_seconds_count') / ((now.at - before.at) / 1000)).toFixed(1) : '–',
         first: count === 0 ? '–' : (of('time_to_first_token_seconds_sum') / count).toFixed(2) + ' s',
