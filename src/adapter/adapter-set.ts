@@ -6,6 +6,7 @@
 import { AdapterStack } from '../adapters/serving/adapter-stack.js'
 import { joinBranches, sumOfVectors, zeroBranch, type ServedBranch } from '../adapters/serving/branch-tensors.js'
 import { ServedLora } from '../adapters/serving/served-lora.js'
+import { ServedTokens } from '../adapters/serving/served-tokens.js'
 import type { Serving } from '../adapters/serving/serving.js'
 import { completeLoraConfig } from '../adapters/complete-lora-config.js'
 import type { Part } from '../adapters/part.js'
@@ -277,7 +278,11 @@ export class AdapterSet extends DisposableResource {
       this.maxMixed,
     )
     const tensors = this.stack.serve(combinations.map(({ adapters }) => adapters))
-    const base = Object.fromEntries([...this.replaced].map(([tensor, { base }]) => [tensor, base]))
+    const base: Record<string, HostTensor> = {}
+    for (const [tensor, { part, base: values }] of this.replaced) {
+      base[tensor] = values
+      if (part instanceof ServedTokens) Object.assign(base, part.feed(false))
+    }
     return { parts, tensors: { ...base, ...tensors } }
   }
 
@@ -399,9 +404,13 @@ export class AdapterSet extends DisposableResource {
     return (this.layout ??= { one: this.partsFor(false) })
   }
 
-  /** Replaced tensors first, so that branches see them; layers in the order of the model, as an adapter has them. */
+  /**
+   * Replaced tensors first, so that branches see them, and whole ones before rows, which stand in whatever table there is; layers in the
+   * order of the model, as an adapter has them.
+   */
   private partsFor(mixed: boolean): readonly Part[] {
     const replaced = [...new Set([...this.replaced.values()].map(({ part }) => part))]
+    replaced.sort((a, b) => Number(a instanceof ServedTokens) - Number(b instanceof ServedTokens))
     const layers = [...this.model.modules.keys()].flatMap((name) => this.layers.get(name) ?? [])
     return [...replaced, ...layers.map(({ module, rescaled, shifted }) => new ServedLora(module, { rescaled, shifted, mixed }))]
   }
@@ -416,13 +425,14 @@ export class AdapterSet extends DisposableResource {
     const known = this.prepared.get(key)?.tensors
     if (known !== undefined) return known
     const tensors: Record<string, HostTensor> = {}
-    for (const [tensor, { base }] of this.replaced) {
+    for (const [tensor, { part, base }] of this.replaced) {
       const [one, two] = adapters.filter(({ entry }) => entry.replacements.has(tensor))
       if (two !== undefined)
         throw new InvalidAdapterError(
           `the adapters "${one!.name}" and "${two.name}" both replace "${tensor}": only one of them can be active`,
         )
       tensors[tensor] = one?.entry.replacements.get(tensor)!.tensor ?? base
+      if (part instanceof ServedTokens) Object.assign(tensors, part.feed(one !== undefined))
     }
     for (const { layer, part } of this.servedLayers(false)) {
       const branches = combination.branches(part.module)

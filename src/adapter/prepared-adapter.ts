@@ -5,6 +5,7 @@ import { outputLengths, rescaling } from '../adapters/output-lengths.js'
 import type { Part } from '../adapters/part.js'
 import { ReplacedWeight } from '../adapters/replaced-weight.js'
 import type { ServedBranch } from '../adapters/serving/branch-tensors.js'
+import { ServedTokens } from '../adapters/serving/served-tokens.js'
 import { TrainableTokens } from '../adapters/trainable-tokens.js'
 import { InvalidAdapterError } from '../errors.js'
 import { float32 } from '../graph/constants.js'
@@ -30,10 +31,12 @@ export async function prepareAdapter(adapter: Adapter): Promise<PreparedAdapter>
     if (part instanceof LoraPart) branches.set(part.module, checkFinite(await branchOf(adapter.model, part, tensors)))
     else
       for (const { name, shape } of part.tensors)
-        replacements.set(name, { part, tensor: float32(shape, tensors[name]!.data as Float32Array) })
+        replacements.set(name, { part: servedPart(part), tensor: float32(shape, tensors[name]!.data as Float32Array) })
   }
   return { adapter, branches, replacements }
 }
+
+const servedPart = (part: Part): Part => (part instanceof TrainableTokens ? new ServedTokens(part) : part)
 
 /**
  * In a batch, rows of other adapters are multiplied with this one's numbers too, and add nothing of the products.
@@ -76,8 +79,8 @@ export async function baseValues(model: Model, part: Part): Promise<HostTensor> 
     return values
   }
   if (part instanceof ReplacedWeight) return float32(part.replaced.shape, part.fromBase(await read(part.replaced.weight)))
-  if (part instanceof TrainableTokens) {
-    const { embedding, tokens } = part
+  if (part instanceof ServedTokens) {
+    const { embedding, tokens } = part.tokens
     const table = await read(weightName(embedding.weight))
     const width = embedding.outFeatures
     const rows = new Float32Array(tokens.length * width)

@@ -29,13 +29,15 @@ export class TrainableTokens implements Part {
     this.tensors = [{ name: tokensName(embedding.name), shape: [tokens.length, embedding.outFeatures], role: 'rows' }]
   }
 
-  attach(at: Attachment): void {
+  /** @param counts [1] of int64, 0 where the rows do not count now; they always do without it */
+  attach(at: Attachment, counts?: Value): void {
     const { b } = at
     const rows = at.input(this.tensors[0])
     /** By token: 0, or the number of its row. */
     const slots = new Array<number>(this.embedding.inFeatures).fill(0)
     this.tokens.forEach((token, i) => (slots[token] = i + 1))
-    const table = b.constant(int64([slots.length], slots), 'token_slots')
+    const all = b.constant(int64([slots.length], slots), 'token_slots')
+    const table = counts === undefined ? all : b.mul(all, counts)
     at.change(at.module(this.embedding), (ids, y) => {
       const slot = b.gather(table, ids)
       const found = b.gather(b.concat([b.zeros([1, this.embedding.outFeatures]), rows], 0), slot)

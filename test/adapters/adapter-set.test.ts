@@ -409,6 +409,32 @@ describe('adapters that replace tensors of the base', () => {
   })
 })
 
+// A tied head may be saved alone, which leaves the embedding the base's: no rows that are fed could be those of both.
+describe.each([
+  ['its own head', llamaConfig, ['embed_tokens', 'lm_head']],
+  ['a tied head', { ...llamaConfig, tie_word_embeddings: true }, ['embed_tokens', 'lm_head']],
+])('trained tokens of a model with %s', (_, json, modules) => {
+  it.each(modules.flatMap((module) => [false, true].map((first) => [module, first] as const)))(
+    'leave alone an adapter with a saved %s (added first: %s)',
+    async (module, first) => {
+      const model = tiny(json)
+      const adapters = {
+        tokens: await randomAdapter(model, { targetModules: ['q_proj'], r: 2, trainableTokenIndices: [3, 9] }, 1),
+        saved: await randomAdapter(model, { targetModules: ['q_proj'], r: 2, modulesToSave: [module] }, 2),
+        plain: await randomAdapter(model, { targetModules: ['q_proj'], r: 2 }, 3),
+      }
+      const set = new AdapterSet(model)
+      const names = first ? (['saved', 'tokens', 'plain'] as const) : (['tokens', 'saved', 'plain'] as const)
+      for (const name of names) await set.add(name, adapters[name])
+      for (const name of names) {
+        set.setAdapter(name)
+        await expectRows(await logits(set, rows), rows.map(() => adapters[name])) // prettier-ignore
+      }
+      await expectRows(await logits(set, rows, { adapters: rows.map(() => 'plain') }), rows.map(() => adapters.plain)) // prettier-ignore
+    },
+  )
+})
+
 describe('replacing an adapter', () => {
   it('honours ranks, alphas and patterns of the new one, without a session', async () => {
     const folder = temporaryFolder()
