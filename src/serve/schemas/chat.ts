@@ -25,7 +25,9 @@ export const templateFields = {
   continue_final_message: optional(z.boolean()).describe('Go on with the last message in place of a new turn.'),
   reasoning_effort: optional(z.string()).describe('A variable of chat templates that know it; refused by others.'),
   chat_template: unsupported("the model's own template counts"),
-  documents: optional(z.array(z.record(z.string(), z.unknown()))).describe('A variable of the chat template.'),
+  documents: optional(z.array(z.record(z.string(), z.unknown()))).describe(
+    'A variable of chat templates that know it; refused by others.',
+  ),
 }
 
 const tool = z.looseObject({
@@ -77,6 +79,7 @@ export const chatRequest = z.object({
   prediction: unsupported('leave it out'),
   web_search_options: unsupported('leave it out'),
   verbosity: unsupported('say it in the prompt'),
+  best_of: unsupported('no text is thrown away; use n', 1),
   echo: unsupported('it is of /v1/completions', false),
 })
 

@@ -44,6 +44,7 @@ export const samplingFields = {
   structured_outputs: unsupported('use response_format'),
   grammar: unsupported('use response_format with a JSON schema', ''),
   json_schema: unsupported('use response_format'),
+  n_predict: unsupported('use max_tokens', -1),
   typical_p: unsupported('use top_p or min_p', 1),
   mirostat: unsupported('use temperature', 0),
   dynatemp_range: unsupported('use temperature', 0),

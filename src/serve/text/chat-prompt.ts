@@ -71,9 +71,10 @@ function variablesOf(request: TemplateRequest, tokenizer: Tokenizer): TemplateVa
       `\`chat_template_kwargs.${reserved}\` is no variable of a request; it has a field of its own or is the server's.`,
       'chat_template_kwargs',
     )
-  if (effort !== undefined && !tokenizer.templateMentions('reasoning_effort'))
-    throw invalidRequest("`reasoning_effort` is not known to the model's chat template.", 'reasoning_effort')
-  return { ...variables, ...given({ reasoning_effort: effort, documents }) }
+  const own = given({ reasoning_effort: effort, documents })
+  const unread = Object.keys(own).find((name) => !tokenizer.templateMentions(name))
+  if (unread !== undefined) throw invalidRequest(`\`${unread}\` is not known to the model's chat template.`, unread)
+  return { ...variables, ...own }
 }
 
 /** A message as templates know it: texts in one piece, and OpenAI's newer name of the system under the one that they have. */
