@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { HubError } from '../../src/index.js'
 import { serve, work, writeAdapter, type Served } from './served.js'
 
 const messages = [{ role: 'user', content: 'Hi' }]
@@ -134,6 +135,17 @@ describe('adapters', () => {
     for (const model of ['me/sql', 'me/sql@v1', 'you/sql', 'me/../you', 'me/a/b', 'mex/sql'])
       await post('/v1/chat/completions', { model, messages })
     expect(asked).toEqual(['me/sql', 'me/sql@v1'])
+  })
+
+  it('of the hub that cannot be had are not known; the log says why', async () => {
+    const { post, log, errors } = await serve({
+      allowHub: ['me/*'],
+      loadAdapter: () => Promise.reject(new HubError('the hub could not be reached')),
+    })
+    const response = await post('/v1/chat/completions', { model: 'me/sql', messages })
+    expect([response.status, await response.json()]).toMatchObject([404, { error: { code: 'model_not_found', param: 'model' } }])
+    expect(log[0]!.error).toContain('HubError: the hub could not be reached')
+    expect(errors).toEqual([])
   })
 })
 

@@ -1,6 +1,7 @@
 /** @file Routes behind one door: names of requests, keys, bodies, errors, the log. */
 import { Hono, type Context } from 'hono'
 import { cors } from 'hono/cors'
+import { FileError, HubError } from '../../public.js'
 import type { Service } from '../service.js'
 import { ApiError, apiErrorOf, schemaError } from './api-error.js'
 import { readJson } from './body.js'
@@ -121,6 +122,9 @@ async function respond(
 export function tell(thrown: unknown, { service, record }: Pick<Opened, 'service' | 'record'>): ApiError {
   const error = apiErrorOf(thrown, service)
   record.error = error.message
+  // Why an adapter could not be read names places of the server, which its owner alone is told.
+  const { cause } = error
+  if (cause instanceof HubError || cause instanceof FileError) record.error += ` (${cause.name}: ${cause.message})`
   if (error.status === 500) {
     record.error = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
     service.options.onError?.(thrown, record)

@@ -1,4 +1,5 @@
 /** @file Which adapters a request asks for, in whichever way it says so. */
+import { FileError, HubError } from '../../public.js'
 import type { UsedAdapter } from '../engine/text-request.js'
 import { invalidRequest, modelNotFound } from '../http/api-error.js'
 import type { SubjectFields } from '../schemas/fields.js'
@@ -33,7 +34,11 @@ export async function usedAdapters(service: Named, fields: SubjectFields): Promi
 
 /** An adapter as it was trained. */
 async function whole({ engine }: Named, name: string, param: string): Promise<UsedAdapter> {
-  const found = await engine.adapters.resolve(name)
+  const found = await engine.adapters.resolve(name).catch((error: unknown) => {
+    // An id of the hub that --allow-hub lets through, and that is not there or out of reach; the log says which.
+    if (error instanceof HubError || error instanceof FileError) throw modelNotFound(name, param, error)
+    throw error
+  })
   if (found === undefined) throw modelNotFound(name, param)
   return { name: found.name, scale: 1 }
 }
