@@ -48,6 +48,8 @@ describe('errors', async () => {
     ],
     [`{"messages":[{"role":"user","content":"x","more":${'['.repeat(300)}${']'.repeat(300)}}]}`, 400, { code: 'json_too_deep' }],
     [{ ...chat, lora: [{ name: 'x', scale: 1e30 }] }, 400, { param: 'lora[0].scale' }],
+    [{ ...chat, tools: [{ type: 'function', function: { name: 'f' } }] }, 400, { message: expect.stringMatching(/^`tools`: tiny-chat: the chat template takes no tools/) }], // prettier-ignore
+    [{ ...chat, response_format: { type: 'xml' } }, 400, { message: '`response_format.type`: must be "text", "json_object" or "json_schema"' }], // prettier-ignore
     ['x'.repeat(3000), 413, { code: 'body_too_large' }],
   ])('of %j', async (body, status, expected) => {
     const response = await post('/v1/chat/completions', body)

@@ -12,7 +12,7 @@ import {
   type ToolCall,
   type ToolCallEvent,
 } from '../../public.js'
-import { invalidRequest } from '../http/api-error.js'
+import { invalidRequest, withoutPlaces } from '../http/api-error.js'
 import type { ChatMessage, ChatRequest, ChatTool } from '../schemas/chat.js'
 import type { Service } from '../service.js'
 import { neededTokenizer } from '../text/needed.js'
@@ -71,8 +71,8 @@ export async function answerForm(service: Service, request: FormRequest): Promis
       'response_format',
     )
   const hasCalls = messages.some((message) => message.role === 'tool' || Array.isArray(message['tool_calls']))
-  const calls = tools.length > 0 || hasCalls ? await ToolCalls.of(service.model).catch(asParam('tools')) : undefined
-  const dialogue = calls === undefined ? messages : withCalls(calls, messages)
+  const calls = tools.length > 0 || hasCalls ? await ToolCalls.of(service.model).catch(asParam(service, 'tools')) : undefined
+  const dialogue = calls === undefined ? messages : withCalls(service, calls, messages)
   if (calls === undefined || tools.length === 0)
     return { messages: dialogue, variables: {}, options: isJson ? { constraint: jsonForm(service, format) } : {}, reader: () => new PlainReader() } // prettier-ignore
   if (choice === 'auto' && request.parallel_tool_calls === false && calls.parallel)
@@ -81,7 +81,7 @@ export async function answerForm(service: Service, request: FormRequest): Promis
       'parallel_tool_calls',
     )
   // Tools that are no tools are told before anything is written.
-  refusing('tools', () => calls.reader(tools))
+  refusing(service, 'tools', () => calls.reader(tools))
   return {
     messages: dialogue,
     variables: { tools },
@@ -91,8 +91,8 @@ export async function answerForm(service: Service, request: FormRequest): Promis
 }
 
 /** Messages come back as they went in, but for their calls. */
-const withCalls = (calls: ToolCalls, messages: readonly ChatMessage[]): readonly ChatMessage[] =>
-  refusing('messages', () => calls.messages(messages as Parameters<ToolCalls['messages']>[0])) as readonly ChatMessage[]
+const withCalls = (service: Service, calls: ToolCalls, messages: readonly ChatMessage[]): readonly ChatMessage[] =>
+  refusing(service, 'messages', () => calls.messages(messages as Parameters<ToolCalls['messages']>[0])) as readonly ChatMessage[]
 
 /** A tool as chat templates take it: what is null is not there. */
 const toolOf = ({ type, function: called }: ChatTool): Tool => ({
@@ -102,7 +102,7 @@ const toolOf = ({ type, function: called }: ChatTool): Tool => ({
 
 function jsonForm(service: Service, format: NonNullable<FormRequest['response_format']>): Constraint {
   const tokenizer = neededTokenizer(service, 'response_format')
-  return refusing('response_format', () =>
+  return refusing(service, 'response_format', () =>
     keptConstraint(service, format, () =>
       format.type === 'json_schema'
         ? jsonSchemaConstraint(tokenizer, format.json_schema.schema)
@@ -119,22 +119,22 @@ function forcedCall(
 ): Constraint {
   const wanted = { parallel, ...(typeof choice === 'object' && { name: choice.function.name }) }
   const param = typeof choice === 'object' && tools.every((tool) => tool.function.name !== wanted.name) ? 'tool_choice' : 'tools'
-  return refusing(param, () => keptConstraint(service, [tools, wanted], () => calls.constraint(tools, wanted)))
+  return refusing(service, param, () => keptConstraint(service, [tools, wanted], () => calls.constraint(tools, wanted)))
 }
 
 /** Names the field of the request that an error of the library is about. */
 const asParam =
-  (param: string) =>
+  (service: Service, param: string) =>
   (error: unknown): never => {
     if (error instanceof InvalidOptionError || error instanceof InvalidDataError)
-      throw invalidRequest(`\`${param}\`: ${error.message}`, param)
+      throw invalidRequest(`\`${param}\`: ${withoutPlaces(error.message, service)}`, param)
     throw error
   }
 
-function refusing<T>(param: string, work: () => T): T {
+function refusing<T>(service: Service, param: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    return asParam(param)(error)
+    return asParam(service, param)(error)
   }
 }

@@ -62,8 +62,9 @@ interface Private {
   readonly options: { readonly adaptersFolder?: string }
 }
 
-const withoutPlaces = (message: string, { model, modelName, options: { adaptersFolder } }: Private): string => {
-  const hidden = message.replaceAll(model.path, modelName)
+/** A message of the library as a client may read it. A path of one part is a word, which says of no place and may be in any text. */
+export const withoutPlaces = (message: string, { model, modelName, options: { adaptersFolder } }: Private): string => {
+  const hidden = /[/\\]/.test(model.path) ? message.replaceAll(model.path, modelName) : message
   return adaptersFolder === undefined ? hidden : hidden.replaceAll(`${adaptersFolder.replace(/\/+$/, '')}/`, '')
 }
 

@@ -45,18 +45,22 @@ const toolChoice = z.union([
   z.object({ type: z.literal('function'), function: z.object({ name: z.string() }) }),
 ])
 
-const responseFormat = z.union([
-  z.object({ type: z.literal('text') }),
-  z.object({ type: z.literal('json_object') }),
-  z.object({
-    type: z.literal('json_schema'),
-    json_schema: z.looseObject({
-      name: z.string().nullish(),
-      schema: z.record(z.string(), z.unknown()),
-      strict: z.boolean().nullish(),
+const responseFormat = z.discriminatedUnion(
+  'type',
+  [
+    z.object({ type: z.literal('text') }),
+    z.object({ type: z.literal('json_object') }),
+    z.object({
+      type: z.literal('json_schema'),
+      json_schema: z.looseObject({
+        name: z.string().nullish(),
+        schema: z.record(z.string(), z.unknown()),
+        strict: z.boolean().nullish(),
+      }),
     }),
-  }),
-])
+  ],
+  { error: 'must be "text", "json_object" or "json_schema"' },
+)
 
 export const chatRequest = z.object({
   ...subjectFields,
