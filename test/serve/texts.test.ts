@@ -230,6 +230,21 @@ describe('a request without a stream', () => {
       }
   })
 
+  it('of many texts ends them all with its signal, running or waiting, and nothing suspects a leak', async () => {
+    const warnings: Error[] = []
+    const warned = (warning: Error): unknown => warnings.push(warning)
+    process.on('warning', warned)
+    const abortion = new AbortController()
+    const asked = served.post('/v1/completions', { prompt: 'Hi', n: 40, max_tokens: 200, ignore_eos: true }, {}, abortion.signal)
+    await expect.poll(() => served.server.engine.waiting).toBeGreaterThan(0)
+    abortion.abort()
+    expect((await asked).status).toBe(499)
+    const { engine } = served.server
+    await expect.poll(() => engine.running + engine.waiting).toBe(0)
+    process.off('warning', warned)
+    expect(warnings).toEqual([])
+  })
+
   it('is refused where as many wait as may', async () => {
     const small = await serve({ maxRows: 1, maxQueue: 1 })
     const body = { messages, max_tokens: 100, ignore_eos: true }

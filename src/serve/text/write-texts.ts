@@ -41,8 +41,14 @@ export async function* writeTexts(exchange: Exchange, asked: TextsAsked): AsyncG
   const last = new Map<number, number>()
   let completionTokens = 0
   const running: AsyncGenerator<GenerateEvent, TextResult>[] = []
+  const leave = (): void => {
+    for (const text of running) void text.return(undefined as never).catch(() => undefined)
+  }
   try {
+    // One for all: of a signal that many texts listen to runtimes suspect a leak.
+    signal.addEventListener('abort', leave, { once: true })
     for (const request of requestsOf(exchange, asked)) running.push(service.engine.start(request))
+    if (signal.aborted) leave()
     const steps = merged(running)
     let next = await steps.next()
     for (; next.done !== true; next = await steps.next()) {
@@ -64,16 +70,17 @@ export async function* writeTexts(exchange: Exchange, asked: TextsAsked): AsyncG
     record.completionTokens = results.reduce((sum, { ids }) => sum + ids.length, 0)
     return results
   } finally {
-    for (const text of running) void text.return(undefined as never).catch(() => undefined)
+    signal.removeEventListener('abort', leave)
+    leave()
   }
 }
 
-function requestsOf({ service, holder, signal }: Exchange, { prompts, count, adapters, options }: TextsAsked): TextRequest[] {
+function requestsOf({ service, holder }: Exchange, { prompts, count, adapters, options }: TextsAsked): TextRequest[] {
   const { timeout } = service.options
   const { seed = 0 } = options
   return prompts.flatMap((prompt) =>
     Array.from({ length: count }, (_, i) => ({
-      ...{ prompt, adapters, signal, options: { ...options, seed: seed + i } },
+      ...{ prompt, adapters, options: { ...options, seed: seed + i } },
       ...(holder !== undefined && { key: holder }),
       ...(timeout !== undefined && { timeout: timeout * 1000 }),
     })),
