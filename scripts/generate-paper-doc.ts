@@ -129,7 +129,7 @@ What can be concluded of small models is how methods stand to each other, not ho
 const TEXTS = `## Text generation (tables 3, 6 and 18)
 
 E2E, 2,400 rows of its training set, eight a step, AdamW with weight decay 0.01, a linear schedule with 5 % of warm-up; LoRA on all
-linear layers with α = 2r. The learning rate of each method is the best of three after half the steps, chosen by a seed that no
+linear layers with α = 2r. The learning rate of each method is the best of four after half the steps, chosen by a seed that no
 table has. Loss of 100 rows of the validation set; texts for 60 meanings of the test set, with all of their references, by beams of
 four. Three seeds, mean ± deviation. METEOR without synonyms and paraphrases, as its name says. A Llama has no biases, so there is
 no BitFit of it. Its
@@ -153,9 +153,9 @@ const AMPLIFICATION = `What the change says against what the base says in its di
 const GLUE = `## Text understanding (table 2)
 
 A RoBERTa of 1.1 million parameters (4 layers, hidden size 128, 2,048 tokens), trained here by masked language modelling on glosses of
-WordNet, sentences of GLUE's training sets, DART, WebNLG and E2E, then adapted with a fresh head: 400 steps of 32 rows, at most 6,000 rows and
+WordNet, sentences of GLUE's training sets, DART, WebNLG and E2E, then adapted with a fresh head: 200 steps of 16 rows, at most 6,000 rows and
 64 tokens, the encoder's dropouts on, a linear schedule with 6 % of warm-up, weight decay 0.1. The rate of each method is the better
-of two on SST-2. 500 rows of each dev set, the best of five evaluations; accuracy, of CoLA Matthews' and of STS-B Pearson's
+of two on SST-2. 500 rows of each dev set, the best of four evaluations; accuracy, of CoLA Matthews' and of STS-B Pearson's
 correlation, times 100. Three seeds, mean ± deviation. Always the larger class would have about 50, 0, 53 and 0.
 `
 

@@ -64,7 +64,7 @@ async function rowsOf(task: GlueTask, file: string, most: number): Promise<Row[]
   return Random.derive(1, file).shuffle(rows).slice(0, most)
 }
 
-const [BATCH, TRAIN_ROWS, DEV_ROWS, EVALUATIONS] = [32, 6000, 500, 5]
+const [BATCH, TRAIN_ROWS, DEV_ROWS, EVALUATIONS] = [16, 6000, 500, 4]
 
 export async function glueRun(
   { task, method, learningRate, seed, steps }: GlueRun,

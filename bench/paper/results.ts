@@ -7,11 +7,10 @@ import { lineChart } from '../svg.js'
 import type { Claims } from './claims.js'
 import type { MethodCost } from './costs.js'
 import type { Subspaces } from './subspaces.js'
-import type { TextBase } from './text-experiment.js'
+import { runsByMethod, type TextBase } from './text-experiment.js'
 import { glueMethods } from './glue-experiment.js'
 import { glueTasks, type GlueOutcome, type GlueRun } from './glue-run.js'
-import type { Kept } from './run-store.js'
-import type { TextOutcome, TextRun } from './text-run.js'
+import { FIRST_PROBE, type Kept } from './run-store.js'
 
 /** What something was measured on. */
 export interface Machine {
@@ -42,33 +41,14 @@ export const keptSubspaces = (folder: string): Subspaces | undefined =>
 
 const whole = (count: number): string => count.toLocaleString('en-US')
 
-interface KeptText {
-  readonly run: TextRun
-  readonly outcome: TextOutcome
-}
-
 interface KeptGlue {
   readonly run: GlueRun
   readonly outcome: GlueOutcome
 }
 
-/** Runs of one base, by method in their order; those that were made to find a rate are no results. */
-function byMethod(runs: readonly Kept[], base: TextBase, scored: boolean): Map<string, KeptText[]> {
-  const found = new Map<string, KeptText[]>()
-  for (const kept of runs as readonly KeptText[]) {
-    const { run } = kept
-    if (run.experiment !== 'text' || run.base !== base.name || run.scored !== scored || run.seed >= FIRST_PROBE) continue
-    found.set(run.method.name, [...(found.get(run.method.name) ?? []), kept])
-  }
-  return found
-}
-
-/** Seeds from here on choose rates. */
-export const FIRST_PROBE = 100
-
 /** Table 3 and 18 at this size: a row a method. */
 export function methodsTable(runs: readonly Kept[], base: TextBase): string[] {
-  const methods = byMethod(runs, base, true)
+  const methods = runsByMethod(runs, base, true)
   if (methods.size === 0) return []
   const names = Object.keys([...methods.values()][0]![0]!.outcome.scores!)
   const rows = [...methods].map(([name, kept]) => {
@@ -119,7 +99,7 @@ export function amplificationTable({ layers }: Subspaces): string[] {
 
 /** Evaluation losses on the way, the mean of the seeds. */
 export function methodsPicture(runs: readonly Kept[], base: TextBase): string {
-  const curves = [...byMethod(runs, base, true)].map(([label, kept]) => ({
+  const curves = [...runsByMethod(runs, base, true)].map(([label, kept]) => ({
     label,
     points: kept[0]!.outcome.curve.map(([step], i) => [step, mean(kept.map(({ outcome }) => outcome.curve[i]![1]))] as const),
   }))
@@ -128,7 +108,7 @@ export function methodsPicture(runs: readonly Kept[], base: TextBase): string {
 
 /** Table 6: a row a set of matrices, a column a rank. */
 export function ranksTable(runs: readonly Kept[], base: TextBase, ranks: readonly number[]): string[] {
-  const methods = byMethod(runs, base, false)
+  const methods = runsByMethod(runs, base, false)
   const sets = ['Wq', 'Wq, Wv', 'Wq, Wk, Wv, Wo']
   const rows = sets.map((set) => [
     set,
@@ -144,7 +124,7 @@ export function ranksTable(runs: readonly Kept[], base: TextBase, ranks: readonl
 
 /** Table 5: matrices of one budget. */
 export function matricesTable(runs: readonly Kept[], base: TextBase, names: readonly string[]): string[] {
-  const methods = byMethod(runs, base, false)
+  const methods = runsByMethod(runs, base, false)
   const rows = names.flatMap((name) => {
     const kept = methods.get(name)
     if (kept === undefined) return []

@@ -9,6 +9,9 @@ import type { TextOutcome, TextRun } from './text-run.js'
 export type Run = TextRun | GlueRun
 export type Outcome = TextOutcome | GlueOutcome
 
+/** Seeds from here on choose rates, and are in no table. */
+export const FIRST_PROBE = 100
+
 /** A run that was made. */
 export interface Kept {
   readonly run: Run

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { languageModel } from './language-model.js'
 import { lora, type Method } from './methods.js'
-import type { RunStore } from './run-store.js'
+import { FIRST_PROBE, type Kept, type RunStore } from './run-store.js'
 import type { TextOutcome, TextRun } from './text-run.js'
 import { shared } from './texts.js'
 
@@ -45,23 +45,41 @@ export const textBases: readonly TextBase[] = [
 
 /** Rates that are tried, by kind: what few parameters can bear, all of them cannot. */
 const RATES: Readonly<Record<Method['kind'], readonly number[]>> = {
-  full: [1e-3, 3e-3, 1e-2],
-  bitfit: [1e-3, 3e-3, 1e-2],
-  lora: [3e-3, 1e-2, 3e-2],
+  full: [3e-4, 1e-3, 3e-3, 1e-2],
+  bitfit: [1e-3, 3e-3, 1e-2, 3e-2],
+  lora: [1e-3, 3e-3, 1e-2, 3e-2],
 }
 
-/** Tried with LoRA of a middle rank on all layers, for all ranks and matrices: α/r is the same of them all. */
-const probed = (base: TextBase, method: Method): Method => (method.kind === 'lora' ? lora(4, base.linear) : method)
+/**
+ * What a method's rate is tried with: where texts are scored the method itself; ranks and matrices by their loss alone have the rate
+ * of a middle rank on all layers, for α/r is the same of them all.
+ */
+const probed = (base: TextBase, method: Method, scored: boolean): Method => (scored ? method : lora(4, base.linear))
 
-/** The rate that is best after half the steps, told by a seed that no table shows. */
-async function bestRate(store: RunStore, base: TextBase, method: Method, model: string): Promise<number> {
-  const losses = new Map<number, number>()
-  for (const learningRate of RATES[method.kind]) {
-    const probe = { learningRate, seed: 100, steps: base.steps / 2, scored: false }
-    const { loss } = await store.outcome<TextOutcome>(textRunOf(base, probed(base, method), probe), model)
-    losses.set(learningRate, loss)
+/** The rate that is best after half the steps, told by a seed that no table shows; undefined before one was tried. */
+function bestRate(runs: readonly Kept[], base: TextBase, method: Method, scored: boolean): number | undefined {
+  const tried = JSON.stringify(probed(base, method, scored))
+  const probes = (runs as readonly KeptText[]).filter(
+    ({ run }) => run.experiment === 'text' && run.base === base.name && run.seed >= FIRST_PROBE && JSON.stringify(run.method) === tried, // prettier-ignore
+  )
+  return probes.length === 0 ? undefined : probes.reduce((a, b) => (b.outcome.loss < a.outcome.loss ? b : a)).run.learningRate
+}
+
+export interface KeptText {
+  readonly run: TextRun
+  readonly outcome: TextOutcome
+}
+
+/** Runs of one base with the rate that was chosen for their method, by method in their order. */
+export function runsByMethod(runs: readonly Kept[], base: TextBase, scored: boolean): Map<string, KeptText[]> {
+  const found = new Map<string, KeptText[]>()
+  for (const kept of runs as readonly KeptText[]) {
+    const { run } = kept
+    if (run.experiment !== 'text' || run.base !== base.name || run.scored !== scored || run.seed >= FIRST_PROBE) continue
+    if (run.learningRate !== bestRate(runs, base, run.method, scored)) continue
+    found.set(run.method.name, [...(found.get(run.method.name) ?? []), kept])
   }
-  return [...losses].reduce((a, b) => (b[1] < a[1] ? b : a))[0]
+  return found
 }
 
 const textRunOf = (base: TextBase, method: Method, rest: Omit<TextRun, 'experiment' | 'base' | 'method'>): TextRun => ({
@@ -78,7 +96,11 @@ async function measure(
   seeds: number,
   scored: boolean,
 ): Promise<void> {
-  const learningRate = await bestRate(store, base, method, model)
+  for (const learningRate of RATES[method.kind]) {
+    const probe = { learningRate, seed: FIRST_PROBE, steps: base.steps / 2, scored: false }
+    await store.outcome<TextOutcome>(textRunOf(base, probed(base, method, scored), probe), model)
+  }
+  const learningRate = bestRate(store.runs, base, method, scored)!
   for (let seed = 0; seed < seeds; seed++)
     await store.outcome<TextOutcome>(
       textRunOf(base, method, { learningRate, seed, steps: scored ? base.steps : base.steps / 2, scored }),
