@@ -120,8 +120,9 @@ Hu et al., [LoRA: Low-Rank Adaptation of Large Language Models](https://arxiv.or
   stage, with the original flags and files; [docs/paper-nlu.md](paper-nlu.md) for RoBERTa and DeBERTa on GLUE.
   \`lowrank paper table runs/\` puts what came of it beside the published numbers and those that others report. No number of the
   paper's models was run for this page: it needs a GPU and their weights.
-- **At the size of a small machine**, run and published here: the same comparisons on a Llama of 0.26 million parameters, and
-  on a GPT-2 and a text encoder of our own, trained from scratch for it. \`npm run bench:paper\` repeats them. Every run stands in \`bench/results/paper-runs.json\`.
+- **At the size of a small machine**, run and published here: the same comparisons on a Llama of 0.26 million parameters, and on a GPT-2
+  and a text encoder of our own, trained from scratch for it. \`npm run bench:paper\` repeats them. Every run stands in
+  \`bench/results/paper-runs.json\`.
 
 What can be concluded of small models is how methods stand to each other, not how well they do.
 `
@@ -131,10 +132,12 @@ const TEXTS = `## Text generation (tables 3, 6 and 18)
 E2E, 2,400 rows of its training set, eight a step, AdamW with weight decay 0.01, a linear schedule with 5 % of warm-up; LoRA on all
 linear layers with α = 2r. The learning rate of each method is the best of four after half the steps, chosen by a seed that no
 table has. Loss of 100 rows of the validation set; texts for 60 meanings of the test set, with all of their references, by beams of
-four. Three seeds, mean ± deviation. METEOR without synonyms and paraphrases, as its name says. A Llama has no biases, so there is
-no BitFit of it. Its
-end token was never trained, and a branch cannot teach a frozen row of the head to end texts: LoRA trains that one row too
-(\`trainableTokenIndices\`, 64 numbers); without it texts run on, and BLEU was 0.17 at r = 8.
+four. Three seeds, mean ± deviation. METEOR without synonyms and paraphrases, as its name says.
+
+A Llama has no biases, so there is no BitFit of stories260k. Its end token was never trained, and a branch cannot teach a frozen row of
+the head to end texts: LoRA trains that one row too (\`trainableTokenIndices\`, 64 numbers); without it texts run on, and BLEU was 0.17
+at r = 8. The GPT-2 read the sentences of E2E's training set without their meanings, and DART's and WebNLG's with theirs, so that it
+knows the words and has to learn what to say.
 `
 
 const RANKS_TEXT = `Loss after half the steps, on stories260k. Its keys and values have 32 outputs: r = 32 is no low rank of them any more.`

@@ -7,7 +7,7 @@ import { lineChart } from '../svg.js'
 import type { Claims } from './claims.js'
 import type { MethodCost } from './costs.js'
 import type { Subspaces } from './subspaces.js'
-import { runsByMethod, type TextBase } from './text-experiment.js'
+import { methodsOf, runsByMethod, type KeptText, type TextBase } from './text-experiment.js'
 import { glueMethods } from './glue-experiment.js'
 import { glueTasks, type GlueOutcome, type GlueRun } from './glue-run.js'
 import { FIRST_PROBE, type Kept } from './run-store.js'
@@ -46,12 +46,18 @@ interface KeptGlue {
   readonly outcome: GlueOutcome
 }
 
+/** Scored runs by method, in the order of the tables, whenever they were made. */
+function runsInOrder(runs: readonly Kept[], base: TextBase): (readonly [name: string, kept: readonly KeptText[]])[] {
+  const found = runsByMethod(runs, base, true)
+  return methodsOf(base).flatMap(({ name }) => (found.has(name) ? [[name, found.get(name)!] as const] : []))
+}
+
 /** Table 3 and 18 at this size: a row a method. */
 export function methodsTable(runs: readonly Kept[], base: TextBase): string[] {
-  const methods = runsByMethod(runs, base, true)
-  if (methods.size === 0) return []
-  const names = Object.keys([...methods.values()][0]![0]!.outcome.scores!)
-  const rows = [...methods].map(([name, kept]) => {
+  const methods = runsInOrder(runs, base)
+  if (methods.length === 0) return []
+  const names = Object.keys(methods[0]![1][0]!.outcome.scores!)
+  const rows = methods.map(([name, kept]) => {
     const { trainedParameters, checkpointBytes } = kept[0]!.outcome
     const of = (metric: string): number[] => kept.map(({ outcome }) => outcome.scores![metric]!)
     return [
@@ -99,7 +105,7 @@ export function amplificationTable({ layers }: Subspaces): string[] {
 
 /** Evaluation losses on the way, the mean of the seeds. */
 export function methodsPicture(runs: readonly Kept[], base: TextBase): string {
-  const curves = [...runsByMethod(runs, base, true)].map(([label, kept]) => ({
+  const curves = runsInOrder(runs, base).map(([label, kept]) => ({
     label,
     points: kept[0]!.outcome.curve.map(([step], i) => [step, mean(kept.map(({ outcome }) => outcome.curve[i]![1]))] as const),
   }))

@@ -17,8 +17,9 @@ import { textTraining } from './text-run.js'
 
 /** The layers that are looked at, as the paper looks at those of attention. */
 const TARGETS = ['c_attn']
-const LEARNING_RATE = 1e-2
 const [LOW, HIGH] = [8, 64] as const
+/** The best of those that the text experiments try with these ranks. */
+const RATES = { [LOW]: 3e-3, [HIGH]: 1e-3 } as const
 
 /** φ of a matrix of two adapters. */
 interface Shared {
@@ -56,10 +57,10 @@ export interface Subspaces {
   readonly pictured: string
 }
 
-async function trained(base: TextBase, model: Model, r: number, seed: number): Promise<Adapter> {
+async function trained(base: TextBase, model: Model, r: keyof typeof RATES, seed: number): Promise<Adapter> {
   const adapter = await traineeOf(model, lora(r, TARGETS), seed)
   if (!(adapter instanceof Adapter)) throw new Error('LoRA is an adapter')
-  const options = { ...(await textTraining()), steps: base.steps, learningRate: LEARNING_RATE, seed }
+  const options = { ...(await textTraining()), steps: base.steps, learningRate: RATES[r], seed }
   for await (const _ of train(adapter, options));
   return adapter
 }
