@@ -83,7 +83,7 @@ export const publishedWebnlg: readonly PublishedRow[] = [
   ]),
   ...rows(webnlgColumns, 'GPT-2 L', [
     ['all weights', '774.03 M', '41.7', '64.6', '54.2'],
-    ['Adapter-L', '0.88 M', '49.8', '61.1', '56.0'],
+    ['Adapter-L', '0.88 M', '49.8±.0', '61.1±.0', '56.0±.0'],
     ['PreLayer', '0.77 M', '47.0', '64.2', '56.4'],
     ['LoRA', '0.77 M', '48.4±.3', '64.0±.3', '57.0±.1'],
   ]),
