@@ -53,13 +53,26 @@ const first: Readonly<Record<string, (x: never) => unknown>> = {
   generateBatch: (x) => lowrank.generateBatch(x, [{ inputIds: [1] }]),
   logits: (x) => lowrank.logits(x, [[1]]),
   forward: (x) => lowrank.forward(x, {}),
+  jsonObjectConstraint: (x) => lowrank.jsonObjectConstraint(x),
+  jsonSchemaConstraint: (x) => lowrank.jsonSchemaConstraint(x, { type: 'object' }),
+  'ToolCalls.of': (x) => lowrank.ToolCalls.of(x),
   exportWithAdapterInputs: (x) => lowrank.exportWithAdapterInputs(x, 'out'),
 }
 
 /** Functions of environments, runtimes and numbers, and what is made by others; `presetOptions` says itself which names there are. */
 const others = new Set([
   ...['Adapter', 'FolderModel', 'OnnxModel', 'nodeEnvironment', 'browserEnvironment', 'nodeMpi', 'measureRates', 'presetOptions'],
-  ...['loraStateDict', 'markOnlyLoraAsTrainable', 'handleFiles', 'memoryFiles', 'Random', 'randomWeights', 'weightShapes'],
+  ...[
+    'loraStateDict',
+    'markOnlyLoraAsTrainable',
+    'handleFiles',
+    'memoryFiles',
+    'Random',
+    'ToolCalls',
+    'ToolCallReader',
+    'randomWeights',
+    'weightShapes',
+  ],
 ])
 
 describe('a first argument of another kind', () => {

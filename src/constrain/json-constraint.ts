@@ -1,6 +1,8 @@
 /** @file Texts that are JSON: any object, or what a JSON Schema allows. */
 import type { Tokenizer } from '../data/tokenizer.js'
+import { tokenizerArgument } from '../data/tokenizer-argument.js'
 import type { Constraint } from '../generate/constraint.js'
+import { checkArgument } from '../util/arguments.js'
 import { either, literal, nothing, sequence, type Expression } from './expression.js'
 import { GrammarConstraint } from './grammar-constraint.js'
 import { anyObject } from './json.js'
@@ -19,7 +21,10 @@ const answer = (value: Expression): Expression => sequence(either(nothing, liter
  * const tokenizer = await model.tokenizer()
  * const { text } = await generate(model, { messages, constraint: jsonObjectConstraint(tokenizer!) })
  */
-export const jsonObjectConstraint = (tokenizer: Tokenizer): Constraint => new GrammarConstraint(tokenizer, answer(anyObject))
+export function jsonObjectConstraint(tokenizer: Tokenizer): Constraint {
+  checkArgument(tokenizer, tokenizerArgument, 'jsonObjectConstraint')
+  return new GrammarConstraint(tokenizer, answer(anyObject))
+}
 
 /**
  * Texts that are one value of JSON which a schema allows. A text that ends by itself is whole and valid; one that `maxNewTokens` cuts off
@@ -37,5 +42,7 @@ export const jsonObjectConstraint = (tokenizer: Tokenizer): Constraint => new Gr
  * const constraint = jsonSchemaConstraint(tokenizer, schema)
  * const { text } = await generate(model, { prompt: 'The weather in Oslo: ', constraint })
  */
-export const jsonSchemaConstraint = (tokenizer: Tokenizer, schema: JsonSchema): Constraint =>
-  new GrammarConstraint(tokenizer, answer(readSchema(schema)))
+export function jsonSchemaConstraint(tokenizer: Tokenizer, schema: JsonSchema): Constraint {
+  checkArgument(tokenizer, tokenizerArgument, 'jsonSchemaConstraint')
+  return new GrammarConstraint(tokenizer, answer(readSchema(schema)))
+}

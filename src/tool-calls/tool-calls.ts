@@ -5,7 +5,9 @@ import type { Tokenizer } from '../data/tokenizer.js'
 import { InvalidOptionError } from '../errors.js'
 import type { Constraint } from '../generate/constraint.js'
 import type { GenerateEvent } from '../generate/generation.js'
+import { modelArgument } from '../model/model-argument.js'
 import type { Model } from '../model/model.js'
+import { checkArgument } from '../util/arguments.js'
 import { toolCallConstraint } from './tool-call-constraint.js'
 import { toolCallFormat, type ToolCallFormat } from './tool-call-format.js'
 import { ToolCallParser, type ToolCall, type ToolCallEvent } from './tool-call-parser.js'
@@ -89,9 +91,11 @@ export class ToolCalls {
 
   /**
    * Reads the chat template.
+   * @throws InvalidOptionError for what is no model
    * @throws InvalidDataError if the model has no tokenizer or chat template, or the template does not say how tools are called
    */
   static async of(model: Model): Promise<ToolCalls> {
+    checkArgument(model, modelArgument, 'ToolCalls.of')
     const tokenizer = neededTokenizer(await model.tokenizer(), model.path)
     return new ToolCalls(tokenizer, toolCallFormat(tokenizer))
   }
