@@ -7,12 +7,18 @@ import type { Constraint } from '../generate/constraint.js'
 import type { GenerateEvent } from '../generate/generation.js'
 import { modelArgument } from '../model/model-argument.js'
 import type { Model } from '../model/model.js'
-import { checkArgument } from '../util/arguments.js'
+import { checkArgument, type ArgumentKind } from '../util/arguments.js'
 import { toolCallConstraint } from './tool-call-constraint.js'
 import { toolCallFormat, type ToolCallFormat } from './tool-call-format.js'
 import { ToolCallParser, type ToolCall, type ToolCallEvent } from './tool-call-parser.js'
 import { checkTools, type Tool } from './tool.js'
 import { toolMessages } from './tool-messages.js'
+
+/** All that is asked of a model here. */
+const withTokenizer: ArgumentKind<Pick<Model, 'tokenizer' | 'path'>> = {
+  ...modelArgument,
+  fits: (value): value is Model => typeof value === 'object' && value !== null && 'tokenizer' in value,
+}
 
 /** Which tools an answer must call. */
 export interface ToolChoice {
@@ -95,7 +101,7 @@ export class ToolCalls {
    * @throws InvalidDataError if the model has no tokenizer or chat template, or the template does not say how tools are called
    */
   static async of(model: Model): Promise<ToolCalls> {
-    checkArgument(model, modelArgument, 'ToolCalls.of')
+    checkArgument(model, withTokenizer, 'ToolCalls.of')
     const tokenizer = neededTokenizer(await model.tokenizer(), model.path)
     return new ToolCalls(tokenizer, toolCallFormat(tokenizer))
   }
