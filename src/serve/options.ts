@@ -1,5 +1,6 @@
 /** @file What can be asked of a server: checks, defaults, flags and their help. */
 import { atLeast, callback, kind, text, toggle, whole, type Kind } from '../util/option-kinds.js'
+import { isObject } from '../util/json.js'
 import type { OptionTable, Resolved } from '../util/option-table.js'
 import { engineOptionTable, type EngineOptions } from './engine/engine-options.js'
 import type { RequestRecord } from './http/request-record.js'
@@ -51,20 +52,13 @@ const paths: Kind<Readonly<Record<string, string>>, 'texts'> = kind(
   'texts',
   "give folders or hub ids by name, such as { poet: './poet' }",
   (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.entries(value).every(([name, path]) => name !== '' && typeof path === 'string' && path !== ''),
+    isObject(value) && Object.entries(value).every(([name, path]) => name !== '' && typeof path === 'string' && path !== ''),
 )
 
 const numbers: Kind<Readonly<Record<string, number>>, 'mapping'> = kind(
   'mapping',
   'give finite numbers by name, such as { poet: 0.5 }',
-  (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.values(value).every((each) => Number.isFinite(each)),
+  (value) => isObject(value) && Object.values(value).every((each) => Number.isFinite(each)),
 )
 
 /** One row an option; the command line reads its flags from here. */
